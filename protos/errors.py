@@ -1,0 +1,123 @@
+"""Errors that cross a floor boundary, named after whose fault they are.
+
+::
+
+    VecraftError
+    ├── BadInput              400  the request's values cannot be right
+    ├── BadRequest            400  the request breaks a rule of the collection (strict mode, ...)
+    ├── MalformedBody         400  the body is not JSON of the expected shape
+    ├── InvalidField          422  a field breaks a documented constraint; carries its path
+    ├── AlreadyExists         409
+    ├── NotFound              404
+    ├── Forbidden             403
+    ├── Locked                403  recovery mode or a write lock
+    ├── StandaloneMode        405  a cluster operation on a node without cluster mode
+    ├── Timeout               408  unknown outcome; it may have been applied
+    ├── RateLimited           429
+    ├── InsufficientStorage   507  a quota or the disk is full; nothing was applied
+    ├── ShardUnavailable      503  no replica can serve this now; nothing was applied
+    └── ServiceError          500  our fault
+
+Only the edges know status codes: ``router.rest`` maps each class. ``str(error)`` is the complete
+text that Qdrant's clients see, prefix included (reference section 1.2).
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class VecraftError(Exception):
+    """Base of every error that may reach a client."""
+
+    prefix: ClassVar[str] = ""
+    transient: ClassVar[bool] = False  # may another replica, or a later try, succeed?
+
+    def __init__(self, message: str) -> None:
+        self.message = message
+        super().__init__(f"{self.prefix}{message}")
+
+
+class BadInput(VecraftError):
+    prefix = "Wrong input: "
+
+
+class BadRequest(VecraftError):
+    prefix = "Bad request: "
+
+
+class MalformedBody(VecraftError):
+    prefix = "Format error in JSON body: "
+
+
+class InvalidField(VecraftError):
+    """A documented constraint is broken: 422 ``Validation error in JSON body: [path: text]``."""
+
+    def __init__(self, path: str, text: str, *, where: str = "JSON body") -> None:
+        self.path, self.text, self.where = path, text, where
+        super().__init__(f"Validation error in {where}: [{path}: {text}]")
+
+
+class AlreadyExists(VecraftError):
+    prefix = "Wrong input: "
+
+
+class NotFound(VecraftError):
+    prefix = "Not found: "
+
+
+class Forbidden(VecraftError):
+    prefix = "Forbidden: "
+
+
+class Locked(VecraftError):
+    prefix = "Storage locked: "
+
+
+class StandaloneMode(VecraftError):
+    def __init__(self) -> None:
+        super().__init__("Qdrant is running in standalone mode")
+
+
+class Timeout(VecraftError):
+    prefix = "Timeout: "
+    transient = True
+
+
+class RateLimited(VecraftError):
+    prefix = "Rate limiting exceeded: "
+
+    def __init__(self, message: str, *, retry_after_s: int | None) -> None:
+        self.retry_after_s = retry_after_s
+        super().__init__(message)
+
+
+class InsufficientStorage(VecraftError):
+    prefix = "Insufficient storage: "
+    transient = True
+
+
+class ShardUnavailable(VecraftError):
+    prefix = "Shard temporarily unavailable: "
+    transient = True
+
+
+class ServiceError(VecraftError):
+    prefix = "Service internal error: "
+    transient = True
+
+
+def collection_not_found(name: str) -> NotFound:
+    return NotFound(f"Collection `{name}` doesn't exist!")
+
+
+def point_not_found(point_id: int | str) -> NotFound:
+    return NotFound(f"No point with id {point_id} found")
+
+
+def vector_name_not_found(name: str) -> BadInput:
+    return BadInput(f"Not existing vector name error: {name}")
+
+
+def wrong_dimension(expected: int, got: int) -> BadInput:
+    return BadInput(f"Vector dimension error: expected dim: {expected}, got {got}")

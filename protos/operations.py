@@ -1,0 +1,277 @@
+"""What a write asks for, and what the log holds.
+
+Two vocabularies on purpose. A *change* (``Upsert``, ``DeletePoints`` ...) is what a client asks and
+may depend on state: filters, conditions, update modes. A *log operation* (``PutPoints`` ...) is what
+the primary resolved it into: addressed by id alone, so applying it twice or elsewhere gives the
+same result. Only log operations are written to a WAL or sent to a replica.
+
+Log operations travel as ``bytes([FORMAT]) + msgpack``. Tags and field order never change; new
+fields go to the end, with a default.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+from msgspec import Struct
+
+from protos.filters import Filter
+from protos.ids import PointId
+
+FORMAT = 1
+
+FloatMatrix = npt.NDArray[np.float32]
+
+
+class VectorBatch(Struct, frozen=True, array_like=True):
+    """Dense vectors of one name for some of an operation's points.
+
+    ``data`` holds little-endian float32 in C order, shape (n, dim), as the client sent them
+    (Cosine vectors are normalised when stored). ``rows`` holds n little-endian uint32 indices into
+    the operation's ``ids``, strictly ascending; empty means one row per id, in order.
+    """
+
+    name: str
+    dim: int
+    data: bytes
+    rows: bytes = b""
+
+    def matrix(self) -> FloatMatrix:
+        """Shape (n, dim), read-only, no copy."""
+        return np.frombuffer(self.data, dtype="<f4").reshape(-1, self.dim)
+
+    def row_of_point(self, points: int) -> npt.NDArray[np.int64]:
+        """Shape (points,): each point's row in ``matrix()``, or -1 where it has none."""
+        if not self.rows:
+            return np.arange(points, dtype=np.int64)
+        table = np.full(points, -1, dtype=np.int64)
+        owners = np.frombuffer(self.rows, dtype="<u4")
+        table[owners] = np.arange(len(owners), dtype=np.int64)
+        return table
+
+
+class UpdateMode(enum.Enum):
+    UPSERT = "upsert"
+    INSERT_ONLY = "insert_only"
+    UPDATE_ONLY = "update_only"
+
+
+# --- changes: what a client asks -----------------------------------------------------------------
+
+
+class Upsert(Struct, frozen=True):
+    """Put whole points. Duplicate ids in one change: the last wins. Payloads are JSON objects."""
+
+    ids: list[PointId]
+    vectors: tuple[VectorBatch, ...]
+    payloads: list[bytes]
+    mode: UpdateMode = UpdateMode.UPSERT
+    condition: Filter | None = None  # existing points that do not match stay as they are
+
+
+class DeletePoints(Struct, frozen=True):
+    ids: list[PointId] | None = None
+    filter: Filter | None = None
+
+
+class UpdateVectors(Struct, frozen=True):
+    """Merge vectors by name into existing points; a repeated id merges. Missing id: NotFound."""
+
+    ids: list[PointId]
+    vectors: tuple[VectorBatch, ...]
+    condition: Filter | None = None
+
+
+class DeleteVectors(Struct, frozen=True):
+    """Both selectors given: both are executed, filter first."""
+
+    names: tuple[str, ...]
+    ids: list[PointId] | None = None
+    filter: Filter | None = None
+
+
+class SetPayload(Struct, frozen=True):
+    """Merge ``payload`` at ``path`` (None: top level); ``ids`` wins over ``filter``."""
+
+    payload: bytes
+    path: str | None = None
+    ids: list[PointId] | None = None
+    filter: Filter | None = None
+
+
+class OverwritePayload(Struct, frozen=True):
+    payload: bytes
+    ids: list[PointId] | None = None
+    filter: Filter | None = None
+
+
+class DeletePayload(Struct, frozen=True):
+    paths: tuple[str, ...]
+    ids: list[PointId] | None = None
+    filter: Filter | None = None
+
+
+class ClearPayload(Struct, frozen=True):
+    ids: list[PointId] | None = None
+    filter: Filter | None = None
+
+
+PointChange = (
+    Upsert
+    | DeletePoints
+    | UpdateVectors
+    | DeleteVectors
+    | SetPayload
+    | OverwritePayload
+    | DeletePayload
+    | ClearPayload
+)
+
+
+# --- log operations: what the WAL holds ----------------------------------------------------------
+
+
+class LogOperation(Struct, frozen=True, array_like=True, tag=True):
+    """Base; every log operation is id-addressed and deterministic."""
+
+
+class PutPoints(LogOperation, frozen=True, tag="put"):
+    """Replace whole points; ids are distinct."""
+
+    ids: list[PointId]
+    vectors: tuple[VectorBatch, ...]
+    payloads: list[bytes]
+
+
+class RemovePoints(LogOperation, frozen=True, tag="del"):
+    ids: list[PointId]
+
+
+class PutVectors(LogOperation, frozen=True, tag="put_vec"):
+    """Replace the named vectors of existing points, keep the rest; ids are distinct."""
+
+    ids: list[PointId]
+    vectors: tuple[VectorBatch, ...]
+
+
+class RemoveVectors(LogOperation, frozen=True, tag="del_vec"):
+    ids: list[PointId]
+    names: tuple[str, ...]
+
+
+class MergePayload(LogOperation, frozen=True, tag="set_pl"):
+    ids: list[PointId]
+    payload: bytes
+    path: str | None = None
+
+
+class ReplacePayload(LogOperation, frozen=True, tag="put_pl"):
+    ids: list[PointId]
+    payload: bytes
+
+
+class DropPayloadKeys(LogOperation, frozen=True, tag="del_pl"):
+    ids: list[PointId]
+    paths: tuple[str, ...]
+
+
+class EmptyPayload(LogOperation, frozen=True, tag="clear_pl"):
+    ids: list[PointId]
+
+
+class CreateIndex(LogOperation, frozen=True, tag="mk_idx"):
+    """``schema`` is the JSON of a ``protos.collections.PayloadIndexParams``."""
+
+    field: str
+    schema: bytes
+
+
+class DropIndex(LogOperation, frozen=True, tag="rm_idx"):
+    field: str
+
+
+class AddVectorName(LogOperation, frozen=True, tag="mk_vec"):
+    """``params`` is the JSON of a ``protos.collections.VectorParams``."""
+
+    name: str
+    params: bytes
+
+
+class RemoveVectorName(LogOperation, frozen=True, tag="rm_vec"):
+    name: str
+
+
+class Noop(LogOperation, frozen=True, tag="noop"):
+    """Takes a sequence number and changes nothing (a change that resolved to nothing)."""
+
+
+AnyLogOperation = (
+    PutPoints
+    | RemovePoints
+    | PutVectors
+    | RemoveVectors
+    | MergePayload
+    | ReplacePayload
+    | DropPayloadKeys
+    | EmptyPayload
+    | CreateIndex
+    | DropIndex
+    | AddVectorName
+    | RemoveVectorName
+    | Noop
+)
+
+
+class LogEntry(Struct, frozen=True, array_like=True):
+    """One WAL record's body: the operation, the id that makes a repeat harmless, and the version
+    of the collection's configuration that gives it its meaning."""
+
+    operation: AnyLogOperation
+    operation_id: bytes = b""
+    config_version: int = 0
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(LogEntry)
+
+
+def encode_entry(entry: LogEntry) -> bytes:
+    return bytes([FORMAT]) + _encoder.encode(entry)
+
+
+def decode_entry(data: bytes | memoryview) -> LogEntry:
+    """Raises: ValueError if the format is newer than this program or the bytes are not an entry."""
+    version = data[0]
+    if version != FORMAT:
+        raise ValueError(f"log format {version} is not known here (this program knows {FORMAT})")
+    try:
+        return _decoder.decode(data[1:])
+    except msgspec.DecodeError as error:
+        raise ValueError(f"not a log entry: {error}") from error
+
+
+# --- outcomes --------------------------------------------------------------------------------------
+
+
+class WriteOrdering(enum.Enum):
+    WEAK = "weak"
+    MEDIUM = "medium"
+    STRONG = "strong"
+
+
+class UpdateStatus(enum.Enum):
+    ACKNOWLEDGED = "acknowledged"
+    COMPLETED = "completed"
+    WAIT_TIMEOUT = "wait_timeout"
+
+
+class UpdateResult(Struct, frozen=True, omit_defaults=True):
+    status: UpdateStatus
+    operation_id: int | None = None
+
+
+Payload = dict[str, Any]

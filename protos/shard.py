@@ -1,0 +1,146 @@
+"""What a router asks of one shard, and what it gets back.
+
+Arrays until the end: scores stay numpy, payloads stay the JSON bytes they are stored as, so that
+nothing here costs a Python object per candidate, only per returned point.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+from msgspec import Struct
+
+from protos.filters import Filter
+from protos.ids import PointId
+from protos.operations import PointChange, UpdateResult, WriteOrdering
+
+FloatArray = npt.NDArray[np.float32]
+PointVectors = dict[str, FloatArray]  # by vector name ("" is the unnamed one); absent: has none
+
+
+class PayloadSelector(Struct, frozen=True):
+    """Paths to keep (``include``) or to leave out (``exclude``); exactly one of them is not None."""
+
+    include: tuple[str, ...] | None = None
+    exclude: tuple[str, ...] | None = None
+
+
+class Projection(Struct, frozen=True):
+    """Which parts of a point to return."""
+
+    payload: bool | PayloadSelector = False
+    vectors: bool | tuple[str, ...] = False
+
+
+class SearchParams(Struct, frozen=True):
+    hnsw_ef: int | None = None
+    exact: bool = False
+    indexed_only: bool = False
+
+
+class SearchRequest(Struct, frozen=True):
+    """The ``limit`` nearest points to ``vector`` (dim,) float32, as the client sent it.
+
+    ``score_threshold`` is in the client's scale (reference 9.5) and strict (9.4).
+    """
+
+    using: str
+    vector: FloatArray
+    limit: int
+    filter: Filter | None = None
+    params: SearchParams = SearchParams()
+    score_threshold: float | None = None
+    projection: Projection = Projection()
+
+
+class Record(Struct, frozen=True):
+    """A stored point. ``payload`` is a JSON object's bytes, None when not asked for."""
+
+    id: PointId
+    version: int
+    payload: bytes | None = None
+    vectors: PointVectors | None = None
+    order_value: int | float | None = None
+
+
+class Hits(Struct, frozen=True):
+    """Best first. ``scores`` (n,) float32 in the client's scale; ``records`` one per score."""
+
+    records: list[Record]
+    scores: FloatArray
+
+
+class Direction(enum.Enum):
+    ASC = "asc"
+    DESC = "desc"
+
+
+class OrderBy(Struct, frozen=True):
+    """``start_from`` is inclusive; for datetime keys it is microseconds since the epoch."""
+
+    key: str
+    direction: Direction = Direction.ASC
+    start_from: int | float | None = None
+
+
+class ScrollRequest(Struct, frozen=True):
+    """``limit`` points by ascending id from ``offset`` (inclusive), or by ``order_by``."""
+
+    limit: int
+    offset: PointId | None = None
+    filter: Filter | None = None
+    order_by: OrderBy | None = None
+    projection: Projection = Projection(payload=True)
+
+
+class UpdateRequest(Struct, frozen=True):
+    change: PointChange
+    wait: bool = False
+    ordering: WriteOrdering = WriteOrdering.WEAK
+    timeout_ms: int | None = None
+    operation_id: bytes = b""  # same id, same first result; empty: the shard makes one
+
+
+class ShardStatus(enum.Enum):
+    """Ordered from best to worst; a collection shows its worst shard."""
+
+    GREEN = "green"
+    YELLOW = "yellow"
+    GREY = "grey"
+    RED = "red"
+
+
+class ShardInfo(Struct, frozen=True):
+    status: ShardStatus
+    points: int
+    vectors: dict[str, int]  # by name
+    indexed_vectors: int
+    segments: int
+    index_points: dict[str, int]  # payload field -> points with an indexed value
+    operations_applied: int
+    update_queue_length: int = 0
+    optimizer_error: str | None = None
+
+
+class ShardClient(Protocol):
+    """One shard as seen from outside, local or remote.
+
+    Every method raises ``protos.errors.VecraftError``; reads answer from one immutable view.
+    """
+
+    async def update(self, request: UpdateRequest) -> UpdateResult: ...
+
+    async def search(self, requests: list[SearchRequest]) -> list[Hits]: ...
+
+    async def scroll(self, request: ScrollRequest) -> list[Record]: ...
+
+    async def retrieve(self, ids: list[PointId], projection: Projection) -> list[Record]:
+        """The points that exist, in the order asked, without repeats."""
+        ...
+
+    async def count(self, filter: Filter | None, *, exact: bool) -> int: ...
+
+    async def info(self) -> ShardInfo: ...
