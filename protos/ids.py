@@ -31,8 +31,7 @@ def parse_point_id(value: object) -> PointId:
         if canonical is not None:
             return canonical
     raise MalformedBody(
-        f"value {value} is not a valid point ID, "
-        "valid values are either an unsigned integer or a UUID"
+        f"value {value} is not a valid point ID, valid values are either an unsigned integer or a UUID"
     )
 
 
