@@ -1,0 +1,15 @@
+"""Raft for the metadata log: PySyncObj, hardened.
+
+Lives here: the durable journal and snapshots, the overrides that make the pinned library safe, and the
+files port they stand on.
+May not live here: what the commands mean (``consensus.state``), sockets, threads.
+
+The library as it comes loses acknowledged commands: it truncates identical entries on a repeated append,
+advances the commit index over entries it did not verify, counts acknowledgements of earlier terms and
+never syncs a file. ``hardened`` mends that by overriding private methods, so ``compat`` refuses to run with
+any other source than the one that was audited. The simulator keeps the stock class as a control that must
+fail.
+
+Invariants: a vote, a term and an acknowledged entry are on disk before any message tells of them; an entry
+at or below the commit index is never truncated; a damaged file ends the process rather than start it empty.
+"""
