@@ -1,0 +1,82 @@
+# Everything a contributor or a machine runs goes through here. `make` alone lists the targets.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+OLD_CLIENT := .cache/old-client/.installed
+JS_CLIENT := tests/seeds/js/node_modules/.package-lock.json
+ROUNDS ?= 200
+SEED ?=
+BENCH ?= --help
+PYTEST := $(BIN)/python -m pytest
+
+.PHONY: help install tools fmt lint types imports test-unit check test demo crash bench clean
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  %-10s %s\n", $$1, $$2}'
+
+install: $(STAMP) ## Create .venv with the locked packages (nothing to do when it is fresh)
+
+$(STAMP): pyproject.toml requirements.lock
+	test -x $(BIN)/python || python3 -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip sync --quiet --python $(BIN)/python requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps -e .
+	touch $@
+
+tools: ## Check the programs that tests need beside Python, and install what is missing (Debian)
+	@for tool in node npm; do \
+	  if ! command -v $$tool >/dev/null; then \
+	    echo "installing $$tool"; apt-get update -qq && apt-get install -y -qq nodejs npm >/dev/null; \
+	  fi; \
+	  command -v $$tool >/dev/null || { echo "$$tool is missing and could not be installed" >&2; exit 1; }; \
+	done
+
+fmt: install ## Format the code and apply safe fixes
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lint: install ## Formatting and lint rules
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: install ## mypy, strict
+	$(BIN)/mypy
+
+imports: install ## The floors of the architecture: who may import whom
+	$(BIN)/lint-imports
+
+test-unit: install ## Fast tests
+	$(PYTEST) -q -m "not slow" -n 2 tests --ignore=tests/congruence --ignore=tests/seeds
+
+check: lint imports types test-unit ## What to run before every commit
+
+# The documentation's older snippets are run with the client of their time, kept apart from ours.
+$(OLD_CLIENT): tests/seeds/old-client.lock
+	python3 -m venv .cache/old-client
+	.cache/old-client/bin/python -m pip install --quiet --no-deps -r tests/seeds/old-client.lock
+	touch $@
+
+$(JS_CLIENT): tests/seeds/js/package.json tests/seeds/js/package-lock.json | tools
+	cd tests/seeds/js && npm ci --legacy-peer-deps --silent --no-audit --no-fund
+	touch $@
+
+test: check $(OLD_CLIENT) $(JS_CLIENT) ## Everything: slow tests, congruence, documentation snippets, crashes
+	$(PYTEST) -q -n 2 -m slow tests --ignore=tests/congruence --ignore=tests/seeds
+	$(PYTEST) -q -n 2 tests/congruence tests/seeds tests_cluster
+
+demo: install ## Start a node, load real data, search it, and leave it running
+	$(BIN)/python -m vecraft.demo
+
+crash: install ## Kill a node under load ROUNDS times (200) and look for lost writes; SEED=n repeats one
+	CRASH_ROUNDS=$(ROUNDS) CRASH_SEED=$(SEED) $(PYTEST) -q -s --timeout=0 tests_cluster/test_crash.py -k acknowledged
+
+bench: install ## Benchmarks; BENCH="..." are their arguments
+	$(BIN)/python -m vecraft.bench $(BENCH)
+
+clean: ## Remove what can be made again
+	rm -rf $(VENV) .cache .demo build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis tests/seeds/js/node_modules
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

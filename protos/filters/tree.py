@@ -1,13 +1,14 @@
 """The filter tree (reference section 10).
 
-Values here are canonical: datetimes are microseconds since the epoch, paths are parsed, clauses
+Values here are canonical: datetimes are microseconds since the epoch, paths are valid, clauses
 are tuples. ``None`` for a clause means the key was absent, an empty tuple that it was an empty list;
-both mean no constraint.
+both mean no constraint. Whether a point matches is not decided here but in ``node.filter``.
 """
 
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterator
 
 from msgspec import Struct
 
@@ -175,3 +176,27 @@ class Nested(Struct, frozen=True, tag=True):
 
 
 Condition = FieldCondition | IsEmpty | IsNull | HasId | HasVector | Slice | Nested | Filter
+
+
+def leaf_count(filter: Filter) -> int:
+    """How many conditions the filter holds, those of nested filters counted instead of their holder."""
+    return sum(1 for _ in leaves(filter))
+
+
+def leaves(filter: Filter) -> Iterator[Condition]:
+    """Every condition that is neither a filter nor nested, wherever it stands."""
+    for condition in conditions(filter):
+        if isinstance(condition, Filter):
+            yield from leaves(condition)
+        elif isinstance(condition, Nested):
+            yield from leaves(condition.filter)
+        else:
+            yield condition
+
+
+def conditions(filter: Filter) -> Iterator[Condition]:
+    """The direct members of the filter's clauses."""
+    for clause in (filter.must, filter.should, filter.must_not):
+        yield from clause or ()
+    if filter.min_should is not None:
+        yield from filter.min_should.conditions

@@ -1,0 +1,41 @@
+"""The ``MetadataLog`` port: an agreed order of commands, and the state they add up to.
+
+One node's durable form is ``consensus.local_log``; every form passes one suite of tests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from consensus.commands import Command
+from consensus.state import ClusterState
+from consensus.transitions import Events
+
+Subscriber = Callable[[ClusterState, Events], None]
+
+
+class MetadataLog(Protocol):
+    @property
+    def peer_id(self) -> int:
+        """This member's id; kept for good, 1 .. 2**53 - 1."""
+        ...
+
+    @property
+    def state(self) -> ClusterState:
+        """The latest applied state; immutable."""
+        ...
+
+    async def propose(self, command: Command) -> Events:
+        """Return the command's events once it is durable and applied; no events: nothing to change.
+
+        Raises: the error of a rejected command; ServiceError or InsufficientStorage if the log cannot
+        take it, in which case nothing was applied. A caller that is cancelled may have been heard.
+        """
+        ...
+
+    def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
+        """Call ``subscriber`` on the event loop after each change, in order. Returns: how to stop."""
+        ...
+
+    async def close(self) -> None: ...

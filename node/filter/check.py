@@ -1,0 +1,166 @@
+"""The payload check: whether one point, payload decoded, satisfies a filter.
+
+A filter is compiled once into closures; a check then touches only the values its conditions name.
+This is the meaning of a filter (reference section 10); evaluation by indexes must agree with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+from msgspec import Struct
+
+from node.filter import predicates
+from node.filter.siphash import id_hash
+from protos.filters import (
+    Condition,
+    FieldCondition,
+    Filter,
+    HasId,
+    HasVector,
+    IsEmpty,
+    IsNull,
+    MinShould,
+    Nested,
+    Slice,
+)
+from protos.ids import PointId
+from protos.json_path import JsonPath, flat_values_at, parse_path, values_at
+
+Payload = dict[str, Any]
+Check = Callable[[PointId, Payload, Collection[str]], bool]  # id, payload, names of its vectors
+
+_NO_INDEXES: Mapping[str, str] = {}
+_MISSING = object()
+
+
+def compile_check(filter: Filter, index_types: Mapping[str, str] = _NO_INDEXES) -> Check:
+    """Return the check of a filter.
+
+    Args:
+        index_types: by path, the type of each payload index; ``uuid`` changes what a match means.
+    """
+    types = {parse_path(field).steps: kind for field, kind in index_types.items()}
+    test = _Compiler(types, None).filter(filter)
+    return lambda point_id, payload, vectors: test(_Subject(payload, point_id, vectors))
+
+
+class _Subject(Struct):
+    """What is tested: a point, or an object inside its payload, which has neither id nor vectors."""
+
+    payload: Payload
+    id: PointId = 0
+    vectors: Collection[str] = ()
+
+
+_Test = Callable[[_Subject], bool]
+
+
+def _all(tests: list[_Test]) -> _Test:
+    if len(tests) == 1:
+        return tests[0]
+    return lambda subject: all(test(subject) for test in tests)
+
+
+def _any(tests: list[_Test]) -> _Test:
+    if len(tests) == 1:
+        return tests[0]
+    return lambda subject: any(test(subject) for test in tests)
+
+
+def _none(tests: list[_Test]) -> _Test:
+    return lambda subject: not any(test(subject) for test in tests)
+
+
+class _Compiler:
+    """``base`` is the path, ending in ``[]``, of the elements tested inside a nested condition."""
+
+    def __init__(self, index_types: Mapping[tuple[Any, ...], str], base: JsonPath | None) -> None:
+        self._index_types = index_types
+        self._base = base
+
+    def filter(self, filter: Filter) -> _Test:
+        tests = [self.condition(condition) for condition in filter.must or ()]
+        if filter.should:
+            tests.append(_any([self.condition(condition) for condition in filter.should]))
+        if filter.must_not:
+            tests.append(_none([self.condition(condition) for condition in filter.must_not]))
+        if filter.min_should is not None:
+            tests.append(self._min_should(filter.min_should))
+        return _all(tests)
+
+    def _min_should(self, clause: MinShould) -> _Test:
+        tests = [self.condition(condition) for condition in clause.conditions]
+        needed = clause.min_count
+        return lambda subject: sum(test(subject) for test in tests) >= needed
+
+    def condition(self, condition: Condition) -> _Test:
+        match condition:
+            case FieldCondition():
+                return self._field(condition)
+            case IsEmpty(key=key):
+                return _on_values(parse_path(key), predicates.is_empty)
+            case IsNull(key=key):
+                return _on_values(parse_path(key), predicates.is_null)
+            case Nested():
+                return self._nested(condition)
+            case Filter():
+                return self.filter(condition)
+        # What is left is about the point, which the element of a nested array is not.
+        return _of_point(condition) if self._base is None else lambda _: False
+
+    def _field(self, condition: FieldCondition) -> _Test:
+        path = parse_path(condition.key)
+        tests = []
+        for predicate in condition.any_of:
+            whole = predicates.of_values(predicate)
+            if whole is not None:
+                tests.append(_on_values(path, whole))
+            else:
+                by_uuid = self._index_type(path) == "uuid"
+                tests.append(_on_each_value(path, predicates.of_value(predicate, uuid_index=by_uuid)))
+        return _any(tests)
+
+    def _index_type(self, path: JsonPath) -> str | None:
+        full = path if self._base is None else self._base.extended(path)
+        return self._index_types.get(full.steps)
+
+    def _nested(self, condition: Nested) -> _Test:
+        path = parse_path(condition.key).elements()
+        base = path if self._base is None else self._base.extended(path)
+        test = _Compiler(self._index_types, base).filter(condition.filter)
+        return lambda subject: any(
+            test(_Subject(element))
+            for element in values_at(subject.payload, path)
+            if isinstance(element, dict)
+        )
+
+
+def _of_point(condition: HasId | HasVector | Slice) -> _Test:
+    match condition:
+        case HasId(ids=ids):
+            wanted = frozenset(ids)
+            return lambda subject: subject.id in wanted
+        case HasVector(name=name):
+            return lambda subject: name in subject.vectors
+        case Slice(total=total, index=index):
+            return lambda subject: id_hash(subject.id) % total == index
+
+
+def _on_values(path: JsonPath, test: predicates.OfValues) -> _Test:
+    return lambda subject: test(values_at(subject.payload, path))
+
+
+def _on_each_value(path: JsonPath, test: predicates.OfValue) -> _Test:
+    key = path.steps[0]
+    if len(path.steps) > 1 or not isinstance(key, str):
+        return lambda subject: any(map(test, flat_values_at(subject.payload, path)))
+
+    def test_top_level(subject: _Subject) -> bool:
+        value = subject.payload.get(key, _MISSING)
+        if isinstance(value, list):
+            return any(map(test, value))
+        return value is not _MISSING and test(value)
+
+    return test_top_level

@@ -1,0 +1,120 @@
+"""The sorted part of a column: entries (value, slot) ascending, never changed once made.
+
+Lives here: looking up ranges of values, and the cache of packed bits for values that many slots have.
+May not live here: which of its slots have changed since (``column``).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+from msgspec import Struct
+
+from node.filter import bits
+from node.filter.bits import PackedBits
+from node.filter.columns.dictionary import Dictionary
+
+Values = npt.NDArray[Any]
+SlotColumn = npt.NDArray[np.uint32]
+Spans = list[tuple[int, int]]  # half-open, of positions in the base
+
+_CACHED_BYTES_MAX: Final = 16 * 2**20  # of packed bits, per base
+
+
+class SavedFile(Struct, frozen=True):
+    name: str
+    crc32c: int
+
+
+class Base:
+    """``values`` (n,) and ``slots`` (n,) uint32; keyword columns hold codes of ``dictionary``.
+
+    ``saved`` names its files by part, None before it has any.
+    """
+
+    def __init__(self, values: Values, slots: SlotColumn, dictionary: Dictionary | None = None) -> None:
+        self.values = values
+        self.slots = slots
+        self.dictionary = dictionary
+        self.saved: dict[str, SavedFile] | None = None
+        self._cache: OrderedDict[tuple[tuple[int, int], ...], PackedBits] = OrderedDict()
+        self._cache_lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def spans(self, intervals: Sequence[tuple[Any, Any]]) -> Spans:
+        """Positions of the values within any of the closed intervals, ascending and disjoint."""
+        if self.dictionary is not None:
+            codes = (self.dictionary.code(low.encode()) for low, _ in intervals)
+            intervals = [(code, code) for code in codes if code is not None]
+        if not intervals:
+            return []
+        lows, highs = (np.array(side, dtype=self.values.dtype) for side in zip(*intervals, strict=True))
+        starts = np.searchsorted(self.values, lows, side="left")
+        ends = np.searchsorted(self.values, highs, side="right")
+        return _merged(sorted(zip(starts.tolist(), ends.tolist(), strict=True)))
+
+    def spans_of_prefix(self, prefix: str) -> Spans:
+        assert self.dictionary is not None, "prefixes are asked of keyword columns"
+        low, high = self.dictionary.codes_with_prefix(prefix.encode())
+        start, end = np.searchsorted(self.values, [low, high], side="left").tolist()
+        return _merged([(start, end)])
+
+    def gaps(self, spans: Spans) -> Spans:
+        """The positions outside ``spans``."""
+        edges = [0, *(edge for span in spans for edge in span), len(self)]
+        return _merged(list(zip(edges[::2], edges[1::2], strict=True)))
+
+    def slots_of(self, spans: Spans) -> SlotColumn:
+        """Their slots, in the order of their values, repeated if a slot has several."""
+        if len(spans) == 1:
+            start, end = spans[0]
+            return self.slots[start:end]
+        if not spans:
+            return self.slots[:0]
+        return np.concatenate([self.slots[start:end] for start, end in spans])
+
+    def bits_of(self, spans: Spans, size: int) -> PackedBits:
+        """Their slots in ``size`` bytes; remembered, since popular values are asked for again."""
+        key = ((size, 0), *spans)
+        with self._cache_lock:
+            packed = self._cache.get(key)
+            if packed is not None:
+                self._cache.move_to_end(key)
+                return packed
+        packed = bits.pack(self.slots_of(spans), size)
+        with self._cache_lock:
+            self._cache[key] = packed
+            while len(self._cache) > max(1, _CACHED_BYTES_MAX // max(size, 1)):
+                self._cache.popitem(last=False)
+        return packed
+
+
+def _merged(spans: Spans) -> Spans:
+    """Sorted spans without empty, touching or overlapping ones."""
+    merged: Spans = []
+    for start, end in spans:
+        if start >= end:
+            continue
+        if merged and start <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+        else:
+            merged.append((start, end))
+    return merged
+
+
+def sorted_base(values: Values, slots: SlotColumn, dictionary: Dictionary | None = None) -> Base:
+    """A base of entries in any order; cheap when they are sorted but for an ascending tail of new slots."""
+    order = np.argsort(values, kind="stable")
+    sorted_values, sorted_slots = values[order], slots[order]
+    tied = sorted_values[1:] == sorted_values[:-1]
+    if np.any(tied & (sorted_slots[1:] < sorted_slots[:-1])):
+        order = np.lexsort((slots, values))
+        sorted_values, sorted_slots = values[order], slots[order]
+    return Base(sorted_values, sorted_slots, dictionary)

@@ -1,0 +1,165 @@
+"""All payload indexes of a shard: the writer's ``Columns`` and the immutable ``ColumnsView``.
+
+Lives here: creating and dropping indexes, handing each changed slot to them, finding the one for a path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from node.filter.bits import PackedBits, Slots
+from node.filter.columns import files
+from node.filter.columns.base import Values
+from node.filter.columns.column import Column
+from node.filter.columns.files import Manifest
+from node.filter.columns.ordering import ordered
+from node.filter.columns.view import ColumnView
+from protos.collections import IntegerIndexParams, PayloadIndexParams
+from protos.errors import BadInput
+from protos.json_path import JsonPath, Step, parse_path
+from protos.shard import Direction
+
+_CHUNK = 16_384
+
+
+class ColumnsView:
+    """The payload indexes of one view. ``fields`` holds the parameters by field name."""
+
+    def __init__(self, columns: Mapping[str, ColumnView]) -> None:
+        self._columns = columns
+        self._by_path: dict[tuple[Step, ...], ColumnView] = {
+            parse_path(field).steps: column for field, column in columns.items()
+        }
+
+    @property
+    def fields(self) -> dict[str, PayloadIndexParams]:
+        return {field: column.params for field, column in self._columns.items()}
+
+    @property
+    def types(self) -> dict[str, str]:
+        """Index type by field name, as ``check.compile_check`` takes it."""
+        return {field: column.kind.name for field, column in self._columns.items()}
+
+    def points(self, field: str) -> int:
+        """How many points have at least one indexed value."""
+        return self._columns[field].points
+
+    def column(self, path: JsonPath) -> ColumnView | None:
+        return self._by_path.get(path.steps)
+
+    def order(
+        self, field: str, direction: Direction, start_from: float | None, allowed: PackedBits
+    ) -> tuple[Values, Slots]:
+        """All entries of ``allowed`` slots in the order of their values; see ``order_chunks``."""
+        parts = list(self.order_chunks(field, direction, start_from, allowed))
+        if not parts:
+            return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
+        values, slots = (np.concatenate(side) for side in zip(*parts, strict=True))
+        return values, slots
+
+    def order_chunks(
+        self,
+        field: str,
+        direction: Direction,
+        start_from: float | None,
+        allowed: PackedBits,
+        *,
+        chunk: int = _CHUNK,
+    ) -> Iterator[tuple[Values, Slots]]:
+        """Parts of (values, slots) from ``start_from`` (inclusive), read as far as the caller needs.
+
+        Equal values are never split between parts; ties come in any order. A slot with several values
+        has an entry for each.
+        Raises: BadInput if the field has no index that can order (reference 1.3, 9.2).
+        """
+        column = self.column(parse_path(field))
+        if column is None or not _can_order(column):
+            raise BadInput(
+                f"No range index for `order_by` key: `{field}`. Please create one to use `order_by`."
+                " Indexes of type integer (with range), float and datetime can order."
+            )
+        return ordered(
+            column, allowed, descending=direction is Direction.DESC, start_from=start_from, chunk=chunk
+        )
+
+    def save(self, directory: Path) -> Manifest:
+        """Write what is not on disk yet, durably; the manifest names every file the view needs.
+
+        Safe in any thread, beside later changes; one save of a directory at a time.
+        """
+        return files.save(self._columns, directory)
+
+
+def _can_order(column: ColumnView) -> bool:
+    params = column.params
+    return column.kind.ordered and not (isinstance(params, IntegerIndexParams) and params.range is False)
+
+
+class Columns:
+    """The writer's side; one thread changes it."""
+
+    def __init__(self) -> None:
+        self._columns: dict[str, Column] = {}
+        self._view: ColumnsView | None = None
+
+    @classmethod
+    def load(cls, directory: Path, manifest: Manifest) -> Columns:
+        """The columns a manifest describes; bases are mapped, not read.
+
+        Raises: ColumnsCorrupted if a file is missing or not what was saved.
+        """
+        columns = cls()
+        columns._columns = {
+            field: Column.restored(field, view) for field, view in files.load(directory, manifest).items()
+        }
+        return columns
+
+    @property
+    def fields(self) -> dict[str, PayloadIndexParams]:
+        return {field: column.params for field, column in self._columns.items()}
+
+    def create(
+        self, field: str, params: PayloadIndexParams, scan: Iterable[tuple[int, dict[str, Any]]]
+    ) -> None:
+        """Index ``field`` over ``scan``, every live slot with its payload; replaces an index it has.
+
+        An index with the same parameters stays as it is and ``scan`` is not read.
+        """
+        present = self._columns.get(field)
+        if present is not None and present.params == params:
+            return
+        column = Column(field, params)
+        for slot, payload in scan:
+            column.put(slot, payload)
+        column.rebuild()
+        self._columns[field] = column
+        self._view = None
+
+    def drop(self, field: str) -> None:
+        """Forget the index, if there is one."""
+        if self._columns.pop(field, None) is not None:
+            self._view = None
+
+    def put(self, slot: int, payload: dict[str, Any]) -> None:
+        """Take a slot's values from its payload, new or changed."""
+        for column in self._columns.values():
+            column.put(slot, payload)
+
+    def remove(self, slot: int) -> None:
+        """Forget a slot that is no longer the current version of a point."""
+        for column in self._columns.values():
+            column.remove(slot)
+
+    def view(self) -> ColumnsView:
+        """What the indexes hold now, unaffected by later changes."""
+        views = {field: column.view() for field, column in self._columns.items()}
+        if self._view is None or any(self._view._columns[field] is not view for field, view in views.items()):
+            self._view = ColumnsView(views)
+        return self._view
+
+    def save(self, directory: Path) -> Manifest:
+        return self.view().save(directory)

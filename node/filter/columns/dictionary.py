@@ -1,0 +1,63 @@
+"""The distinct strings of a keyword column's base, sorted, in two arrays that can be mapped from disk.
+
+A string's code is its rank, so equal strings and common prefixes are ranges of codes.
+"""
+
+from __future__ import annotations
+
+import bisect
+import itertools
+from collections.abc import Sequence
+from typing import overload
+
+import numpy as np
+import numpy.typing as npt
+
+Offsets = npt.NDArray[np.int64]
+Blob = npt.NDArray[np.uint8]
+
+
+class Dictionary(Sequence[bytes]):
+    """UTF-8 bytes, ascending: the order of their code points.
+
+    ``offsets`` (n + 1,) delimits string i as ``blob[offsets[i]:offsets[i + 1]]``.
+    """
+
+    def __init__(self, offsets: Offsets, blob: Blob) -> None:
+        self.offsets = offsets
+        self.blob = blob
+        self._bytes = blob.data
+
+    @classmethod
+    def of(cls, strings: Sequence[bytes]) -> Dictionary:
+        """Of distinct ascending strings."""
+        offsets = np.zeros(len(strings) + 1, dtype=np.int64)
+        np.cumsum(np.fromiter(map(len, strings), dtype=np.int64, count=len(strings)), out=offsets[1:])
+        return cls(offsets, np.frombuffer(b"".join(strings), dtype=np.uint8))
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @overload
+    def __getitem__(self, code: int) -> bytes: ...
+    @overload
+    def __getitem__(self, code: slice) -> list[bytes]: ...
+    def __getitem__(self, code: int | slice) -> bytes | list[bytes]:
+        if isinstance(code, slice):
+            return [self[i] for i in range(*code.indices(len(self)))]
+        return bytes(self._bytes[self.offsets[code] : self.offsets[code + 1]])
+
+    def strings(self) -> list[bytes]:
+        """All of them, faster than one by one."""
+        data, cuts = bytes(self._bytes), self.offsets.tolist()
+        return [data[start:end] for start, end in itertools.pairwise(cuts)]
+
+    def code(self, string: bytes) -> int | None:
+        rank = bisect.bisect_left(self, string)
+        return rank if rank < len(self) and self[rank] == string else None
+
+    def codes_with_prefix(self, prefix: bytes) -> tuple[int, int]:
+        """The half-open range of codes of strings that start with ``prefix``."""
+        low = bisect.bisect_left(self, prefix)
+        # 0xFF occurs in no UTF-8 text, so this sorts after every string with the prefix.
+        return low, bisect.bisect_left(self, prefix + b"\xff", lo=low)

@@ -1,0 +1,272 @@
+"""From a filter to a set of slots, by payload indexes; what they leave open is left as a residue.
+
+Each condition becomes bounds of the set of slots where it holds, and clauses combine bounds. Where lower
+and upper bound differ, the caller checks the payloads of the slots between them with the residue: the
+clauses that no index decides.
+
+Lives here: the meaning of clauses over sets. May not live here: reading payloads, ranking.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Final, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from msgspec import Struct
+
+from node.filter import bits, predicates, slot_sets
+from node.filter.bits import PackedBits, Slots
+from node.filter.check import compile_check
+from node.filter.columns import ColumnsView
+from node.filter.siphash import number_hashes, uuid_hashes
+from node.filter.slot_sets import EMPTY, Bounds, Space, exactly
+from protos.filters import (
+    Condition,
+    FieldCondition,
+    FieldIsEmpty,
+    Filter,
+    HasId,
+    HasVector,
+    IsEmpty,
+    IsNull,
+    MinShould,
+    Nested,
+    Predicate,
+    Slice,
+    leaves,
+)
+from protos.ids import PointId, id_key
+from protos.json_path import WILDCARD, JsonPath, parse_path
+
+_NUMBER_KEY: Final = 9  # bytes of a storage key: a tag and the id
+_UUID_KEY: Final = 17
+
+Residue = Callable[[PointId, dict[str, Any]], bool]
+
+
+class PointLookup(Protocol):
+    """What evaluation needs of ``node.storage.points.PointsView``."""
+
+    def slot_of(self, key: bytes) -> int:
+        """-1 if there is no such point."""
+        ...
+
+    def slots_of(self, keys: Sequence[bytes]) -> npt.NDArray[np.int64]: ...
+
+    def iter_ids(self, start: bytes | None) -> Iterator[tuple[bytes, int]]:
+        """Keys ascending, with their slots."""
+        ...
+
+
+class Context(Struct, frozen=True, eq=False):
+    """One view of a shard. ``has_vector`` gives the slots with a vector of a name, none if unknown."""
+
+    columns: ColumnsView
+    points: PointLookup
+    live: PackedBits
+    has_vector: Callable[[str], PackedBits]
+
+
+class Selection(Struct, frozen=True, eq=False):
+    """Candidates of a filter: every match and, if there is a ``residue``, perhaps others.
+
+    ``slots`` (n,) ascending when few, else None; ``bits``, of the size of ``live``, when ``slots`` is None.
+    ``count`` is the number of candidates. ``residue`` decides a candidate by its id and decoded payload;
+    it means nothing for other slots. ``definite`` are candidates that need no check.
+    """
+
+    bits: PackedBits | None
+    slots: Slots | None
+    count: int
+    residue: Residue | None = None
+    definite: PackedBits | None = None
+
+    @property
+    def exact(self) -> bool:
+        return self.residue is None
+
+    def packed(self, size: int) -> PackedBits:
+        """The candidates as a bitmap of ``size`` bytes."""
+        if self.bits is not None:
+            return self.bits
+        assert self.slots is not None
+        return bits.pack(self.slots, size)
+
+
+def evaluate(filter: Filter, context: Context) -> Selection:
+    """Select the live slots that satisfy ``filter``."""
+    evaluator = _Evaluator(context)
+    clauses = evaluator.clauses(filter)
+    found = slot_sets.all_of(evaluator.space, [bounds for _, bounds in clauses])
+    upper = found.upper
+    if found.exact or upper.count == 0:
+        return Selection(upper.packed, upper.slots, upper.count)
+    open_clauses = _joined([clause for clause, bounds in clauses if not bounds.exact])
+    return Selection(
+        upper.packed,
+        upper.slots,
+        upper.count,
+        _residue(open_clauses, context),
+        found.lower.to_bits(evaluator.space.size),
+    )
+
+
+def _joined(clauses: Sequence[Filter]) -> Filter:
+    """One filter of single clauses; all but ``must`` and ``must_not`` occur once at most."""
+    return Filter(
+        must=tuple(condition for clause in clauses for condition in clause.must or ()),
+        should=next((clause.should for clause in clauses if clause.should), None),
+        must_not=tuple(condition for clause in clauses for condition in clause.must_not or ()),
+        min_should=next((clause.min_should for clause in clauses if clause.min_should), None),
+    )
+
+
+def _residue(filter: Filter, context: Context) -> Residue:
+    check = compile_check(filter, context.columns.types)
+    names = {leaf.name for leaf in leaves(filter) if isinstance(leaf, HasVector)}
+    if not names:
+        return lambda point_id, payload: check(point_id, payload, ())
+    present = {name: context.has_vector(name) for name in names}
+
+    def residue(point_id: PointId, payload: dict[str, Any]) -> bool:
+        slot = np.array([context.points.slot_of(id_key(point_id))])
+        vectors = [name for name, having in present.items() if bits.contains(having, slot)[0]]
+        return check(point_id, payload, vectors)
+
+    return residue
+
+
+def _ids_by_form(
+    ids: Iterable[tuple[bytes, int]],
+) -> tuple[tuple[npt.NDArray[np.uint64], Slots], tuple[PackedBits, Slots]]:
+    """Numbers (n,) with their slots and UUIDs (m, 16) with theirs; number keys come before UUID keys."""
+    keys, slots = [], []
+    for key, slot in ids:
+        keys.append(key)
+        slots.append(slot)
+    numbers = sum(len(key) == _NUMBER_KEY for key in keys)
+    slot_array = np.array(slots, dtype=np.int64)
+    number_keys = np.frombuffer(b"".join(keys[:numbers]), np.uint8).reshape(-1, _NUMBER_KEY)
+    uuid_keys = np.frombuffer(b"".join(keys[numbers:]), np.uint8).reshape(-1, _UUID_KEY)
+    values = np.ascontiguousarray(number_keys[:, 1:]).view(">u8")[:, 0].astype(np.uint64)
+    return (values, slot_array[:numbers]), (uuid_keys[:, 1:], slot_array[numbers:])
+
+
+class _Evaluator:
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self.space = Space(context.live)
+        self._unknown = Bounds(EMPTY, self.space.everything)
+
+    def clauses(self, filter: Filter) -> list[tuple[Filter, Bounds]]:
+        """The filter's clauses, each as a filter of its own, ``must`` and ``must_not`` one by one."""
+        space = self.space
+        found = [(Filter(must=(each,)), self.condition(each)) for each in filter.must or ()]
+        if filter.should:
+            bounds = slot_sets.any_of(space, self._each(filter.should))
+            found.append((Filter(should=filter.should), bounds))
+        found += [
+            (Filter(must_not=(each,)), slot_sets.complement(space, self.condition(each)))
+            for each in filter.must_not or ()
+        ]
+        if filter.min_should is not None:
+            found.append((Filter(min_should=filter.min_should), self._min_should(filter.min_should)))
+        return found
+
+    def _each(self, conditions: Iterable[Condition]) -> list[Bounds]:
+        return [self.condition(condition) for condition in conditions]
+
+    def _min_should(self, clause: MinShould) -> Bounds:
+        return slot_sets.at_least(self.space, self._each(clause.conditions), clause.min_count)
+
+    def condition(self, condition: Condition) -> Bounds:
+        match condition:
+            case FieldCondition(key=key, any_of=any_of):
+                path = parse_path(key)
+                return slot_sets.any_of(self.space, [self._predicate(path, each) for each in any_of])
+            case IsEmpty(key=key):
+                return self._is_empty(parse_path(key))
+            case HasId(ids=ids):
+                return exactly(self._has_id(ids))
+            case HasVector(name=name):
+                having = bits.fit(self._context.has_vector(name), self.space.size)
+                return exactly(slot_sets.of_bits(having))
+            case Filter():
+                parts = [bounds for _, bounds in self.clauses(condition)]
+                return slot_sets.all_of(self.space, parts)
+            case Nested(key=key, filter=filter):
+                return self._nested(parse_path(key).elements(), filter)
+            case Slice():
+                return exactly(self._slice(condition))
+            case IsNull():
+                return self._unknown
+
+    def _predicate(self, path: JsonPath, predicate: Predicate) -> Bounds:
+        if isinstance(predicate, FieldIsEmpty):
+            return self._field_is_empty(path, expected=predicate.expected)
+        return self._of_value(path, predicate)
+
+    def _of_value(self, path: JsonPath, predicate: Predicate) -> Bounds:
+        column = self._context.columns.column(path)
+        if column is None or predicates.of_values(predicate) is not None:
+            return self._unknown
+        return column.bounds(predicate, self.space.size)
+
+    def _is_empty(self, path: JsonPath) -> Bounds:
+        """A field with a value other than null is not empty; ``[null]`` and the like need a look."""
+        column = self._context.columns.column(path)
+        if column is None:
+            return self._unknown
+        valued = slot_sets.of_bits(column.valued(self.space.size))
+        return Bounds(EMPTY, self.space.subtract(self.space.everything, valued))
+
+    def _field_is_empty(self, path: JsonPath, *, expected: bool) -> Bounds:
+        """Asked of each value a wildcard leads to, so there it can be both."""
+        if not expected:
+            return slot_sets.complement(self.space, self._is_empty(path))
+        return self._unknown if WILDCARD in path.steps else self._is_empty(path)
+
+    def _has_id(self, ids: Sequence[PointId]) -> slot_sets.SlotSet:
+        slots = self._context.points.slots_of([id_key(point_id) for point_id in ids])
+        return slot_sets.of_slots(np.unique(slots[slots >= 0]), self.space.size)
+
+    def _slice(self, condition: Slice) -> slot_sets.SlotSet:
+        numbers, uuids = _ids_by_form(self._context.points.iter_ids(None))
+        parts = [
+            slots[siphash % np.uint64(condition.total) == condition.index]
+            for slots, siphash in ((numbers[1], number_hashes(numbers[0])), (uuids[1], uuid_hashes(uuids[0])))
+        ]
+        return slot_sets.of_slots(np.sort(np.concatenate(parts)), self.space.size)
+
+    def _nested(self, base: JsonPath, filter: Filter) -> Bounds:
+        """Only an upper bound: that an index has matching values does not say they share an element."""
+        return Bounds(EMPTY, self._nested_upper(base, filter))
+
+    def _nested_upper(self, base: JsonPath, filter: Filter) -> slot_sets.SlotSet:
+        upper = self.space.everything
+        for condition in filter.must or ():
+            upper = self.space.intersect(upper, self._element_upper(base, condition))
+        if filter.should:
+            some = EMPTY
+            for condition in filter.should:
+                some = self.space.union(some, self._element_upper(base, condition))
+            upper = self.space.intersect(upper, some)
+        return upper
+
+    def _element_upper(self, base: JsonPath, condition: Condition) -> slot_sets.SlotSet:
+        """Slots outside of it have no element where ``condition`` holds."""
+        match condition:
+            case FieldCondition(key=key, any_of=any_of):
+                path = base.extended(parse_path(key))
+                parts = [self._of_value(path, predicate) for predicate in any_of]
+                return slot_sets.any_of(self.space, parts).upper
+            case Filter():
+                return self._nested_upper(base, condition)
+            case Nested(key=key, filter=filter):
+                return self._nested_upper(base.extended(parse_path(key).elements()), filter)
+            case HasId() | HasVector() | Slice():
+                return EMPTY
+            case _:
+                return self.space.everything

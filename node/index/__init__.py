@@ -1,0 +1,23 @@
+"""Similarity and nearest neighbours over matrices: exact scoring, HNSW graphs, distances.
+
+Lives here: everything that calls FAISS. May not live here: slots, segments, files other than a graph's own,
+filters (a caller hands over rows or takes candidates), threads and event loops.
+
+Invariants: similarity is the internal one of reference 9.5, larger is better, float32; a row's similarity to
+a query has the same bits whichever way it was found, because the same kernel always gives the final value.
+"""
+
+from node.index.exact import NO_ROW, best_of, similarities
+from node.index.hnsw import Code, GraphParams, HnswGraph, choose_code
+from node.index.threads import set_threads
+
+__all__ = [
+    "NO_ROW",
+    "Code",
+    "GraphParams",
+    "HnswGraph",
+    "best_of",
+    "choose_code",
+    "set_threads",
+    "similarities",
+]

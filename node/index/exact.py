@@ -1,0 +1,116 @@
+"""Exact similarity of queries to rows of a matrix, and the best rows by it.
+
+Every value is computed pair by pair (FAISS's ``by_idx`` kernels), never as ‖x‖² + ‖y‖² − 2xy, which loses
+the small distances; equal vectors at Euclid are at exactly 0. The kernels read the rows in place, release
+the interpreter lock and give a pair the same bits in whatever company it is scored.
+
+Memory is bounded: scores are held for a group of queries at a time, Manhattan gathers rows in blocks.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from node.index.library import faiss
+from protos.collections import Distance
+
+FloatArray = npt.NDArray[np.float32]
+Rows = npt.NDArray[np.int64]
+
+NO_ROW = -1  # pads results; its similarity is -inf
+
+_BLOCK_ROWS = 65_536
+_CACHED_BLOCK_BYTES = 512 * 1024  # rows that several queries read while they stay in a core's cache
+_GATHER_BYTES = 4 * 1024 * 1024
+_SCORES_BYTES_MAX = 64 * 1024 * 1024
+_ALL_ROWS = np.arange(_BLOCK_ROWS, dtype=np.int64)
+
+
+def similarities(distance: Distance, query: FloatArray, matrix: FloatArray, rows: Rows) -> FloatArray:
+    """Similarity of ``query`` (dim,) to ``matrix[rows]``; (len(rows),). Rows must exist."""
+    scores = np.empty(len(rows), dtype=np.float32)
+    _score(distance, np.ascontiguousarray(query), matrix, np.ascontiguousarray(rows), scores)
+    return scores
+
+
+def best_of(
+    distance: Distance, queries: FloatArray, matrix: FloatArray, k: int, rows: Rows | None = None
+) -> tuple[Rows, FloatArray]:
+    """The k rows most similar to each query, among ``rows`` (ascending) or all of ``matrix`` (n, dim).
+
+    Returns: rows and similarities, both (nq, min(k, candidates)), best first; of equal ones, and of equal
+    ones at the edge, the smaller row comes first.
+    """
+    candidates = len(matrix) if rows is None else len(rows)
+    k = min(k, candidates)
+    found = np.empty((len(queries), k), dtype=np.int64)
+    scores = np.empty((len(queries), k), dtype=np.float32)
+    group = max(1, _SCORES_BYTES_MAX // max(1, candidates * scores.itemsize))
+    for first in range(0, len(queries) if k else 0, group):
+        part = np.ascontiguousarray(queries[first : first + group])
+        for i, row in enumerate(_score_all(distance, part, matrix, rows), start=first):
+            picked = select(row, k)
+            found[i] = picked if rows is None else rows[picked]
+            scores[i] = row[picked]
+    return found, scores
+
+
+def select(scores: FloatArray, k: int) -> Rows:
+    """Positions of the k largest scores, best first, equal ones by position. NaN ranks last."""
+    if np.isnan(np.max(scores, initial=-np.inf)):
+        scores = np.where(np.isnan(scores), np.float32(-np.inf), scores)
+    if k >= len(scores):
+        return np.argsort(-scores, kind="stable")
+    edge = np.partition(scores, len(scores) - k)[len(scores) - k]
+    above = np.flatnonzero(scores > edge)
+    at_edge = np.flatnonzero(scores == edge)[: k - len(above)]
+    picked = np.sort(np.concatenate((above, at_edge)))
+    return picked[np.argsort(-scores[picked], kind="stable")]
+
+
+def _score_all(distance: Distance, queries: FloatArray, matrix: FloatArray, rows: Rows | None) -> FloatArray:
+    """(nq, candidates). Several queries go over the rows block by block, together."""
+    candidates = len(matrix) if rows is None else len(rows)
+    scores = np.empty((len(queries), candidates), dtype=np.float32)
+    block = _BLOCK_ROWS
+    if len(queries) > 1:
+        block = min(block, max(64, _CACHED_BLOCK_BYTES // (matrix.shape[1] * matrix.itemsize)))
+    for first in range(0, candidates, block):
+        last = min(first + block, candidates)
+        part = matrix[first:last] if rows is None else matrix
+        wanted = _ALL_ROWS[: last - first] if rows is None else rows[first:last]
+        for query, out in zip(queries, scores, strict=True):
+            _score(distance, query, part, wanted, out[first:last])
+    return scores
+
+
+def _score(distance: Distance, query: FloatArray, matrix: FloatArray, rows: Rows, out: FloatArray) -> None:
+    """Write the similarities of ``query`` to ``matrix[rows]`` to ``out``. All arrays C-contiguous."""
+    assert query.shape == matrix.shape[1:]
+    assert query.dtype == matrix.dtype == out.dtype == np.float32
+    assert rows.dtype == np.int64
+    assert matrix.flags.c_contiguous
+    assert out.flags.c_contiguous
+    if distance is Distance.MANHATTAN:
+        _score_manhattan(query, matrix, rows, out)
+        return
+    euclid = distance is Distance.EUCLID
+    kernel = faiss.fvec_L2sqr_by_idx if euclid else faiss.fvec_inner_products_by_idx
+    pointer = faiss.swig_ptr
+    kernel(pointer(out), pointer(query), pointer(matrix), pointer(rows), len(query), 1, len(rows))
+    if euclid:
+        np.negative(out, out=out)
+
+
+def _score_manhattan(query: FloatArray, matrix: FloatArray, rows: Rows, out: FloatArray) -> None:
+    """FAISS has no L1 kernel over scattered rows, so blocks of them are gathered."""
+    dim, pointer = len(query), faiss.swig_ptr
+    block = max(1, _GATHER_BYTES // (dim * matrix.itemsize))
+    for first in range(0, len(rows), block):
+        gathered = matrix[rows[first : first + block]]
+        part = out[first : first + block]
+        faiss.pairwise_extra_distances(
+            dim, 1, pointer(query), len(gathered), pointer(gathered), faiss.METRIC_L1, 0.0, pointer(part)
+        )
+    np.negative(out, out=out)

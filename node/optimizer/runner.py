@@ -1,0 +1,296 @@
+"""Carrying out the plan beside the writes of one replica.
+
+Lives here: when to plan, how many builds run, retries, and the swap of finished segments into the replica.
+May not live here: what to do (``plan``), how a segment is built (``node.segments``).
+
+Builds run in processes of their own; only the swaps run in the replica's writer thread. Deletes that come
+during a build need no care: the live bits say what counts. A compaction moves points to new slots in steps,
+each of which leaves every point in exactly one segment, so reads and checkpoints may come in between.
+
+Invariants: a segment that a task works on is ``busy`` until its task ended; a failed task leaves every point
+readable; at most ``tasks_max`` tasks run per replica, and a bounded number of builds per process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import structlog
+from msgspec import Struct
+
+from node.optimizer.plan import Drop, Index, Seal, SegmentStat, Task, Vacuum, plan
+from node.optimizer.stats import limits_of, stats_of, wanted_graphs
+from node.replica.commit import Committer
+from node.replica.segment_set import new_segment_id
+from node.replica.slots import Slots, aligned
+from node.segments import (
+    CompactJob,
+    IndexJob,
+    MergeJob,
+    SealedSegment,
+    SegmentError,
+    Source,
+    old_slots,
+    run_build,
+)
+from node.segments.jobs import AnyJob
+from node.workers import WorkerPool
+from protos.shard import ShardStatus
+
+log = structlog.get_logger()
+
+REMAP_POINTS = 4096  # moved per step of a compaction; writes wait for one step at most
+RETRY_MIN_S, RETRY_MAX_S = 1.0, 300.0
+PLAN_INTERVAL_S = 0.2  # between two plans at least: each counts all live bits
+
+OnWriter = Callable[..., Awaitable[Any]]
+
+
+class Optimizer:
+    """``on_writer`` runs a function in the replica's writer thread; ``builds`` bounds all builds."""
+
+    def __init__(
+        self,
+        committer: Committer,
+        *,
+        on_writer: OnWriter,
+        background: WorkerPool,
+        builds: asyncio.Semaphore,
+        cores: int,
+    ) -> None:
+        self._committer, self._on_writer, self._background = committer, on_writer, background
+        self._builds, self._cores = builds, cores
+        self._busy: frozenset[str] = frozenset()  # replaced, never changed: other threads read it
+        self._running: set[asyncio.Task[None]] = set()
+        self._wake = asyncio.Event()
+        self._triggered = False
+        self._retry_s = RETRY_MIN_S
+        self._loop: asyncio.Task[None] | None = None
+        self.error: str | None = None
+
+    def start(self) -> None:
+        self._loop = asyncio.create_task(self._run(), name="optimizer")
+
+    def trigger(self) -> None:
+        """Something changed that may ask for work: a write, the configuration, an empty PATCH."""
+        self._triggered = True
+        self._wake.set()
+
+    async def close(self) -> None:
+        """Stop, killing builds that run."""
+        tasks = [*self._running, *([self._loop] if self._loop else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def status(self) -> ShardStatus:
+        """Red, yellow, grey or green (reference 7.3). Counts live bits: not for the event loop."""
+        if self.error is not None:
+            return ShardStatus.RED
+        if self._running:
+            return ShardStatus.YELLOW
+        if not self._plan():
+            return ShardStatus.GREEN
+        return ShardStatus.YELLOW if self._triggered and self._tasks_max else ShardStatus.GREY
+
+    @property
+    def _tasks_max(self) -> int:
+        return limits_of(self._committer.view.config, cores=self._cores).tasks_max
+
+    def _plan(self) -> list[Task]:
+        view = self._committer.view
+        return plan(stats_of(view, self._busy), limits_of(view.config, cores=self._cores))
+
+    # --- the loop --------------------------------------------------------------------------------------
+
+    async def _run(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            room = self._tasks_max - len(self._running)
+            if room <= 0:
+                continue
+            try:
+                tasks = await self._background.run(self._plan)
+            except Exception as error:
+                self.error = f"planning failed: {error!r}"
+                log.exception("optimization_not_planned")
+                continue
+            for task in tasks[:room]:
+                self._start(task)
+            await asyncio.sleep(PLAN_INTERVAL_S)
+
+    def _start(self, task: Task) -> None:
+        self._busy |= frozenset(task.segments)
+        running = asyncio.create_task(self._supervise(task), name=type(task).__name__)
+        self._running.add(running)
+
+    async def _supervise(self, task: Task) -> None:
+        try:
+            await self._carry_out(task)
+            self.error, self._retry_s = None, RETRY_MIN_S
+        except (SegmentError, OSError) as error:
+            self.error = f"{type(task).__name__} failed: {error}"
+            log.error(
+                "optimization_failed", task=type(task).__name__, error=str(error), retry_s=self._retry_s
+            )
+            await asyncio.sleep(self._retry_s)
+            self._retry_s = min(self._retry_s * 2, RETRY_MAX_S)
+        except Exception as error:
+            self.error = f"{type(task).__name__} failed: {error!r}"
+            log.exception("optimization_failed", task=type(task).__name__)
+            await asyncio.sleep(RETRY_MAX_S)
+        finally:
+            self._busy -= frozenset(task.segments)
+            current = asyncio.current_task()
+            assert current is not None
+            self._running.discard(current)
+            self._wake.set()
+
+    async def _carry_out(self, task: Task) -> None:
+        if isinstance(task, Seal):
+            await self._on_writer(self._seal, task.segments[0])
+        elif isinstance(task, Drop):
+            await self._on_writer(self._drop, task.segments)
+        else:
+            async with self._builds:
+                await self._rebuild(task)
+
+    # --- in the writer thread --------------------------------------------------------------------------
+
+    def _seal(self, segment_id: str) -> None:
+        self._committer.applier.segments.seal_one(segment_id)
+        self._committer.publish()
+
+    def _drop(self, segments: Sequence[str]) -> None:
+        """Forget segments without live rows (dead slots never come back to life)."""
+        self._replace(segments, None, frozenset())
+
+    def _replace(self, old: Sequence[str], new: SealedSegment | None, hidden: frozenset[str]) -> None:
+        committer = self._committer
+        holders = list(committer.views)
+        committer.applier.segments.replace(old, new, hidden=hidden, holders=holders)
+        committer.publish()
+
+    def _sources(self, task: Task) -> list[tuple[SealedSegment, Source, frozenset[str]]]:
+        """The segments with their live rows as of now, and the names that are hidden in each."""
+        applier = self._committer.applier
+        found = []
+        for segment_id in task.segments:
+            segment = applier.segments.sealed[segment_id]
+            live = np.packbits(applier.live.of_range(segment.start, segment.rows), bitorder="little")
+            source = Source(str(segment.directory), live.tobytes())
+            found.append((segment, source, applier.segments.hidden.get(segment_id, frozenset())))
+        return found
+
+    def _begin(self, task: Task) -> _Build:
+        """Choose the job for ``task`` and what its result takes the place of."""
+        segments = self._committer.applier.segments
+        sources = self._sources(task)
+        # A hidden name may exist anew; its old rows must not be copied beside others' new ones.
+        mixed = len(sources) > 1 and any(hidden & segments.schemas.keys() for _, _, hidden in sources)
+        if mixed:
+            sources = [next(one for one in sources if one[2] & segments.schemas.keys())]
+        hidden = sources[0][2] if len(sources) == 1 else frozenset()
+        schemas = tuple(schema for name, schema in segments.schemas.items() if name not in hidden)
+        inputs = tuple(source for _, source, _ in sources)
+        names = [segment.id for segment, _, _ in sources]
+        stats = [one for one in stats_of(self._committer.view, ()) if one.id in names]
+        target = new_segment_id()
+        segments.building.add(target)
+        common: dict[str, Any] = {
+            "target": str(segments.directory / target),
+            "graphs": self._graphs(task, stats, [schema.name for schema in schemas]),
+            "threads": self._threads(),
+        }
+        if mixed or isinstance(task, Vacuum) or not _adjacent([segment for segment, _, _ in sources]):
+            length = max(1, sum(stat.live for stat in stats))
+            start = segments.ranges.allot(length)
+            job: AnyJob = CompactJob(sources=inputs, schemas=schemas, start=start, **common)
+            return _Build(target, job, frozenset(), names, allotted=aligned(length))
+        if len(inputs) == 1:
+            return _Build(target, IndexJob(source=inputs[0], **common), hidden, names)
+        return _Build(target, MergeJob(sources=inputs, schemas=schemas, **common), frozenset(), names)
+
+    def _graphs(self, task: Task, stats: list[SegmentStat], names: list[str]) -> dict[str, Any]:
+        view = self._committer.view
+        threshold = limits_of(view.config, cores=self._cores).indexing_bytes
+        size = sum(stat.vector_bytes * stat.live // max(1, stat.rows) for stat in stats)
+        keep = all(stat.indexed for stat in stats) and any(stat.live for stat in stats)
+        if not isinstance(task, Index) and not keep and not (threshold and size > threshold):
+            return {}
+        return wanted_graphs(view.config, names)
+
+    def _threads(self) -> int:
+        return self._committer.view.config.hnsw_config.max_indexing_threads or self._cores
+
+    # --- rebuilding ------------------------------------------------------------------------------------
+
+    async def _rebuild(self, task: Task) -> None:
+        build: _Build = await self._on_writer(self._begin, task)
+        try:
+            await run_build(build.job)
+            built = await self._background.run(SealedSegment.open, Path(build.job.target))
+            if isinstance(build.job, CompactJob):
+                await self._compact(build.segments, built)
+            else:
+                await self._on_writer(self._replace, build.segments, built, build.hidden)
+        finally:
+            await self._uncancelled(self._on_writer(self._end, build))
+        log.info("segments_rebuilt", task=type(task).__name__, segments=len(build.segments), rows=built.rows)
+
+    async def _compact(self, old: list[str], built: SealedSegment) -> None:
+        """Admit the new segment, move the points over step by step, then forget the old ones."""
+        former = (await self._background.run(old_slots, built)).astype(np.int64)
+        await self._on_writer(self._committer.applier.segments.add, built)
+        for first in range(0, built.rows, REMAP_POINTS):
+            await self._on_writer(self._remap, former[first : first + REMAP_POINTS], built.start + first)
+        await self._on_writer(self._replace, old, None, frozenset())
+
+    def _remap(self, former: Slots, start: int) -> None:
+        self._committer.applier.remap(former, np.arange(start, start + len(former), dtype=np.int64))
+        self._committer.publish()
+
+    def _end(self, build: _Build) -> None:
+        """Give back what the build reserved and did not use."""
+        segments = self._committer.applier.segments
+        segments.building.discard(build.target)
+        if isinstance(build.job, CompactJob):
+            built = segments.sealed.get(build.target)
+            used = 0 if built is None else aligned(built.rows)
+            segments.ranges.give_back(build.job.start + used, build.allotted - used)
+
+    @staticmethod
+    async def _uncancelled(call: Awaitable[Any]) -> None:
+        """Wait for ``call`` even while being cancelled."""
+        task = asyncio.ensure_future(call)
+        cancelled = False
+        while not task.done():
+            try:
+                await asyncio.shield(task)
+            except asyncio.CancelledError:
+                cancelled = True
+        task.result()
+        if cancelled:
+            raise asyncio.CancelledError
+
+
+class _Build(Struct, frozen=True):
+    """``allotted`` slots are reserved for a compaction; ``segments`` are those the result replaces."""
+
+    target: str
+    job: AnyJob
+    hidden: frozenset[str]
+    segments: list[str]
+    allotted: int = 0
+
+
+def _adjacent(segments: Sequence[SealedSegment]) -> bool:
+    """Does each segment's range begin where the one before it ends?"""
+    ordered = sorted(segments, key=lambda segment: segment.start)
+    return all(left.start + aligned(left.rows) == right.start for left, right in pairwise(ordered))

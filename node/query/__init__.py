@@ -1,0 +1,28 @@
+"""Search, scroll, count and retrieve on one immutable view.
+
+Lives here: how a read request becomes slots, scores and records. Functions are synchronous, run in a
+worker thread and touch nothing but the view they are given.
+May not live here: locks, queues, event loops, clocks; the choice of replica or shard; anything that writes.
+
+Invariants: a read sees exactly one view; a filter never costs results (``limit`` matching points are
+returned whenever they exist); records are fetched for returned points only.
+"""
+
+from node.query.counters import Counters, count_vectors
+from node.query.counting import count
+from node.query.matching import matching_slots
+from node.query.retrieve import retrieve
+from node.query.scroll import scroll
+from node.query.search import search
+from node.query.view_port import View
+
+__all__ = [
+    "Counters",
+    "View",
+    "count",
+    "count_vectors",
+    "matching_slots",
+    "retrieve",
+    "scroll",
+    "search",
+]

@@ -1,0 +1,102 @@
+"""Which slots a filter admits: by payload indexes first, by the payloads where those do not decide.
+
+Lives here: the bridge to ``node.filter`` and the payload check every read shares.
+
+Invariant: ``Candidates.allowed`` holds every matching live slot and perhaps others; only slots that pass
+``check`` match.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+
+from node.filter import bits
+from node.filter.bits import Mask, Slots
+from node.filter.evaluate import Context, Residue, Selection, evaluate
+from node.query.allowed import Allowed, allow_live
+from node.query.counters import present_bits
+from node.query.retrieve import stored_records
+from protos.filters import Filter
+from protos.ids import id_from_key
+
+if TYPE_CHECKING:
+    from node.query.view_port import View
+
+_CHUNK = 1024  # records decoded at a time: bounds what a check of everything holds in memory
+
+_decode = msgspec.json.Decoder(dict).decode
+
+
+class Candidates:
+    """The slots a filter may admit under one view, and the check it still owes them."""
+
+    def __init__(self, view: View, filter: Filter | None) -> None:
+        self._view = view
+        self._selection = _select(view, filter)
+        self.allowed = _allowed(view, self._selection)
+
+    @property
+    def exact(self) -> bool:
+        """Are all candidates matches, so that nothing need be checked?"""
+        return self._selection is None or self._selection.residue is None
+
+    def slots(self) -> Slots:
+        """All candidates, ascending."""
+        return self.allowed.to_slots()
+
+    def check(self, slots: Slots) -> Mask:
+        """Which of these candidates match, by their stored payloads where the indexes do not tell."""
+        selection = self._selection
+        if selection is None or selection.residue is None:
+            return np.ones(len(slots), dtype=np.bool_)
+        if selection.definite is None:
+            return self._check_payloads(slots, selection.residue)
+        passing = bits.contains(selection.definite, slots)
+        unsure = np.flatnonzero(~passing)
+        if len(unsure):
+            passing[unsure] = self._check_payloads(slots[unsure], selection.residue)
+        return passing
+
+    def _check_payloads(self, slots: Slots, residue: Residue) -> Mask:
+        return np.fromiter(
+            (
+                residue(id_from_key(stored.key), _decode(stored.payload))
+                for stored in stored_records(self._view, slots)
+            ),
+            dtype=np.bool_,
+            count=len(slots),
+        )
+
+    def matching(self, slots: Slots | None = None) -> Slots:
+        """The matches among ``slots`` (all candidates when None), in their order."""
+        among = self.slots() if slots is None else slots[self.allowed.contains(slots)]
+        if self.exact:
+            return among
+        chunks = [among[at : at + _CHUNK] for at in range(0, len(among), _CHUNK)]
+        return np.concatenate([chunk[self.check(chunk)] for chunk in chunks] or [among])
+
+
+def matching_slots(view: View, filter: Filter | None, slots: Slots | None = None) -> Slots:
+    """The live slots that match ``filter``: those among ``slots`` in their order, or all, ascending."""
+    return Candidates(view, filter).matching(slots)
+
+
+def _select(view: View, filter: Filter | None) -> Selection | None:
+    if filter is None:
+        return None
+    context = Context(
+        columns=view.columns,
+        points=view.points,
+        live=view.live,
+        has_vector=lambda name: present_bits(view, name),
+    )
+    return evaluate(filter, context)
+
+
+def _allowed(view: View, selection: Selection | None) -> Allowed:
+    if selection is None:
+        return allow_live(view)
+    return Allowed(selection.count, packed=selection.bits, slots=selection.slots)

@@ -1,0 +1,87 @@
+"""The nearest slots to a batch of queries, over all segments of a view.
+
+Lives here: which segments are searched, with which part of the bitmap, and the merge of their answers.
+Which way a segment is searched (rows or graph) is the segment's own choice.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from node.filter.bits import Slots
+from node.query import ranking
+from node.query.allowed import Allowed
+from node.query.schema import DenseVector
+from node.segments.planner import exact_is_cheaper
+from protos.shard import FloatArray, SearchParams
+
+if TYPE_CHECKING:
+    from node.query.view_port import View
+    from node.segments import SegmentView
+
+_KIB = 1024
+_INDEXING_THRESHOLD_KB = 10_000  # what null stands for (reference 7.2)
+_FLOAT_BYTES = 4
+
+
+class Nearest:
+    """Ranks slots by similarity to queries under one vector, set of slots and search parameters."""
+
+    def __init__(self, view: View, vector: DenseVector, allowed: Allowed, params: SearchParams) -> None:
+        self._vector, self._params = vector, params
+        self._config = view.config
+        self._parts = [
+            (segment, bits, count)
+            for segment in _searched_segments(view, vector, params)
+            for bits, count in [allowed.part(segment)]
+            if count
+        ]
+        self.count = sum(count for _, _, count in self._parts)
+
+    def rank(self, queries: FloatArray, k: int, *, widening: int = 1) -> tuple[Slots, FloatArray]:
+        """The k best: slots and similarities, both (nq, <= k), best first, padded with slot -1.
+
+        ``widening``: how many times the usual width graphs are walked with.
+        """
+        ef = self._params.hnsw_ef  # None: the segment's choice, which is its graph's ``ef_construct``
+        if widening > 1:
+            ef = (ef or self._config.hnsw_of(self._vector.name).ef_construct) * widening
+        found = [
+            segment.search(
+                self._vector.name,
+                queries,
+                min(k, count),
+                allowed=bits,
+                allowed_count=count,
+                ef=ef,
+                exact=self._params.exact or (ef is not None and exact_is_cheaper(ef, count)),
+            )
+            for segment, bits, count in self._parts
+        ]
+        if not found:
+            return np.empty((len(queries), 0), dtype=np.int64), np.empty((len(queries), 0), dtype=np.float32)
+        return ranking.merge_segments(found, k)
+
+
+def _searched_segments(view: View, vector: DenseVector, params: SearchParams) -> list[SegmentView]:
+    having = [segment for segment in view.segments if segment.rows and vector.name in segment.names]
+    if not params.indexed_only:
+        return having
+    threshold = _indexing_threshold_bytes(view)
+    row_bytes = vector.dim * _FLOAT_BYTES
+    return [
+        segment
+        for segment in having
+        if segment.graph(vector.name) is not None or segment.rows * row_bytes <= threshold
+    ]
+
+
+def _indexing_threshold_bytes(view: View) -> float:
+    """Size up to which a segment needs no index (reference 9.15); 0 in the configuration: any size."""
+    threshold = view.config.optimizer_config.indexing_threshold
+    if threshold == 0:
+        return math.inf
+    return max(threshold or _INDEXING_THRESHOLD_KB, view.config.hnsw_config.full_scan_threshold) * _KIB

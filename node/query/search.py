@@ -1,0 +1,181 @@
+"""Nearest points: requests in, hits out.
+
+Lives here: grouping requests that can share a call, the search when payloads must be checked, and
+turning ranked slots into hits (threshold, ties, records).
+May not live here: how segments are searched and merged (``nearest``, ``ranking``), what filters mean.
+
+Invariants: never fewer than min(limit, matching points that have the vector), unless a threshold cuts;
+equal scores are ordered by id (reference 9.4).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+from msgspec import Struct
+
+from node.filter.bits import Slots
+from node.index.distances import to_client_scores
+from node.query import ranking
+from node.query.allowed import allow_slots
+from node.query.matching import Candidates
+from node.query.nearest import Nearest
+from node.query.projection import Projector
+from node.query.retrieve import stored_records
+from node.query.schema import DenseVector, dense_vector
+from protos.filters import Filter
+from protos.shard import FloatArray, Hits, SearchParams, SearchRequest
+
+if TYPE_CHECKING:
+    from node.query.view_port import View
+
+# Candidates beyond the limit that are ranked anyway, so that most ties at its edge are seen at once.
+_TIES_AHEAD = 4
+# Ties are followed no further than this: past it, which of the equal points is returned is arbitrary.
+_TIES_MAX = 4096
+# Up to this many candidates, checking all payloads first is cheaper than ranking more and more of them.
+_CHECK_FIRST_MAX = 512
+_WIDENING_MIN, _GROWTH = 2, 4
+
+
+class _Kind(Struct, frozen=True):
+    """Requests of one kind are answered by one call per segment."""
+
+    using: str
+    limit: int
+    filter: Filter | None
+    params: SearchParams
+
+
+def search(view: View, requests: Sequence[SearchRequest]) -> list[Hits]:
+    """Answer each request, in order.
+
+    Raises: BadInput for an unknown vector name or a query of the wrong dimension.
+    """
+    hits: list[Hits | None] = [None] * len(requests)
+    candidates: dict[bytes, Candidates] = {}
+    for kind, members in _group(requests):
+        vector = dense_vector(view, kind.using)
+        queries = vector.prepare([requests[i].vector for i in members])
+        admitted = _candidates(view, kind.filter, candidates, alone=len(requests) == 1)
+        ranked = _rank(view, vector, queries, kind, admitted)
+        for i, (slots, similarities) in zip(members, ranked, strict=True):
+            hits[i] = _hits(view, vector, requests[i], slots, similarities)
+    return [answer for answer in hits if answer is not None]
+
+
+def _group(requests: Sequence[SearchRequest]) -> list[tuple[_Kind, list[int]]]:
+    kinds = [_Kind(r.using, r.limit, r.filter, r.params) for r in requests]
+    if len(kinds) == 1:
+        return [(kinds[0], [0])]
+    groups: dict[bytes, tuple[_Kind, list[int]]] = {}
+    for i, kind in enumerate(kinds):
+        # By encoding, not by ==: to Python the filters for 1 and for true are equal.
+        groups.setdefault(msgspec.msgpack.encode(kind), (kind, []))[1].append(i)
+    return list(groups.values())
+
+
+def _candidates(
+    view: View, filter: Filter | None, known: dict[bytes, Candidates], *, alone: bool
+) -> Candidates:
+    if alone:
+        return Candidates(view, filter)
+    key = msgspec.msgpack.encode(filter)
+    if key not in known:
+        known[key] = Candidates(view, filter)
+    return known[key]
+
+
+def _rank(
+    view: View, vector: DenseVector, queries: FloatArray, kind: _Kind, candidates: Candidates
+) -> list[tuple[Slots, FloatArray]]:
+    """Per query the best matching slots, at least the limit plus its ties where there are so many."""
+    if candidates.exact:
+        return _rank_with_ties(Nearest(view, vector, candidates.allowed, kind.params), queries, kind.limit)
+    if candidates.allowed.count <= max(_CHECK_FIRST_MAX, kind.limit):
+        return _rank_checked(view, vector, queries, kind, candidates)
+    nearest = Nearest(view, vector, candidates.allowed, kind.params)
+    verdicts: dict[int, bool] = {}
+    found = [_rank_checking(nearest, query, kind.limit, candidates, verdicts) for query in queries]
+    short = [i for i, ranked in enumerate(found) if ranked is None]
+    if short:
+        for i, ranked in zip(
+            short, _rank_checked(view, vector, queries[short], kind, candidates), strict=True
+        ):
+            found[i] = ranked
+    return [ranked for ranked in found if ranked is not None]
+
+
+def _rank_with_ties(nearest: Nearest, queries: FloatArray, limit: int) -> list[tuple[Slots, FloatArray]]:
+    k = limit + _TIES_AHEAD
+    slots, similarities = nearest.rank(queries, k)
+    ranked = [ranking.trim(*row) for row in zip(slots, similarities, strict=True)]
+    for i, (_, best) in enumerate(ranked):
+        wider = k
+        while len(best) >= wider and best[-1] == best[limit - 1] and wider < min(nearest.count, _TIES_MAX):
+            wider = min(wider * _GROWTH, nearest.count)
+            again = nearest.rank(queries[i : i + 1], wider)
+            ranked[i] = ranking.trim(again[0][0], again[1][0])
+            best = ranked[i][1]
+    return ranked
+
+
+def _rank_checked(
+    view: View, vector: DenseVector, queries: FloatArray, kind: _Kind, candidates: Candidates
+) -> list[tuple[Slots, FloatArray]]:
+    """Check every candidate's payload, then rank those that match."""
+    nearest = Nearest(view, vector, allow_slots(candidates.matching()), kind.params)
+    return _rank_with_ties(nearest, queries, kind.limit)
+
+
+def _rank_checking(
+    nearest: Nearest,
+    query: FloatArray,
+    limit: int,
+    candidates: Candidates,
+    verdicts: dict[int, bool],
+) -> tuple[Slots, FloatArray] | None:
+    """Check payloads in the order of similarity until the limit and its ties are found; None: too rare.
+
+    Ranking ever more candidates stops paying off when they are a good part of all. Graphs are walked
+    wider in proportion, so that the last matches found are as sure as the first without a filter.
+    """
+    widening = _WIDENING_MIN
+    while (k := limit * widening) * _GROWTH <= nearest.count:
+        slots, similarities = nearest.rank(query[np.newaxis], k, widening=widening)
+        slots, similarities = ranking.trim(slots[0], similarities[0])
+        passing = _checked(candidates, slots, verdicts)
+        matching, best = slots[passing], similarities[passing]
+        if len(matching) >= limit and best[limit - 1] > similarities[-1]:
+            return matching, best
+        widening *= _GROWTH
+    return None
+
+
+def _checked(candidates: Candidates, slots: Slots, verdicts: dict[int, bool]) -> Slots:
+    """Positions in ``slots`` of those that match; payloads seen before are not read again."""
+    numbers = slots.tolist()
+    unseen = [slot for slot in numbers if slot not in verdicts]
+    verdicts.update(zip(unseen, candidates.check(np.array(unseen, dtype=np.int64)).tolist(), strict=True))
+    return np.flatnonzero(np.fromiter((verdicts[slot] for slot in numbers), np.bool_, len(numbers)))
+
+
+def _hits(
+    view: View, vector: DenseVector, request: SearchRequest, slots: Slots, similarities: FloatArray
+) -> Hits:
+    scores = to_client_scores(vector.distance, similarities)
+    if request.score_threshold is not None:
+        passing = ranking.within_threshold(scores, request.score_threshold, descending=vector.descending)
+        slots, scores = slots[:passing], scores[:passing]
+    considered = ranking.end_of_ties(scores, request.limit)
+    slots, scores = slots[:considered], scores[:considered]
+    stored = stored_records(view, slots)
+    order = ranking.order_ties(scores, [kept.key for kept in stored], descending=vector.descending)
+    if order is not None:
+        slots, scores, stored = slots[order], scores[order], [stored[i] for i in order]
+    end = request.limit
+    records = Projector(view, request.projection).records(slots[:end], stored[:end])
+    return Hits(records, scores[:end])

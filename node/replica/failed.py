@@ -1,0 +1,63 @@
+"""A replica whose files could not be opened: it stays listed, says why, and serves nothing.
+
+Serving the part that can be read might miss acknowledged writes without anyone noticing.
+"""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+from protos.errors import ServiceError
+from protos.filters import Filter
+from protos.ids import PointId
+from protos.operations import UpdateResult
+from protos.shard import (
+    Hits,
+    Projection,
+    Record,
+    ScrollRequest,
+    SearchRequest,
+    ShardInfo,
+    ShardStatus,
+    UpdateRequest,
+)
+
+
+class FailedReplica:
+    """Implements ``protos.shard.ShardClient`` by telling ``reason``."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+
+    async def update(self, request: UpdateRequest) -> UpdateResult:  # noqa: ARG002
+        self._refuse()
+
+    async def search(self, requests: list[SearchRequest]) -> list[Hits]:  # noqa: ARG002
+        self._refuse()
+
+    async def scroll(self, request: ScrollRequest) -> list[Record]:  # noqa: ARG002
+        self._refuse()
+
+    async def retrieve(self, ids: list[PointId], projection: Projection) -> list[Record]:  # noqa: ARG002
+        self._refuse()
+
+    async def count(self, filter: Filter | None, *, exact: bool) -> int:  # noqa: ARG002
+        self._refuse()
+
+    async def info(self) -> ShardInfo:
+        return ShardInfo(
+            status=ShardStatus.RED,
+            points=0,
+            vectors={},
+            indexed_vectors=0,
+            segments=0,
+            index_points={},
+            operations_applied=0,
+            optimizer_error=self.reason,
+        )
+
+    async def close(self, *, checkpoint: bool = True) -> None:
+        """Nothing is open."""
+
+    def _refuse(self) -> NoReturn:
+        raise ServiceError(f"the shard could not be opened: {self.reason}")

@@ -1,0 +1,52 @@
+"""``replica.json``: which collection and shard a directory belongs to.
+
+Written before anything else in a new directory, so a directory without it holds nothing yet.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from node.replica.checkpoint import DamagedFile
+from node.storage.files import create_synced, sync_directory
+
+FORMAT = 1
+IDENTITY_FILE = "replica.json"
+
+
+class Identity(Struct, frozen=True):
+    """``collection`` is the collection's uuid: names are reused, uuids never."""
+
+    format: int
+    collection: str
+    shard_id: int
+    term: int = 1
+    incarnation: int = 1
+
+
+def write_identity(directory: Path, identity: Identity) -> None:
+    """Create the directory, if need be, and the file in it, durably. Raises: OSError."""
+    missing = [path for path in (directory, *directory.parents) if not path.exists()]
+    directory.mkdir(parents=True, exist_ok=True)
+    for path in missing:
+        sync_directory(path.parent)
+    create_synced(directory / IDENTITY_FILE, msgspec.json.encode(identity))
+
+
+def read_identity(directory: Path) -> Identity | None:
+    """None: there is nothing in the directory yet. Raises: DamagedFile, OSError."""
+    path = directory / IDENTITY_FILE
+    if not path.exists():
+        if directory.is_dir() and any(entry.suffix != ".tmp" for entry in directory.iterdir()):
+            raise DamagedFile(f"{path} is missing")
+        return None
+    try:
+        identity = msgspec.json.decode(path.read_bytes(), type=Identity)
+    except msgspec.DecodeError as error:
+        raise DamagedFile(f"{path} makes no sense: {error}") from error
+    if identity.format != FORMAT:
+        raise DamagedFile(f"{path} has format {identity.format}, this program knows {FORMAT}")
+    return identity

@@ -1,0 +1,186 @@
+"""Opening a replica: the last checkpoint, then the log after it.
+
+Lives here: the order of opening, the replay, the repair of what can be made again (graphs).
+May not live here: what to do about damage that cannot be repaired: it is raised.
+
+Invariants: opening a checkpoint reads no point; a replay goes through the same ``prepare`` and ``apply`` as
+the first time; a replica opens with everything that was acknowledged, or not at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import structlog
+from msgspec import Struct
+from msgspec.structs import replace
+
+from node.filter.columns import Columns, ColumnsCorrupted, Manifest
+from node.replica.apply import Applier, Prepared, schema_of
+from node.replica.checkpoint import (
+    COLUMNS_DIRECTORY,
+    FORMAT,
+    POINTS_FILE,
+    SEGMENTS_DIRECTORY,
+    WAL_DIRECTORY,
+    Checkpointer,
+    DamagedFile,
+    Meta,
+    decode_meta,
+    read_live,
+    remove_all,
+    unnamed_files,
+)
+from node.replica.commit import Committer
+from node.replica.operation_ids import OperationIds
+from node.replica.segment_set import SegmentEntry, SegmentSet
+from node.replica.slots import LiveBits
+from node.segments import SealedSegment, SegmentCorrupted, SegmentError
+from node.segments.manifest import read_manifest, write_manifest
+from node.storage.points import PointStore, RecordCorrupted, StoreFormatUnknown
+from node.storage.wal import Wal, WalError
+from protos.clock import Clock
+from protos.collections import CollectionConfig
+from protos.errors import VecraftError
+from protos.operations import PutPoints, RemovePoints, decode_entry
+
+log = structlog.get_logger()
+
+REPLAY_GROUP = 256  # operations applied at a time
+
+# What opening may raise when files are missing or damaged.
+DAMAGE = (
+    OSError,
+    WalError,
+    SegmentError,
+    RecordCorrupted,
+    StoreFormatUnknown,
+    ColumnsCorrupted,
+    DamagedFile,
+    ValueError,
+    VecraftError,
+)
+
+
+class Opened(Struct, frozen=True):
+    committer: Committer
+    checkpointer: Checkpointer
+
+
+def open_replica(
+    directory: Path, config: CollectionConfig, *, term: int, config_version: int, readers: int, clock: Clock
+) -> Opened:
+    """Open, or create, the replica in ``directory``. Raises: any of ``DAMAGE``."""
+    directory.mkdir(parents=True, exist_ok=True)
+    points = PointStore.open(directory / POINTS_FILE, readers)
+    wal: Wal | None = None
+    try:
+        stored = points.meta()
+        meta = None if stored is None else decode_meta(stored)
+
+        def open_wal() -> Wal:
+            return Wal.open(directory / WAL_DIRECTORY, capacity_mb=max(1, config.wal_config.wal_capacity_mb))
+
+        wal = open_wal()
+        base = meta or _blank_meta(config, term=term, config_version=config_version)
+        _require_continuous(base, wal)
+        applier = _open_applier(directory, config, points, base, term=term)
+        operation_ids = OperationIds()
+        operation_ids.load(base.operation_ids)
+        _replay(applier, wal, operation_ids, clock)
+        committer = Committer(applier, wal, reopen_wal=open_wal, operation_ids=operation_ids, clock=clock)
+    except BaseException:
+        if wal is not None:
+            wal.close()
+        points.close()
+        raise
+    if meta is not None:
+        remove_all(unnamed_files(directory, meta))
+    return Opened(committer, Checkpointer(directory, committer, meta))
+
+
+def _blank_meta(config: CollectionConfig, *, term: int, config_version: int) -> Meta:
+    schemas = tuple(schema_of(name, params) for name, params in config.vectors.items())
+    return Meta(FORMAT, -1, term, config_version, schemas, (), "", Manifest())
+
+
+def _require_continuous(meta: Meta, wal: Wal) -> None:
+    """Raises: DamagedFile if operations between the checkpoint and the log are missing."""
+    if wal.last_seq < meta.seq:
+        raise DamagedFile(f"the log ends at seq {wal.last_seq}, before the checkpoint's seq {meta.seq}")
+    if wal.first_seq > meta.seq + 1:
+        raise DamagedFile(f"the log begins at seq {wal.first_seq}, the checkpoint ends at seq {meta.seq}")
+
+
+def _open_applier(
+    directory: Path, config: CollectionConfig, points: PointStore, meta: Meta, *, term: int
+) -> Applier:
+    segments_directory = directory / SEGMENTS_DIRECTORY
+    schemas = {schema.name: schema for schema in meta.schemas}
+    repair_graphs(segments_directory, meta.segments)
+    segments = SegmentSet.open(segments_directory, schemas, meta.segments)
+    live = LiveBits(read_live(directory, meta.live_file)) if meta.live_file else LiveBits()
+    return Applier(
+        points=points,
+        segments=segments,
+        live=live,
+        columns=Columns.load(directory / COLUMNS_DIRECTORY, meta.columns),
+        config=config,
+        term=max(term, meta.term),
+        seq=meta.seq,
+        config_version=meta.config_version,
+    )
+
+
+def _replay(applier: Applier, wal: Wal, operation_ids: OperationIds, clock: Clock) -> None:
+    """Apply what the log holds after the checkpoint, in groups of operations independent of each other."""
+    first = applier.seq + 1
+    group: list[tuple[int, Prepared]] = []
+    now_ms = clock.unix_ms()
+    for record in wal.replay(first):
+        entry = decode_entry(record.body)
+        independent = isinstance(entry.operation, PutPoints | RemovePoints)
+        if group and (not independent or len(group) == REPLAY_GROUP):
+            applier.apply(group)
+            group = []
+        group.append((record.seq, applier.prepare(entry)))
+        applier.term = max(applier.term, record.term)
+        operation_ids.remember(entry.operation_id, record.seq, now_ms=now_ms)
+        if not independent:
+            applier.apply(group)
+            group = []
+    if group:
+        applier.apply(group)
+    if applier.seq >= first:
+        log.info("operations_replayed", first=first, last=applier.seq)
+
+
+def repair_graphs(directory: Path, entries: Sequence[SegmentEntry]) -> None:
+    """Make segments whose graphs are damaged openable without them; the optimizer builds new ones.
+
+    Damage to anything else is left for opening to report.
+    """
+    for entry in entries:
+        if entry.growing:
+            continue
+        path = directory / entry.id
+        try:
+            SealedSegment.open(path)
+        except SegmentCorrupted as damage:
+            if damage.file.name.startswith("graph."):
+                log.warning("graph_dropped", segment=entry.id, reason=damage.reason)
+                drop_graphs(path)
+
+
+def drop_graphs(directory: Path) -> None:
+    """Take the graphs out of a segment's manifest. Raises: SegmentError, OSError."""
+    manifest = read_manifest(directory)
+    write_manifest(
+        directory,
+        replace(
+            manifest,
+            vectors=tuple(replace(vectors, graph=None) for vectors in manifest.vectors),
+            files=tuple(file for file in manifest.files if not file.name.startswith("graph.")),
+        ),
+    )

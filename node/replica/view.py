@@ -1,0 +1,35 @@
+"""The immutable state that one read answers from.
+
+Lives here: the ``View`` a writer publishes after each group of operations.
+May not live here: anything that changes a view or decides when to publish one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from node.filter.columns import ColumnsView
+from node.segments import SegmentView
+from node.storage.points import PointsView
+from protos.collections import CollectionConfig
+
+PackedBits = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
+class View:
+    """Everything as of operation ``seq`` (-1: nothing yet). Compared by identity, may be weakly referenced.
+
+    ``live`` holds packed bits, little bit order, of the slots that are the current version of a point; it
+    covers every slot of ``segments``, which are ordered by start and do not overlap.
+    """
+
+    seq: int
+    points: PointsView
+    live: PackedBits
+    segments: tuple[SegmentView, ...]
+    columns: ColumnsView
+    config: CollectionConfig

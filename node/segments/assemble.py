@@ -1,0 +1,205 @@
+"""Making a segment directory out of others: link or copy rows, build graphs, write the manifest.
+
+Runs in the builder process and holds little memory besides a graph under construction: rows are copied in
+blocks between maps and files. Everything happens in ``<target>.tmp``, which becomes ``target`` when each
+byte of it is durable.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from node.index import GraphParams, HnswGraph, choose_code
+from node.index.hnsw import build_bytes
+from node.segments import bits
+from node.segments.errors import BuildTooLarge
+from node.segments.files import map_array, sync_directory, sync_file
+from node.segments.jobs import AnyJob, BuildResult, CompactJob, GraphResult, IndexJob, Source
+from node.segments.manifest import FileEntry, GraphEntry, Manifest, VectorsEntry, describe, write_manifest
+from node.segments.schema import (
+    SLOTS_FILE,
+    VectorSchema,
+    graph_file,
+    graph_rows_file,
+    present_file,
+    vectors_file,
+)
+from node.segments.sealed import SealedSegment
+
+DRAFT_SUFFIX = ".tmp"
+_COPY_BYTES = 4 * 1024 * 1024
+_PROCESS_BYTES = 64 * 1024 * 1024  # interpreter, FAISS, buffers
+
+Flags = npt.NDArray[np.bool_]
+FlagsOf = Callable[["Part"], Flags]
+
+
+class Part:
+    """A source, opened, with the rows of it that are live and the rows that are taken."""
+
+    def __init__(self, source: Source, *, compact: bool) -> None:
+        self.segment = SealedSegment.open(Path(source.directory))
+        rows = self.segment.rows
+        self.live = np.ones(rows, dtype=np.bool_)
+        if source.live is not None:
+            self.live = bits.unpack(np.frombuffer(source.live, dtype=np.uint8), rows)
+        self.taken = np.flatnonzero(self.live) if compact else np.arange(rows, dtype=np.int64)
+        self.schemas = tuple(s for s in self.segment.schemas if s.name not in source.hidden)
+
+    def has(self, schema: VectorSchema) -> bool:
+        """A name that was dropped and made again with another shape is another vector."""
+        return schema in self.schemas
+
+    def present(self, schema: VectorSchema) -> Flags:
+        """(len(taken),)"""
+        if not self.has(schema):
+            return np.zeros(len(self.taken), dtype=np.bool_)
+        packed = self.segment.dense(schema.name)[1]
+        if packed is None:
+            return np.ones(len(self.taken), dtype=np.bool_)
+        return bits.contains(packed, self.taken)
+
+
+class Assembly:
+    """One job being carried out in a draft directory."""
+
+    def __init__(self, job: AnyJob, draft: Path) -> None:
+        compact = isinstance(job, CompactJob)
+        sources = (job.source,) if isinstance(job, IndexJob) else job.sources
+        self.job = job
+        self.draft = draft
+        self.parts = [Part(source, compact=compact) for source in sources]
+        self.schemas = self.parts[0].schemas if isinstance(job, IndexJob) else job.schemas
+        self.start = job.start if isinstance(job, CompactJob) else self.parts[0].segment.start
+        self.offsets = list(_offsets(self.parts, self.start, compact=compact))
+        self.rows = self.offsets[-1] + len(self.parts[-1].taken)
+        self.files: list[FileEntry] = []
+        self.graphs: list[GraphResult] = []
+
+    def run(self) -> None:
+        entries = tuple(self._vectors(position, schema) for position, schema in enumerate(self.schemas))
+        if isinstance(self.job, CompactJob):
+            self._old_slots()
+        manifest = Manifest(start=self.start, rows=self.rows, vectors=entries, files=tuple(self.files))
+        write_manifest(self.draft, manifest)
+
+    def _vectors(self, position: int, schema: VectorSchema) -> VectorsEntry:
+        present = self._place(lambda part: part.present(schema))
+        whole = bool(present.all())
+        if isinstance(self.job, IndexJob):
+            self._link(position, schema)
+        else:
+            self._copy(position, schema)
+        if not whole:
+            self._write(present_file(position), bits.pack(present).tobytes())
+        graph = None
+        if (params := self.job.graphs.get(schema.name)) is not None:
+            graph = self._graph(position, schema, params, present)
+        return VectorsEntry(schema, has_present=not whole, graph=graph)
+
+    def _place(self, flags_of: FlagsOf) -> Flags:
+        """(rows,): each part's flags (len(taken),) where its rows come to lie."""
+        placed = np.zeros(self.rows, dtype=np.bool_)
+        for part, offset in zip(self.parts, self.offsets, strict=True):
+            flags = flags_of(part)
+            placed[offset : offset + len(flags)] = flags
+        return placed
+
+    def _link(self, position: int, schema: VectorSchema) -> None:
+        source = self.parts[0].segment
+        old, new = vectors_file(source.schemas.index(schema)), vectors_file(position)
+        os.link(source.directory / old, self.draft / new)
+        entry = next(entry for entry in source.manifest.files if entry.name == old)
+        self.files.append(msgspec.structs.replace(entry, name=new))
+
+    def _copy(self, position: int, schema: VectorSchema) -> None:
+        path = self.draft / vectors_file(position)
+        with path.open("wb") as file:
+            file.truncate(self.rows * schema.row_bytes)
+            for part, offset in zip(self.parts, self.offsets, strict=True):
+                if part.has(schema):
+                    file.seek(offset * schema.row_bytes)
+                    _copy_rows(part, schema, file)
+        self._finish(path)
+
+    def _write(self, name: str, data: bytes) -> None:
+        path = self.draft / name
+        path.write_bytes(data)
+        self._finish(path)
+
+    def _finish(self, path: Path) -> None:
+        sync_file(path)
+        self.files.append(describe(path))
+
+    def _old_slots(self) -> None:
+        slots = [part.taken + part.segment.start for part in self.parts]
+        self._write(SLOTS_FILE, np.concatenate(slots).astype("<u4").tobytes())
+
+    def _graph(
+        self, position: int, schema: VectorSchema, params: GraphParams, present: Flags
+    ) -> GraphEntry | None:
+        wanted = present & self._place(lambda part: part.live[part.taken])
+        rows = None if wanted.all() else np.flatnonzero(wanted).astype("<u4")
+        count = self.rows if rows is None else len(rows)
+        if not count:
+            return None
+        started = time.monotonic()
+        matrix = map_array(self.draft / vectors_file(position), "<f4", (self.rows, schema.dim))
+        code = choose_code(schema.distance, matrix, rows)
+        needed = _PROCESS_BYTES + build_bytes(schema.dim, count, params, code, gathered=rows is not None)
+        if self.job.memory_bytes is not None and needed > self.job.memory_bytes:
+            raise BuildTooLarge(needed, self.job.memory_bytes)
+        path = self.draft / graph_file(position)
+        HnswGraph.build(schema.distance, matrix, rows, params, code).save(path)
+        self._finish(path)
+        if rows is not None:
+            self._write(graph_rows_file(position), rows.tobytes())
+        self.graphs.append(GraphResult(schema.name, code, count, time.monotonic() - started))
+        return GraphEntry(params, code, has_rows=rows is not None)
+
+
+def assemble(job: AnyJob) -> BuildResult:
+    """Carry out ``job`` in this process.
+
+    Raises: BuildTooLarge, SegmentError for unusable sources, OSError. The draft directory may be left behind.
+    """
+    started = time.monotonic()
+    target = Path(job.target)
+    draft = target.with_name(target.name + DRAFT_SUFFIX)
+    draft.mkdir()
+    assembly = Assembly(job, draft)
+    assembly.run()
+    draft.rename(target)
+    sync_directory(target.parent)
+    return BuildResult(
+        directory=str(target),
+        start=assembly.start,
+        rows=assembly.rows,
+        graphs=tuple(assembly.graphs),
+        seconds=time.monotonic() - started,
+    )
+
+
+def _offsets(parts: list[Part], start: int, *, compact: bool) -> Iterator[int]:
+    """Where each part's rows begin in the new segment."""
+    end = 0
+    for part in parts:
+        offset = end if compact else part.segment.start - start
+        assert offset >= end, "sources must ascend and not overlap"
+        yield offset
+        end = offset + len(part.taken)
+
+
+def _copy_rows(part: Part, schema: VectorSchema, file: BinaryIO) -> None:
+    matrix = part.segment.dense(schema.name)[0]
+    block = max(1, _COPY_BYTES // schema.row_bytes)
+    for first in range(0, len(part.taken), block):
+        file.write(matrix[part.taken[first : first + block]].data)

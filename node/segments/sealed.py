@@ -1,0 +1,120 @@
+"""Finished segments: mapped read-only, checked on demand.
+
+Opening reads the manifest and maps files; vectors and graphs are read as they are touched.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from node.index import HnswGraph
+from node.segments import bits
+from node.segments.errors import SegmentCorrupted
+from node.segments.files import allocated_bytes, map_array
+from node.segments.growing import GrowingSegment
+from node.segments.manifest import (
+    MANIFEST_FILE,
+    GraphEntry,
+    Manifest,
+    VectorsEntry,
+    check_sizes,
+    damage,
+    describe,
+    read_manifest,
+    write_manifest,
+)
+from node.segments.schema import SLOTS_FILE, graph_file, graph_rows_file, present_file, vectors_file
+from node.segments.view import SegmentView, VectorsView
+
+
+class SealedSegment(SegmentView):
+    """A ``SegmentView`` of a whole directory."""
+
+    manifest: Manifest
+
+    @classmethod
+    def open(cls, directory: Path) -> SealedSegment:
+        """Map everything; no vector is read.
+
+        Raises: SegmentIncomplete, SegmentCorrupted (manifest damaged, a file missing or of another size).
+        """
+        manifest = read_manifest(directory)
+        check_sizes(directory, manifest)
+        paths = [directory / entry.name for entry in manifest.files]
+        segment = cls(
+            directory,
+            start=manifest.start,
+            rows=manifest.rows,
+            capacity=manifest.rows,
+            vectors={
+                entry.schema.name: _open_vectors(directory, position, entry, manifest.rows)
+                for position, entry in enumerate(manifest.vectors)
+            },
+            measure=lambda: allocated_bytes(paths),
+        )
+        segment.manifest = manifest
+        return segment
+
+    def verify(self) -> list[SegmentCorrupted]:
+        """Read every file and compare it with its checksums; one finding per damaged block, none: sound."""
+        try:
+            manifest = read_manifest(self.directory)
+        except SegmentCorrupted as error:
+            return [error]
+        return [finding for entry in manifest.files for finding in damage(self.directory, entry)]
+
+
+def seal(growing: GrowingSegment) -> SealedSegment:
+    """End a growing segment: sync it, write its manifest beside the rows, open it again read-only.
+
+    Reads all rows once, for the checksums. The growing object's views stay valid. Until the caller has
+    recorded the sealing, ``GrowingSegment.open`` undoes it.
+    Raises: OSError.
+    """
+    growing.finish()
+    view = growing.view()
+    names = []
+    entries = []
+    for position, schema in enumerate(growing.schemas):
+        has_present = view.dense(schema.name)[1] is not None
+        names += [vectors_file(position)] + [present_file(position)] * has_present
+        entries.append(VectorsEntry(schema, has_present=has_present))
+    files = tuple(describe(growing.directory / name) for name in names)
+    manifest = Manifest(start=growing.start, rows=growing.rows, vectors=tuple(entries), files=files)
+    write_manifest(growing.directory, manifest)
+    growing.close()
+    return SealedSegment.open(growing.directory)
+
+
+def is_finished(directory: Path) -> bool:
+    return (directory / MANIFEST_FILE).exists()
+
+
+def old_slots(segment: SealedSegment) -> npt.NDArray[np.uint32]:
+    """Of a compacted segment: the slot that each row had before, ascending per source (rows,)."""
+    return map_array(segment.directory / SLOTS_FILE, "<u4", (segment.rows,))
+
+
+def _open_vectors(directory: Path, position: int, entry: VectorsEntry, rows: int) -> VectorsView:
+    schema = entry.schema
+    matrix = map_array(directory / vectors_file(position), "<f4", (rows, schema.dim))
+    present = None
+    if entry.has_present:
+        present = map_array(directory / present_file(position), "u1", (bits.size(rows),))
+    graph = _open_graph(directory, position, entry.graph) if entry.graph else None
+    return VectorsView(schema, matrix, present, graph)
+
+
+def _open_graph(directory: Path, position: int, entry: GraphEntry) -> HnswGraph:
+    path = directory / graph_file(position)
+    rows_path = directory / graph_rows_file(position)
+    rows = None
+    if entry.has_rows:
+        rows = map_array(rows_path, "<u4", (rows_path.stat().st_size // 4,))
+    try:
+        return HnswGraph.open(path, rows, entry.params, entry.code)
+    except RuntimeError as error:
+        raise SegmentCorrupted(path, 0, f"FAISS cannot read it: {error}") from error

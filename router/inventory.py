@@ -1,0 +1,80 @@
+"""What this node holds, for operators: the numbers behind ``/metrics`` and ``/telemetry``.
+
+Lives here: asking every local shard once. May not live here: formats, they are ``metrics``'s and
+``telemetry``'s business.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from consensus.log import MetadataLog
+from consensus.state import CollectionState
+from node.client import NodeClient
+from protos.errors import VecraftError
+from protos.shard import ShardInfo, ShardStatus
+
+
+class ShardEntry(Struct, frozen=True):
+    """``info`` is None when the shard cannot be asked (it is being opened or dropped)."""
+
+    id: int
+    info: ShardInfo | None
+
+
+class CollectionEntry(Struct, frozen=True):
+    state: CollectionState
+    shards: list[ShardEntry]
+
+    @property
+    def name(self) -> str:
+        return self.state.name
+
+    @property
+    def infos(self) -> list[ShardInfo]:
+        return [shard.info for shard in self.shards if shard.info is not None]
+
+    @property
+    def points(self) -> int:
+        return sum(info.points for info in self.infos)
+
+    @property
+    def vectors(self) -> dict[str, int]:
+        """By name, over all shards."""
+        totals: dict[str, int] = {}
+        for info in self.infos:
+            for name, count in info.vectors.items():
+                totals[name] = totals.get(name, 0) + count
+        return totals
+
+    @property
+    def optimizing(self) -> int:
+        return sum(info.status is ShardStatus.YELLOW for info in self.infos)
+
+    @property
+    def first_error(self) -> str | None:
+        return next((info.optimizer_error for info in self.infos if info.optimizer_error), None)
+
+
+class Inventory:
+    def __init__(self, log: MetadataLog, node: NodeClient) -> None:
+        self._log = log
+        self._node = node
+
+    @property
+    def collections_total(self) -> int:
+        return len(self._log.state.collections)
+
+    async def collections(self) -> list[CollectionEntry]:
+        """Every collection, by name."""
+        states = sorted(self._log.state.collections.items())
+        return [CollectionEntry(state, await self._shards(state)) for _, state in states]
+
+    async def _shards(self, state: CollectionState) -> list[ShardEntry]:
+        return [ShardEntry(shard, await self._info(state.name, shard)) for shard in sorted(state.shards)]
+
+    async def _info(self, collection: str, shard: int) -> ShardInfo | None:
+        try:
+            return await self._node.shard(collection, shard).info()
+        except VecraftError:
+            return None

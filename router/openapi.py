@@ -1,0 +1,127 @@
+"""``/openapi.json``: an OpenAPI 3 description of the routes this program serves.
+
+Made from the route table and the structs bodies are decoded from, so it cannot fall behind them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from importlib import metadata
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from router.rest.envelope import json_response
+from router.rest.routes import Route, RouteTable
+
+_REF = "#/components/schemas/{name}"
+_PATH_PARAMETER = re.compile(r"{(\w+)}")
+
+_QUERY_SCHEMAS: dict[str, tuple[str, dict[str, Any]]] = {
+    "wait": ("Answer only when the change is visible to reads", {"type": "boolean", "default": False}),
+    "ordering": ("Order of concurrent writes", {"type": "string", "enum": ["weak", "medium", "strong"]}),
+    "timeout": ("Seconds to wait at most", {"type": "integer", "minimum": 1}),
+    "consistency": (
+        "How many replicas must agree",
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": 1},
+                {"type": "string", "enum": ["majority", "quorum", "all"]},
+            ]
+        },
+    ),
+    "with": ("Comma-separated parts to include", {"type": "string"}),
+    "completed_limit": ("Completed tasks to show at most", {"type": "integer", "minimum": 0}),
+}
+
+
+def openapi_route(table: RouteTable) -> Route:
+    """The route that serves the description of ``table``, itself included."""
+    document: list[bytes] = []
+
+    async def handle(_request: web.Request) -> web.StreamResponse:
+        if not document:
+            document.append(msgspec.json.encode(describe(table.routes)))
+        return json_response(document[0])
+
+    return Route("GET", "/openapi.json", handle, "This description", result=dict[str, Any])
+
+
+def describe(routes: Iterable[Route]) -> dict[str, Any]:
+    """The OpenAPI 3 document for ``routes``."""
+    routes = list(routes)
+    types = [kind for route in routes for kind in (route.body, route.result) if kind is not None]
+    schemas, components = msgspec.json.schema_components(types, ref_template=_REF)
+    by_type = {repr(kind): schema for kind, schema in zip(types, schemas)}
+    paths: dict[str, dict[str, Any]] = {}
+    for route in routes:
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, by_type)
+    return {
+        "openapi": "3.0.3",
+        "info": {"title": "Vecraft", "version": metadata.version("vecraft")},
+        "paths": paths,
+        "components": {"schemas": {**components, "Error": _ERROR}},
+    }
+
+
+def _operation(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "tags": [route.tag],
+        "summary": route.summary,
+        "operationId": _operation_id(route),
+        "parameters": [*_path_parameters(route.path), *map(_query_parameter, route.query)],
+        "responses": {
+            "200": _answer("Success", _result(route, schemas)),
+            "default": _answer("Error", {"$ref": _REF.format(name="Error")}),
+        },
+    }
+    if route.body is not None:
+        content = {"application/json": {"schema": schemas[repr(route.body)]}}
+        described["requestBody"] = {"required": True, "content": content}
+    return described
+
+
+def _operation_id(route: Route) -> str:
+    words = _PATH_PARAMETER.sub(r"by_\1", route.path).strip("/").replace("/", "_").replace(".", "_")
+    return f"{route.method.lower()}_{words or 'root'}"
+
+
+def _path_parameters(path: str) -> list[dict[str, Any]]:
+    return [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        for name in _PATH_PARAMETER.findall(path)
+    ]
+
+
+def _query_parameter(name: str) -> dict[str, Any]:
+    text, schema = _QUERY_SCHEMAS[name]
+    return {"name": name, "in": "query", "required": False, "description": text, "schema": schema}
+
+
+def _answer(text: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"description": text, "content": {"application/json": {"schema": schema}}}
+
+
+def _result(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
+    result = {} if route.result is None else schemas[repr(route.result)]
+    if not route.enveloped:
+        return dict(result)
+    return {
+        "type": "object",
+        "properties": {
+            "result": result,
+            "status": {"type": "string", "example": "ok"},
+            "time": {"type": "number", "description": "Seconds spent on the request"},
+        },
+    }
+
+
+_ERROR: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "status": {"type": "object", "properties": {"error": {"type": "string"}}},
+        "time": {"type": "number"},
+    },
+}

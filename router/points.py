@@ -1,0 +1,165 @@
+"""Writes: what stands behind the point update endpoints of every protocol (reference 8).
+
+A change is checked against the collection, split over its shards and sent to them concurrently; each
+part gets an operation id, so that a repeat under the same idempotency key changes nothing twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Sequence
+
+from msgspec import Struct
+
+from consensus.state import CollectionState
+from node.client import NodeClient
+from protos.collections import VectorsConfig
+from protos.errors import BadRequest, VecraftError, wrong_dimension
+from protos.operations import (
+    PointChange,
+    UpdateResult,
+    UpdateStatus,
+    UpdateVectors,
+    Upsert,
+    WriteOrdering,
+)
+from protos.shard import UpdateRequest
+from router.collections import CollectionOperations
+from router.shards import ShardKeys, split_change
+from router.vectors import params_of
+
+OPERATION_ID_BYTES = 16
+
+# Worst last: a write over several shards is what its worst part is.
+_BY_SEVERITY = (UpdateStatus.COMPLETED, UpdateStatus.ACKNOWLEDGED, UpdateStatus.WAIT_TIMEOUT)
+
+
+class WriteOptions(Struct, frozen=True):
+    """``idempotency_key`` names the request across retries; empty: every call is new."""
+
+    wait: bool = False
+    ordering: WriteOrdering = WriteOrdering.WEAK
+    timeout_ms: int | None = None
+    idempotency_key: str = ""
+
+
+class Draft(Struct, frozen=True):
+    """A decoded request that becomes a change once the collection's vectors are known."""
+
+    build: Callable[[VectorsConfig], PointChange]
+    shard_keys: ShardKeys | None = None
+
+
+class PointOperations:
+    def __init__(self, collections: CollectionOperations, node: NodeClient) -> None:
+        self._collections = collections
+        self._node = node
+
+    async def apply(self, collection: str, draft: Draft, options: WriteOptions) -> UpdateResult:
+        """Apply one change.
+
+        Raises: NotFound for an unknown collection; BadInput if a vector or shard key does not fit it;
+            BadRequest if there is nothing to do; what the shards raise.
+        """
+        return await self._apply(collection, draft, options, position=0)
+
+    async def apply_batch(
+        self, collection: str, drafts: Sequence[Draft], options: WriteOptions
+    ) -> list[UpdateResult]:
+        """Apply changes one after another; the first failure ends it and earlier ones stay (8.7)."""
+        self._collections.resolve(collection)
+        return [
+            await self._apply(collection, draft, options, position=position)
+            for position, draft in enumerate(drafts)
+        ]
+
+    async def _apply(
+        self, collection: str, draft: Draft, options: WriteOptions, *, position: int
+    ) -> UpdateResult:
+        state = self._collections.resolve(collection)
+        change = draft.build(state.config.vectors)
+        _check(change, state.config.vectors)
+        parts = split_change(state, change, draft.shard_keys)
+        if not parts:
+            return UpdateResult(UpdateStatus.ACKNOWLEDGED)
+        outcomes = await asyncio.gather(
+            *(
+                self._send(state, shard_id, part, options, position=position)
+                for shard_id, part in parts.items()
+            ),
+            return_exceptions=True,
+        )
+        return merge_results(outcomes)
+
+    async def _send(
+        self,
+        state: CollectionState,
+        shard_id: int,
+        part: PointChange,
+        options: WriteOptions,
+        *,
+        position: int,
+    ) -> UpdateResult:
+        request = UpdateRequest(
+            part,
+            wait=options.wait,
+            ordering=options.ordering,
+            timeout_ms=options.timeout_ms,
+            operation_id=operation_id(options.idempotency_key, state.uuid, shard_id, position),
+        )
+        return await self._node.shard(state.name, shard_id).update(request)
+
+
+def operation_id(key: str, collection_uuid: str, shard_id: int, position: int) -> bytes:
+    """The id of one shard's part of the ``position``-th change of a request; empty without a key."""
+    if not key:
+        return b""
+    text = f"{collection_uuid}/{shard_id}/{position}/{key}"
+    return hashlib.blake2b(text.encode(), digest_size=OPERATION_ID_BYTES).digest()
+
+
+def merge_results(outcomes: Sequence[UpdateResult | BaseException]) -> UpdateResult:
+    """One result for all shards: the largest operation id, the worst status.
+
+    Raises: the error if all parts failed (with its own text); if only some did, an error of the first
+        one's class that tells how many.
+    """
+    failures = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
+    if failures:
+        raise _merged_failure(failures, len(outcomes))
+    results = [outcome for outcome in outcomes if isinstance(outcome, UpdateResult)]
+    ids = [result.operation_id for result in results if result.operation_id is not None]
+    worst = max((result.status for result in results), key=_BY_SEVERITY.index)
+    return UpdateResult(worst, max(ids, default=None))
+
+
+def _merged_failure(failures: Sequence[BaseException], total: int) -> BaseException:
+    first = failures[0]
+    for failure in failures:
+        if not isinstance(failure, VecraftError):
+            return failure
+    if isinstance(first, VecraftError) and len(failures) < total:
+        what = f"{len(failures)} out of {total} shards failed to apply operation"
+        return _retold(first, f"{first.prefix}{what}. First error captured: {first}")
+    return first
+
+
+def _retold(error: VecraftError, text: str) -> VecraftError:
+    """An error of the same class and fields with another text; the original may have other readers."""
+    retold = type(error).__new__(type(error), text)  # past __init__, whose arguments differ by class
+    retold.__dict__.update(error.__dict__)
+    retold.__cause__ = error
+    return retold
+
+
+def _check(change: PointChange, vectors: VectorsConfig) -> None:
+    """What must hold of any change before it is sent, whatever protocol it came by."""
+    by_filter = not isinstance(change, Upsert | UpdateVectors) and change.filter is not None
+    if not change.ids and not by_filter:
+        raise BadRequest("Empty update request")
+    if isinstance(change, Upsert | UpdateVectors):
+        for batch in change.vectors:
+            size = params_of(vectors, batch.name).size
+            if batch.dim != size:
+                raise wrong_dimension(size, batch.dim)

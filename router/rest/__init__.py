@@ -1,0 +1,10 @@
+"""REST on aiohttp: bodies into domain values, results into JSON, errors into status codes.
+
+Lives here: the application (``app``), the route table (``routes``), topics (``collections``,
+``points``, ``reads``, ``query``, ``service``), decoding and encoding of bodies.
+May not live here: decisions about data. A handler decodes, calls one operation of ``router`` and
+encodes; whatever gRPC will need too belongs one level up.
+
+Invariants: only this package knows status codes and JSON names; a body is decoded once, into typed
+structs; stored payloads are passed through as the bytes they are.
+"""

@@ -1,0 +1,47 @@
+"""Reading request bodies: content type, size, JSON into typed structs.
+
+aiohttp undoes ``Content-Encoding`` while it reads, and counts decoded bytes against the limit.
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import msgspec
+from aiohttp import web
+
+from protos.errors import MalformedBody
+from router.rest.envelope import JSON
+from router.rest.errors import BadContentType, PayloadTooLarge
+
+T = TypeVar("T")
+
+
+async def read_body(request: web.Request) -> bytes:
+    """The bytes of a JSON body.
+
+    Raises: BadContentType, PayloadTooLarge; MalformedBody if it is not compressed as it says.
+    """
+    content_type = request.content_type
+    if content_type != JSON and not content_type.endswith("+json"):
+        raise BadContentType
+    try:
+        return await request.read()
+    except web.HTTPRequestEntityTooLarge as error:
+        raise PayloadTooLarge(request.client_max_size) from error
+    except web.RequestPayloadError as error:
+        raise MalformedBody(str(error)) from error
+
+
+async def read_json(request: web.Request, decoder: msgspec.json.Decoder[T]) -> T:
+    """Raises: MalformedBody if the body is not JSON of the decoder's shape; as ``read_body``."""
+    return decode(await read_body(request), decoder)
+
+
+def decode(body: bytes | msgspec.Raw, decoder: msgspec.json.Decoder[T]) -> T:
+    try:
+        return decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise MalformedBody(str(error)) from error
+    except RecursionError as error:
+        raise MalformedBody("recursion limit exceeded") from error

@@ -1,0 +1,245 @@
+"""Collection, alias, payload index and vector-name endpoints (reference 7, 11)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from aiohttp import web
+from msgspec import Struct
+
+from consensus.state import ShardKey
+from protos.collections import (
+    CreateCollection,
+    UpdateCollection,
+    VectorParams,
+    decode_alias_actions,
+    decode_create,
+    decode_field_index,
+    decode_update,
+    decode_vector_name,
+)
+from protos.errors import StandaloneMode
+from protos.json_path import parse_path
+from protos.operations import UpdateResult
+from router.collection_info import AliasDescription, ClusterInfo, CollectionInfo
+from router.collections import CollectionOperations, SchemaOptions
+from router.rest.bodies import read_body
+from router.rest.envelope import success
+from router.rest.params import collection_name, operation_timeout_ms, write_options
+from router.rest.points import WRITE_QUERY
+from router.rest.routes import Handler, Route
+
+_BASE = "/collections/{collection_name}"
+_TIMEOUT = ("timeout",)
+
+# Makes the result of one operation; the route wraps it in the envelope.
+Operation = Callable[[web.Request], Awaitable[object]]
+
+
+class CollectionDescription(Struct, frozen=True):
+    name: str
+
+
+class CollectionList(Struct, frozen=True):
+    collections: list[CollectionDescription]
+
+
+class AliasList(Struct, frozen=True):
+    aliases: list[AliasDescription]
+
+
+class Existence(Struct, frozen=True):
+    exists: bool
+
+
+class ShardKeyDescription(Struct, frozen=True):
+    key: ShardKey
+
+
+class ShardKeyList(Struct, frozen=True, omit_defaults=True):
+    shard_keys: list[ShardKeyDescription] | None = None
+
+
+class IndexBody(Struct):
+    """``field_schema`` is a type's name or its parameters."""
+
+    field_name: str
+    field_schema: Any
+
+
+class VectorNameBody(Struct):
+    dense: VectorParams
+
+
+class AliasActions(Struct):
+    actions: list[dict[str, Any]]
+
+
+def collection_routes(collections: CollectionOperations) -> list[Route]:
+    handlers = _CollectionHandlers(collections)
+    schema = _SchemaHandlers(collections)
+    cluster = _cluster_routes(handlers)
+    return [
+        _route("GET", "/collections", handlers.list, "List collections", result=CollectionList),
+        _route("GET", _BASE, handlers.info, "Collection info", result=CollectionInfo),
+        _route(
+            "PUT", _BASE, handlers.create, "Create collection", _TIMEOUT, body=CreateCollection, result=bool
+        ),
+        _route(
+            "PATCH", _BASE, handlers.update, "Update collection", _TIMEOUT, body=UpdateCollection, result=bool
+        ),
+        _route("DELETE", _BASE, handlers.delete, "Delete collection", _TIMEOUT, result=bool),
+        _route("GET", f"{_BASE}/exists", handlers.exists, "Check existence", result=Existence),
+        _route("GET", f"{_BASE}/aliases", handlers.aliases_of, "List its aliases", result=AliasList),
+        _route("GET", "/aliases", handlers.aliases, "List all aliases", result=AliasList),
+        _route(
+            "POST",
+            "/collections/aliases",
+            handlers.change_aliases,
+            "Update aliases",
+            _TIMEOUT,
+            body=AliasActions,
+            result=bool,
+        ),
+        _schema_route("PUT", "/index", schema.create_index, "Create payload index", IndexBody),
+        _schema_route("DELETE", "/index/{field_name}", schema.delete_index, "Delete payload index"),
+        _schema_route(
+            "PUT", "/vectors/{vector_name}", schema.create_vector, "Create named vector", VectorNameBody
+        ),
+        _schema_route("DELETE", "/vectors/{vector_name}", schema.delete_vector, "Delete named vector"),
+        *cluster,
+    ]
+
+
+def _cluster_routes(handlers: _CollectionHandlers) -> list[Route]:
+    return [
+        _route("GET", f"{_BASE}/cluster", handlers.cluster_info, "Cluster info", result=ClusterInfo),
+        _route(
+            "GET",
+            f"{_BASE}/optimizations",
+            handlers.optimizations,
+            "Optimizations",
+            ("with", "completed_limit"),
+            result=dict[str, Any],
+        ),
+        _route("GET", f"{_BASE}/shards", handlers.shard_keys, "List shard keys", result=ShardKeyList),
+        *(
+            _route(method, _BASE + path, handlers.refuse, summary, _TIMEOUT, body=dict[str, Any], result=bool)
+            for method, path, summary in (
+                ("POST", "/cluster", "Update cluster setup (needs cluster mode)"),
+                ("PUT", "/shards", "Create shard key (needs cluster mode)"),
+                ("POST", "/shards/delete", "Delete shard key (needs cluster mode)"),
+            )
+        ),
+    ]
+
+
+def _route(
+    method: str,
+    path: str,
+    operation: Operation,
+    summary: str,
+    query: tuple[str, ...] = (),
+    *,
+    body: Any = None,
+    result: Any = None,
+) -> Route:
+    handler = _enveloped(operation)
+    return Route(method, path, handler, summary, "Collections", query, body, result, enveloped=True)
+
+
+def _schema_route(method: str, path: str, operation: Operation, summary: str, body: Any = None) -> Route:
+    return _route(method, _BASE + path, operation, summary, WRITE_QUERY, body=body, result=UpdateResult)
+
+
+def _enveloped(operation: Operation) -> Handler:
+    async def handle(request: web.Request) -> web.StreamResponse:
+        started_s = time.perf_counter()
+        return success(await operation(request), started_s)
+
+    return handle
+
+
+class _CollectionHandlers:
+    def __init__(self, collections: CollectionOperations) -> None:
+        self._collections = collections
+
+    async def list(self, _request: web.Request) -> CollectionList:
+        return CollectionList([CollectionDescription(name) for name in self._collections.names()])
+
+    async def info(self, request: web.Request) -> CollectionInfo:
+        return await self._collections.info(collection_name(request))
+
+    async def create(self, request: web.Request) -> bool:
+        name, timeout_ms = request.match_info["collection_name"], operation_timeout_ms(request)
+        body = decode_create(await read_body(request))
+        return await self._collections.create(name, body, timeout_ms=timeout_ms)
+
+    async def update(self, request: web.Request) -> bool:
+        name, timeout_ms = collection_name(request), operation_timeout_ms(request)
+        body = decode_update(await read_body(request))
+        return await self._collections.update(name, body, timeout_ms=timeout_ms)
+
+    async def delete(self, request: web.Request) -> bool:
+        name, timeout_ms = collection_name(request), operation_timeout_ms(request)
+        return await self._collections.delete(name, timeout_ms=timeout_ms)
+
+    async def exists(self, request: web.Request) -> Existence:
+        return Existence(self._collections.exists(collection_name(request)))
+
+    async def aliases(self, _request: web.Request) -> AliasList:
+        return AliasList(self._collections.aliases())
+
+    async def aliases_of(self, request: web.Request) -> AliasList:
+        return AliasList(self._collections.aliases_of(collection_name(request)))
+
+    async def change_aliases(self, request: web.Request) -> bool:
+        timeout_ms = operation_timeout_ms(request)
+        actions = decode_alias_actions(await read_body(request))
+        return await self._collections.change_aliases(actions, timeout_ms=timeout_ms)
+
+    async def cluster_info(self, request: web.Request) -> ClusterInfo:
+        return await self._collections.cluster_info(collection_name(request))
+
+    async def optimizations(self, request: web.Request) -> dict[str, Any]:
+        return await self._collections.optimizations(collection_name(request), request.query.get("with"))
+
+    async def shard_keys(self, request: web.Request) -> ShardKeyList:
+        keys = self._collections.shard_keys(collection_name(request))
+        return ShardKeyList(None if keys is None else [ShardKeyDescription(key) for key in keys])
+
+    async def refuse(self, request: web.Request) -> object:
+        collection_name(request)
+        raise StandaloneMode
+
+
+class _SchemaHandlers:
+    def __init__(self, collections: CollectionOperations) -> None:
+        self._collections = collections
+
+    async def create_index(self, request: web.Request) -> UpdateResult:
+        name, options = collection_name(request), _schema_options(request)
+        body = decode_field_index(await read_body(request))
+        parse_path(body.field_name)
+        return await self._collections.create_index(name, body, options)
+
+    async def delete_index(self, request: web.Request) -> UpdateResult:
+        name, options = collection_name(request), _schema_options(request)
+        return await self._collections.delete_index(name, request.match_info["field_name"], options)
+
+    async def create_vector(self, request: web.Request) -> UpdateResult:
+        name, options = collection_name(request), _schema_options(request)
+        params = decode_vector_name(await read_body(request))
+        vector = request.match_info["vector_name"]
+        return await self._collections.create_vector_name(name, vector, params, options)
+
+    async def delete_vector(self, request: web.Request) -> UpdateResult:
+        name, options = collection_name(request), _schema_options(request)
+        return await self._collections.delete_vector_name(name, request.match_info["vector_name"], options)
+
+
+def _schema_options(request: web.Request) -> SchemaOptions:
+    options = write_options(request)
+    return SchemaOptions(wait=options.wait, timeout_ms=options.timeout_ms)

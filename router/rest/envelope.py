@@ -1,0 +1,45 @@
+"""The response envelope of reference section 1.1: ``{"result", "status", "time"}``."""
+
+from __future__ import annotations
+
+import math
+import time
+
+import msgspec
+from aiohttp import web
+from msgspec import Struct
+
+from protos.errors import RateLimited, VecraftError
+from router.rest.errors import BEFORE_WORK, status_of
+
+JSON = "application/json"
+_encoder = msgspec.json.Encoder()
+
+
+class _Success(Struct):
+    result: object
+    status: str
+    time: float
+
+
+class _Failure(Struct):
+    status: dict[str, str]
+    time: float
+
+
+def json_response(body: bytes, *, status: int = 200) -> web.Response:
+    return web.Response(body=body, status=status, content_type=JSON)
+
+
+def success(result: object, started_s: float) -> web.Response:
+    """Wrap ``result`` (anything msgspec encodes); ``started_s`` is a ``perf_counter`` reading."""
+    return json_response(_encoder.encode(_Success(result, "ok", time.perf_counter() - started_s)))
+
+
+def failure(error: VecraftError, started_s: float) -> web.Response:
+    elapsed_s = 0.0 if isinstance(error, BEFORE_WORK) else time.perf_counter() - started_s
+    body = _encoder.encode(_Failure({"error": str(error)}, elapsed_s))
+    response = json_response(body, status=status_of(error))
+    if isinstance(error, RateLimited) and error.retry_after_s is not None:
+        response.headers["Retry-After"] = str(math.ceil(error.retry_after_s))
+    return response

@@ -1,0 +1,108 @@
+"""Query endpoints, and the legacy search endpoints clients before 1.16 use (reference 9.4, 9.12)."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from aiohttp import web
+
+from protos.shard import Hits
+from router.rest import queries, schemas
+from router.rest.bodies import read_body
+from router.rest.encode import encode_hits
+from router.rest.envelope import success
+from router.rest.params import collection_name, read_options
+from router.rest.routes import Handler, Route
+from router.rest.schemas import QueryResult, ScoredPointBody
+from router.search import QueryRequest, SearchOperations
+from router.vectors import not_supported
+
+READ_QUERY = ("consistency", "timeout")
+_BASE = "/collections/{collection_name}"
+
+
+def query_routes(searches: SearchOperations) -> list[Route]:
+    handlers = _QueryHandlers(searches)
+    hits, points = list[ScoredPointBody], QueryResult
+    return [
+        _route("/points/query", "Query points", schemas.QueryBody, points, handlers.query),
+        _route(
+            "/points/query/batch",
+            "Query points in batch",
+            schemas.QueryBatchBody,
+            list[QueryResult],
+            handlers.query_batch,
+        ),
+        _route("/points/search", "Search points (legacy)", schemas.SearchBody, hits, handlers.search),
+        _route(
+            "/points/search/batch",
+            "Search points in batch (legacy)",
+            schemas.SearchBatchBody,
+            list[list[ScoredPointBody]],
+            handlers.search_batch,
+        ),
+        *(_later(path, summary, what) for path, summary, what in _NOT_SUPPORTED),
+    ]
+
+
+_NOT_SUPPORTED = (
+    ("/points/query/groups", "Query points, grouped", "Groups are"),
+    ("/points/search/groups", "Search points, grouped (legacy)", "Groups are"),
+    ("/points/recommend", "Recommend points (legacy)", "Recommend queries are"),
+    ("/points/recommend/batch", "Recommend points in batch (legacy)", "Recommend queries are"),
+    ("/points/recommend/groups", "Recommend points, grouped (legacy)", "Recommend queries are"),
+    ("/points/discover", "Discover points (legacy)", "Discover queries are"),
+    ("/points/discover/batch", "Discover points in batch (legacy)", "Discover queries are"),
+    ("/points/search/matrix/pairs", "Distance matrix as pairs", "Distance matrices are"),
+    ("/points/search/matrix/offsets", "Distance matrix as offsets", "Distance matrices are"),
+    ("/facet", "Facet a payload key", "Facets are"),
+)
+
+
+def _route(path: str, summary: str, body: Any, result: Any, handler: Handler) -> Route:
+    return Route("POST", _BASE + path, handler, summary, "Search", READ_QUERY, body, result, enveloped=True)
+
+
+def _later(path: str, summary: str, what: str) -> Route:
+    async def refuse(_request: web.Request) -> web.StreamResponse:
+        raise not_supported(what)
+
+    return _route(path, f"{summary} (not supported yet)", dict[str, Any], None, refuse)
+
+
+class _QueryHandlers:
+    def __init__(self, searches: SearchOperations) -> None:
+        self._searches = searches
+
+    async def query(self, request: web.Request) -> web.StreamResponse:
+        started_s = time.perf_counter()
+        body = queries.decode_query(await read_body(request))
+        (points,) = await self._run(request, [body])
+        return success(QueryResult(points), started_s)
+
+    async def query_batch(self, request: web.Request) -> web.StreamResponse:
+        started_s = time.perf_counter()
+        body = queries.decode_query_batch(await read_body(request))
+        answers = await self._run(request, body)
+        return success([QueryResult(points) for points in answers], started_s)
+
+    async def search(self, request: web.Request) -> web.StreamResponse:
+        started_s = time.perf_counter()
+        body = queries.decode_search(await read_body(request))
+        (points,) = await self._run(request, [body])
+        return success(points, started_s)
+
+    async def search_batch(self, request: web.Request) -> web.StreamResponse:
+        started_s = time.perf_counter()
+        body = queries.decode_search_batch(await read_body(request))
+        return success(await self._run(request, body), started_s)
+
+    async def _run(self, request: web.Request, requests: list[QueryRequest]) -> list[list[ScoredPointBody]]:
+        name, options = collection_name(request), read_options(request)
+        found = await self._searches.query(name, requests, options)
+        return [self._encode(name, hits, wanted) for hits, wanted in zip(found, requests)]
+
+    def _encode(self, collection: str, hits: Hits, request: QueryRequest) -> list[ScoredPointBody]:
+        bare = request.projection.vectors is True and self._searches.unnamed_only(collection)
+        return encode_hits(hits, bare=bare)

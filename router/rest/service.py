@@ -1,0 +1,134 @@
+"""Service endpoints: who we are, health, metrics, telemetry, and what needs a cluster (reference 3).
+
+May not live here: anything about collections and points.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import msgspec
+from aiohttp import web
+from msgspec import Struct
+
+from protos.errors import StandaloneMode
+from router.inventory import Inventory
+from router.metrics import RequestStatistics, render
+from router.rest import params
+from router.rest.app import MetricsHook
+from router.rest.envelope import json_response, success
+from router.rest.routes import Handler, Route
+from router.telemetry import Process, telemetry
+
+TITLE = "qdrant - vector search engine"
+METRICS_TYPE = "text/plain; charset=utf-8"
+
+# Cluster operations that a single node refuses, after its own checks of the path.
+_CLUSTER_ONLY = (
+    ("GET", "/cluster/telemetry"),
+    ("POST", "/cluster/recover"),
+    ("DELETE", "/cluster/peer/{peer_id}"),
+    ("GET", "/cluster/metadata/keys"),
+    ("GET", "/cluster/metadata/keys/{key}"),
+    ("PUT", "/cluster/metadata/keys/{key}"),
+    ("DELETE", "/cluster/metadata/keys/{key}"),
+)
+
+
+class VersionInfo(Struct, frozen=True, omit_defaults=True):
+    """The bare body of ``GET /``; exactly these keys."""
+
+    title: str
+    version: str
+    commit: str | None = None
+
+
+def metrics_hook(requests: RequestStatistics, unix_s: Callable[[], float] = time.time) -> MetricsHook:
+    """Counts every routed request; give it to ``create_app``."""
+
+    def count(route: Route | None, status: int, seconds: float) -> None:
+        if route is not None:
+            requests.add((route.method, route.path, status), seconds, unix_s())
+
+    return count
+
+
+class ServiceEndpoints:
+    def __init__(
+        self,
+        *,
+        process: Process,
+        commit: str | None,
+        inventory: Inventory,
+        requests: RequestStatistics,
+        metrics_prefix: str = "",
+    ) -> None:
+        self._process = process
+        self._commit = commit
+        self._inventory = inventory
+        self._requests = requests
+        self._prefix = metrics_prefix
+
+    def routes(self) -> list[Route]:
+        handlers: list[tuple[str, str, Handler, str]] = [
+            ("GET", "/", self.root, "Returns information about the running instance"),
+            ("GET", "/healthz", self.health, "Kubernetes healthz endpoint"),
+            ("GET", "/livez", self.health, "Kubernetes livez endpoint"),
+            ("GET", "/readyz", self.ready, "Kubernetes readyz endpoint"),
+            ("GET", "/metrics", self.metrics, "Collect Prometheus metrics data"),
+            ("GET", "/telemetry", self.telemetry, "Collect telemetry data"),
+            ("GET", "/cluster", self.cluster, "Get cluster status info"),
+            ("GET", "/issues", self.issues, "Get issues"),
+            ("DELETE", "/issues", self.clear_issues, "Clear issues"),
+        ]
+        handlers += [
+            (method, path, refuse_standalone, "Needs cluster mode") for method, path in _CLUSTER_ONLY
+        ]
+        return [Route(method, path, handler, summary=text) for method, path, handler, text in handlers]
+
+    async def root(self, _request: web.Request) -> web.Response:
+        about = VersionInfo(TITLE, self._process.version, self._commit)
+        return json_response(msgspec.json.encode(about))
+
+    async def health(self, _request: web.Request) -> web.Response:
+        return web.Response(text="healthz check passed")
+
+    async def ready(self, _request: web.Request) -> web.Response:
+        """A single node is ready as soon as it answers: its shards are opened before it listens."""
+        return web.Response(text="all shards are ready")
+
+    async def metrics(self, request: web.Request) -> web.Response:
+        params.flag(request, "anonymize")
+        params.flag(request, "per_collection")
+        text = render(
+            version=self._process.version,
+            collections=await self._inventory.collections(),
+            requests=self._requests,
+            prefix=self._prefix,
+        )
+        return web.Response(body=text, headers={"Content-Type": METRICS_TYPE})
+
+    async def telemetry(self, request: web.Request) -> web.Response:
+        started_s = time.perf_counter()
+        result = telemetry(
+            process=self._process,
+            collections=await self._inventory.collections(),
+            requests=self._requests,
+            level=params.natural(request, "details_level", 0),
+            anonymize=params.flag(request, "anonymize"),
+        )
+        return success(result, started_s)
+
+    async def cluster(self, _request: web.Request) -> web.Response:
+        return success({"status": "disabled"}, time.perf_counter())
+
+    async def issues(self, _request: web.Request) -> web.Response:
+        return success({"issues": []}, time.perf_counter())
+
+    async def clear_issues(self, _request: web.Request) -> web.Response:
+        return success(True, time.perf_counter())
+
+
+async def refuse_standalone(_request: web.Request) -> web.Response:
+    raise StandaloneMode

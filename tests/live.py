@@ -1,0 +1,163 @@
+"""A real ``vecraft serve`` for tests: start, stop, kill, restart, read its log.
+
+::
+
+    with LiveNode(tmp_path) as node:
+        httpx.get(f"{node.url}/collections")
+
+Each node has a directory of its own (its working directory, so storage and snapshots land there)
+and ports the system gave it; ``kill`` is SIGKILL, ``stop`` is SIGTERM and asserts a clean end.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import TypeVar
+
+READY_S_MAX = 30.0
+STOP_S_MAX = 30.0
+POLL_S = 0.02
+
+T = TypeVar("T")
+
+
+def wait_for(condition: Callable[[], T], *, seconds: float = 30.0, what: str = "condition") -> T:
+    """Return the first truthy value of ``condition()``; fails the test after ``seconds``."""
+    deadline = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f"waited {seconds} s for {what}")
+        time.sleep(POLL_S)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class LiveNode:
+    """One server process in ``directory``; usable as a context manager.
+
+    Args:
+        environment: further variables, such as ``{"VECRAFT__STORAGE__WAL__WAL_CAPACITY_MB": "1"}``.
+        preexec: runs in the child before the program, for resource limits.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        environment: Mapping[str, str] | None = None,
+        arguments: tuple[str, ...] = (),
+        preexec: Callable[[], None] | None = None,
+    ) -> None:
+        self.directory = directory
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.process: subprocess.Popen[bytes] | None = None
+        self._environment = dict(environment or {})
+        self._arguments = arguments
+        self._preexec = preexec
+        self._files = ExitStack()
+
+    @property
+    def storage(self) -> Path:
+        return self.directory / "storage"
+
+    @property
+    def log_path(self) -> Path:
+        return self.directory / "node.log"
+
+    def log(self) -> str:
+        return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
+
+    def launch(self) -> LiveNode:
+        """Start the process without waiting for it to answer."""
+        assert self.process is None or self.process.poll() is not None
+        self.directory.mkdir(parents=True, exist_ok=True)
+        output = self._files.enter_context(self.log_path.open("ab"))
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "vecraft.cli", "serve", *self._arguments],
+            cwd=self.directory,
+            env=self._full_environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            preexec_fn=self._preexec,
+        )
+        return self
+
+    def start(self) -> LiveNode:
+        """Start the process and wait until it is ready."""
+        self.launch()
+        wait_for(self._answers, seconds=READY_S_MAX, what="the node to be ready")
+        return self
+
+    def stop(self) -> None:
+        """SIGTERM, and the end must be clean."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
+        status = self.wait()
+        assert status == 0, f"exit status {status}\n{self.log()}"
+
+    def kill(self) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait(STOP_S_MAX)
+
+    def wait(self, seconds: float = STOP_S_MAX) -> int:
+        """The exit status."""
+        assert self.process is not None
+        return self.process.wait(seconds)
+
+    def restart(self) -> LiveNode:
+        self.kill()
+        return self.start()
+
+    def is_alive(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+    def __enter__(self) -> LiveNode:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.kill()
+        self._files.close()
+        if kind is not None:
+            print(f"--- log of the node in {self.directory}\n{self.log()[-20_000:]}")
+
+    def _full_environment(self) -> dict[str, str]:
+        ours = {
+            "VECRAFT__SERVICE__HOST": "127.0.0.1",
+            "VECRAFT__SERVICE__HTTP_PORT": str(self.port),
+            "PYTHONPATH": str(Path(__file__).resolve().parents[1]),
+        }
+        return {**os.environ, **ours, **self._environment}
+
+    def _answers(self) -> bool:
+        assert self.process is not None
+        if self.process.poll() is not None:
+            raise AssertionError(f"the node ended with {self.process.returncode}\n{self.log()}")
+        try:
+            with urllib.request.urlopen(f"{self.url}/readyz", timeout=5) as answer:
+                return bool(answer.status == 200)
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            return False

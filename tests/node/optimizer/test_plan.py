@@ -1,0 +1,197 @@
+"""The optimizer's choices, from figures alone."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from node.optimizer.plan import (
+    AUTO_SEGMENT_BYTES_PER_THREAD,
+    KIB,
+    Drop,
+    Index,
+    Limits,
+    Merge,
+    Seal,
+    SegmentStat,
+    Task,
+    Vacuum,
+    limits,
+    plan,
+)
+
+LIMITS = Limits(indexing_bytes=1000, vacuum_rows_min=100, segments=2, segment_bytes_max=10_000)
+
+
+def stat(name: str, start: int, *, size: int, indexed: bool = True, **more: object) -> SegmentStat:
+    fields = {"rows": 640, "live": 640, "vector_bytes": size, "indexed": indexed} | more
+    return SegmentStat(id=name, start=start, **fields)  # type: ignore[arg-type]
+
+
+def settings_of(**changed: object) -> Limits:
+    given_settings: dict[str, object] = {
+        "cores": 4,
+        "indexing_threshold_kb": None,
+        "deleted_threshold": 0.2,
+        "vacuum_min_vector_number": 1000,
+        "default_segment_number": 0,
+        "max_segment_size_kb": None,
+        "max_optimization_threads": None,
+    }
+    return limits(**(given_settings | changed))  # type: ignore[arg-type]
+
+
+def test_unset_settings_become_qdrants_automatic_values() -> None:
+    found = settings_of()
+    assert found.indexing_bytes == 10_000 * KIB
+    assert found.segment_bytes_max == 4 * AUTO_SEGMENT_BYTES_PER_THREAD
+    assert found.segments == 4
+    assert found.tasks_max == 2
+
+
+def test_given_settings_are_taken_as_they_are() -> None:
+    found = settings_of(
+        indexing_threshold_kb=0, default_segment_number=7, max_segment_size_kb=5, max_optimization_threads=0
+    )
+    assert (found.indexing_bytes, found.segments, found.segment_bytes_max) == (0, 7, 5 * KIB)
+    assert found.tasks_max == 0
+
+
+def test_one_core_still_optimizes() -> None:
+    assert settings_of(cores=1).tasks_max == 1
+    assert settings_of(cores=1).segments == 2
+
+
+def test_nothing_to_do_is_an_empty_plan() -> None:
+    assert plan([], LIMITS) == []
+    assert plan([stat("a", 0, size=500, indexed=False)], LIMITS) == []
+    assert plan([stat("a", 0, size=5000), stat("b", 640, size=5000)], LIMITS) == []
+
+
+def test_a_growing_segment_above_the_indexing_threshold_is_sealed() -> None:
+    assert plan([stat("a", 0, size=1001, indexed=False, growing=True)], LIMITS) == [Seal(("a",))]
+    assert plan([stat("a", 0, size=1000, indexed=False, growing=True)], LIMITS) == []
+
+
+def test_a_growing_segment_is_neither_vacuumed_nor_dropped_nor_merged() -> None:
+    stats = [stat("a", 0, size=900, indexed=False, growing=True, live=0)]
+    assert plan(stats, LIMITS) == []
+
+
+def test_a_sealed_segment_above_the_threshold_gets_its_graph() -> None:
+    assert plan([stat("a", 0, size=1001, indexed=False)], LIMITS) == [Index(("a",))]
+
+
+def test_neighbours_without_graphs_are_indexed_in_one_build() -> None:
+    stats = [stat(name, 640 * i, size=800, indexed=False) for i, name in enumerate("abc")]
+    assert plan(stats, LIMITS) == [Index(("a", "b", "c"))]
+
+
+def test_an_indexed_segment_separates_runs() -> None:
+    stats = [
+        stat("c", 1280, size=2000, indexed=False),
+        stat("a", 0, size=2000, indexed=False),
+        stat("b", 640, size=5000),
+    ]
+    assert plan(stats, LIMITS) == [Index(("a",)), Index(("c",))]
+
+
+def test_joined_segments_stay_below_the_largest_size() -> None:
+    stats = [stat(name, 640 * i, size=6000, indexed=False) for i, name in enumerate("ab")]
+    assert plan(stats, LIMITS) == [Index(("a",)), Index(("b",))]
+
+
+def test_a_threshold_of_zero_defers_indexing() -> None:
+    deferred = replace(LIMITS, indexing_bytes=0)
+    stats = [
+        stat("a", 0, size=9000, indexed=False),
+        stat("b", 640, size=9000, indexed=False, growing=True),
+    ]
+    assert plan(stats, deferred) == []
+
+
+def test_many_deleted_rows_ask_for_a_vacuum() -> None:
+    assert plan([stat("a", 0, size=5000, rows=1000, live=799)], LIMITS) == [Vacuum(("a",))]
+    assert plan([stat("a", 0, size=5000, rows=1000, live=800)], LIMITS) == []
+
+
+def test_few_rows_are_not_worth_a_vacuum() -> None:
+    assert plan([stat("a", 0, size=5000, rows=100, live=1)], LIMITS) == []
+    assert plan([stat("a", 0, size=5000, rows=101, live=1)], LIMITS) == [Vacuum(("a",))]
+
+
+def test_a_segment_without_live_rows_is_dropped_whatever_its_size() -> None:
+    assert plan([stat("a", 0, size=10, rows=10, live=0)], LIMITS) == [Drop(("a",))]
+
+
+def test_a_segment_being_rebuilt_is_left_alone() -> None:
+    stats = [stat("a", 0, size=5000, indexed=False, live=0, busy=True)]
+    assert plan(stats, LIMITS) == []
+
+
+def test_too_many_segments_are_merged_around_the_lightest_neighbours() -> None:
+    sizes = {"a": 5000, "b": 3000, "c": 100, "d": 200, "e": 4000}
+    stats = [stat(name, 640 * i, size=size) for i, (name, size) in enumerate(sizes.items())]
+    assert plan(stats, LIMITS) == [Merge(("c", "d"))]
+
+
+def test_segments_of_one_size_are_merged_several_at_once() -> None:
+    stats = [stat(name, 640 * i, size=100) for i, name in enumerate("abcde")]
+    assert plan(stats, LIMITS) == [Merge(("a", "b", "c", "d"))]
+
+
+def test_a_merge_stops_at_the_wanted_number_of_segments() -> None:
+    stats = [stat(name, 640 * i, size=100) for i, name in enumerate("abc")]
+    assert plan(stats, LIMITS) == [Merge(("a", "b"))]
+
+
+def test_segments_that_would_grow_too_large_are_not_merged() -> None:
+    stats = [stat(name, 640 * i, size=6000) for i, name in enumerate("abc")]
+    assert plan(stats, LIMITS) == []
+
+
+def test_merging_waits_for_indexing() -> None:
+    stats = [stat(name, 640 * i, size=100) for i, name in enumerate("abc")]
+    stats.append(stat("d", 1920, size=2000, indexed=False))
+    assert plan(stats, LIMITS) == [Index(("d",))]
+
+
+def carry_out(stats: list[SegmentStat], task: Task) -> list[SegmentStat]:
+    """What the segments look like once the task is done."""
+    chosen = [stat for stat in stats if stat.id in task.segments]
+    rest = [stat for stat in stats if stat.id not in task.segments]
+    if isinstance(task, Drop):
+        return rest
+    if isinstance(task, Seal):
+        return [*rest, replace(chosen[0], growing=False)]
+    live = sum(stat.live for stat in chosen)
+    weight = sum(stat.vector_bytes for stat in chosen)
+    return [*rest, replace(chosen[0], rows=live, live=live, vector_bytes=weight, indexed=True)]
+
+
+segments = st.lists(
+    st.tuples(st.integers(0, 12_000), st.integers(1, 2000), st.floats(0, 1), st.booleans()), max_size=12
+)
+
+
+@settings(deadline=None, max_examples=100)
+@given(segments, st.integers(0, 2000))
+def test_planning_ends_and_never_names_a_segment_twice(
+    drawn: list[tuple[int, int, float, bool]], indexing_bytes: int
+) -> None:
+    bounds = replace(LIMITS, indexing_bytes=indexing_bytes)
+    stats = [
+        stat(str(i), i * 2048, size=size, indexed=indexed, rows=rows, live=int(rows * share))
+        for i, (size, rows, share, indexed) in enumerate(drawn)
+    ]
+    for _ in range(100):
+        tasks = plan(stats, bounds)
+        named = [segment for task in tasks for segment in task.segments]
+        assert len(named) == len(set(named))
+        if not tasks:
+            break
+        for task in tasks:
+            stats = carry_out(stats, task)
+    else:
+        raise AssertionError("planning never ended")

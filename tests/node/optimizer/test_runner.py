@@ -1,0 +1,290 @@
+"""The optimizer on real replicas: rebuilt segments answer as the old ones did."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from node.index import GraphParams
+from node.optimizer import runner
+from node.replica.replica import ShardReplica
+from node.segments import BuildFailed
+from protos.collections import (
+    CollectionConfig,
+    Distance,
+    HnswConfig,
+    KeywordIndexParams,
+    VectorParams,
+    encode_index_params,
+)
+from protos.operations import CreateIndex, DeletePoints, RemoveVectorName, SetPayload, Upsert
+from protos.shard import ShardInfo, ShardStatus
+from tests.node.replica.conftest import Shards
+from tests.node.replica.points import batch, config_of, contents, having, nearest, upsert, write
+
+DIM = 32
+ROWS = 500
+ONE_KB = {"indexing_threshold": 1, "max_optimization_threads": 1}
+
+
+def wide(**optimizers: object) -> CollectionConfig:
+    return config_of({"": VectorParams(DIM, Distance.COSINE)}, **optimizers)
+
+
+def random_points(first: int, count: int, seed: int = 1) -> Upsert:
+    matrix = np.random.default_rng(seed + first).normal(size=(count, DIM))
+    payloads = [b'{"part":%d}' % (i % 3) for i in range(count)]
+    return Upsert(list(range(first, first + count)), (batch(matrix),), payloads)
+
+
+async def until(replica: ShardReplica, condition: Callable[[ShardInfo], bool]) -> ShardInfo:
+    """Wait for a state that the optimizer reaches by itself."""
+    async with asyncio.timeout(60):
+        while not condition(info := await replica.info()):  # noqa: ASYNC110 - it says nothing by itself
+            await asyncio.sleep(0.02)
+    return info
+
+
+async def until_green(replica: ShardReplica) -> ShardInfo:
+    return await until(replica, lambda info: info.status is ShardStatus.GREEN)
+
+
+async def answers(replica: ShardReplica) -> list[list[object]]:
+    queries = np.random.default_rng(7).normal(size=(10, DIM))
+    found: list[list[object]] = [await nearest(replica, query.tolist(), 10) for query in queries]
+    return [*found, list(await nearest(replica, queries[0].tolist(), 10, filter=having("part", 1)))]
+
+
+async def seal(replica: ShardReplica) -> None:
+    await replica._on_writer(replica._committer.applier.segments.seal_all)
+    await replica._on_writer(replica._committer.publish)
+
+
+@pytest.mark.slow
+async def test_a_collection_above_the_threshold_gets_a_graph_and_keeps_its_answers(shards: Shards) -> None:
+    replica = await shards.open(wide())
+    await write(replica, random_points(0, ROWS))
+    before, stored = await answers(replica), await contents(replica)
+    await replica.update_config(wide(**ONE_KB))
+    assert (await replica.info()).status is ShardStatus.YELLOW
+    info = await until_green(replica)
+    assert (info.indexed_vectors, info.segments) == (ROWS, 1)
+    assert await answers(replica) == before
+    await replica.checkpoint()
+    shards.crash()
+    reopened = await shards.open(wide(**ONE_KB))
+    assert (await reopened.info()).indexed_vectors == ROWS
+    assert await answers(reopened) == before
+    assert await contents(reopened) == stored
+
+
+@pytest.mark.slow
+async def test_writes_during_a_build_are_not_lost(shards: Shards, monkeypatch: pytest.MonkeyPatch) -> None:
+    replica = await shards.open(wide(**ONE_KB))
+    await replica.apply_config(CreateIndex("part", encode_index_params(KeywordIndexParams())))
+    build, started, go_on = runner.run_build, asyncio.Event(), asyncio.Event()
+
+    async def held(job: object) -> object:
+        started.set()
+        await go_on.wait()
+        return await build(job)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(runner, "run_build", held)
+    await write(replica, random_points(0, ROWS))
+    await started.wait()
+    await write(replica, DeletePoints(ids=list(range(50))))
+    await write(replica, random_points(50, 50, seed=99))
+    await write(replica, SetPayload(b'{"part":7}', ids=[100]))
+    stored = await contents(replica)
+    go_on.set()
+    await until_green(replica)
+    assert await contents(replica) == stored
+    assert await nearest(replica, stored[60][1][""], 1) == [60]
+    assert await replica.count(having("part", 7), exact=True) == 1
+
+
+@pytest.mark.slow
+async def test_a_segment_with_many_deleted_rows_is_compacted(shards: Shards) -> None:
+    loaded = wide(indexing_threshold=1, vacuum_min_vector_number=100)
+    active = wide(**ONE_KB, vacuum_min_vector_number=100)
+    replica = await shards.open(loaded)
+    await replica.apply_config(CreateIndex("n", encode_index_params(KeywordIndexParams())))
+    await write(replica, random_points(0, ROWS))
+    await seal(replica)
+    await write(replica, DeletePoints(ids=list(range(300))))
+    await write(replica, SetPayload(b'{"n":"kept"}', ids=[300, 301]))
+    stored, before = await contents(replica), await answers(replica)
+    await replica.update_config(active)
+    info = await until_green(replica)
+    assert [segment.rows for segment in replica.view.segments] == [200]
+    assert info.indexed_vectors == 200
+    assert await contents(replica) == stored
+    assert await answers(replica) == before
+    assert await replica.count(having("n", "kept"), exact=True) == 2
+    await write(replica, SetPayload(b'{"n":"late"}', ids=[400]))
+    await replica.checkpoint()
+    shards.crash()
+    reopened = await shards.open(active)
+    assert await answers(reopened) == before
+    assert await reopened.count(having("n", "late"), exact=True) == 1
+
+
+@pytest.mark.slow
+async def test_small_segments_are_merged(shards: Shards) -> None:
+    replica = await shards.open(wide(indexing_threshold=0))
+    for part in range(4):
+        await write(replica, random_points(part * 100, 100))
+        await seal(replica)
+    await write(replica, DeletePoints(ids=[5, 150]))
+    stored, before = await contents(replica), await answers(replica)
+    await replica.update_config(
+        wide(indexing_threshold=0, max_optimization_threads=1, default_segment_number=1)
+    )
+    info = await until_green(replica)
+    assert (info.segments, info.indexed_vectors) == (1, 0)
+    assert await contents(replica) == stored
+    assert await answers(replica) == before
+
+
+@pytest.mark.slow
+async def test_a_crash_in_the_middle_of_a_compaction_loses_nothing(
+    shards: Shards, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "REMAP_POINTS", 50)
+    replica = await shards.open(wide(indexing_threshold=0, vacuum_min_vector_number=100))
+    await write(replica, random_points(0, ROWS))
+    await seal(replica)
+    await write(replica, DeletePoints(ids=list(range(300))))
+    stored = await contents(replica)
+    halfway, optimizer = asyncio.Event(), replica._optimizer
+    remap, steps, loop = optimizer._remap, [], asyncio.get_running_loop()
+
+    def one_step(*args: object) -> None:
+        if not steps:
+            remap(*args)  # type: ignore[arg-type]
+            steps.append(args)
+            loop.call_soon_threadsafe(halfway.set)
+        else:
+            raise OSError("the power is gone")
+
+    monkeypatch.setattr(optimizer, "_remap", one_step)
+    await replica.update_config(
+        wide(indexing_threshold=0, max_optimization_threads=1, vacuum_min_vector_number=100)
+    )
+    await halfway.wait()
+    assert await contents(replica) == stored
+    await replica.checkpoint()
+    await write(replica, SetPayload(b'{"late":1}', ids=[310, 490]))
+    stored = await contents(replica)
+    shards.crash()
+    reopened = await shards.open(wide(indexing_threshold=0))
+    assert await contents(reopened) == stored
+    assert len(reopened.view.segments) == 2
+
+
+@pytest.mark.slow
+async def test_changed_graph_parameters_rebuild_the_graph(shards: Shards) -> None:
+    replica = await shards.open(wide(**ONE_KB))
+    await write(replica, random_points(0, ROWS))
+    await until_green(replica)
+    changed = config_of({"": VectorParams(DIM, Distance.COSINE)}, hnsw=HnswConfig(m=8), **ONE_KB)
+    await replica.update_config(changed)
+    await until_green(replica)
+    graph = replica.view.segments[0].graph("")
+    assert graph is not None
+    assert graph.params == GraphParams(8, 100)
+
+
+@pytest.mark.slow
+async def test_a_removed_vector_name_stays_away_when_segments_are_rebuilt(shards: Shards) -> None:
+    both = {name: VectorParams(DIM, Distance.DOT) for name in "ab"}
+    replica = await shards.open(config_of(both))
+    matrix = np.random.default_rng(3).normal(size=(ROWS, DIM))
+    change = Upsert(list(range(ROWS)), (batch(matrix, "a"), batch(matrix, "b")), [b"{}"] * ROWS)
+    await write(replica, change)
+    await replica.apply_config(RemoveVectorName("b"))
+    await replica.update_config(config_of({"a": both["a"]}, **ONE_KB))
+    info = await until_green(replica)
+    assert info.indexed_vectors == ROWS
+    assert all(segment.names == ("a",) for segment in replica.view.segments)
+
+
+@pytest.mark.slow
+async def test_a_damaged_graph_is_built_anew(shards: Shards) -> None:
+    replica = await shards.open(wide(**ONE_KB))
+    await write(replica, random_points(0, ROWS))
+    await until_green(replica)
+    before = await answers(replica)
+    await replica.checkpoint()
+    shards.crash()
+    next((shards.directory / "segments").glob("*/graph.*.faiss")).write_bytes(b"")
+    reopened = await shards.open(wide(**ONE_KB))
+    assert (await reopened.info()).status is ShardStatus.GREY
+    assert await answers(reopened) == before
+    reopened.touch()
+    info = await until_green(reopened)
+    assert info.indexed_vectors == ROWS
+
+
+async def test_segments_without_live_rows_are_dropped_and_their_slots_used_again(shards: Shards) -> None:
+    replica = await shards.open(config_of(max_optimization_threads=1))
+    await write(replica, upsert(range(100)))
+    await seal(replica)
+    await write(replica, DeletePoints(ids=list(range(100))))
+    info = await until(replica, lambda info: info.segments == 0)
+    assert info.status is ShardStatus.GREEN
+    await write(replica, upsert([1]))
+    assert replica.view.segments[0].start == 0
+    assert await nearest(replica, [1, 0, 0, 0]) == [1]
+
+
+async def test_slots_that_a_reader_can_still_see_are_not_used_again(shards: Shards) -> None:
+    replica = await shards.open(config_of(max_optimization_threads=1))
+    await write(replica, upsert(range(100)))
+    await seal(replica)
+    old = replica.view
+    await write(replica, DeletePoints(ids=list(range(100))))
+    await until(replica, lambda info: info.segments == 0)
+    await write(replica, upsert([1]))
+    assert replica.view.segments[0].start >= 128
+    assert old.points.count == 100
+
+
+async def test_pending_work_is_grey_until_something_wakes_the_optimizer(
+    shards: Shards, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replica = await shards.open(wide(indexing_threshold=1))
+    await write(replica, random_points(0, ROWS))
+    assert (await replica.info()).status is ShardStatus.GREY
+    await replica.checkpoint()
+    shards.crash()
+
+    async def never(job: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(runner, "run_build", never)
+    reopened = await shards.open(wide(**ONE_KB))
+    assert (await reopened.info()).status is ShardStatus.GREY
+    reopened.touch()
+    assert (await reopened.info()).status is ShardStatus.YELLOW
+
+
+async def test_a_failed_build_is_red_and_tried_again(shards: Shards, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "RETRY_MIN_S", 0.01)
+    attempts = []
+
+    async def fails(job: object) -> None:
+        attempts.append(job)
+        raise BuildFailed("no luck")
+
+    monkeypatch.setattr(runner, "run_build", fails)
+    replica = await shards.open(wide(**ONE_KB))
+    await write(replica, random_points(0, ROWS))
+    info = await until(replica, lambda info: info.status is ShardStatus.RED)
+    assert info.optimizer_error == "Index failed: no luck"
+    await until(replica, lambda _: len(attempts) > 1)
+    assert len(await contents(replica)) == ROWS
+    assert not replica._committer.applier.segments.building or attempts

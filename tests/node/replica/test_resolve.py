@@ -1,0 +1,216 @@
+"""Changes and the log operations they become (reference 8.3-8.5)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from node.replica.resolve import Resolution, check, depends_on_filter, resolve
+from protos.errors import BadInput, NotFound
+from protos.filters import Filter, HasId
+from protos.ids import PointId
+from protos.operations import (
+    ClearPayload,
+    DeletePayload,
+    DeletePoints,
+    DeleteVectors,
+    DropPayloadKeys,
+    EmptyPayload,
+    MergePayload,
+    Noop,
+    OverwritePayload,
+    PutPoints,
+    PutVectors,
+    RemovePoints,
+    RemoveVectors,
+    ReplacePayload,
+    SetPayload,
+    UpdateMode,
+    UpdateVectors,
+    Upsert,
+    VectorBatch,
+)
+
+
+class Stored:
+    """Points 1, 2, 3 exist; a filter matches the existing ids that its HasId names."""
+
+    def __init__(self, *ids: PointId) -> None:
+        self.ids = set(ids or (1, 2, 3))
+
+    def exist(self, ids: Sequence[PointId]) -> list[bool]:
+        return [i in self.ids for i in ids]
+
+    def matching(self, filter: Filter) -> list[PointId]:
+        return [i for i in sorted(self.ids, key=str) if i in named(filter)]
+
+    def matching_of(self, filter: Filter, ids: Sequence[PointId]) -> set[PointId]:
+        return set(self.matching(filter)) & set(ids)
+
+
+def named(filter: Filter) -> tuple[PointId, ...]:
+    assert filter.must is not None
+    condition = filter.must[0]
+    assert isinstance(condition, HasId)
+    return condition.ids
+
+
+def only(*ids: PointId) -> Filter:
+    return Filter(must=(HasId(ids),))
+
+
+def vectors(values: list[float], *, rows: list[int] | None = None, name: str = "") -> VectorBatch:
+    data = np.array(values, dtype="<f4").tobytes()
+    return VectorBatch(name, 1, data, b"" if rows is None else np.array(rows, dtype="<u4").tobytes())
+
+
+def upsert(ids: list[PointId], **more: object) -> Upsert:
+    payloads = [b'{"n":%d}' % position for position in range(len(ids))]
+    given = {"vectors": (vectors([float(i) for i in range(len(ids))]),), "payloads": payloads} | more
+    return Upsert(ids=ids, **given)  # type: ignore[arg-type]
+
+
+def found(resolution: Resolution) -> dict[PointId, tuple[float | None, bytes]]:
+    """{id: (its value of the first vector, payload)} of a put."""
+    operation = resolution.operation
+    assert isinstance(operation, PutPoints)
+    rows = operation.vectors[0].row_of_point(len(operation.ids)) if operation.vectors else []
+    values = [float(operation.vectors[0].matrix()[row, 0]) if row >= 0 else None for row in rows]
+    return dict(zip(operation.ids, zip(values, operation.payloads, strict=True), strict=True))
+
+
+def test_a_plain_upsert_passes_through_without_a_copy() -> None:
+    change = upsert([7, 1])
+    operation = resolve(change, Stored()).operation
+    assert isinstance(operation, PutPoints)
+    assert operation.vectors is change.vectors
+
+
+def test_of_a_repeated_id_the_last_wins() -> None:
+    resolution = resolve(upsert([7, 8, 7]), Stored())
+    assert found(resolution) == {8: (1.0, b'{"n":1}'), 7: (2.0, b'{"n":2}')}
+
+
+def test_the_last_of_a_repeated_id_wins_even_without_a_vector() -> None:
+    change = upsert([7, 8, 7], vectors=(vectors([5.0, 6.0], rows=[0, 1]),))
+    assert found(resolve(change, Stored())) == {8: (6.0, b'{"n":1}'), 7: (None, b'{"n":2}')}
+
+
+def test_vector_names_that_no_kept_point_has_are_left_out() -> None:
+    change = upsert([7, 8, 7], vectors=(vectors([5.0], rows=[0], name="a"),))
+    operation = resolve(change, Stored()).operation
+    assert isinstance(operation, PutPoints)
+    assert operation.vectors == ()
+
+
+def test_insert_only_skips_points_that_exist() -> None:
+    resolution = resolve(upsert([1, 9], mode=UpdateMode.INSERT_ONLY, condition=only(1)), Stored())
+    assert found(resolution) == {9: (1.0, b'{"n":1}')}
+
+
+def test_update_only_skips_points_that_do_not_exist() -> None:
+    resolution = resolve(upsert([1, 9], mode=UpdateMode.UPDATE_ONLY), Stored())
+    assert found(resolution) == {1: (0.0, b'{"n":0}')}
+
+
+def test_a_condition_spares_existing_points_and_lets_new_ones_in() -> None:
+    resolution = resolve(upsert([1, 2, 9], condition=only(2)), Stored())
+    assert list(found(resolution)) == [2, 9]
+
+
+def test_a_condition_with_update_only_lets_no_new_point_in() -> None:
+    change = upsert([1, 2, 9], condition=only(2), mode=UpdateMode.UPDATE_ONLY)
+    assert list(found(resolve(change, Stored()))) == [2]
+
+
+def test_an_upsert_that_touches_nothing_is_no_error() -> None:
+    resolution = resolve(upsert([9], mode=UpdateMode.UPDATE_ONLY), Stored())
+    assert resolution == Resolution(Noop())
+
+
+def test_deleting_ignores_unknown_and_repeated_ids() -> None:
+    assert resolve(DeletePoints(ids=[9, 2, 2, 1]), Stored()) == Resolution(RemovePoints([2, 1]))
+    assert resolve(DeletePoints(ids=[9]), Stored()) == Resolution(Noop())
+
+
+def test_deleting_by_filter_names_the_matching_ids() -> None:
+    assert resolve(DeletePoints(filter=only(3, 9)), Stored()) == Resolution(RemovePoints([3]))
+
+
+def test_updating_vectors_of_a_missing_point_keeps_what_came_before() -> None:
+    change = UpdateVectors([1, 9, 2], (vectors([1.0, 2.0, 3.0]),))
+    resolution = resolve(change, Stored())
+    assert resolution.operation == PutVectors([1], (vectors([1.0]),))
+    assert isinstance(resolution.error, NotFound)
+    assert str(resolution.error) == "Not found: No point with id 9 found"
+
+
+def test_repeated_ids_merge_their_vectors_by_name() -> None:
+    batches = (vectors([1.0, 2.0], rows=[0, 2], name="a"), vectors([3.0], rows=[1], name="b"))
+    operation = resolve(UpdateVectors([1, 1, 1], batches), Stored()).operation
+    assert operation == PutVectors([1], (vectors([2.0], name="a"), vectors([3.0], name="b")))
+
+
+def test_a_repeat_after_a_missing_point_does_not_count() -> None:
+    change = UpdateVectors([1, 9, 1], (vectors([1.0, 2.0, 3.0]),))
+    assert resolve(change, Stored()).operation == PutVectors([1], (vectors([1.0]),))
+
+
+def test_a_condition_limits_whose_vectors_are_updated() -> None:
+    change = UpdateVectors([1, 2], (vectors([1.0, 2.0]),), condition=only(2))
+    assert resolve(change, Stored()) == Resolution(PutVectors([2], (vectors([2.0]),)))
+
+
+def test_deleting_vectors_executes_both_selectors_filter_first() -> None:
+    change = DeleteVectors(("a",), ids=[1, 3], filter=only(3, 2))
+    assert resolve(change, Stored()).operation == RemoveVectors([2, 3, 1], ("a",))
+
+
+def test_deleting_vectors_needs_a_selector() -> None:
+    with pytest.raises(BadInput, match="No filter or points provided"):
+        resolve(DeleteVectors(("a",)), Stored())
+
+
+@pytest.mark.parametrize(
+    ("change", "operation"),
+    [
+        (SetPayload(b'{"a":1}', "k", ids=[2, 1, 2]), MergePayload([2, 1], b'{"a":1}', "k")),
+        (SetPayload(b"{}", ids=[1], filter=only(2)), MergePayload([1], b"{}")),
+        (SetPayload(b"{}", filter=only(2)), MergePayload([2], b"{}")),
+        (OverwritePayload(b"{}", ids=[1], filter=only(2)), ReplacePayload([1], b"{}")),
+        (DeletePayload(("a",), ids=[1], filter=only(2)), DropPayloadKeys([1], ("a",))),
+        (ClearPayload(ids=[1]), EmptyPayload([1])),
+        (ClearPayload(filter=only(9)), Noop()),
+    ],
+)
+def test_payload_changes_take_the_listed_points_or_else_the_filter(change: object, operation: object) -> None:
+    assert resolve(change, Stored()) == Resolution(operation)  # type: ignore[arg-type]
+
+
+def test_a_payload_change_stops_at_a_missing_point() -> None:
+    resolution = resolve(SetPayload(b"{}", ids=[2, 9, 1]), Stored())
+    assert resolution.operation == MergePayload([2], b"{}")
+    assert str(resolution.error) == "Not found: No point with id 9 found"
+
+
+def test_an_unknown_vector_name_is_refused() -> None:
+    with pytest.raises(BadInput, match="Wrong input: Not existing vector name error: b"):
+        check(upsert([1], vectors=(vectors([1.0], name="b"),)), {"a": 1})
+    with pytest.raises(BadInput, match="Not existing vector name error: b"):
+        check(DeleteVectors(("b",), ids=[1]), {"a": 1})
+
+
+def test_a_wrong_dimension_is_refused() -> None:
+    with pytest.raises(BadInput, match="Wrong input: Vector dimension error: expected dim: 3, got 1"):
+        check(UpdateVectors([1], (vectors([1.0]),)), {"": 3})
+
+
+def test_only_changes_that_evaluate_a_filter_depend_on_one() -> None:
+    assert not depends_on_filter(upsert([1]))
+    assert depends_on_filter(upsert([1], condition=only(1)))
+    assert not depends_on_filter(SetPayload(b"{}", ids=[1], filter=only(1)))
+    assert depends_on_filter(ClearPayload(filter=only(1)))
+    assert depends_on_filter(DeleteVectors(("a",), ids=[1], filter=only(1)))
+    assert not depends_on_filter(DeletePoints(ids=[1]))

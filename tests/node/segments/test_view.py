@@ -1,0 +1,176 @@
+"""Search within a segment under filters: recall never falls below that without a filter."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from node.index import GraphParams, HnswGraph, set_threads
+from node.index.distances import normalize
+from node.segments import IndexJob, SealedSegment, Source, planner
+from node.segments.assemble import assemble
+from protos.collections import Distance
+from tests.node.index import oracle
+from tests.node.segments.make import pack, sealed, vectors
+
+ROWS, CLUSTERS = 8000, 8
+EF = 24  # narrow, so that graphs are preferred in a segment this small
+
+
+def clustered(rows: int, seed: int) -> npt.NDArray[np.float32]:
+    """Eight clusters; row i belongs to i % 8."""
+    rng = np.random.default_rng(seed)
+    centres = np.random.default_rng(0).normal(size=(CLUSTERS, 16))
+    noise = rng.normal(size=(rows, 16))
+    return normalize((centres[np.arange(rows) % CLUSTERS] + 0.7 * noise).astype(np.float32))
+
+
+MATRIX = clustered(ROWS, 1)
+QUERIES = clustered(64, 2)
+
+
+@pytest.fixture(scope="module")
+def segment(tmp_path_factory: pytest.TempPathFactory) -> SealedSegment:
+    set_threads(1)
+    directory = tmp_path_factory.mktemp("segments")
+    source = sealed(directory / "s", MATRIX, start=6400)
+    job = IndexJob(
+        target=str(directory / "t"), graphs={"": GraphParams(8, 40)}, source=Source(str(source.directory))
+    )
+    assemble(job)
+    return SealedSegment.open(directory / "t")
+
+
+@pytest.fixture
+def walks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Widths of the graph walks that were made."""
+    widths: list[int] = []
+    original = HnswGraph.candidates
+
+    def counted(self: HnswGraph, queries: npt.NDArray[np.float32], ef: int, count: int) -> object:
+        widths.append(ef)
+        return original(self, queries, ef, count)
+
+    monkeypatch.setattr(HnswGraph, "candidates", counted)
+    return widths
+
+
+def recall(
+    segment: SealedSegment, allowed: npt.NDArray[np.bool_] | None, queries: npt.NDArray[np.float32] = QUERIES
+) -> float:
+    bits = None if allowed is None else pack(allowed)
+    slots, _ = segment.search("", queries, 10, allowed=bits, ef=EF)
+    return oracle.recall(slots - segment.start, Distance.COSINE, queries, MATRIX, allowed)
+
+
+@pytest.mark.parametrize("share", [0.9, 0.5, 0.3])
+def test_a_random_filter_costs_no_recall(segment: SealedSegment, walks: list[int], share: float) -> None:
+    allowed = np.random.default_rng(4).random(ROWS) < share
+    assert recall(segment, allowed) >= recall(segment, None) - 0.005
+    assert walks
+
+
+@pytest.mark.parametrize("kept", [[0], [1, 2], [0, 3, 5, 6], [0, 1, 2, 3, 4, 5, 6]])
+def test_a_filter_on_clusters_costs_no_recall(segment: SealedSegment, kept: list[int]) -> None:
+    """Most queries are then far from everything that passes, which is what breaks a walk with a bitmap."""
+    allowed = np.isin(np.arange(ROWS) % CLUSTERS, kept)
+    assert recall(segment, allowed) >= recall(segment, None) - 0.005
+    assert recall(segment, allowed, QUERIES[kept[0] :: CLUSTERS]) >= recall(segment, None) - 0.01
+
+
+def test_queries_away_from_all_that_passes_end_in_exact_scoring(segment: SealedSegment) -> None:
+    allowed = np.arange(ROWS) % CLUSTERS < CLUSTERS // 2
+    strangers = QUERIES[CLUSTERS - 1 :: CLUSTERS]
+    slots, similarities = segment.search("", strangers, 10, allowed=pack(allowed), ef=EF)
+    exact = segment.search("", strangers, 10, allowed=pack(allowed), exact=True)
+    assert oracle.recall(slots - segment.start, Distance.COSINE, strangers, MATRIX, allowed) >= 0.99
+    assert (np.abs(similarities[:, 0] - exact[1][:, 0]) < 1e-6).all()
+
+
+def test_few_matches_are_scored_exactly(segment: SealedSegment, walks: list[int]) -> None:
+    allowed = np.random.default_rng(5).random(ROWS) < 0.03
+    assert recall(segment, allowed) == 1.0
+    assert not walks
+
+
+def test_exact_search_uses_no_graph(segment: SealedSegment, walks: list[int]) -> None:
+    slots, _ = segment.search("", QUERIES, 10, exact=True)
+    assert not walks
+    assert oracle.recall(slots - segment.start, Distance.COSINE, QUERIES, MATRIX) == 1.0
+
+
+def test_all_rows_allowed_is_an_unfiltered_search(segment: SealedSegment) -> None:
+    free = segment.search("", QUERIES, 10, ef=EF)
+    for count in (None, ROWS):
+        bits = pack(np.ones(ROWS, dtype=np.bool_))
+        same = segment.search("", QUERIES, 10, allowed=bits, allowed_count=count, ef=EF)
+        assert free[0].tobytes() == same[0].tobytes()
+
+
+def test_a_wider_walk_finds_more(segment: SealedSegment) -> None:
+    narrow, _ = segment.search("", QUERIES, 10, ef=20)
+    wide, _ = segment.search("", QUERIES, 10, ef=200)
+    found = [oracle.recall(x - segment.start, Distance.COSINE, QUERIES, MATRIX) for x in (narrow, wide)]
+    assert found[0] <= found[1]
+    assert found[1] >= 0.99
+
+
+def test_a_batch_gives_what_single_searches_give(segment: SealedSegment) -> None:
+    allowed = pack(np.random.default_rng(4).random(ROWS) < 0.4)
+    slots, similarities = segment.search("", QUERIES, 10, allowed=allowed, ef=EF)
+    for i in range(8):
+        alone = segment.search("", QUERIES[i : i + 1], 10, allowed=allowed, ef=EF)
+        np.testing.assert_array_equal(alone[0][0], slots[i])
+        np.testing.assert_array_equal(alone[1][0], similarities[i])
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_fewer_matches_than_wanted_are_all_returned(segment: SealedSegment, *, exact: bool) -> None:
+    allowed = np.zeros(ROWS, dtype=np.bool_)
+    allowed[[5, 900, 7999]] = True
+    slots, _ = segment.search("", QUERIES[:2], 10, allowed=pack(allowed), exact=exact)
+    assert slots.shape == (2, 3)
+    assert sorted(slots[0].tolist()) == [6405, 7300, 14399]
+    nothing = np.zeros(ROWS // 8, dtype=np.uint8)
+    assert segment.search("", QUERIES[:2], 10, allowed=nothing, exact=exact)[0].shape == (2, 0)
+
+
+def test_bits_past_the_last_row_are_ignored(tmp_path: Path) -> None:
+    small = sealed(tmp_path / "s", vectors(13))
+    slots, _ = small.search("", vectors(1), 64, allowed=np.full(8, 255, dtype=np.uint8))
+    assert sorted(slots[0].tolist()) == list(range(13))
+
+
+def test_an_unknown_name_finds_nothing(segment: SealedSegment) -> None:
+    assert segment.search("other", QUERIES, 3)[0].shape == (64, 0)
+    assert segment.graph("other") is None
+    assert segment.vector(6400, "other") is None
+
+
+def test_parts_of_a_graph_that_cannot_be_reached_are_scored_exactly(
+    segment: SealedSegment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def short(
+        self: HnswGraph, queries: npt.NDArray[np.float32], ef: int, count: int
+    ) -> npt.NDArray[np.int64]:
+        found = np.full((len(queries), count), -1, dtype=np.int64)
+        found[:, :3] = 0, 1, 2
+        return found
+
+    monkeypatch.setattr(HnswGraph, "candidates", short)
+    assert recall(segment, None) == 1.0
+    assert recall(segment, np.random.default_rng(4).random(ROWS) < 0.5) == 1.0
+
+
+def test_the_walk_never_gets_wider_than_exact_scoring_is_dear() -> None:
+    """Whatever is seen, the widening ends: each width grows, and past a bound exact scoring is cheaper."""
+    for allowed in (5_000, 100_000, 10_000_000):
+        width, steps = planner.first_width(100, 10_000_000, allowed), 0
+        while not planner.exact_is_cheaper(width, allowed):
+            wider = planner.next_width(width, 100, 89)
+            assert wider > width
+            width, steps = wider, steps + 1
+        assert steps < 200

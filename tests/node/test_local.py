@@ -1,0 +1,206 @@
+"""The shards of one process, as the cluster state says."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from consensus.state import ClusterState, CollectionState, ReplicaState, ShardGroup, ShardState
+from node.local import LocalNode
+from protos.collections import (
+    CollectionConfig,
+    Distance,
+    IntegerIndexParams,
+    PayloadSchema,
+    PayloadSchemaType,
+    VectorParams,
+    encode_index_params,
+)
+from protos.errors import ServiceError, ShardUnavailable
+from protos.operations import CreateIndex, DropIndex
+from protos.shard import Projection, ShardStatus, UpdateRequest
+from tests.node.replica.points import config_of, upsert
+
+
+def collection(
+    name: str = "things", uuid: str = "u1", config: CollectionConfig | None = None, shards: int = 1
+) -> CollectionState:
+    states = {i: ShardState(i, {1: ReplicaState.ACTIVE}, primary=1) for i in range(shards)}
+    return CollectionState(
+        name=name,
+        uuid=uuid,
+        config=config or config_of(),
+        shards=states,
+        groups=(ShardGroup(tuple(states), b""),),
+    )
+
+
+def state(*collections: CollectionState) -> ClusterState:
+    return ClusterState(collections={one.name: one for one in collections})
+
+
+@pytest.fixture
+async def node(tmp_path: Path) -> AsyncIterator[LocalNode]:
+    node = LocalNode(tmp_path, search_threads=1)
+    yield node
+    await node.close()
+
+
+async def put(node: LocalNode, *ids: int, name: str = "things", shard_id: int = 0) -> None:
+    await node.shard(name, shard_id).update(UpdateRequest(upsert(ids), wait=True))
+
+
+async def found(node: LocalNode, *ids: int, name: str = "things") -> list[object]:
+    return [record.id for record in await node.shard(name, 0).retrieve(list(ids), Projection())]
+
+
+async def test_shards_appear_and_go_with_the_state(node: LocalNode, tmp_path: Path) -> None:
+    with pytest.raises(ShardUnavailable):
+        node.shard("things", 0)
+    await node.reconcile(state(collection(shards=2)))
+    await put(node, 1, shard_id=1)
+    assert (await node.shard("things", 1).info()).points == 1
+    await node.reconcile(state())
+    with pytest.raises(ShardUnavailable):
+        node.shard("things", 1)
+    assert not (tmp_path / "collections" / "things").exists()
+
+
+async def test_reconciling_twice_changes_nothing(node: LocalNode) -> None:
+    await node.reconcile(state(collection()))
+    shard = node.shard("things", 0)
+    await put(node, 1)
+    await node.reconcile(state(collection()))
+    assert node.shard("things", 0) is shard
+    assert await found(node, 1) == [1]
+
+
+async def test_points_are_there_after_a_restart(tmp_path: Path) -> None:
+    node = LocalNode(tmp_path, search_threads=1)
+    await node.reconcile(state(collection()))
+    await put(node, 1, 2)
+    await node.close()
+    again = LocalNode(tmp_path, search_threads=1)
+    await again.reconcile(state(collection()))
+    assert await found(again, 1, 2, 3) == [1, 2]
+    await again.close()
+
+
+async def test_a_new_collection_of_an_old_name_is_empty(node: LocalNode) -> None:
+    await node.reconcile(state(collection()))
+    await put(node, 1)
+    await node.reconcile(state())
+    await node.reconcile(state(collection(uuid="u2")))
+    assert await found(node, 1) == []
+
+
+async def test_a_collection_replaced_between_two_looks_is_empty(node: LocalNode) -> None:
+    await node.reconcile(state(collection()))
+    await put(node, 1)
+    await node.reconcile(state(collection(uuid="u2")))
+    assert await found(node, 1) == []
+
+
+async def test_what_was_left_by_another_collection_of_the_name_is_never_opened(tmp_path: Path) -> None:
+    node = LocalNode(tmp_path, search_threads=1)
+    await node.reconcile(state(collection()))
+    await put(node, 1)
+    await node.close()
+    again = LocalNode(tmp_path, search_threads=1)
+    await again.reconcile(state(collection(uuid="u2")))
+    assert await found(again, 1) == []
+    await again.close()
+
+
+@pytest.mark.parametrize("name", ["a b", "ünï", ".hidden", "..x", "x" * 255, "%2F"])
+async def test_odd_names_are_fine(node: LocalNode, name: str) -> None:
+    await node.reconcile(state(collection(name=name)))
+    await put(node, 1, name=name)
+    assert await found(node, 1, name=name) == [1]
+
+
+async def test_a_changed_configuration_reaches_the_shard(node: LocalNode) -> None:
+    await node.reconcile(state(collection(config=config_of({}))))
+    wider = config_of({"v": VectorParams(2, Distance.DOT)})
+    await node.reconcile(state(replace(collection(config=wider), config_version=2)))
+    assert (await node.shard("things", 0).info()).vectors == {"v": 0}
+
+
+async def test_payload_indexes_are_made_and_dropped(node: LocalNode) -> None:
+    await node.reconcile(state(collection()))
+    await put(node, 1, 2)
+    result = await node.apply_config("things", 0, CreateIndex("n", encode_index_params(IntegerIndexParams())))
+    assert result.operation_id == 1
+    assert (await node.shard("things", 0).info()).index_points == {"n": 2}
+    await node.apply_config("things", 0, DropIndex("n"))
+    assert (await node.shard("things", 0).info()).index_points == {}
+
+
+async def test_a_schema_change_that_a_crash_cut_short_is_finished_on_start(tmp_path: Path) -> None:
+    node = LocalNode(tmp_path, search_threads=1)
+    await node.reconcile(state(collection()))
+    await put(node, 1)
+    await node.close()
+    wider = config_of({"": VectorParams(4, Distance.EUCLID), "v": VectorParams(2, Distance.DOT)})
+    changed = replace(
+        collection(config=wider), payload_schema={"n": PayloadSchema(PayloadSchemaType.INTEGER)}
+    )
+    again = LocalNode(tmp_path, search_threads=1)
+    await again.reconcile(state(changed))
+    info = await again.shard("things", 0).info()
+    assert info.index_points == {"n": 1}
+    assert info.vectors == {"": 1, "v": 0}
+    await again.close()
+
+
+async def test_a_damaged_shard_stays_listed_and_says_why(tmp_path: Path) -> None:
+    node = LocalNode(tmp_path, search_threads=1)
+    both = state(collection(), collection("other", "u9"))
+    await node.reconcile(both)
+    await put(node, 1)
+    await put(node, 1, name="other")
+    await node.close()
+    for file in (tmp_path / "collections" / "things" / "0" / "wal").iterdir():
+        file.unlink()
+    again = LocalNode(tmp_path, search_threads=1)
+    await again.reconcile(both)
+    assert await found(again, 1, name="other") == [1]
+    shard = again.shard("things", 0)
+    info = await shard.info()
+    assert info.status is ShardStatus.RED
+    assert "the log ends" in (info.optimizer_error or "")
+    with pytest.raises(ServiceError, match="could not be opened"):
+        await shard.count(None, exact=True)
+    with pytest.raises(ServiceError, match="could not be opened"):
+        await shard.update(UpdateRequest(upsert([1])))
+    await again.reconcile(state(collection("other", "u9")))
+    with pytest.raises(ShardUnavailable):
+        again.shard("things", 0)
+    await again.close()
+
+
+async def test_a_directory_without_its_identity_is_not_opened(tmp_path: Path) -> None:
+    node = LocalNode(tmp_path, search_threads=1)
+    await node.reconcile(state(collection()))
+    await node.close()
+    (tmp_path / "collections" / "things" / "0" / "replica.json").unlink()
+    again = LocalNode(tmp_path, search_threads=1)
+    await again.reconcile(state(collection()))
+    assert (await again.shard("things", 0).info()).status is ShardStatus.RED
+    await again.close()
+
+
+async def test_directories_of_unknown_collections_are_left_alone(tmp_path: Path) -> None:
+    """If the metadata were lost, removing what it does not name would lose the points as well."""
+    node = LocalNode(tmp_path, search_threads=1)
+    await node.reconcile(state(collection()))
+    await put(node, 1)
+    await node.close()
+    again = LocalNode(tmp_path, search_threads=1)
+    await again.reconcile(state())
+    await again.reconcile(state(collection()))
+    assert await found(again, 1) == [1]
+    await again.close()

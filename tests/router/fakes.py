@@ -1,0 +1,281 @@
+"""An in-memory node and metadata log for tests of the router: small, exact, no threads, no disk.
+
+``FakeShard`` keeps the contract of ``protos.shard.ShardClient``; filters are checked point by point.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from consensus.commands import Command
+from consensus.state import ClusterState, Peer, founding_state
+from consensus.transitions import Events, apply, rejection
+from node.filter.check import compile_check
+from protos.collections import CollectionConfig, Distance
+from protos.errors import NotFound, VecraftError, point_not_found
+from protos.filters import Filter
+from protos.ids import PointId, id_key
+from protos.json_path import delete_at, exclude, flat_values_at, include, merge, parse_path, set_at
+from protos.operations import (
+    ClearPayload,
+    DeletePayload,
+    DeletePoints,
+    DeleteVectors,
+    LogOperation,
+    OverwritePayload,
+    PointChange,
+    SetPayload,
+    UpdateMode,
+    UpdateResult,
+    UpdateStatus,
+    UpdateVectors,
+    Upsert,
+    VectorBatch,
+)
+from protos.shard import (
+    Direction,
+    FloatArray,
+    Hits,
+    PayloadSelector,
+    Projection,
+    Record,
+    ScrollRequest,
+    SearchRequest,
+    ShardClient,
+    ShardInfo,
+    ShardStatus,
+    UpdateRequest,
+)
+
+
+class FakeLog:
+    def __init__(self) -> None:
+        self.peer_id = 1
+        self.state: ClusterState = founding_state(Peer(1))
+
+    async def propose(self, command: Command) -> Events:
+        self.state, events = apply(self.state, command)
+        rejected = rejection(events)
+        if rejected is not None:
+            raise rejected.error
+        return events
+
+    def subscribe(self, subscriber: Callable[[ClusterState, Events], None]) -> Callable[[], None]:
+        return lambda: None
+
+    async def close(self) -> None: ...
+
+
+class FakeNode:
+    def __init__(self) -> None:
+        self.shards: dict[tuple[str, int], FakeShard] = {}
+        self.config_changes: list[LogOperation] = []
+
+    def shard(self, collection: str, shard_id: int) -> ShardClient:
+        return self.shards[collection, shard_id]
+
+    async def reconcile(self, state: ClusterState) -> None:
+        wanted = {(name, shard) for name, held in state.collections.items() for shard in held.shards}
+        self.shards = {key: shard for key, shard in self.shards.items() if key in wanted}
+        for name, shard in wanted:
+            config = state.collections[name].config
+            self.shards.setdefault((name, shard), FakeShard(config)).config = config
+
+    async def apply_config(self, collection: str, shard_id: int, operation: LogOperation) -> UpdateResult:
+        self.config_changes.append(operation)
+        return UpdateResult(UpdateStatus.COMPLETED, 0)
+
+    def touch(self, collection: str) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+class FakePoint(msgspec.Struct):
+    version: int
+    payload: dict[str, Any]
+    vectors: dict[str, FloatArray]
+
+
+class FakeShard:
+    def __init__(self, config: CollectionConfig) -> None:
+        self.config = config
+        self.points: dict[PointId, FakePoint] = {}
+        self.operations = 0
+        self.requests: list[UpdateRequest] = []
+        self.searches: list[SearchRequest] = []
+        self.failure: VecraftError | None = None
+        self.status = UpdateStatus.COMPLETED
+        self.before_retrieve: Callable[[], None] = lambda: None
+
+    # --- writes -------------------------------------------------------------------------------------
+
+    async def update(self, request: UpdateRequest) -> UpdateResult:
+        if self.failure is not None:
+            raise self.failure
+        self.requests.append(request)
+        operation, self.operations = self.operations, self.operations + 1
+        self._apply(request.change, operation)
+        return UpdateResult(self.status if request.wait else UpdateStatus.ACKNOWLEDGED, operation)
+
+    def _apply(self, change: PointChange, version: int) -> None:
+        if isinstance(change, Upsert):
+            self._upsert(change, version)
+        elif isinstance(change, UpdateVectors):
+            for row, point_id in enumerate(change.ids):
+                self._changed(point_id, version).vectors.update(
+                    self._vectors(change.vectors, row, len(change.ids))
+                )
+        elif isinstance(change, DeleteVectors):
+            by_filter = self._matching(change.filter) if change.filter is not None else []
+            for point_id in [*by_filter, *(change.ids or [])]:
+                for name in change.names:
+                    self._changed(point_id, version).vectors.pop(name, None)
+        else:
+            targets = self._matching(change.filter) if change.ids is None else change.ids
+            for point_id in targets:
+                self._change_payload(change, point_id, version)
+
+    def _upsert(self, change: Upsert, version: int) -> None:
+        for row, point_id in enumerate(change.ids):
+            exists = point_id in self.points
+            if exists and (
+                change.mode is UpdateMode.INSERT_ONLY or not self._matches(change.condition, point_id)
+            ):
+                continue
+            if not exists and change.mode is UpdateMode.UPDATE_ONLY:
+                continue
+            payload = msgspec.json.decode(change.payloads[row])
+            vectors = self._vectors(change.vectors, row, len(change.ids))
+            self.points[point_id] = FakePoint(version, payload, vectors)
+
+    def _change_payload(self, change: PointChange, point_id: PointId, version: int) -> None:
+        if isinstance(change, DeletePoints):
+            self.points.pop(point_id, None)
+            return
+        point = self._changed(point_id, version)
+        if isinstance(change, SetPayload) and change.path is not None:
+            set_at(point.payload, parse_path(change.path), msgspec.json.decode(change.payload))
+        elif isinstance(change, SetPayload):
+            merge(point.payload, msgspec.json.decode(change.payload))
+        elif isinstance(change, OverwritePayload):
+            point.payload = msgspec.json.decode(change.payload)
+        elif isinstance(change, DeletePayload):
+            for path in change.paths:
+                delete_at(point.payload, parse_path(path))
+        elif isinstance(change, ClearPayload):
+            point.payload = {}
+
+    def _changed(self, point_id: PointId, version: int) -> FakePoint:
+        if point_id not in self.points:
+            raise point_not_found(point_id)
+        self.points[point_id].version = version
+        return self.points[point_id]
+
+    def _vectors(self, batches: tuple[VectorBatch, ...], row: int, points: int) -> dict[str, FloatArray]:
+        found = {}
+        for batch in batches:
+            place = batch.row_of_point(points)[row]
+            if place >= 0:
+                found[batch.name] = self._normalised(batch.name, batch.matrix()[place])
+        return found
+
+    def _normalised(self, name: str, vector: FloatArray) -> FloatArray:
+        norm = np.linalg.norm(vector)
+        cosine = self.config.params.vectors[name].distance is Distance.COSINE
+        return (vector / norm).astype(np.float32) if cosine and norm else vector
+
+    # --- reads ----------------------------------------------------------------------------------------
+
+    async def search(self, requests: list[SearchRequest]) -> list[Hits]:
+        self.searches += requests
+        return [self._search(request) for request in requests]
+
+    def _search(self, request: SearchRequest) -> Hits:
+        distance = self.config.params.vectors[request.using].distance
+        ascending = distance in (Distance.EUCLID, Distance.MANHATTAN)
+        query = self._normalised(request.using, request.vector)
+        scored = []
+        for point_id in self._matching(request.filter):
+            vector = self.points[point_id].vectors.get(request.using)
+            if vector is not None:
+                score = _score(distance, query, vector)
+                limit = request.score_threshold
+                if limit is None or (score < limit if ascending else score > limit):
+                    scored.append((score, id_key(point_id), point_id))
+        scored.sort(reverse=not ascending)
+        best = scored[: request.limit]
+        records = [self._record(point_id, request.projection) for _, _, point_id in best]
+        return Hits(records, np.array([score for score, _, _ in best], dtype=np.float32))
+
+    async def scroll(self, request: ScrollRequest) -> list[Record]:
+        ids = sorted(self._matching(request.filter), key=id_key)
+        if request.order_by is not None:
+            return self._ordered(ids, request)
+        if request.offset is not None:
+            ids = [point_id for point_id in ids if id_key(point_id) >= id_key(request.offset)]
+        return [self._record(point_id, request.projection) for point_id in ids[: request.limit]]
+
+    def _ordered(self, ids: list[PointId], request: ScrollRequest) -> list[Record]:
+        order = request.order_by
+        assert order is not None
+        descending = order.direction is Direction.DESC
+        entries = []
+        for point_id in ids:
+            for value in flat_values_at(self.points[point_id].payload, parse_path(order.key)):
+                start = order.start_from
+                if start is None or (value <= start if descending else value >= start):
+                    entries.append((value, id_key(point_id), point_id))
+        entries.sort(reverse=descending)
+        return [
+            msgspec.structs.replace(self._record(point_id, request.projection), order_value=value)
+            for value, _, point_id in entries[: request.limit]
+        ]
+
+    async def retrieve(self, ids: list[PointId], projection: Projection) -> list[Record]:
+        self.before_retrieve()
+        return [
+            self._record(point_id, projection) for point_id in dict.fromkeys(ids) if point_id in self.points
+        ]
+
+    async def count(self, filter: Filter | None, *, exact: bool) -> int:
+        return len(self._matching(filter))
+
+    async def info(self) -> ShardInfo:
+        return ShardInfo(ShardStatus.GREEN, len(self.points), {}, 0, 1, {}, self.operations)
+
+    def _matching(self, filter: Filter | None) -> list[PointId]:
+        return [point_id for point_id in self.points if self._matches(filter, point_id)]
+
+    def _matches(self, filter: Filter | None, point_id: PointId) -> bool:
+        point = self.points[point_id]
+        return filter is None or compile_check(filter)(point_id, point.payload, point.vectors.keys())
+
+    def _record(self, point_id: PointId, projection: Projection) -> Record:
+        if point_id not in self.points:
+            raise NotFound(str(point_id))
+        point = self.points[point_id]
+        payload, wanted = None, projection.payload
+        if isinstance(wanted, PayloadSelector):
+            keep, paths = (
+                (include, wanted.include) if wanted.include is not None else (exclude, wanted.exclude)
+            )
+            payload = msgspec.json.encode(keep(point.payload, [parse_path(path) for path in paths or ()]))
+        elif wanted:
+            payload = msgspec.json.encode(point.payload)
+        vectors = None
+        if projection.vectors:
+            names = point.vectors if projection.vectors is True else projection.vectors
+            vectors = {name: point.vectors[name] for name in names if name in point.vectors}
+        return Record(point_id, point.version, payload, vectors)
+
+
+def _score(distance: Distance, a: FloatArray, b: FloatArray) -> float:
+    if distance is Distance.EUCLID:
+        return float(np.linalg.norm(a - b))
+    if distance is Distance.MANHATTAN:
+        return float(np.abs(a - b).sum())
+    return float(a @ b)

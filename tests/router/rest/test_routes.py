@@ -1,0 +1,69 @@
+"""The route table."""
+
+from __future__ import annotations
+
+import pytest
+from aiohttp import web
+
+from router.rest.errors import BadPath
+from router.rest.routes import Match, Route, RouteTable
+
+
+async def _handler(_request: web.Request) -> web.StreamResponse:
+    raise AssertionError
+
+
+def _table(*routes: tuple[str, str]) -> RouteTable:
+    return RouteTable(Route(method, path, _handler) for method, path in routes)
+
+
+def _path_of(found: Match | set[str] | None) -> str:
+    assert isinstance(found, Match)
+    return found.route.path
+
+
+def test_a_literal_segment_wins_over_a_parameter() -> None:
+    table = _table(("POST", "/c/{name}"), ("POST", "/c/aliases"))
+    assert _path_of(table.find("POST", "/c/aliases")) == "/c/aliases"
+    assert _path_of(table.find("POST", "/c/other")) == "/c/{name}"
+
+
+def test_a_parameter_serves_the_methods_its_literal_sibling_lacks() -> None:
+    table = _table(("GET", "/c/{name}"), ("POST", "/c/aliases"))
+    found = table.find("GET", "/c/aliases")
+    assert isinstance(found, Match)
+    assert found.params == {"name": "aliases"}
+
+
+def test_parameters_are_decoded_and_keep_encoded_slashes_in_one_segment() -> None:
+    table = _table(("DELETE", "/c/{name}/index/{field}"))
+    found = table.find("DELETE", "/c/a%20b/index/a.b%5B%5D%2Fc")
+    assert isinstance(found, Match)
+    assert found.params == {"name": "a b", "field": "a.b[]/c"}
+
+
+def test_what_does_not_match_is_told_apart() -> None:
+    table = _table(("GET", "/c/{name}"), ("PUT", "/c/{name}"))
+    assert table.find("POST", "/c/x") == {"GET", "PUT"}
+    assert table.find("GET", "/c/x/y") is None
+    assert table.find("GET", "/c") is None
+    assert table.find("GET", "/c//") is None
+
+
+def test_the_root_is_a_path() -> None:
+    assert _path_of(_table(("GET", "/")).find("GET", "/")) == "/"
+
+
+def test_invalid_utf8_is_a_bad_path() -> None:
+    with pytest.raises(BadPath):
+        _table(("GET", "/c/{name}")).find("GET", "/c/%ff")
+
+
+def test_a_route_cannot_be_taken_twice() -> None:
+    with pytest.raises(ValueError, match="already routed"):
+        _table(("GET", "/a"), ("GET", "/a"))
+
+
+def test_a_parameter_has_one_name() -> None:
+    with pytest.raises(ValueError, match="called both"):
+        _table(("GET", "/c/{a}"), ("GET", "/c/{b}/x"))

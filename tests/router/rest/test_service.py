@@ -1,0 +1,113 @@
+"""Service endpoints: identity, health, metrics, telemetry, and refusals of what needs a cluster."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+
+import pytest
+from aiohttp.test_utils import TestClient, TestServer
+
+from router.collections import CollectionOperations
+from router.inventory import Inventory
+from router.metrics import RequestStatistics
+from router.points import PointOperations
+from router.rest.app import create_app
+from router.rest.service import ServiceEndpoints, metrics_hook
+from router.search import SearchOperations
+from router.telemetry import Process
+from tests.router.fakes import FakeLog, FakeNode
+from tests.router.rest.conftest import Rest
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+@pytest.fixture
+async def service() -> AsyncIterator[Rest]:
+    log, node, requests = FakeLog(), FakeNode(), RequestStatistics()
+    collections = CollectionOperations(log, node)
+    endpoints = ServiceEndpoints(
+        process=Process(id="p", version="1.19.0", started=datetime.now(UTC), search_threads=2),
+        commit=COMMIT,
+        inventory=Inventory(log, node),
+        requests=requests,
+    )
+    app = create_app(
+        collections,
+        PointOperations(collections, node),
+        SearchOperations(collections, node),
+        extra_routes=endpoints.routes(),
+        metrics_hook=metrics_hook(requests, lambda: 5.0),
+    )
+    async with TestClient(TestServer(app)) as client:
+        yield Rest(client, node)
+    await collections.close()
+
+
+async def test_the_root_has_exactly_title_version_and_commit(service: Rest) -> None:
+    answer = await service.call("GET", "/")
+    assert answer.json == {"title": "qdrant - vector search engine", "version": "1.19.0", "commit": COMMIT}
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("/healthz", b"healthz check passed"),
+        ("/livez", b"healthz check passed"),
+        ("/readyz", b"all shards are ready"),
+    ],
+)
+async def test_health_is_plain_text(service: Rest, path: str, text: bytes) -> None:
+    answer = await service.call("GET", path)
+    assert (answer.status, answer.body) == (200, text)
+    assert answer.headers["Content-Type"].startswith("text/plain")
+
+
+async def test_cluster_is_disabled(service: Rest) -> None:
+    assert (await service.call("GET", "/cluster")).result == {"status": "disabled"}
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/cluster/recover"),
+        ("DELETE", "/cluster/peer/7"),
+        ("GET", "/cluster/metadata/keys"),
+        ("PUT", "/cluster/metadata/keys/a"),
+        ("POST", "/collections/c/cluster"),
+    ],
+)
+async def test_what_needs_a_cluster_is_refused(service: Rest, method: str, path: str) -> None:
+    answer = await service.call(method, path)
+    assert answer.status == 405
+    assert answer.error == "Qdrant is running in standalone mode"
+
+
+async def test_issues_are_listed_and_cleared(service: Rest) -> None:
+    assert (await service.call("GET", "/issues")).result == {"issues": []}
+    assert (await service.call("DELETE", "/issues")).result is True
+
+
+async def test_metrics_count_collections_and_requests(service: Rest) -> None:
+    vectors = {"vectors": {"size": 2, "distance": "Dot"}}
+    await service.put("/collections/c", vectors)
+    await service.post("/collections/c/points/count", {})
+    answer = await service.call("GET", "/metrics")
+    assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"
+    text = answer.body.decode()
+    assert "collections_total 1.0" in text
+    assert 'endpoint="/collections/{collection_name}/points/count",method="POST",status="200"' in text
+
+
+@pytest.mark.parametrize("query", ["details_level=x", "anonymize=1"])
+async def test_a_bad_query_parameter_is_refused(service: Rest, query: str) -> None:
+    answer = await service.call("GET", f"/telemetry?{query}")
+    assert answer.status == 400
+    assert answer.error.startswith("Deserialize error in query parameters: ")
+
+
+async def test_telemetry_counts_requests_by_route(service: Rest) -> None:
+    await service.call("GET", "/collections")
+    result = (await service.call("GET", "/telemetry?details_level=1")).result
+    assert result["requests"]["rest"]["responses"]["GET /collections"]["200"]["count"] == 1
+    assert result["memory"]["resident_bytes"] > 0

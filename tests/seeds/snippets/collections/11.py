@@ -1,0 +1,1 @@
+client.delete_collection(collection_name="{collection_name}")

@@ -1,0 +1,1 @@
+client.deleteCollection("{collection_name}");

@@ -1,0 +1,5 @@
+client.updateCollection("{collection_name}", {
+  optimizers_config: {
+    indexing_threshold: 10000,
+  },
+});

@@ -1,0 +1,1 @@
+client.get_collection(collection_name="{collection_name}")

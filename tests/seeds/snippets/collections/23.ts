@@ -1,0 +1,1 @@
+client.getCollection("{collection_name}");

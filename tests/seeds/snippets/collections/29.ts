@@ -1,0 +1,9 @@
+client.updateCollectionAliases({
+  actions: [
+    {
+      delete_alias: {
+        alias_name: "production_collection",
+      },
+    },
+  ],
+});

@@ -1,0 +1,5 @@
+import { QdrantClient } from "@qdrant/js-client-rest";
+
+const client = new QdrantClient({ host: "localhost", port: 6333 });
+
+client.getCollectionAliases("{collection_name}");

@@ -1,0 +1,5 @@
+from qdrant_client import QdrantClient
+
+client = QdrantClient("localhost", port=6333)
+
+client.get_collections()

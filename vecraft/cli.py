@@ -1,0 +1,91 @@
+"""The command line: ``vecraft [serve] [options]``, a drop-in for the ``qdrant`` binary (reference 6.2).
+
+Lives here: flags, and what they turn into. May not live here: anything that serves. The engine is
+imported only when it is about to run, so that ``--version`` answers at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from vecraft import QDRANT_VERSION, __version__
+from vecraft.configuration import ConfigurationError, Loaded, load
+from vecraft.settings import unmet
+
+EXIT_BAD_CONFIGURATION = 1
+
+
+def parser() -> argparse.ArgumentParser:
+    flags = argparse.ArgumentParser(prog="vecraft", description="A vector database that speaks Qdrant's API")
+    flags.add_argument("command", nargs="?", choices=["serve"], default="serve", help="what to do (serve)")
+    flags.add_argument("--config-path", type=Path, metavar="FILE", help="another configuration file")
+    flags.add_argument("--uri", metavar="URI", default=os.environ.get("QDRANT_URI"), help="of this peer")
+    flags.add_argument(
+        "--bootstrap", metavar="URI", default=os.environ.get("QDRANT_BOOTSTRAP"), help="of a peer to join"
+    )
+    flags.add_argument(
+        "--snapshot",
+        "--collection-snapshot",
+        action="append",
+        metavar="PATH:NAME",
+        help="recover a collection first; repeatable",
+    )
+    flags.add_argument("--storage-snapshot", metavar="PATH", help="recover the whole storage first")
+    flags.add_argument(
+        "-f", "--force-snapshot", action="store_true", help="let snapshots replace what exists"
+    )
+    flags.add_argument("--disable-telemetry", action="store_true", help="accepted; nothing is ever sent")
+    flags.add_argument("--stacktrace", action="store_true", help="accepted; traces are always logged")
+    flags.add_argument("--reinit", action="store_true", help="start the consensus state anew")
+    flags.add_argument(
+        "--version", action="version", version=f"vecraft {__version__} (Qdrant API {QDRANT_VERSION})"
+    )
+    return flags
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the program; returns its exit status."""
+    options = parser().parse_args(argv)
+    try:
+        loaded = configure(options, os.environ)
+    except ConfigurationError as error:
+        print(f"vecraft cannot start:\n{error}", file=sys.stderr)
+        return EXIT_BAD_CONFIGURATION
+    os.environ["OMP_NUM_THREADS"] = (
+        "1"  # FAISS reads it when it is loaded; serving threads take one core each
+    )
+    from vecraft.serve import run  # here: the engine is heavy and sets up its threads on import
+
+    return run(loaded)
+
+
+def configure(options: argparse.Namespace, environ: Any) -> Loaded:
+    """Settings from every source, checked.
+
+    Raises: ConfigurationError if they are wrong or ask for what this version does not have.
+    """
+    flags = {"telemetry_disabled": True} if options.disable_telemetry else {}
+    loaded = load(directory=Path.cwd(), environ=environ, config_path=options.config_path, flags=flags)
+    problems = unmet(loaded.settings) + _unmet_flags(options)
+    if problems:
+        raise ConfigurationError("\n".join(problems))
+    for name in ("uri", "bootstrap", "reinit"):
+        if getattr(options, name):
+            loaded.warnings.append(f"--{name} has no effect without cluster.enabled")
+    return loaded
+
+
+def _unmet_flags(options: argparse.Namespace) -> list[str]:
+    asked = {"--snapshot": options.snapshot, "--storage-snapshot": options.storage_snapshot}
+    return [
+        f"{flag} is given, but this version does not have it yet" for flag, value in asked.items() if value
+    ]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,51 @@
+"""From settings to what the floors below take: defaults for new collections, the node's threads."""
+
+from __future__ import annotations
+
+from typing import Any, TypedDict
+
+import msgspec
+
+from protos.collections import CollectionDefaults
+from vecraft.configuration import ConfigurationError
+from vecraft.settings import Settings, search_threads
+
+
+def collection_defaults(settings: Settings) -> CollectionDefaults:
+    """Raises: ConfigurationError if a map of ``storage.collection`` has not the request's shape."""
+    storage = settings.storage
+    chosen = storage.collection
+    vectors = chosen.vectors or {}
+    values: dict[str, Any] = {
+        "shard_number": chosen.shard_number,
+        "shard_number_per_node": chosen.shard_number_per_node,
+        "replication_factor": chosen.replication_factor,
+        "write_consistency_factor": chosen.write_consistency_factor,
+        "on_disk_payload": storage.on_disk_payload,
+        "vectors_on_disk": vectors.get("on_disk"),
+        "vectors_memory": vectors.get("memory"),
+        "hnsw_config": msgspec.to_builtins(storage.hnsw_index),
+        "optimizers_config": msgspec.to_builtins(storage.optimizers),
+        "wal_config": msgspec.to_builtins(storage.wal),
+        "quantization_config": chosen.quantization,
+        "strict_mode_config": chosen.strict_mode,
+        "max_collections": storage.max_collections,
+    }
+    try:
+        return msgspec.convert(values, CollectionDefaults)
+    except msgspec.ValidationError as error:
+        raise ConfigurationError(f"storage.collection: {error}") from error
+
+
+class NodeOptions(TypedDict):
+    search_threads: int
+    builds_max: int | None
+
+
+def node_options(settings: Settings) -> NodeOptions:
+    """``builds_max``: optimizer processes at once; None: by the cores."""
+    performance = settings.storage.performance
+    return NodeOptions(
+        search_threads=search_threads(settings),
+        builds_max=performance.max_optimization_runtime_threads or None,
+    )
