@@ -4,7 +4,7 @@ Lives here: the local form of ``node.client.NodeClient``, the directories of sha
 May not live here: what a shard does.
 
 A dropped shard's directory is first renamed to ``trash/``, so its name is free at once; what a crash leaves
-there is removed on start.
+there is removed on start. An empty file in ``created/`` tells a shard whose directory is lost from a new one.
 
 Invariants: one replica per directory; a directory that belongs to another collection of the same name is
 never opened; a shard that cannot be opened stays listed, failed.
@@ -23,13 +23,13 @@ import structlog
 from msgspec import Struct
 
 from consensus.state import ClusterState, CollectionState
-from node.replica.checkpoint import remove_all
+from node.replica.checkpoint import DamagedFile, remove_all
 from node.replica.failed import FailedReplica
 from node.replica.identity import FORMAT, Identity, read_identity, write_identity
 from node.replica.recovery import DAMAGE
 from node.replica.replica import Machinery, ShardReplica
 from node.replica.schema import missing_operations
-from node.storage.files import sync_directory
+from node.storage.files import create_synced, sync_directory
 from node.workers import SerialExecutor, WorkerPool
 from protos.clock import Clock, SystemClock
 from protos.errors import ShardUnavailable, VecraftError
@@ -40,6 +40,7 @@ log = structlog.get_logger()
 
 COLLECTIONS_DIRECTORY = "collections"
 TRASH_DIRECTORY = "trash"
+CREATED_DIRECTORY = "created"
 WRITER_THREADS = 2
 BACKGROUND_THREADS = 2
 OPENING_MAX = 4  # shards opened at the same time
@@ -70,6 +71,7 @@ class LocalNode:
         cores = os.cpu_count() or 1
         self._collections = storage / COLLECTIONS_DIRECTORY
         self._trash = storage / TRASH_DIRECTORY
+        self._created = storage / CREATED_DIRECTORY
         self._search = WorkerPool(search_threads or max(2, cores), "search")
         self._writers = WorkerPool(WRITER_THREADS, "writer")
         self._background = WorkerPool(BACKGROUND_THREADS, "background")
@@ -174,16 +176,26 @@ class LocalNode:
 
     def _claim(self, directory: Path, collection: CollectionState, shard_id: int, term: int) -> None:
         """Make sure that ``directory`` is this shard's. Raises: DamagedFile, OSError."""
+        marker = self._marker(collection.uuid, shard_id)
         identity = read_identity(directory)
         if identity is not None and identity.collection != collection.uuid:
             self._discard(directory)
             identity = None
         if identity is None:
+            if marker.exists():
+                raise DamagedFile(f"{directory} is missing")
             write_identity(directory, Identity(FORMAT, collection.uuid, shard_id, term))
+        if not marker.exists():
+            self._created.mkdir(parents=True, exist_ok=True)
+            create_synced(marker, b"")
+
+    def _marker(self, collection_uuid: str, shard_id: int) -> Path:
+        return self._created / f"{collection_uuid}-{shard_id}"
 
     async def _drop(self, key: Key) -> None:
         held = self._held.pop(key)
         await held.replica.close(checkpoint=False)
+        self._marker(held.uuid, key[1]).unlink(missing_ok=True)
         directory = self._directory(key)
         if not directory.exists():
             return

@@ -16,8 +16,9 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
-from node.filter import bits, predicates, slot_sets
-from node.filter.bits import PackedBits, Slots
+from node import bits
+from node.bits import PackedBits, Slots
+from node.filter import predicates, slot_sets
 from node.filter.check import compile_check
 from node.filter.columns import ColumnsView
 from node.filter.siphash import number_hashes, uuid_hashes

@@ -15,8 +15,8 @@ from typing import Final
 import numpy as np
 from msgspec import Struct
 
-from node.filter import bits
-from node.filter.bits import PackedBits, Slots
+from node import bits
+from node.bits import PackedBits, Slots
 
 _SPARSE_SHARE: Final = 32  # fewer than one slot in so many: a list of slots is the cheaper form
 

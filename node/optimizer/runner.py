@@ -62,9 +62,11 @@ class Optimizer:
         background: WorkerPool,
         builds: asyncio.Semaphore,
         cores: int,
+        changed: Callable[[], None],
     ) -> None:
+        """``changed`` is called after segments have changed: there is something to checkpoint."""
         self._committer, self._on_writer, self._background = committer, on_writer, background
-        self._builds, self._cores = builds, cores
+        self._builds, self._cores, self._changed = builds, cores, changed
         self._busy: frozenset[str] = frozenset()  # replaced, never changed: other threads read it
         self._running: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
@@ -151,6 +153,7 @@ class Optimizer:
             assert current is not None
             self._running.discard(current)
             self._wake.set()
+            self._changed()
 
     async def _carry_out(self, task: Task) -> None:
         if isinstance(task, Seal):

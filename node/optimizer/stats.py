@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from node.filter import bits
+from node import bits
 from node.index import GraphParams
 from node.optimizer.plan import Limits, SegmentStat, limits
 from node.replica.segment_set import NarrowedSegment

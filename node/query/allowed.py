@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from msgspec import Struct
 
-from node.filter import bits
-from node.filter.bits import Mask, PackedBits, Slots
+from node import bits
+from node.bits import Mask, PackedBits, Slots
 
 if TYPE_CHECKING:
     from node.query.view_port import View

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from node.filter import bits
-from node.filter.bits import PackedBits
+from node import bits
+from node.bits import PackedBits
 from node.query.schema import vector_names
 
 if TYPE_CHECKING:

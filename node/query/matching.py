@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
-from node.filter import bits
-from node.filter.bits import Mask, Slots
+from node import bits
+from node.bits import Mask, Slots
 from node.filter.evaluate import Context, Residue, Selection, evaluate
 from node.query.allowed import Allowed, allow_live
 from node.query.counters import present_bits

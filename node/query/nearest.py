@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from node.filter.bits import Slots
+from node.bits import Slots
 from node.query import ranking
 from node.query.allowed import Allowed
 from node.query.schema import DenseVector

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from node.filter.bits import Slots
+from node.bits import Slots
 from node.query.matching import Candidates
 from node.query.retrieve import stored_records
 from protos.shard import Direction, OrderBy

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
-from node.filter import bits
-from node.filter.bits import Slots
+from node import bits
+from node.bits import Slots
 from node.query.schema import vector_names
 from protos import json_path
 from protos.errors import vector_name_not_found

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from node.filter.bits import Slots
+from node.bits import Slots
 from protos.shard import FloatArray
 
 

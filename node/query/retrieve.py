@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from node.filter.bits import Slots
+from node.bits import Slots
 from node.query.projection import Projector
 from node.storage.records import RecordCorrupted, StoredRecord
 from protos.errors import ServiceError

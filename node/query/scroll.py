@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from node.filter.bits import Slots
+from node.bits import Slots
 from node.query.matching import Candidates
 from node.query.ordered import ordered_slots
 from node.query.projection import Projector

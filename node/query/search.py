@@ -17,7 +17,7 @@ import msgspec
 import numpy as np
 from msgspec import Struct
 
-from node.filter.bits import Slots
+from node.bits import Slots
 from node.index.distances import to_client_scores
 from node.query import ranking
 from node.query.allowed import allow_slots

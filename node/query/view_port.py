@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from node.filter.bits import PackedBits
+from node.bits import PackedBits
 
 if TYPE_CHECKING:
     from node.filter.columns import ColumnsView

@@ -28,7 +28,7 @@ from node.replica.commit import Committer, Done, Write
 from node.replica.recovery import Opened, open_replica
 from node.replica.view import View
 from node.replica.writer import Writer
-from node.segments import VectorSchema
+from node.segments import SealedSegment, SegmentError, VectorSchema
 from node.storage.points import RecordCorrupted, StoreFailed
 from node.workers import SerialExecutor, WorkerPool
 from protos.clock import Clock
@@ -55,6 +55,16 @@ T = TypeVar("T")
 
 CHECKPOINT_OVERLAY_BYTES = 64 << 20  # a checkpoint does not wait for its interval then
 UPDATE_TIMEOUT_MS = 60_000  # of writes that name none (reference 8.2)
+
+
+SCRUB_INTERVAL_S = 24 * 3600  # between two readings of all finished segments
+
+
+def _verify(segment: SealedSegment) -> list[str]:
+    try:
+        return [str(finding) for finding in segment.verify()]
+    except (SegmentError, OSError) as error:
+        return [str(error)]
 
 
 class Machinery(Struct, frozen=True):
@@ -115,9 +125,11 @@ class ShardReplica:
             background=machinery.background,
             builds=machinery.builds,
             cores=machinery.cores,
+            changed=self._dirty.set,
         )
         self._optimizer.start()
         self._loop = asyncio.create_task(self._checkpoint_loop(), name="checkpoints")
+        self._scrubbing = asyncio.create_task(self._scrub_loop(), name="scrub")
         if self._checkpointer.due:
             self._dirty.set()
 
@@ -300,21 +312,30 @@ class ShardReplica:
         """Compare finished segments with their checksums; what is damaged makes the replica red."""
         found = []
         for segment in await self._on_writer(lambda: list(self._committer.applier.segments.sealed.values())):
-            findings = await self._machinery.background.run(segment.verify)
+            findings = await self._machinery.background.run(_verify, segment)
             if segment.directory.exists():  # it may have been replaced meanwhile
-                found += [str(finding) for finding in findings]
+                found += findings
         if found:
             self._damage = found[0]
             log.error("damage_found", findings=found)
         return found
 
+    async def _scrub_loop(self) -> None:
+        while True:
+            await asyncio.sleep(SCRUB_INTERVAL_S)
+            try:
+                await self.verify()
+            except Exception:
+                log.exception("scrub_failed")
+
     async def close(self, *, checkpoint: bool = True) -> None:
         """Finish what was accepted, store it, and let go of the files."""
         await self._writer.close()
         await self._optimizer.close()
+        self._scrubbing.cancel()
         async with self._checkpointing:  # never in the middle of one
             self._loop.cancel()
-        await asyncio.gather(self._loop, return_exceptions=True)
+        await asyncio.gather(self._loop, self._scrubbing, return_exceptions=True)
         if checkpoint:
             with contextlib.suppress(OSError):  # the log has it all
                 await self.checkpoint()

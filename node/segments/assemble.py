@@ -17,9 +17,9 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from node import bits
 from node.index import GraphParams, HnswGraph, choose_code
 from node.index.hnsw import build_bytes
-from node.segments import bits
 from node.segments.errors import BuildTooLarge
 from node.segments.files import map_array, sync_directory, sync_file
 from node.segments.jobs import AnyJob, BuildResult, CompactJob, GraphResult, IndexJob, Source
@@ -50,7 +50,7 @@ class Part:
         rows = self.segment.rows
         self.live = np.ones(rows, dtype=np.bool_)
         if source.live is not None:
-            self.live = bits.unpack(np.frombuffer(source.live, dtype=np.uint8), rows)
+            self.live = bits.mask_of(np.frombuffer(source.live, dtype=np.uint8), rows)
         self.taken = np.flatnonzero(self.live) if compact else np.arange(rows, dtype=np.int64)
         self.schemas = tuple(s for s in self.segment.schemas if s.name not in source.hidden)
 
@@ -99,7 +99,7 @@ class Assembly:
         else:
             self._copy(position, schema)
         if not whole:
-            self._write(present_file(position), bits.pack(present).tobytes())
+            self._write(present_file(position), bits.pack_mask(present).tobytes())
         graph = None
         if (params := self.job.graphs.get(schema.name)) is not None:
             graph = self._graph(position, schema, params, present)

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
-from node.segments import bits
+from node import bits
 from node.segments.errors import SegmentCorrupted, SegmentFull, SegmentIncomplete
 from node.segments.files import allocated_bytes, replace_file, sync_directory
 from node.segments.manifest import MANIFEST_FILE
@@ -66,10 +66,10 @@ class _Column:
     def load(self, rows: int) -> None:
         """Take the first ``rows`` as written. Raises: SegmentCorrupted if their presence is not on disk."""
         packed = np.fromfile(self.present_path, dtype=np.uint8) if self.present_path.exists() else None
-        if rows and (packed is None or len(packed) < bits.size(rows)):
+        if rows and (packed is None or len(packed) < bits.bytes_for(rows)):
             raise SegmentCorrupted(self.present_path, 0, f"does not cover {rows} rows")
         if packed is not None:
-            self._present[:rows] = bits.unpack(packed, rows)
+            self._present[:rows] = bits.mask_of(packed, rows)
         self._absent = rows - int(np.count_nonzero(self._present[:rows]))
         self.allocate(rows)
 
@@ -100,7 +100,7 @@ class _Column:
         state = (rows, self._changes)
         os.fdatasync(self._file)
         if state != self._saved:
-            replace_file(self.present_path, bits.pack(self._present[:rows]).tobytes())
+            replace_file(self.present_path, bits.pack_mask(self._present[:rows]).tobytes())
             self._saved = state
 
     def forget(self, rows: int) -> None:
@@ -110,7 +110,7 @@ class _Column:
     def present(self, rows: int) -> PackedBits | None:
         if not self._absent:
             return None
-        packed = bits.pack(self._present[:rows])
+        packed = bits.pack_mask(self._present[:rows])
         packed.flags.writeable = False
         return packed
 

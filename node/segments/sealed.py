@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from node import bits
 from node.index import HnswGraph
-from node.segments import bits
 from node.segments.errors import SegmentCorrupted
 from node.segments.files import allocated_bytes, map_array
 from node.segments.growing import GrowingSegment
@@ -103,7 +103,7 @@ def _open_vectors(directory: Path, position: int, entry: VectorsEntry, rows: int
     matrix = map_array(directory / vectors_file(position), "<f4", (rows, schema.dim))
     present = None
     if entry.has_present:
-        present = map_array(directory / present_file(position), "u1", (bits.size(rows),))
+        present = map_array(directory / present_file(position), "u1", (bits.bytes_for(rows),))
     graph = _open_graph(directory, position, entry.graph) if entry.graph else None
     return VectorsView(schema, matrix, present, graph)
 

@@ -13,10 +13,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from node import bits
+from node.bits import PackedBits
+from node.bits import Slots as Rows
 from node.index import NO_ROW, HnswGraph, best_of, similarities
 from node.index.exact import select
-from node.segments import bits, planner
-from node.segments.bits import PackedBits, Rows
+from node.segments import planner
 from node.segments.schema import VectorSchema
 
 FloatArray = npt.NDArray[np.float32]
@@ -62,7 +64,7 @@ class VectorsView:
         return allowed if self.present is None else allowed & self.present
 
     def _best_rows(self, queries: FloatArray, k: int, mask: PackedBits | None) -> Ranking:
-        rows = None if mask is None else bits.rows_of(mask)
+        rows = None if mask is None else bits.unpack(mask)
         return best_of(self.schema.distance, queries, self.matrix, k, rows)
 
     def _walk(

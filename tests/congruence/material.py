@@ -6,6 +6,7 @@ Left out on purpose is
 - what depends, in Qdrant, on whether a field is indexed: floats in an integer field, values or bounds of
   another type than the index has, ``except`` on a field of several types or of nothing, two bounds from the
   same side, an empty ``should`` inside ``nested``;
+- matches of booleans, which the engine's Python binding takes for integers (``test_lifecycle`` has them);
 - what the judges, which follow a later engine than the 1.19.0 we speak for, do otherwise than reference
   section 10.2: ``text``, ``text_any`` and ``phrase`` on a field without a text index, and the object form of
   ``is_null`` on an array with a null in it. ``test_disputed`` has those.
@@ -156,8 +157,7 @@ def members(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Json]:
 
 word_matches = st.one_of(st.fixed_dictionaries({"value": words}), members(words))
 number_matches = st.one_of(st.fixed_dictionaries({"value": small}), members(small))
-flag_matches = st.fixed_dictionaries({"value": st.booleans()})
-matches = st.one_of(word_matches, number_matches, flag_matches)
+matches = st.one_of(word_matches, number_matches)
 uuids = st.sampled_from(UUIDS).map(lambda text: {"value": text})
 prefixes = st.sampled_from(["re", "red ", "b", "z"]).map(lambda text: {"prefix": text})
 boxes = st.sampled_from(
@@ -185,7 +185,6 @@ KINDS: dict[str, st.SearchStrategy[Json]] = {
     "match of a number": field(
         st.sampled_from(["n", "a[].b", "deep.n", "a[0].b", "n[0]"]), match=number_matches
     ),
-    "match of a flag": field(st.just("flag"), match=flag_matches),
     "match of anything": field(st.sampled_from(["mixed", "a[].d", "deep", "nowhere"]), match=matches),
     "match of a uuid": field(st.sampled_from(["id", "tag"]), match=uuids),
     "prefix": field(st.sampled_from(["tag", "mixed", "a[].c"]), match=prefixes),

@@ -37,8 +37,9 @@ payload = st.fixed_dictionaries(
 ids = st.lists(IDS, min_size=1, max_size=4, unique=True)
 tag_is_red = models.Filter(must=[models.FieldCondition(key="tag", match=models.MatchValue(value="red"))])
 n_is_positive = models.Filter(must=[models.FieldCondition(key="n", range=models.Range(gt=0))])
+is_flagged = models.Filter(must=[models.FieldCondition(key="flag", match=models.MatchValue(value=True))])
 some_filter = st.sampled_from(
-    [tag_is_red, n_is_positive, models.Filter(must_not=[models.HasIdCondition(has_id=[1, 2])])]
+    [tag_is_red, n_is_positive, is_flagged, models.Filter(must_not=[models.HasIdCondition(has_id=[1, 2])])]
 )
 selector = st.one_of(ids, some_filter)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -190,6 +191,21 @@ async def test_a_directory_without_its_identity_is_not_opened(tmp_path: Path) ->
     again = LocalNode(tmp_path, search_threads=1)
     await again.reconcile(state(collection()))
     assert (await again.shard("things", 0).info()).status is ShardStatus.RED
+    await again.close()
+
+
+async def test_a_shard_whose_directory_is_lost_is_not_replaced_by_an_empty_one(tmp_path: Path) -> None:
+    node = LocalNode(tmp_path, search_threads=1)
+    await node.reconcile(state(collection()))
+    await put(node, 1)
+    await node.close()
+    shutil.rmtree(tmp_path / "collections" / "things")
+    again = LocalNode(tmp_path, search_threads=1)
+    await again.reconcile(state(collection()))
+    assert (await again.shard("things", 0).info()).status is ShardStatus.RED
+    await again.reconcile(state())
+    await again.reconcile(state(collection()))
+    assert (await again.shard("things", 0).info()).status is ShardStatus.GREEN
     await again.close()
 
 

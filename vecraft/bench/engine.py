@@ -12,6 +12,7 @@ from typing import Any, cast
 import numpy as np
 from msgspec import Struct
 
+from node.bits import full
 from node.filter.columns import Columns
 from node.index import GraphParams, set_threads
 from node.query import search
@@ -26,7 +27,6 @@ from node.segments import (
     run_build,
     seal,
 )
-from node.segments.bits import full
 from node.storage.points import PointStore
 from node.storage.records import pack_record
 from protos.collections import CollectionConfig, CollectionParams, Distance, VectorParams

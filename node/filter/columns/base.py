@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
-from node.filter import bits
-from node.filter.bits import PackedBits
+from node import bits
+from node.bits import PackedBits
 from node.filter.columns.dictionary import Dictionary
 
 Values = npt.NDArray[Any]

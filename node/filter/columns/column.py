@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from node.filter import bits
-from node.filter.bits import PackedBits
+from node import bits
+from node.bits import PackedBits
 from node.filter.columns.base import Base
 from node.filter.columns.delta import Codes, Delta
 from node.filter.columns.dictionary import Dictionary

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from node.filter.bits import PackedBits, Slots
+from node.bits import PackedBits, Slots
 from node.filter.columns import files
 from node.filter.columns.base import Values
 from node.filter.columns.column import Column

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
-from node.filter.bits import Mask
+from node.bits import Mask
 from node.filter.columns.base import SlotColumn, Values
 
 _START: Final = 64

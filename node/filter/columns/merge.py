@@ -9,8 +9,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from node.filter import bits
-from node.filter.bits import PackedBits
+from node import bits
+from node.bits import PackedBits
 from node.filter.columns.base import Base, SlotColumn, Values, sorted_base
 from node.filter.columns.delta import DeltaView
 from node.filter.columns.dictionary import Dictionary

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from node.filter import bits
-from node.filter.bits import PackedBits, Slots
+from node import bits
+from node.bits import PackedBits, Slots
 from node.filter.columns.base import SlotColumn, Values
 from node.filter.columns.view import ColumnView
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 import numpy as np
 from msgspec import Struct
 
-from node.filter import bits, slot_sets
-from node.filter.bits import PackedBits, Slots
+from node import bits
+from node.bits import PackedBits, Slots
+from node.filter import slot_sets
 from node.filter.columns.base import Base, SlotColumn, Spans
 from node.filter.columns.delta import DeltaView
 from node.filter.columns.kinds import Kind, Others, Wanted

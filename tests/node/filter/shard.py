@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from node.filter import bits
+from node import bits
 from node.filter.check import compile_check
 from node.filter.columns import Columns
 from node.filter.evaluate import Context, Selection, evaluate

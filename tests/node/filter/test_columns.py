@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from node.filter import bits
+from node import bits
 from node.filter.columns import Columns, ColumnsCorrupted, Manifest, needs_rebuild, verify
 from node.filter.evaluate import evaluate
 from protos.collections import (
@@ -208,8 +208,17 @@ def check_saved(
 
 
 @given(indexes=indexes, steps=steps, filters=some_filters)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=6, deadline=None)
 def test_columns_read_back_answer_and_change_like_those_saved(
+    tmp_path_factory: pytest.TempPathFactory, indexes: Any, steps: list[Any], filters: list[Any]
+) -> None:
+    check_saved(tmp_path_factory.mktemp("columns"), indexes, steps, filters)
+
+
+@pytest.mark.slow
+@given(indexes=indexes, steps=steps, filters=some_filters)
+@settings(max_examples=150, deadline=None)
+def test_columns_read_back_always_answer_and_change_like_those_saved(
     tmp_path_factory: pytest.TempPathFactory, indexes: Any, steps: list[Any], filters: list[Any]
 ) -> None:
     check_saved(tmp_path_factory.mktemp("columns"), indexes, steps, filters)

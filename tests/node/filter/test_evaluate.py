@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from node.filter import bits, slot_sets
+from node import bits
+from node.filter import slot_sets
 from protos.collections import (
     BoolIndexParams,
     DatetimeIndexParams,
@@ -74,7 +75,7 @@ some_filters = st.lists(strategies.filters, min_size=1, max_size=3)
 
 
 @given(indexes=indexes, steps=steps, filters=some_filters)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_indexes_do_not_change_what_a_filter_matches(
     indexes: dict[str, PayloadIndexParams], steps: list[Any], filters: list[dict[str, Any]]
 ) -> None:

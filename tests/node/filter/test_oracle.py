@@ -23,7 +23,7 @@ from protos.json_path import delete_at, exclude, include, parse_path, set_at
 from tests.node.filter import strategies
 from tests.node.filter.edge import EdgeShard
 
-EXAMPLES = settings(max_examples=25, deadline=None)
+EXAMPLES = settings(max_examples=8, deadline=None)
 MANY = settings(max_examples=400, deadline=None)
 
 payload_lists = st.lists(strategies.payloads, min_size=1, max_size=8)

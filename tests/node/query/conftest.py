@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from node.filter import bits
+from node import bits
 from node.filter.columns import Columns
 from node.storage.records import StoredRecord
 from protos.collections import (

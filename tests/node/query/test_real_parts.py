@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from node.filter import bits
+from node import bits
 from node.filter.check import compile_check
 from node.filter.columns import Columns
 from node.index.distances import normalize
