@@ -10,10 +10,12 @@ OLD_CLIENT := .cache/old-client/.installed
 JS_CLIENT := tests/seeds/js/node_modules/.package-lock.json
 ROUNDS ?= 200
 SEED ?=
-BENCH ?= --help
+PARTS ?= recall startup
+DATA ?=
+ARGS ?=
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help install tools fmt lint types imports test-unit check test demo crash bench clean
+.PHONY: help install tools fmt lint types imports protos generated test-unit check test demo crash bench clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  %-10s %s\n", $$1, $$2}'
@@ -27,12 +29,18 @@ $(STAMP): pyproject.toml requirements.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps -e .
 	touch $@
 
+# program:package
+TOOLS := node:nodejs npm:npm mount:mount ip:iproute2 tc:iproute2 nft:nftables
+
 tools: ## Check the programs that tests need beside Python, and install what is missing (Debian)
-	@for tool in node npm; do \
-	  if ! command -v $$tool >/dev/null; then \
-	    echo "installing $$tool"; apt-get update -qq && apt-get install -y -qq nodejs npm >/dev/null; \
-	  fi; \
-	  command -v $$tool >/dev/null || { echo "$$tool is missing and could not be installed" >&2; exit 1; }; \
+	@missing=(); for tool in $(TOOLS); do \
+	  command -v "$${tool%%:*}" >/dev/null || missing+=("$${tool##*:}"); \
+	done; \
+	if [ $${#missing[@]} -gt 0 ]; then \
+	  echo "installing $${missing[*]}"; apt-get update -qq && apt-get install -y -qq "$${missing[@]}" >/dev/null; \
+	fi; \
+	for tool in $(TOOLS); do \
+	  command -v "$${tool%%:*}" >/dev/null || { echo "$${tool%%:*} is missing and could not be installed" >&2; exit 1; }; \
 	done
 
 fmt: install ## Format the code and apply safe fixes
@@ -52,7 +60,13 @@ imports: install ## The floors of the architecture: who may import whom
 test-unit: install ## Fast tests
 	$(PYTEST) -q -m "not slow" -n 2 tests --ignore=tests/congruence --ignore=tests/seeds
 
-check: lint imports types test-unit ## What to run before every commit
+protos: install ## Generate the code of the .proto files
+	$(BIN)/python -m tools.generate_protos
+
+generated: install ## Is the generated code fresh?
+	$(BIN)/python -m tools.generate_protos --check
+
+check: lint imports types generated test-unit ## What to run before every commit
 
 # The documentation's older snippets are run with the client of their time, kept apart from ours.
 $(OLD_CLIENT): tests/seeds/old-client.lock
@@ -64,7 +78,7 @@ $(JS_CLIENT): tests/seeds/js/package.json tests/seeds/js/package-lock.json | too
 	cd tests/seeds/js && npm ci --legacy-peer-deps --silent --no-audit --no-fund
 	touch $@
 
-test: check $(OLD_CLIENT) $(JS_CLIENT) ## Everything: slow tests, congruence, documentation snippets, crashes
+test: tools check $(OLD_CLIENT) $(JS_CLIENT) ## Everything: slow tests, congruence, documentation snippets, crashes
 	$(PYTEST) -q -n 2 -m slow tests --ignore=tests/congruence --ignore=tests/seeds
 	$(PYTEST) -q -n 2 tests/congruence tests/seeds tests_cluster
 
@@ -74,8 +88,8 @@ demo: install ## Start a node, load real data, search it, and leave it running
 crash: install ## Kill a node under load ROUNDS times (200) and look for lost writes; SEED=n repeats one
 	CRASH_ROUNDS=$(ROUNDS) CRASH_SEED=$(SEED) $(PYTEST) -q -s --timeout=0 tests_cluster/test_crash.py -k acknowledged
 
-bench: install ## Benchmarks; BENCH="..." are their arguments
-	$(BIN)/python -m vecraft.bench $(BENCH)
+bench: install ## Benchmarks: PARTS="recall startup engine", DATA=<folder> for the full set, ARGS for a part's options
+	for part in $(PARTS); do DATA="$(DATA)" $(BIN)/python -m vecraft.bench $$part $(ARGS); done
 
 clean: ## Remove what can be made again
 	rm -rf $(VENV) .cache .demo build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis tests/seeds/js/node_modules

@@ -1,8 +1,13 @@
-"""Commands change the cluster state; events say what a command did.
+"""Commands change the cluster state.
 
 Commands are what the metadata log holds: their tags, field names and types never change, and new
 fields get defaults. Whoever proposes a command stamps ids, times and choices into it, so that applying
-it is the same everywhere. Both are plain values; ``consensus.transitions`` gives them meaning.
+it is the same everywhere. They are plain values; ``consensus.transitions`` gives them meaning, and
+``consensus.events`` says what they did.
+
+Commands about a replica set name the shard's term as their proposer saw it (``ShardRef``), and the epoch of
+the replica or transfer they are about; when those have moved on they are rejected as ``Outdated``. So any
+of them may be lost, repeated, late or out of order.
 """
 
 from __future__ import annotations
@@ -12,9 +17,18 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from consensus.state import ShardKey
+from consensus.state import (
+    FEATURE_LEVEL,
+    CollectionState,
+    NodeType,
+    ReplicaState,
+    ShardKey,
+    ShardState,
+    Transfer,
+    TransferMethod,
+)
 from protos.collections import AliasAction, CollectionConfig, PayloadSchema, UpdateCollection, VectorParams
-from protos.errors import AlreadyExists, BadInput, BadRequest, NotFound, ServiceError, VecraftError
+from protos.errors import BadInput
 
 
 class PlacedShard(Struct, frozen=True, omit_defaults=True):
@@ -82,6 +96,190 @@ class SetClusterMetadata(Struct, frozen=True, tag="set_metadata"):
     value: Any = None
 
 
+# --- peers -----------------------------------------------------------------------------------------
+
+
+class RegisterPeer(Struct, frozen=True, tag="register_peer"):
+    """A process tells where it is; sent on joining and on every start, with a new incarnation.
+
+    A new incarnation aborts the transfers of that peer and into shards that it leads, and voids what it
+    vouched for there: before this is applied it leads nothing and goes on with no transfer. The cluster's
+    feature level becomes the least of its peers'.
+    """
+
+    id: int
+    uri: str = ""
+    zone: str = ""
+    version: str = ""
+    incarnation: int = 0
+    node_type: NodeType = "Normal"
+    feature_level: int = FEATURE_LEVEL
+
+
+class RemovePeer(Struct, frozen=True, tag="remove_peer"):
+    """With ``force`` its replicas go too, even a shard's last one in sync.
+
+    Then the best replica that is left becomes primary as it is, or an empty one is made (``DataLost``).
+    """
+
+    id: int
+    force: bool = False
+
+
+class DrainPeer(Struct, frozen=True, tag="drain_peer"):
+    """Have the controller move a peer's replicas away, or stop doing so."""
+
+    id: int
+    draining: bool = True
+
+
+# --- replica sets ----------------------------------------------------------------------------------
+
+
+class ShardRef(Struct, frozen=True):
+    """A shard as a proposer saw it."""
+
+    collection: str
+    uuid: str
+    shard_id: int
+    term: int
+
+
+def shard_ref(collection: CollectionState, shard: ShardState) -> ShardRef:
+    return ShardRef(collection.name, collection.uuid, shard.id, shard.term)
+
+
+class EvictReplica(Struct, frozen=True, tag="evict_replica"):
+    """The replica becomes Dead, and its transfers end.
+
+    Proposed by the primary before it acknowledges without that replica, or for a lost peer by the
+    controller. Refused for the primary and for the last replica in sync.
+    """
+
+    shard: ShardRef
+    peer_id: int
+    epoch: int
+
+
+class PromotePrimary(Struct, frozen=True, tag="promote_primary"):
+    """A replica in sync becomes primary under the next term; a ``lost`` old primary becomes Dead."""
+
+    shard: ShardRef
+    peer_id: int
+    lost: bool = False
+
+
+class AddReplica(Struct, frozen=True, tag="add_replica"):
+    """A new replica that logs live writes from now on; ``state`` is Initializing or Partial."""
+
+    shard: ShardRef
+    peer_id: int
+    state: ReplicaState = ReplicaState.INITIALIZING
+
+
+class ReplicaReady(Struct, frozen=True, tag="replica_ready"):
+    """A replica that no transfer fills holds everything: it becomes Active, a listener's Listener.
+
+    Rests on the shard's primary: from before this is proposed it waits for that replica with every
+    write, and goes on doing so until the replica is evicted, which ends the epoch.
+    """
+
+    shard: ShardRef
+    peer_id: int
+    epoch: int
+
+
+class ListenReplica(Struct, frozen=True, tag="listen_replica"):
+    """A replica on a listener node leaves the ones in sync and becomes Listener; refused as an eviction."""
+
+    shard: ShardRef
+    peer_id: int
+    epoch: int
+
+
+class DropReplica(Struct, frozen=True, tag="drop_replica"):
+    """A replica goes for good; if it is the primary, another one in sync takes over under the next term.
+
+    ``by_user``: the number of replicas wanted becomes what is left.
+    """
+
+    shard: ShardRef
+    peer_id: int
+    epoch: int
+    by_user: bool = False
+
+
+# --- transfers -------------------------------------------------------------------------------------
+
+
+class StartTransfer(Struct, frozen=True, tag="start_transfer"):
+    """Fill ``target``'s replica, made if it has none, from ``source``'s, which is in sync.
+
+    ``to_shard_id``, ``filter``, ``sync``: see ``Transfer``. ``by_user``: a replica more is a replica
+    more wanted.
+    """
+
+    shard: ShardRef
+    source: int
+    target: int
+    method: TransferMethod
+    sync: bool = True
+    to_shard_id: int | None = None
+    filter: bytes | None = None
+    by_user: bool = False
+
+
+class FinishTransfer(Struct, frozen=True, tag="finish_transfer"):
+    """The target's replica holds everything and becomes Active; the source's replica of a move goes.
+
+    ``term`` is the target shard's. Rests on its primary as ``ReplicaReady`` does.
+    """
+
+    collection: str
+    uuid: str
+    transfer: Transfer
+    term: int
+
+
+class AbortTransfer(Struct, frozen=True, tag="abort_transfer"):
+    """The target's replica becomes Dead, to be recovered; the one of a move goes."""
+
+    collection: str
+    uuid: str
+    transfer: Transfer
+    reason: str = ""
+
+
+class RestartTransfer(Struct, frozen=True, tag="restart_transfer"):
+    """Begin again, under a new epoch, with another method."""
+
+    collection: str
+    uuid: str
+    transfer: Transfer
+    method: TransferMethod
+
+
+# --- shard keys ------------------------------------------------------------------------------------
+
+
+class CreateShardKey(Struct, frozen=True, tag="create_shard_key"):
+    """``placements``: for each new shard the peers that hold it, its primary first.
+
+    ``initial_state`` is Active or Partial; ``wanted`` as in ``ShardState``. Ids are given when applied.
+    """
+
+    collection: str
+    key: ShardKey
+    placements: tuple[tuple[int, ...], ...]
+    initial_state: ReplicaState = ReplicaState.ACTIVE
+    wanted: int | None = None
+
+
+class DropShardKey(Struct, frozen=True, tag="drop_shard_key"):
+    collection: str
+    key: ShardKey
+
+
 Command = (
     AddCollection
     | ChangeCollection
@@ -92,6 +290,21 @@ Command = (
     | SetVectorName
     | DropVectorName
     | SetClusterMetadata
+    | RegisterPeer
+    | RemovePeer
+    | DrainPeer
+    | EvictReplica
+    | PromotePrimary
+    | AddReplica
+    | ReplicaReady
+    | ListenReplica
+    | DropReplica
+    | StartTransfer
+    | FinishTransfer
+    | AbortTransfer
+    | RestartTransfer
+    | CreateShardKey
+    | DropShardKey
 )
 
 _command_decoder: msgspec.msgpack.Decoder[Command] = msgspec.msgpack.Decoder(Command)
@@ -108,56 +321,3 @@ def encode_command(command: Command) -> bytes:
 def decode_command(data: bytes) -> Command:
     """Raises: msgspec.MsgspecError if this program does not know the command."""
     return _command_decoder.decode(data)
-
-
-# --- events ----------------------------------------------------------------------------------------
-
-
-class CollectionAdded(Struct, frozen=True):
-    name: str
-
-
-class CollectionChanged(Struct, frozen=True):
-    name: str
-
-
-class CollectionDropped(Struct, frozen=True):
-    name: str
-    uuid: str
-
-
-class AliasesChanged(Struct, frozen=True):
-    pass
-
-
-class ClusterMetadataChanged(Struct, frozen=True):
-    key: str
-
-
-class Rejected(Struct, frozen=True):
-    """The command, or the rest of it, broke a rule; ``kind`` is the name of an error class."""
-
-    kind: str
-    message: str
-
-    @property
-    def error(self) -> VecraftError:
-        return _REJECTIONS.get(self.kind, ServiceError)(self.message)
-
-
-Event = (
-    CollectionAdded
-    | CollectionChanged
-    | CollectionDropped
-    | AliasesChanged
-    | ClusterMetadataChanged
-    | Rejected
-)
-
-_REJECTIONS: dict[str, type[VecraftError]] = {
-    kind.__name__: kind for kind in (AlreadyExists, BadInput, BadRequest, NotFound)
-}
-
-
-def rejected(error: VecraftError) -> Rejected:
-    return Rejected(type(error).__name__, error.message)

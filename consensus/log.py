@@ -1,6 +1,7 @@
 """The ``MetadataLog`` port: an agreed order of commands, and the state they add up to.
 
-One node's durable form is ``consensus.local_log``; every form passes one suite of tests.
+One node's durable form is ``consensus.local_log``, a cluster's is ``consensus.raft_log``; every form passes
+one suite of tests.
 """
 
 from __future__ import annotations
@@ -30,12 +31,16 @@ class MetadataLog(Protocol):
         """Return the command's events once it is durable and applied; no events: nothing to change.
 
         Raises: the error of a rejected command; ServiceError or InsufficientStorage if the log cannot
-        take it, in which case nothing was applied. A caller that is cancelled may have been heard.
+        take it, in which case nothing was applied; Timeout if it may be applied, now or later. A caller
+        that is cancelled may have been heard.
         """
         ...
 
     def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
-        """Call ``subscriber`` on the event loop after each change, in order. Returns: how to stop."""
+        """Call ``subscriber`` on the event loop after each change, in order. Returns: how to stop.
+
+        No events: the state was replaced as a whole, by that of a member further ahead.
+        """
         ...
 
     async def close(self) -> None: ...

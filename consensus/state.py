@@ -9,13 +9,21 @@ Invariants:
   I2  every shard has at least one replica, its primary is one of them, and all are known peers;
   I3  a shard group's buckets name only that group's shards;
   I4  ``config_version`` of a collection grows by one with every change of its configuration, vector
-      names or payload indexes, and never otherwise; ``version`` with every change of the state.
+      names or payload indexes, and never otherwise; ``version`` with every change of the state;
+  I5  a shard's primary is in sync; only a shard that is still being filled for the first time (its
+      shard key was created as Partial) has no replica in sync;
+  I6  a transfer's source holds a replica in sync, its target holds one that is not readable yet (or is
+      another shard), and the target's replica has the transfer's epoch;
+  I7  the term of a shard grows by one with each change of its primary, and never otherwise; epochs and
+      shard ids are never used twice.
+
+``consensus.invariants`` checks them.
 """
 
 from __future__ import annotations
 
 import enum
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
@@ -24,7 +32,10 @@ from protos.collections import CollectionConfig, PayloadSchema
 
 ShardKey = str | int
 
-FEATURE_LEVEL = 1  # of this program: the commands and formats it understands
+NodeType = Literal["Normal", "Listener"]
+
+FEATURE_LEVEL = 2  # of this program: the commands and formats it understands; 2: replica sets
+REMOVED_PEERS_MAX = 256  # remembered; a registration older than that would have to be 256 removals late
 
 
 class ReplicaState(enum.Enum):
@@ -43,24 +54,74 @@ class ReplicaState(enum.Enum):
     MANUAL_RECOVERY = "ManualRecovery"
 
 
+class TransferMethod(enum.Enum):
+    """Texts as in Qdrant's API (reference 14.9)."""
+
+    STREAM_RECORDS = "stream_records"
+    SNAPSHOT = "snapshot"
+    WAL_DELTA = "wal_delta"
+    RESHARDING_STREAM_RECORDS = "resharding_stream_records"
+
+
 class Peer(Struct, frozen=True, omit_defaults=True):
-    """A member. ``incarnation`` grows with each process that runs under this id."""
+    """A member. ``incarnation`` grows with each process that runs under this id.
+
+    A ``draining`` peer gives its replicas away and gets no new ones. ``feature_level`` is its program's.
+    """
 
     id: int
     uri: str = ""
     zone: str = ""
     version: str = ""
     incarnation: int = 0
+    node_type: NodeType = "Normal"
+    draining: bool = False
+    feature_level: int = 1
+
+
+class Transfer(Struct, frozen=True, omit_defaults=True):
+    """A replica being filled from another one of its shard, or (``to_shard_id``) from another shard.
+
+    ``epoch`` is the target replica's since the transfer began, so reports about an earlier transfer
+    between the same peers are told apart. Without ``sync`` the source's replica goes when it is done (a
+    move). ``filter``: which points, as a JSON filter; None: all.
+    """
+
+    shard_id: int
+    source: int
+    target: int
+    epoch: int
+    method: TransferMethod
+    sync: bool = True
+    to_shard_id: int | None = None
+    filter: bytes | None = None
+
+    @property
+    def target_shard_id(self) -> int:
+        return self.shard_id if self.to_shard_id is None else self.to_shard_id
 
 
 class ShardState(Struct, frozen=True, omit_defaults=True):
-    """One shard. ``term`` grows with each change of ``primary``."""
+    """One shard. ``term`` grows with each change of ``primary``.
+
+    ``epochs`` tells the lives of one peer's replica apart (absent: 0): a replica begins a new one when it
+    is added, declared dead, or filled by a transfer. ``last_epoch`` is the highest given out so far.
+    ``wanted`` is the number of replicas set by hand (None: the collection's replication factor).
+    ``failed`` holds, by peer, the method of a transfer that could not fill its replica.
+    """
 
     id: int
     replicas: dict[int, ReplicaState]
     primary: int
     term: int = 1
     key: ShardKey | None = None
+    epochs: dict[int, int] = {}
+    last_epoch: int = 0
+    wanted: int | None = None
+    failed: dict[int, TransferMethod] = {}
+
+    def epoch_of(self, peer_id: int) -> int:
+        return self.epochs.get(peer_id, 0)
 
 
 class ShardGroup(Struct, frozen=True, omit_defaults=True):
@@ -75,7 +136,10 @@ class ShardGroup(Struct, frozen=True, omit_defaults=True):
 
 
 class CollectionState(Struct, frozen=True, omit_defaults=True):
-    """``uuid`` tells a collection from a later one of the same name; files are kept under it."""
+    """``uuid`` tells a collection from a later one of the same name; files are kept under it.
+
+    ``next_shard_id`` is at least the next id to give out; ids of dropped shards do not come back.
+    """
 
     name: str
     uuid: str
@@ -85,6 +149,8 @@ class CollectionState(Struct, frozen=True, omit_defaults=True):
     config_version: int = 1
     payload_schema: dict[str, PayloadSchema] = {}
     created_ms: int = 0
+    transfers: tuple[Transfer, ...] = ()
+    next_shard_id: int = 0
 
     @property
     def custom_sharding(self) -> bool:
@@ -94,6 +160,7 @@ class CollectionState(Struct, frozen=True, omit_defaults=True):
 class ClusterState(Struct, frozen=True, omit_defaults=True):
     """``feature_level`` is what every member understands; a state without it is of level 1.
 
+    ``removed_peers``: the last incarnation of peers that were removed, oldest removal first.
     Defaults are left out of snapshots, so a default given here can never change.
     """
 
@@ -103,6 +170,7 @@ class ClusterState(Struct, frozen=True, omit_defaults=True):
     metadata: dict[str, Any] = {}
     feature_level: int = 1
     version: int = 0
+    removed_peers: dict[int, int] = {}
 
     def find(self, name: str) -> CollectionState | None:
         """The collection of this name or alias."""
@@ -111,7 +179,8 @@ class ClusterState(Struct, frozen=True, omit_defaults=True):
 
 def founding_state(peer: Peer) -> ClusterState:
     """The state of a cluster that has just one peer and nothing in it."""
-    return ClusterState(peers={peer.id: peer}, feature_level=FEATURE_LEVEL)
+    founder = msgspec.structs.replace(peer, feature_level=FEATURE_LEVEL)
+    return ClusterState(peers={peer.id: founder}, feature_level=FEATURE_LEVEL)
 
 
 def encode_state(state: ClusterState) -> bytes:

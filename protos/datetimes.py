@@ -11,6 +11,8 @@ import calendar
 import re
 from typing import Final
 
+from protos.errors import MalformedBody
+
 _FORM: Final = re.compile(
     r"""\s*(?P<year>[+-][0-9]{1,6}|[0-9]{1,4})-\s*(?P<month>[0-9]{1,2})-\s*(?P<day>[0-9]{1,2})
     (?:(?P<separator>[Tt]|\s)\s*(?P<hour>[0-9]{1,2}):\s*(?P<minute>[0-9]{1,2})
@@ -39,6 +41,15 @@ def parse_datetime(text: str) -> int | None:
         return None
     micros = int((form["fraction"] or "")[:6].ljust(6, "0"))
     return (days * 86_400 + seconds - offset) * _MICROS + micros
+
+
+def decode_datetime(text: str) -> int:
+    """As ``parse_datetime``. Raises: MalformedBody."""
+    micros = parse_datetime(text)
+    if micros is None:
+        example = "Example: 2014-01-01T00:00:00Z"
+        raise MalformedBody(f"'{text}' does not match accepted datetime format (RFC3339). {example}")
+    return micros
 
 
 def _days_since_epoch(year: int, month: int, day: int) -> int | None:

@@ -107,6 +107,10 @@ class ServiceError(VecraftError):
     transient = True
 
 
+def operation_timed_out(what: str, timeout_s: float) -> Timeout:
+    return Timeout(f"Timeout error: Operation '{what}' timed out after {timeout_s:g}s")
+
+
 def collection_not_found(name: str) -> NotFound:
     return NotFound(f"Collection `{name}` doesn't exist!")
 

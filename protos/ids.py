@@ -14,6 +14,7 @@ from protos.errors import MalformedBody
 PointId = int | str
 
 ID_MAX = 2**64 - 1
+_DIGITS_MAX = len(str(ID_MAX))  # int() refuses texts of thousands of digits
 _NUMBER_TAG = b"\x00"
 _UUID_TAG = b"\x01"
 
@@ -37,8 +38,10 @@ def parse_point_id(value: object) -> PointId:
 
 def parse_point_id_text(text: str) -> PointId | None:
     """Return the id named by a URL path segment (number first, then UUID), or None."""
-    if text.isascii() and text.isdigit() and int(text) <= ID_MAX:
-        return int(text)
+    if text.isascii() and text.isdigit():
+        digits = text.lstrip("0") or "0"
+        if len(digits) <= _DIGITS_MAX and int(digits) <= ID_MAX:
+            return int(digits)
     return _canonical_uuid(text)
 
 

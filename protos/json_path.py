@@ -24,9 +24,10 @@ from protos.errors import MalformedBody
 WILDCARD: Final = None  # the step ``[]``: every element of an array
 Step = str | int | None  # a key of an object, an index of an array, every element of an array
 
+STEPS_MAX: Final = 100  # bounds every recursion along a path, and the depth of payloads written by one
 _INDEX_MAX: Final = 2**64 - 1
 _KEY = re.compile(r'"([^"\\]*)"|([\w-]+)')
-_BRACKETS = re.compile(r"\[([0-9]*)\]")
+_BRACKETS = re.compile(r"\[([0-9]{0,20})\]")  # as many digits as _INDEX_MAX has
 
 
 class JsonPath(Struct, frozen=True):
@@ -59,12 +60,15 @@ def _step_text(step: Step) -> str:
 def parse_path(text: str) -> JsonPath:
     """Parse a JSON path.
 
-    Raises: MalformedBody ``Invalid json path: '<text>'`` if it breaks the grammar.
+    Raises: MalformedBody ``Invalid json path: '<text>'`` if it breaks the grammar or has more steps
+    than ``STEPS_MAX``.
     """
     steps: list[Step] = []
     position = _read_key(text, 0, steps)
     while position < len(text):
         position = _read_step(text, position, steps)
+        if len(steps) > STEPS_MAX:
+            raise _invalid(text)
     return JsonPath(tuple(steps))
 
 

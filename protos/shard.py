@@ -87,13 +87,18 @@ class OrderBy(Struct, frozen=True):
 
 
 class ScrollRequest(Struct, frozen=True):
-    """``limit`` points by ascending id from ``offset`` (inclusive), or by ``order_by``."""
+    """``limit`` points by ascending id from ``offset`` (inclusive), or by ``order_by``, or at random.
+
+    With a ``sample_seed`` every matching point gets a random number in [0, 1) and those with the smallest
+    are returned, ascending, the number as their ``order_value``. The seeds of a sample's shards differ.
+    """
 
     limit: int
     offset: PointId | None = None
     filter: Filter | None = None
     order_by: OrderBy | None = None
     projection: Projection = Projection(payload=True)
+    sample_seed: int | None = None
 
 
 class UpdateRequest(Struct, frozen=True):
@@ -113,6 +118,20 @@ class ShardStatus(enum.Enum):
     RED = "red"
 
 
+class SegmentInfo(Struct, frozen=True):
+    """One segment of a shard. ``points`` are live ones, ``rows`` all that it holds; vectors are those of
+    live points, by name. ``id`` is hexadecimal."""
+
+    id: str
+    rows: int
+    points: int
+    vectors: dict[str, int]
+    indexed_vectors: dict[str, int]
+    vector_bytes: int
+    disk_bytes: int
+    appendable: bool
+
+
 class ShardInfo(Struct, frozen=True):
     status: ShardStatus
     points: int
@@ -123,6 +142,7 @@ class ShardInfo(Struct, frozen=True):
     operations_applied: int
     update_queue_length: int = 0
     optimizer_error: str | None = None
+    segment_infos: list[SegmentInfo] = []
 
 
 class ShardClient(Protocol):

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from protos.ids import PointId, id_key
-from protos.shard import Direction, Hits, Record
+from protos.shard import Direction, Hits, Record, ScrollRequest
 
 
 def merge_hits(parts: Sequence[Hits], limit: int, *, ascending: bool) -> Hits:
@@ -50,6 +50,21 @@ def merge_by_value(parts: Iterable[Sequence[Record]], limit: int, direction: Dir
     }
     ordered = sorted(entries.items(), key=lambda entry: entry[0], reverse=direction is Direction.DESC)
     return [record for _, record in ordered[:limit]]
+
+
+def merge_pages(parts: Sequence[Sequence[Record]], request: ScrollRequest) -> list[Record]:
+    """The page that ``request`` asks for, in its order."""
+    if request.order_by is not None:
+        return merge_by_value(parts, request.limit, request.order_by.direction)
+    if request.sample_seed is not None:
+        return merge_by_value(parts, request.limit, Direction.ASC)
+    return merge_by_id(parts, request.limit)
+
+
+def in_order(parts: Iterable[Sequence[Record]], ids: Sequence[PointId]) -> list[Record]:
+    """The records of ``ids``, in that order, without repeats."""
+    by_id = {record.id: record for part in parts for record in part}
+    return [by_id[point_id] for point_id in dict.fromkeys(ids) if point_id in by_id]
 
 
 def skip(hits: Hits, offset: int, limit: int) -> Hits:

@@ -77,7 +77,7 @@ class PointOperations:
     async def _apply(
         self, collection: str, draft: Draft, options: WriteOptions, *, position: int
     ) -> UpdateResult:
-        state = self._collections.resolve(collection)
+        state = await self._collections.opened(collection)
         change = draft.build(state.config.vectors)
         _check(change, state.config.vectors)
         parts = split_change(state, change, draft.shard_keys)

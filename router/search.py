@@ -7,7 +7,7 @@ winners' payloads and vectors are fetched afterwards, so nothing is read that is
 from __future__ import annotations
 
 import asyncio
-import enum
+import secrets
 from collections.abc import Coroutine, Sequence
 from typing import Any, TypeVar
 
@@ -18,10 +18,11 @@ from msgspec import Struct
 from consensus.state import CollectionState
 from node.client import NodeClient
 from protos.collections import UNNAMED, VectorsConfig
-from protos.errors import NotFound, Timeout, point_not_found, vector_name_not_found
+from protos.errors import NotFound, operation_timed_out, point_not_found, vector_name_not_found
 from protos.filters import Filter
 from protos.ids import PointId
 from protos.shard import (
+    Direction,
     FloatArray,
     Hits,
     OrderBy,
@@ -33,8 +34,9 @@ from protos.shard import (
     ShardClient,
 )
 from router.collections import CollectionOperations
-from router.merge import merge_by_id, merge_by_value, merge_hits, skip, without
+from router.merge import in_order, merge_by_value, merge_hits, merge_pages, skip, without
 from router.order import require_range_index
+from router.replicas.consistency import ReadConsistency
 from router.shards import ShardKeys, selected_shards, split_ids
 from router.vectors import is_ascending, params_of, query_vector
 
@@ -45,17 +47,11 @@ WINDOW_MAX = 2**31 - 1  # points asked of one shard; no answer is longer, and ar
 _IDS_ONLY = Projection()
 
 
-class Consistency(enum.Enum):
-    MAJORITY = "majority"
-    QUORUM = "quorum"
-    ALL = "all"
-
-
 class ReadOptions(Struct, frozen=True):
     """``consistency``: how many replicas must agree; a number, or a share of them (reference 14.6)."""
 
     timeout_ms: int | None = None
-    consistency: int | Consistency | None = None
+    consistency: ReadConsistency | None = None
 
 
 class NearestVector(Struct, frozen=True):
@@ -63,17 +59,27 @@ class NearestVector(Struct, frozen=True):
 
 
 class NearestPoint(Struct, frozen=True):
-    """Nearest to a stored point, which is itself left out unless looked up elsewhere."""
+    """Nearest to a stored point, which is itself left out unless looked up elsewhere.
+
+    ``lookup_vector`` None: the vector there has the name that is searched by.
+    """
 
     id: PointId
     lookup_collection: str | None = None
-    lookup_vector: str = UNNAMED
+    lookup_vector: str | None = None
+
+
+class RandomSample(Struct, frozen=True):
+    """Points at random, each as likely as any other; an offset means nothing."""
+
+
+Query = NearestVector | NearestPoint | OrderBy | RandomSample
 
 
 class QueryRequest(Struct, frozen=True):
     """``query`` None: points by ascending id with score 1.0 (reference 9.4)."""
 
-    query: NearestVector | NearestPoint | OrderBy | None = None
+    query: Query | None = None
     using: str = UNNAMED
     limit: int = 10
     offset: int = 0
@@ -107,7 +113,7 @@ class SearchOperations:
         Raises: NotFound for an unknown collection, example point, or vector of it; BadInput if a vector
             does not fit the collection; Timeout.
         """
-        state = self._collections.resolve(collection)
+        state = await self._collections.opened(collection)
         for request in requests:
             _check(request, state)
         return await _bounded(self._query(state, requests), options, "Query")
@@ -116,7 +122,7 @@ class SearchOperations:
         self, collection: str, request: ScrollRequest, options: ReadOptions, keys: ShardKeys | None = None
     ) -> Page:
         """One page of points. Raises: as ``query``; BadInput if ``order_by`` has no range index."""
-        state = self._collections.resolve(collection)
+        state = await self._collections.opened(collection)
         _check_projection(request.projection, state.config.vectors)
         if request.order_by is not None:
             require_range_index(state.payload_schema, request.order_by.key)
@@ -131,7 +137,7 @@ class SearchOperations:
         exact: bool,
         keys: ShardKeys | None = None,
     ) -> int:
-        state = self._collections.resolve(collection)
+        state = await self._collections.opened(collection)
         shards = self._shards(state, keys)
         counts = _gather([shard.count(filter, exact=exact) for shard in shards])
         return sum(await _bounded(counts, options, "Count"))
@@ -145,7 +151,7 @@ class SearchOperations:
         keys: ShardKeys | None = None,
     ) -> list[Record]:
         """The points that exist, in the order asked, without repeats."""
-        state = self._collections.resolve(collection)
+        state = await self._collections.opened(collection)
         _check_projection(projection, state.config.vectors)
         return await _bounded(self._retrieve(state, ids, projection, keys), options, "Retrieve")
 
@@ -169,8 +175,8 @@ class SearchOperations:
         assert isinstance(request.query, NearestPoint)
         source, name = state, request.using
         if request.query.lookup_collection is not None:
-            source = self._lookup(request.query.lookup_collection)
-            name = request.query.lookup_vector
+            source = await self._lookup(request.query.lookup_collection)
+            name = request.using if request.query.lookup_vector is None else request.query.lookup_vector
         params_of(source.config.vectors, name)
         keys = request.shard_keys if source is state else None
         records = await self._retrieve(source, [request.query.id], Projection(vectors=(name,)), keys)
@@ -181,9 +187,9 @@ class SearchOperations:
             raise NotFound(f'Vector with name "{name}" for point not found')
         return query_vector(vector, params)
 
-    def _lookup(self, collection: str) -> CollectionState:
+    async def _lookup(self, collection: str) -> CollectionState:
         try:
-            return self._collections.resolve(collection)
+            return await self._collections.opened(collection)
         except NotFound as error:
             raise NotFound(f"Collection {collection} not found") from error
 
@@ -196,7 +202,7 @@ class SearchOperations:
             chosen = [index for index, request in enumerate(requests) if request.shard_keys == keys]
             shards = self._shards(state, keys)
             single = len(shards) == 1
-            searches = [_search_of(requests[index], vectors[index], single=single) for index in chosen]
+            searches = [_search_of(state, requests[index], vectors[index], single=single) for index in chosen]
             parts = await _gather([shard.search(searches) for shard in shards])
             for place, index in enumerate(chosen):
                 hits[index] = _window(state, requests[index], [part[place] for part in parts])
@@ -217,7 +223,9 @@ class SearchOperations:
         return Hits(records, np.array(kept, dtype=np.float32))
 
     async def _listed(self, state: CollectionState, request: QueryRequest) -> Hits:
-        """Queries without a vector: by id, or ordered by a payload key."""
+        """Queries without a vector: by id, ordered by a payload key, or at random."""
+        if isinstance(request.query, RandomSample):
+            return _unscored(await self._sample(state, request))
         order_by = request.query if isinstance(request.query, OrderBy) else None
         scroll = ScrollRequest(
             limit=request.offset + request.limit,
@@ -226,8 +234,20 @@ class SearchOperations:
             projection=request.projection,
         )
         page = await self._scroll(state, scroll, request.shard_keys)
-        records = [msgspec.structs.replace(record, version=0) for record in page.records[request.offset :]]
-        return Hits(records, np.ones(len(records), dtype=np.float32))
+        return _unscored(page.records[request.offset :])
+
+    async def _sample(self, state: CollectionState, request: QueryRequest) -> list[Record]:
+        shards = self._shards(state, request.shard_keys)
+        single, limit = len(shards) == 1, min(request.limit, WINDOW_MAX)
+        asked = ScrollRequest(
+            limit, filter=request.filter, projection=request.projection if single else _IDS_ONLY
+        )
+        seeded = (msgspec.structs.replace(asked, sample_seed=secrets.randbits(64)) for _ in shards)
+        parts = await _gather([shard.scroll(scroll) for shard, scroll in zip(shards, seeded)])
+        records = merge_by_value(parts, limit, Direction.ASC)
+        if not single:
+            records = await self._complete(state, records, request.projection, request.shard_keys)
+        return [msgspec.structs.replace(record, order_value=None) for record in records]
 
     # --- scroll and retrieve -----------------------------------------------------------------------
 
@@ -241,7 +261,7 @@ class SearchOperations:
             projection=request.projection if single else _IDS_ONLY,
         )
         parts = await _gather([shard.scroll(asked) for shard in shards])
-        merged = parts[0] if single else _merge_pages(parts, asked)
+        merged = parts[0] if single else merge_pages(parts, asked)
         records = merged[: request.limit]
         following = merged[request.limit].id if by_id and len(merged) > request.limit else None
         if not single:
@@ -272,12 +292,13 @@ class SearchOperations:
         if state.custom_sharding:  # the key of each id is not known: ask them all
             asked = [shard.retrieve(ids, projection) for shard in shards]
         else:
+            parts = split_ids(state, ids, None)
+            owners = [self._node.shard(state.name, shard_id) for shard_id in parts]
             asked = [
-                self._node.shard(state.name, shard_id).retrieve([ids[index] for index in indices], projection)
-                for shard_id, indices in split_ids(state, ids, None).items()
+                shard.retrieve([ids[index] for index in indices], projection)
+                for shard, indices in zip(owners, parts.values())
             ]
-        by_id = {record.id: record for part in await _gather(asked) for record in part}
-        return [by_id[point_id] for point_id in dict.fromkeys(ids) if point_id in by_id]
+        return in_order(await _gather(asked), ids)
 
     def _shards(self, state: CollectionState, keys: ShardKeys | None) -> list[ShardClient]:
         return [self._node.shard(state.name, shard_id) for shard_id in selected_shards(state, keys)]
@@ -286,19 +307,29 @@ class SearchOperations:
 _NOTHING = Hits([], np.empty(0, dtype=np.float32))
 
 
+def _unscored(records: list[Record]) -> Hits:
+    """Points that no vector ranks show score 1.0 and version 0 (reference 9.2, 9.4)."""
+    shown = [msgspec.structs.replace(record, version=0) for record in records]
+    return Hits(shown, np.ones(len(shown), dtype=np.float32))
+
+
 def _is_nearest(request: QueryRequest) -> bool:
     return isinstance(request.query, NearestVector | NearestPoint)
 
 
-def _excluded(request: QueryRequest) -> PointId | None:
-    if isinstance(request.query, NearestPoint) and request.query.lookup_collection is None:
-        return request.query.id
+def _excluded(state: CollectionState, request: QueryRequest) -> PointId | None:
+    """The example, which is no answer to itself."""
+    query = request.query
+    if isinstance(query, NearestPoint) and query.lookup_collection in (None, state.name):
+        return query.id
     return None
 
 
-def _search_of(request: QueryRequest, vector: FloatArray, *, single: bool) -> SearchRequest:
+def _search_of(
+    state: CollectionState, request: QueryRequest, vector: FloatArray, *, single: bool
+) -> SearchRequest:
     # The example is dropped from the answer instead of filtered: a filter would cost far more.
-    extra = _excluded(request) is not None
+    extra = _excluded(state, request) is not None
     return SearchRequest(
         using=request.using,
         vector=vector,
@@ -311,7 +342,7 @@ def _search_of(request: QueryRequest, vector: FloatArray, *, single: bool) -> Se
 
 
 def _window(state: CollectionState, request: QueryRequest, parts: list[Hits]) -> Hits:
-    excluded = _excluded(request)
+    excluded = _excluded(state, request)
     if excluded is not None:
         parts = [without(part, excluded) for part in parts]
     if len(parts) != 1:
@@ -322,12 +353,6 @@ def _window(state: CollectionState, request: QueryRequest, parts: list[Hits]) ->
             request.limit,
         )
     return skip(parts[0], request.offset, request.limit)
-
-
-def _merge_pages(parts: Sequence[list[Record]], request: ScrollRequest) -> list[Record]:
-    if request.order_by is None:
-        return merge_by_id(parts, request.limit)
-    return merge_by_value(parts, request.limit, request.order_by.direction)
 
 
 def _check(request: QueryRequest, state: CollectionState) -> None:
@@ -344,9 +369,15 @@ def _check_projection(projection: Projection, vectors: VectorsConfig) -> None:
 
 
 async def _gather(calls: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
+    """All results; when one call fails the others end, since nobody waits for them any more."""
     if len(calls) == 1:
         return [await calls[0]]
-    return list(await asyncio.gather(*calls))
+    tasks = [asyncio.create_task(call) for call in calls]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
 
 
 async def _bounded(call: Coroutine[Any, Any, T], options: ReadOptions, what: str) -> T:
@@ -356,4 +387,4 @@ async def _bounded(call: Coroutine[Any, Any, T], options: ReadOptions, what: str
         async with asyncio.timeout(timeout_s):
             return await call
     except TimeoutError as error:
-        raise Timeout(f"Timeout error: Operation '{what}' timed out after {timeout_s:g}s") from error
+        raise operation_timed_out(what, timeout_s) from error

@@ -20,7 +20,6 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
@@ -57,6 +56,8 @@ class LiveNode:
     Args:
         environment: further variables, such as ``{"VECRAFT__STORAGE__WAL__WAL_CAPACITY_MB": "1"}``.
         preexec: runs in the child before the program, for resource limits.
+        host: the address to listen on and to be reached by.
+        prefix: a command that runs the program, such as one that enters a network namespace.
     """
 
     def __init__(
@@ -66,15 +67,18 @@ class LiveNode:
         environment: Mapping[str, str] | None = None,
         arguments: tuple[str, ...] = (),
         preexec: Callable[[], None] | None = None,
+        host: str = "127.0.0.1",
+        prefix: tuple[str, ...] = (),
     ) -> None:
         self.directory = directory
+        self.host = host
         self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"http://{host}:{self.port}"
         self.process: subprocess.Popen[bytes] | None = None
         self._environment = dict(environment or {})
         self._arguments = arguments
         self._preexec = preexec
-        self._files = ExitStack()
+        self._prefix = prefix
 
     @property
     def storage(self) -> Path:
@@ -91,21 +95,23 @@ class LiveNode:
         """Start the process without waiting for it to answer."""
         assert self.process is None or self.process.poll() is not None
         self.directory.mkdir(parents=True, exist_ok=True)
-        output = self._files.enter_context(self.log_path.open("ab"))
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "vecraft.cli", "serve", *self._arguments],
-            cwd=self.directory,
-            env=self._full_environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            preexec_fn=self._preexec,
-        )
+        with self.log_path.open("ab") as output:
+            self.process = subprocess.Popen(
+                [*self._prefix, sys.executable, "-m", "vecraft.cli", "serve", *self._arguments],
+                cwd=self.directory,
+                env=self._full_environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                preexec_fn=self._preexec,
+            )
         return self
 
     def start(self) -> LiveNode:
         """Start the process and wait until it is ready."""
-        self.launch()
+        return self.launch().wait_ready()
+
+    def wait_ready(self) -> LiveNode:
         wait_for(self._answers, seconds=READY_S_MAX, what="the node to be ready")
         return self
 
@@ -134,19 +140,22 @@ class LiveNode:
         return self.process is not None and self.process.poll() is None
 
     def __enter__(self) -> LiveNode:
-        return self.start()
+        try:
+            return self.start()
+        except BaseException:
+            self.kill()
+            raise
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.kill()
-        self._files.close()
         if kind is not None:
             print(f"--- log of the node in {self.directory}\n{self.log()[-20_000:]}")
 
     def _full_environment(self) -> dict[str, str]:
         ours = {
-            "VECRAFT__SERVICE__HOST": "127.0.0.1",
+            "VECRAFT__SERVICE__HOST": self.host,
             "VECRAFT__SERVICE__HTTP_PORT": str(self.port),
             "PYTHONPATH": str(Path(__file__).resolve().parents[1]),
         }

@@ -23,6 +23,7 @@ import numpy.typing as npt
 from msgspec import Struct
 from qdrant_client import QdrantClient, models
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -35,6 +36,7 @@ START_S_MAX = 30.0
 INDEX_S_MAX = 120.0
 BATCH = 256
 INDEXING_THRESHOLD_KB = 1000  # far below the default, so that this small set gets a graph
+COLUMNS = ("score", "lemma", "category", "gloss")
 INDEXES = {
     "pos": models.PayloadSchemaType.KEYWORD,
     "category": models.PayloadSchemaType.KEYWORD,
@@ -87,7 +89,7 @@ def main() -> int:
     wait_until_indexed(client, console)
     as_exact = [ask(client, console, question) for question in QUESTIONS]
     as_exact.append(compare_all(client, console))
-    console.print(next_steps(node))
+    print(next_steps(node))  # not wrapped, so that it can be pasted
     return 0 if all(as_exact) else 1
 
 
@@ -263,11 +265,13 @@ def ask(client: QdrantClient, console: Console, question: Question) -> bool:
     table = Table(
         title=f"{question.title}  [dim]({elapsed_ms:.1f} ms)[/]", caption=f"{question.lemma}: {gloss}"
     )
-    for column in ("score", "lemma", "category", "gloss"):
-        table.add_column(column, overflow="ellipsis", no_wrap=True)
+    widths = dict(zip(COLUMNS, (5, 18, 16, max(20, console.width - 52))))
+    for column, width in widths.items():
+        table.add_column(column, no_wrap=True, overflow="ellipsis", width=width)
     for hit in hits:
         payload = hit.payload or {}
-        table.add_row(f"{hit.score:.3f}", payload["lemmas"][0], payload["category"], payload["gloss"])
+        texts = (payload["lemmas"][0], payload["category"], payload["gloss"])
+        table.add_row(f"{hit.score:.3f}", *(escape(text) for text in texts))
     console.print(table)
     same = ids_of(hits) == ids_of(search(client, vector, question.filter, exact=True))
     console.print("[green]Equal to exact search.[/]\n" if same else "[red]Differs from exact search.[/]\n")

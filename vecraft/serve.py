@@ -30,13 +30,13 @@ from aiohttp.web_log import AccessLogger
 from consensus.local_log import LocalLog
 from node.local import LocalNode
 from router.collections import CollectionOperations
-from router.inventory import Inventory
-from router.metrics import RequestStatistics
+from router.monitoring.inventory import Inventory
+from router.monitoring.metrics import RequestStatistics
+from router.monitoring.telemetry import Process
 from router.points import PointOperations
 from router.rest.app import create_app
 from router.rest.service import ServiceEndpoints, metrics_hook
 from router.search import SearchOperations
-from router.telemetry import Process
 from vecraft import QDRANT_VERSION, __version__
 from vecraft.build import commit
 from vecraft.configuration import Loaded

@@ -15,7 +15,9 @@ from __future__ import annotations
 
 import asyncio
 import collections
+import contextlib
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -27,6 +29,8 @@ from consensus.raft.hardened import COMMAND_BYTES_MAX, HardenedSyncObj
 TICK_S = 0.05
 
 _T = TypeVar("_T")
+_Outcome = tuple[int, int, Any] | None  # index, term, result
+_Callback = Callable[[_Outcome, int], None]
 
 _NOT_APPENDED = frozenset(
     {
@@ -70,7 +74,10 @@ class Status(Struct, frozen=True):
     applied_index: int
     last_index: int
     has_quorum: bool
-    members: tuple[str, ...]
+    is_voter: bool
+    voters: tuple[str, ...]
+    pending: int
+    at_unix_s: float
 
 
 _ROLES = ("Follower", "Candidate", "Leader")
@@ -91,12 +98,16 @@ class RaftDriver:
         self._on_tick = on_tick
         self._inbox: collections.deque[Callable[[HardenedSyncObj], None]] = collections.deque()
         self._member: HardenedSyncObj | None = None
+        self._latest: Status | None = None
         self._stopping = threading.Event()
         self._started: asyncio.Future[None] | None = None
         self._thread = threading.Thread(target=self._run, name="raft", daemon=True)
 
     async def start(self) -> None:
-        """Return once the member has read its files. Raises: what reading them raised."""
+        """Return once the member has read its files, and applied what it knew to be committed.
+
+        Raises: what that raised.
+        """
         loop = asyncio.get_running_loop()
         self._started = loop.create_future()
         self._thread.start()
@@ -116,13 +127,24 @@ class RaftDriver:
         """Raises: NotAppended, OutcomeUnknown, ValueError if the command is too large."""
         if len(command) > COMMAND_BYTES_MAX:
             raise ValueError(f"a command may have {COMMAND_BYTES_MAX} bytes, this one has {len(command)}")
+        return await self._answered(lambda member, done: member.propose(command, done), timeout_s)
+
+    async def change_members(self, verb: str, member_id: str, *, timeout_s: float) -> Committed:
+        """See ``HardenedSyncObj.change_members``. Raises: NotAppended, OutcomeUnknown."""
+        return await self._answered(
+            lambda member, done: member.change_members(verb, member_id, done), timeout_s
+        )
+
+    async def _answered(
+        self, work: Callable[[HardenedSyncObj, _Callback], None], timeout_s: float
+    ) -> Committed:
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Committed] = loop.create_future()
 
-        def answered(result: tuple[int, int, Any] | None, reason: int) -> None:
-            loop.call_soon_threadsafe(_settle, answer, result, reason, self._leader())
+        def answered(result: _Outcome, reason: int) -> None:
+            _post(loop, _settle, answer, result, reason, self._leader())
 
-        self.call(lambda member: member.propose(command, answered))
+        self.call(lambda member: work(member, answered))
         try:
             return await asyncio.wait_for(answer, timeout_s)
         except TimeoutError:
@@ -134,7 +156,7 @@ class RaftDriver:
         answer: asyncio.Future[_T] = loop.create_future()
 
         def work(member: HardenedSyncObj) -> None:
-            loop.call_soon_threadsafe(_give, answer, question(member))
+            _post(loop, _give, answer, question(member))
 
         self.call(work)
         return await asyncio.wait_for(answer, timeout_s)
@@ -142,11 +164,17 @@ class RaftDriver:
     async def status(self) -> Status:
         return await self.ask(_status)
 
+    @property
+    def latest(self) -> Status | None:
+        """The status as of the last tick; None before the first."""
+        return self._latest
+
     # --- the thread -----------------------------------------------------------------------------------
 
     def _run(self) -> None:
         try:
             self._member = self._make_member()
+            self._member.doTick(0.0)  # applies what is known to be committed
             self._report_start(None)
         except BaseException as error:  # noqa: BLE001 - handed to whoever awaits the start
             self._report_start(error)
@@ -156,6 +184,7 @@ class RaftDriver:
                 self._work(self._member)
                 self._on_tick()
                 self._member.doTick(TICK_S)
+                self._latest = _status(self._member)
             self._member.destroy()
         except BaseException as error:  # noqa: BLE001 - a member that failed once is never asked again
             self._on_fatal(error)
@@ -182,14 +211,17 @@ class RaftDriver:
         return None if leader is None else str(leader.id)
 
 
+def _post(loop: asyncio.AbstractEventLoop, callback: Callable[..., object], *arguments: object) -> None:
+    with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+        loop.call_soon_threadsafe(callback, *arguments)
+
+
 def _give(answer: asyncio.Future[_T], value: _T) -> None:
     if not answer.done():  # its deadline may have passed
         answer.set_result(value)
 
 
-def _settle(
-    answer: asyncio.Future[Committed], result: tuple[int, int, Any] | None, reason: int, leader: str | None
-) -> None:
+def _settle(answer: asyncio.Future[Committed], result: _Outcome, reason: int, leader: str | None) -> None:
     if answer.done():  # its deadline has passed
         return
     if reason == FAIL_REASON.SUCCESS and result is not None:
@@ -202,14 +234,16 @@ def _settle(
 
 def _status(member: HardenedSyncObj) -> Status:
     leader = member._getLeader()
-    status = member.getStatus()
     return Status(
-        role=_ROLES[status["state"]],
+        role=_ROLES[member._SyncObj__raftState],
         leader=None if leader is None else str(leader.id),
         term=member.raftCurrentTerm,
         commit_index=member.raftCommitIndex,
         applied_index=member.raftLastApplied,
         last_index=member.last_index,
         has_quorum=bool(member.hasQuorum),
-        members=tuple(sorted([member.selfNode.id, *(node.id for node in member.otherNodes)])),
+        is_voter=member.is_voter,
+        voters=tuple(sorted(member.voters)),
+        pending=member.last_index - member.raftLastApplied,
+        at_unix_s=time.time(),
     )

@@ -6,14 +6,17 @@ an Understandable Consensus Algorithm" (extended version); section numbers refer
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import pysyncobj.syncobj as library
 from pysyncobj import SyncObj, SyncObjConf
+from pysyncobj.node import Node
 
 from consensus.raft import compat
 from consensus.raft.files import Files
 from consensus.raft.journal import DurableJournal, Entry
+from consensus.raft.members import ADD, Members
 from consensus.raft.snapshots import Snapshot, Snapshots, StateMachine
 
 compat.install()
@@ -22,8 +25,8 @@ COMMAND_BYTES_MAX = 1 << 20  # far below the batch size: larger ones would be se
 BATCH_BYTES = 4 << 20
 Message = dict[str, Any]
 
-_REGULAR = b"\x00"
-_FROM_MEMBERS = frozenset({"append_entries", "response_vote", "next_node_idx", "request_vote", "timeout_now"})
+REGULAR = b"\x00"
+_COUNTED = frozenset({"response_vote", "next_node_idx", "timeout_now"})
 
 
 class CommittedEntryTruncated(Exception):
@@ -55,9 +58,13 @@ def configuration(journal: DurableJournal, **overrides: Any) -> SyncObjConf:
 class HardenedSyncObj(SyncObj):  # type: ignore[misc]
     """One Raft member. All methods on one thread, which calls ``doTick``.
 
+    ``members``: who votes as long as there is no snapshot to tell; by default this member and the others.
     Any exception out of ``doTick`` is fatal: the process must end, its files are as a crash leaves them.
     Raises on construction: JournalDamaged, SnapshotDamaged.
     """
+
+    _SyncObj__otherNodes: set[Any]
+    _SyncObj__readonlyNodes: set[Any]
 
     def __init__(
         self,
@@ -66,21 +73,31 @@ class HardenedSyncObj(SyncObj):  # type: ignore[misc]
         *,
         files: Files,
         machine: StateMachine,
+        members: Iterable[str] | None = None,
         conf: dict[str, Any] | None = None,
         **library_arguments: Any,
     ) -> None:
         self._journal = DurableJournal(files)
         self._machine = machine
-        self._snapshots = Snapshots(files, machine)
+        given = {self_node.id, *(node.id for node in other_nodes)} if members is None else members
+        self._members = Members(given, self._journal)
+        self._members_changed = False
+        self._wanted_learners: frozenset[str] = frozenset()
+        self._snapshots = Snapshots(
+            files, machine, members_at=self._members.rebase, may_send_more=self._may_send_more
+        )
         self._resets: dict[Any, int] = {}
         self._voters: tuple[int, set[str]] = (0, set())
-        super().__init__(
-            self_node, other_nodes, configuration(self._journal, **(conf or {})), **library_arguments
-        )
+        settings = configuration(self._journal, **(conf or {}))
+        super().__init__(self_node, other_nodes, settings, **{"nodeClass": Node, **library_arguments})
         self._SyncObj__serializer = self._snapshots
         kept = self._snapshots.load()
         if kept is not None:
             self._install(kept)
+        else:
+            self._follow_members()
+        if self.is_voter and len(self.voters) == 1:
+            self._SyncObj__raftElectionDeadline = 0.0  # nobody to wait for
 
     def propose(self, command: bytes, callback: Any) -> None:
         """Queue a command; ``callback((index, term, result) | None, FAIL_REASON)`` on the tick thread."""
@@ -95,13 +112,48 @@ class HardenedSyncObj(SyncObj):  # type: ignore[misc]
     def last_index(self) -> int:
         return int(self._SyncObj__getCurrentLogIndex())
 
+    @property
+    def is_voter(self) -> bool:
+        """As this member's log says; a member that joins is none until it learns so."""
+        return self.selfNode.id in self._members.now
+
+    @property
+    def voters(self) -> frozenset[str]:
+        return self._members.now
+
+    def matched(self, member: str) -> int:
+        """The last entry known to be on ``member``'s disk; of use on the leader only."""
+        if member == self.selfNode.id:
+            return self.last_index
+        return int(self._SyncObj__raftMatchIndex.get(self._SyncObj__nodeClass(member), 0))
+
+    def set_learners(self, members: frozenset[str]) -> None:
+        """Who gets the log without a vote; voters among them count as voters."""
+        self._wanted_learners = members - {self.selfNode.id}
+        self._follow_members()
+
+    def change_members(self, verb: str, member: str, callback: Any) -> None:
+        """``ADD`` or ``REMOVE`` a voter; refused while another change is under way, or if it is none."""
+        request = compat.MembershipCodec.dumps([verb, member])
+        self._applyCommand(request, callback, library._COMMAND_TYPE.MEMBERSHIP)
+
+    def hand_over(self, member: str) -> None:
+        """Have ``member`` campaign at once, if it has the whole log. Best effort."""
+        self.transferLeadership(self._SyncObj__nodeClass(member))
+
+    def _may_send_more(self, node: Any) -> bool:
+        limit = getattr(self._SyncObj__transport, "may_send_more", None)
+        return limit is None or bool(limit(node))
+
     # --- applying: total, on raw bytes -------------------------------------------------------------
 
     def _SyncObj__doApplyCommand(self, command: bytes) -> object:  # noqa: N802
-        if command[:1] != _REGULAR:
-            return super()._SyncObj__doApplyCommand(command)
         index = self.raftLastApplied + 1
         [(_, _, term)] = self._SyncObj__getEntries(index, 1)
+        if command[:1] != REGULAR:
+            # Members change when the entry is logged. The library would change them again here, and
+            # so bring back those that a later entry, logged already, removes.
+            return index, term, None
         result = self._machine.apply(index=index, term=term, command=command[1:])
         return index, term, result
 
@@ -109,10 +161,14 @@ class HardenedSyncObj(SyncObj):  # type: ignore[misc]
 
     def _SyncObj__onMessageReceived(self, node: Any, message: Message) -> None:  # noqa: N802
         kind = message["type"]
-        if kind in _FROM_MEMBERS and not self._is_known(node):
+        if kind in _COUNTED and not self._is_known(node):
             return  # a removed member does not take part
+        # A vote is asked for, and entries are sent, also by members this log does not tell of yet:
+        # the transport lets in no others, and refusing them could leave no majority.
         if kind == "append_entries" and message["term"] >= self.raftCurrentTerm:
             self._on_append(node, message)
+            if self._members_changed:
+                self._follow_members()
         elif kind == "next_node_idx":
             self._on_acknowledgement(node, message)
         elif kind == "response_vote":
@@ -194,7 +250,7 @@ class HardenedSyncObj(SyncObj):  # type: ignore[misc]
         if term != message["term"]:
             voters = set()
             self._voters = (message["term"], voters)
-        if node.id not in voters:  # a repeated reply is still one vote
+        if node.id not in voters and node.id in self._members.now:  # a repeated reply is still one vote
             voters.add(node.id)
             super()._SyncObj__onMessageReceived(node, message)
 
@@ -247,15 +303,14 @@ class HardenedSyncObj(SyncObj):  # type: ignore[misc]
         self._machine.restore(snapshot.state)
         self._SyncObj__raftLastApplied = index
         self._SyncObj__raftCommitIndex = max(index, self._journal.getRaftCommitIndex())
-        self._SyncObj__updateClusterConfiguration(
-            [member for member in snapshot.members if member != self._SyncObj__selfNode.id]
-        )
+        self._members.base(index, snapshot.members)
+        self._follow_members()
 
     # --- elections and membership ------------------------------------------------------------------
 
     def _SyncObj__connectedToAnyone(self) -> bool:  # noqa: N802
         # Without a connected majority a campaign only inflates the term, to depose a healthy leader later.
-        return bool(self.hasQuorum)
+        return self.is_voter and bool(self.hasQuorum)
 
     def _SyncObj__onNodeConnected(self, node: Any) -> None:  # noqa: N802
         had_quorum = self.hasQuorum
@@ -265,8 +320,43 @@ class HardenedSyncObj(SyncObj):  # type: ignore[misc]
             self._SyncObj__raftElectionDeadline = library.monotonicTime() + timeout
 
     def _SyncObj__changeCluster(self, request: list[str]) -> bool:  # noqa: N802
+        verb, member = request
+        present = member in self._members.now
+        if present is (verb == ADD) or member == self.selfNode.id:
+            return False
         accepted = bool(super()._SyncObj__changeCluster(request))
         if accepted:
             # The library's guard against a second change before the first is applied is never set.
             self._SyncObj__changeClusterIDx = self._SyncObj__getCurrentLogIndex() + 1
+            self._members.change(request)
+            self._members_changed = False  # the log does not have the entry yet
+            self._follow_members()
         return accepted
+
+    def _SyncObj__doChangeCluster(self, *_: Any, **__: Any) -> bool:  # noqa: N802
+        # Called for each change that enters the log or is cut from it. The library undoes and redoes them
+        # one by one, which goes wrong for changes that name this member; the whole log is read instead.
+        self._members_changed = True
+        return True
+
+    def _follow_members(self) -> None:
+        """Make the library's sets of nodes what the log, and ``set_learners``, say."""
+        if self._members_changed:
+            self._members.read()
+            self._members_changed = False
+        make, own = self._SyncObj__nodeClass, self.selfNode.id
+        voters = {make(member) for member in sorted(self._members.now) if member != own}
+        learners = {make(member) for member in sorted(self._wanted_learners)} - voters
+        others = self._SyncObj__otherNodes
+        before = others | self._SyncObj__readonlyNodes
+        for node in before - voters - learners:
+            self._SyncObj__raftNextIndex.pop(node, None)
+            self._SyncObj__raftMatchIndex.pop(node, None)
+            self._SyncObj__transport.dropNode(node)
+        for node in (voters | learners) - before:
+            self._SyncObj__raftNextIndex[node] = self._SyncObj__getCurrentLogIndex() + 1
+            self._SyncObj__raftMatchIndex[node] = 0
+            self._SyncObj__transport.addNode(node)
+        for node in voters - others:
+            self._SyncObj__lastResponseTime[node] = library.monotonicTime()
+        self._SyncObj__otherNodes, self._SyncObj__readonlyNodes = voters, learners

@@ -53,6 +53,7 @@ class DurableJournal(Journal):  # type: ignore[misc]
     def __init__(self, files: Files) -> None:
         self._files = files
         self._meta = _read_meta(files)
+        self._stored_commit_index = self._meta.commit_index
         self._entries, self._ends = _read_log(files)
         self._dirty = False
 
@@ -98,7 +99,13 @@ class DurableJournal(Journal):  # type: ignore[misc]
         return len(self._entries)
 
     def _destroy(self) -> None:
-        self.sync()
+        self.onOneSecondTimer()
+
+    def onOneSecondTimer(self) -> None:  # noqa: N802
+        """Keep the commit index, so that a restarted member knows what it knew without a leader."""
+        if self._meta.commit_index != self._stored_commit_index:
+            self.sync()
+            self._write_meta()
 
     def setRaftCommitIndex(self, raftCommitIndex: int) -> None:  # noqa: N802, N803
         # The leader counts its own copy towards the commit: it must be on disk by now.
@@ -110,14 +117,18 @@ class DurableJournal(Journal):  # type: ignore[misc]
 
     def setCurrentTerm(self, term: int, votedForNodeId: str | None) -> None:  # noqa: N802, N803
         self._meta = msgspec.structs.replace(self._meta, term=term, voted_for=votedForNodeId)
-        body = msgspec.json.encode(self._meta)
-        self._files.replace(META, _CRC.pack(crc32c.crc32c(body)) + body)
+        self._write_meta()
 
     def getCurrentTerm(self) -> int:  # noqa: N802
         return self._meta.term
 
     def getVotedForNodeId(self) -> str | None:  # noqa: N802
         return self._meta.voted_for
+
+    def _write_meta(self) -> None:
+        body = msgspec.json.encode(self._meta)
+        self._files.replace(META, _CRC.pack(crc32c.crc32c(body)) + body)
+        self._stored_commit_index = self._meta.commit_index
 
     @property
     def _end(self) -> int:

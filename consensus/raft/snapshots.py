@@ -7,6 +7,7 @@ Stands in for the library's serializer (forked children, pickle, no sync, no che
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 import crc32c
@@ -40,7 +41,7 @@ class StateMachine(Protocol):
 
 
 class Snapshot(Struct, frozen=True, array_like=True):
-    """``last`` is the last entry in ``state``, ``previous`` the one before it."""
+    """``last`` is the last entry in ``state``, ``previous`` the one before it; ``members`` as of ``last``."""
 
     format: int
     state: bytes
@@ -50,11 +51,24 @@ class Snapshot(Struct, frozen=True, array_like=True):
 
 
 class Snapshots:
-    """The library's serializer interface, over ``Files`` and a ``StateMachine``."""
+    """The library's serializer interface, over ``Files`` and a ``StateMachine``.
 
-    def __init__(self, files: Files, machine: StateMachine) -> None:
+    ``members_at(index)`` are the members as the log up to there says: what the library hands over would
+    hold changes that are not committed, and may never be. ``may_send_more(node)`` holds chunks back.
+    """
+
+    def __init__(
+        self,
+        files: Files,
+        machine: StateMachine,
+        *,
+        members_at: Callable[[int], Iterable[str]],
+        may_send_more: Callable[[Any], bool] = lambda _: True,
+    ) -> None:
         self._files = files
         self._machine = machine
+        self._members_at = members_at
+        self._may_send_more = may_send_more
         self._written: int | None = None
         self._outgoing: dict[Any, tuple[bytes, int]] = {}
         self._incoming: bytearray | None = None
@@ -73,14 +87,16 @@ class Snapshots:
         return SERIALIZER_STATE.SUCCESS, written
 
     def serialize(self, data: tuple[Any, Entry, Entry, set[Any]], id: int) -> None:
-        _, last, previous, members = data
-        ids = sorted(node.id for node in members)
+        _, last, previous, _ = data
+        ids = sorted(self._members_at(last[1]))
         snapshot = Snapshot(FORMAT, self._machine.snapshot(), last, previous, ids)
         self._files.replace(SNAPSHOT, encode(snapshot))
         self._outgoing.clear()
         self._written = id
 
     def getTransmissionData(self, transmissionID: Any) -> Chunk | None:  # noqa: N802, N803
+        if not self._may_send_more(transmissionID):
+            return None  # a heartbeat goes out in its place; the transmission goes on later
         if transmissionID not in self._outgoing:
             data = self._files.read(SNAPSHOT)
             if data is None:

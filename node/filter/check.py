@@ -11,8 +11,9 @@ from typing import Any
 
 from msgspec import Struct
 
-from node.filter import predicates
+from node.filter import predicates, texts
 from node.filter.siphash import id_hash
+from protos.collections import PayloadIndexParams, TextIndexParams, UuidIndexParams
 from protos.filters import (
     Condition,
     FieldCondition,
@@ -21,8 +22,10 @@ from protos.filters import (
     HasVector,
     IsEmpty,
     IsNull,
+    MatchText,
     MinShould,
     Nested,
+    Predicate,
     Slice,
 )
 from protos.ids import PointId
@@ -31,18 +34,18 @@ from protos.json_path import JsonPath, flat_values_at, parse_path, values_at
 Payload = dict[str, Any]
 Check = Callable[[PointId, Payload, Collection[str]], bool]  # id, payload, names of its vectors
 
-_NO_INDEXES: Mapping[str, str] = {}
+_NO_INDEXES: Mapping[str, PayloadIndexParams] = {}
 _MISSING = object()
 
 
-def compile_check(filter: Filter, index_types: Mapping[str, str] = _NO_INDEXES) -> Check:
+def compile_check(filter: Filter, indexes: Mapping[str, PayloadIndexParams] = _NO_INDEXES) -> Check:
     """Return the check of a filter.
 
     Args:
-        index_types: by path, the type of each payload index; ``uuid`` changes what a match means.
+        indexes: the payload indexes by field; a uuid or text index changes what a match means.
     """
-    types = {parse_path(field).steps: kind for field, kind in index_types.items()}
-    test = _Compiler(types, None).filter(filter)
+    by_path = {parse_path(field).steps: params for field, params in indexes.items()}
+    test = _Compiler(by_path, None).filter(filter)
     return lambda point_id, payload, vectors: test(_Subject(payload, point_id, vectors))
 
 
@@ -76,8 +79,8 @@ def _none(tests: list[_Test]) -> _Test:
 class _Compiler:
     """``base`` is the path, ending in ``[]``, of the elements tested inside a nested condition."""
 
-    def __init__(self, index_types: Mapping[tuple[Any, ...], str], base: JsonPath | None) -> None:
-        self._index_types = index_types
+    def __init__(self, indexes: Mapping[tuple[Any, ...], PayloadIndexParams], base: JsonPath | None) -> None:
+        self._indexes = indexes
         self._base = base
 
     def filter(self, filter: Filter) -> _Test:
@@ -112,24 +115,26 @@ class _Compiler:
 
     def _field(self, condition: FieldCondition) -> _Test:
         path = parse_path(condition.key)
-        tests = []
-        for predicate in condition.any_of:
-            whole = predicates.of_values(predicate)
-            if whole is not None:
-                tests.append(_on_values(path, whole))
-            else:
-                by_uuid = self._index_type(path) == "uuid"
-                tests.append(_on_each_value(path, predicates.of_value(predicate, uuid_index=by_uuid)))
-        return _any(tests)
+        return _any([self._predicate(path, predicate) for predicate in condition.any_of])
 
-    def _index_type(self, path: JsonPath) -> str | None:
+    def _predicate(self, path: JsonPath, predicate: Predicate) -> _Test:
+        whole = predicates.of_values(predicate)
+        if whole is not None:
+            return _on_values(path, whole)
+        index = self._index(path)
+        if isinstance(index, TextIndexParams) and isinstance(predicate, MatchText):
+            return _on_flat_values(path, texts.of_values(predicate, index))
+        by_uuid = isinstance(index, UuidIndexParams)
+        return _on_each_value(path, predicates.of_value(predicate, uuid_index=by_uuid))
+
+    def _index(self, path: JsonPath) -> PayloadIndexParams | None:
         full = path if self._base is None else self._base.extended(path)
-        return self._index_types.get(full.steps)
+        return self._indexes.get(full.steps)
 
     def _nested(self, condition: Nested) -> _Test:
         path = parse_path(condition.key).elements()
         base = path if self._base is None else self._base.extended(path)
-        test = _Compiler(self._index_types, base).filter(condition.filter)
+        test = _Compiler(self._indexes, base).filter(condition.filter)
         return lambda subject: any(
             test(_Subject(element))
             for element in values_at(subject.payload, path)
@@ -150,6 +155,10 @@ def _of_point(condition: HasId | HasVector | Slice) -> _Test:
 
 def _on_values(path: JsonPath, test: predicates.OfValues) -> _Test:
     return lambda subject: test(values_at(subject.payload, path))
+
+
+def _on_flat_values(path: JsonPath, test: predicates.OfValues) -> _Test:
+    return lambda subject: test(flat_values_at(subject.payload, path))
 
 
 def _on_each_value(path: JsonPath, test: predicates.OfValue) -> _Test:

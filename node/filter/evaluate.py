@@ -125,7 +125,7 @@ def _joined(clauses: Sequence[Filter]) -> Filter:
 
 
 def _residue(filter: Filter, context: Context) -> Residue:
-    check = compile_check(filter, context.columns.types)
+    check = compile_check(filter, context.columns.fields)
     names = {leaf.name for leaf in leaves(filter) if isinstance(leaf, HasVector)}
     if not names:
         return lambda point_id, payload: check(point_id, payload, ())

@@ -12,6 +12,7 @@ from msgspec import Struct
 from node import bits
 from node.bits import PackedBits
 from node.query.schema import vector_names
+from protos.shard import SegmentInfo
 
 if TYPE_CHECKING:
     from node.query.view_port import View
@@ -23,20 +24,32 @@ class Counters(Struct, frozen=True):
 
     vectors: dict[str, int]
     indexed_vectors: int
+    segments: list[SegmentInfo]
 
 
 def count_vectors(view: View) -> Counters:
     vectors = dict.fromkeys(vector_names(view), 0)
-    indexed = 0
-    for segment in view.segments:
-        for name in vectors:
-            if name not in segment.names:
-                continue
-            live = bits.count(_live_with_vector(view, segment, name))
-            vectors[name] += live
-            if segment.graph(name) is not None:
-                indexed += live
-    return Counters(vectors, indexed)
+    segments = [_describe(view, segment) for segment in view.segments]
+    for segment in segments:
+        for name, count in segment.vectors.items():
+            vectors[name] += count
+    indexed = sum(sum(segment.indexed_vectors.values()) for segment in segments)
+    return Counters(vectors, indexed, segments)
+
+
+def _describe(view: View, segment: SegmentView) -> SegmentInfo:
+    names = [name for name in vector_names(view) if name in segment.names]
+    vectors = {name: bits.count(_live_with_vector(view, segment, name)) for name in names}
+    return SegmentInfo(
+        id=segment.id,
+        rows=segment.rows,
+        points=bits.count(_live(view, segment)),
+        vectors=vectors,
+        indexed_vectors={name: vectors[name] for name in names if segment.graph(name) is not None},
+        vector_bytes=sum(segment.dense(name)[0].nbytes for name in names),
+        disk_bytes=segment.bytes_on_disk,
+        appendable=segment.rows < segment.capacity,
+    )
 
 
 def present_bits(view: View, name: str) -> PackedBits:
@@ -52,6 +65,10 @@ def present_bits(view: View, name: str) -> PackedBits:
 
 
 def _live_with_vector(view: View, segment: SegmentView, name: str) -> PackedBits:
-    live = bits.fit(view.live[segment.start >> 3 :], (segment.rows + 7) >> 3)
+    live = _live(view, segment)
     present = segment.dense(name)[1]
     return live if present is None else live & present[: len(live)]
+
+
+def _live(view: View, segment: SegmentView) -> PackedBits:
+    return bits.fit(view.live[segment.start >> 3 :], (segment.rows + 7) >> 3)

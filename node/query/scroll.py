@@ -1,4 +1,4 @@
-"""Pages of points, by ascending id or in the order of a payload field (reference 9.2)."""
+"""Pages of points, by ascending id, in the order of a payload field, or at random (reference 9.2)."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from node.query.matching import Candidates
 from node.query.ordered import ordered_slots
 from node.query.projection import Projector
 from node.query.retrieve import stored_records
+from node.query.sampled import sampled_slots
 from protos.errors import BadInput
 from protos.ids import id_key
 from protos.shard import Record, ScrollRequest
@@ -40,6 +41,9 @@ def scroll(view: View, request: ScrollRequest) -> list[Record]:
                 "`order_by.start_from` value"
             )
         slots, values = ordered_slots(view, candidates, request.order_by, request.limit)
+        return projector.records(slots, stored_records(view, slots), values)
+    if request.sample_seed is not None:
+        slots, values = sampled_slots(candidates, request.limit, request.sample_seed)
         return projector.records(slots, stored_records(view, slots), values)
     start = None if request.offset is None else id_key(request.offset)
     slots = _page(view, candidates, start, request.limit)

@@ -163,7 +163,8 @@ class ShardReplica:
         Raises: BadInput, NotFound (only when ``wait``), InsufficientStorage, ServiceError.
         """
         write = Write(change=request.change, operation_id=request.operation_id)
-        done = await self._write(write, request.timeout_ms or UPDATE_TIMEOUT_MS, wait=request.wait)
+        timeout_ms = UPDATE_TIMEOUT_MS if request.timeout_ms is None else request.timeout_ms
+        done = await self._write(write, timeout_ms, wait=request.wait)
         if done is None:
             return UpdateResult(UpdateStatus.WAIT_TIMEOUT)
         if done.error is not None and (request.wait or not isinstance(done.error, NotFound)):
@@ -262,6 +263,7 @@ class ShardReplica:
             operations_applied=view.seq + 1,
             update_queue_length=self._writer.length,
             optimizer_error=error or self._optimizer.error,
+            segment_infos=counters.segments,
         )
 
     @property

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import Any, TypeVar, cast
 
 import msgspec
+from msgspec.structs import replace
 
 from protos.collections import rules
 from protos.collections.payload_index import PayloadIndexParams, PayloadSchema, PayloadSchemaType
@@ -26,6 +27,7 @@ from protos.collections.requests import (
     RenameAlias,
     UpdateCollection,
 )
+from protos.collections.tuning import HnswConfigDiff
 from protos.collections.vectors import UNNAMED, VectorParams
 from protos.errors import BadInput, BadRequest, MalformedBody
 from protos.json_path import parse_path
@@ -99,7 +101,7 @@ def decode_vector_name(body: Body) -> VectorParams:
     """The body of ``PUT …/vectors/{name}`` (reference 7.5)."""
     fields = _object(body)
     if "dense" in fields:
-        params = _convert(_vector(fields["dense"]), VectorParams, at=".dense")
+        params = _vector_params(fields["dense"], ".dense")
         rules.check_vector_params(params, "dense")
         return params
     if "sparse" in fields:
@@ -128,10 +130,14 @@ def _vectors_by_name(value: Any) -> Any:
     if not isinstance(value, Mapping):
         raise MalformedBody("data did not match any variant of untagged enum VectorsConfig")
     if any(key in value and not isinstance(value[key], Mapping) for key in ("size", "distance")):
-        return {UNNAMED: _convert(_vector(value), VectorParams, at=".vectors")}
-    return {
-        name: _convert(_vector(item), VectorParams, at=f".vectors.{name}") for name, item in value.items()
-    }
+        return {UNNAMED: _vector_params(value, ".vectors")}
+    return {name: _vector_params(item, f".vectors.{name}") for name, item in value.items()}
+
+
+def _vector_params(value: Any, at: str) -> VectorParams:
+    """An HNSW diff that changes nothing is none."""
+    params = _convert(_vector(value), VectorParams, at=at)
+    return replace(params, hnsw_config=None) if params.hnsw_config == HnswConfigDiff() else params
 
 
 def _vector(params: Any) -> Any:

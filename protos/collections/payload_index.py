@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Literal
 import msgspec
 from msgspec import Struct
 
+from protos.collections.languages import StemmerLanguage, StopwordsLanguage
 from protos.collections.tuning import Memory, Unsigned
 
 
@@ -81,7 +82,7 @@ class UuidIndexParams(IndexParams, frozen=True, kw_only=True, tag="uuid"):
 
 
 class StopwordsSet(Struct, frozen=True, omit_defaults=True):
-    languages: tuple[str, ...] | None = None
+    languages: tuple[StopwordsLanguage, ...] | None = None
     custom: tuple[str, ...] | None = None
 
 
@@ -89,7 +90,7 @@ class StemmingAlgorithm(Struct, frozen=True, omit_defaults=True):
     """``snowball`` needs a language; ``none`` switches stemming off."""
 
     type: Literal["snowball", "none"]
-    language: str | None = None
+    language: StemmerLanguage | None = None
 
 
 class TextIndexParams(IndexParams, frozen=True, kw_only=True, tag="text"):
@@ -101,7 +102,7 @@ class TextIndexParams(IndexParams, frozen=True, kw_only=True, tag="text"):
     lowercase: bool | None = None
     ascii_folding: bool | None = None
     phrase_matching: bool | None = None
-    stopwords: str | StopwordsSet | None = None
+    stopwords: StopwordsLanguage | StopwordsSet | None = None
     stemmer: StemmingAlgorithm | None = None
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from protos.datetimes import parse_datetime
+from protos.datetimes import decode_datetime
 from protos.errors import InvalidField, MalformedBody
 from protos.filters.tree import (
     Condition,
@@ -199,17 +199,8 @@ def _match_list(value: object) -> tuple[str, ...] | tuple[int, ...]:
 def _range(value: object) -> Predicate:
     bounds = _object(value, "RangeInterface", {"lt", "gt", "lte", "gte"})
     if any(isinstance(bound, str) for bound in bounds.values()):
-        return DatetimeRange(**{name: _datetime(bound) for name, bound in bounds.items()})
+        return DatetimeRange(**{name: decode_datetime(_text(bound)) for name, bound in bounds.items()})
     return Range(**{name: _number(bound) for name, bound in bounds.items()})
-
-
-def _datetime(value: object) -> int:
-    micros = parse_datetime(_text(value))
-    if micros is None:
-        raise MalformedBody(
-            f"'{value}' does not match accepted datetime format (RFC3339). Example: 2014-01-01T00:00:00Z"
-        )
-    return micros
 
 
 def _values_count(value: object) -> ValuesCount:

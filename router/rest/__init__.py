@@ -1,7 +1,7 @@
 """REST on aiohttp: bodies into domain values, results into JSON, errors into status codes.
 
 Lives here: the application (``app``), the route table (``routes``), topics (``collections``,
-``points``, ``reads``, ``query``, ``service``), decoding and encoding of bodies.
+``points``, ``reads``, ``query``, ``service``), decoding (``bodies``, ``params``) and encoding.
 May not live here: decisions about data. A handler decodes, calls one operation of ``router`` and
 encodes; whatever gRPC will need too belongs one level up.
 

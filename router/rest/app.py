@@ -16,19 +16,19 @@ from aiohttp import hdrs, web
 
 from protos.errors import ServiceError, VecraftError
 from router.collections import CollectionOperations
-from router.openapi import openapi_route
 from router.points import PointOperations
 from router.rest.collections import collection_routes
 from router.rest.compression import compress
 from router.rest.envelope import failure
+from router.rest.openapi import openapi_route
 from router.rest.points import point_routes
 from router.rest.query import query_routes
 from router.rest.reads import read_routes
 from router.rest.routes import Route, RouteTable
 from router.search import SearchOperations
 
-# (route or None when no route matched, status, seconds)
-MetricsHook = Callable[[Route | None, int, float], None]
+# (the request, whose ROUTE is unset when no route matched; status; seconds)
+MetricsHook = Callable[[web.Request, int, float], None]
 
 ROUTE = web.RequestKey("route", Route)
 
@@ -62,7 +62,7 @@ def create_app(
     table.add(openapi_route(table))
     app = web.Application(client_max_size=max_request_size_mb * MIB)
     edge = Edge(table, enable_cors=enable_cors, metrics_hook=metrics_hook)
-    app.router.add_route("*", "/{path:.*}", edge.handle)
+    app.router.add_route("*", r"/{path:[\s\S]*}", edge.handle)  # names may hold a line break
     return app
 
 
@@ -87,7 +87,7 @@ class Edge:
         if self._enable_cors and hdrs.ORIGIN in request.headers:
             _allow_origin(request, response)
         if self._metrics_hook is not None:
-            self._metrics_hook(request.get(ROUTE), response.status, time.perf_counter() - started_s)
+            self._metrics_hook(request, response.status, time.perf_counter() - started_s)
         return response
 
     async def _answer(self, request: web.Request, started_s: float) -> web.StreamResponse:

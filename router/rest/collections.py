@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aiohttp import web
@@ -23,19 +21,16 @@ from protos.collections import (
 from protos.errors import StandaloneMode
 from protos.json_path import parse_path
 from protos.operations import UpdateResult
-from router.collection_info import AliasDescription, ClusterInfo, CollectionInfo
 from router.collections import CollectionOperations, SchemaOptions
-from router.rest.bodies import read_body
-from router.rest.envelope import success
-from router.rest.params import collection_name, operation_timeout_ms, write_options
+from router.collections.info import AliasDescription, ClusterInfo, CollectionInfo
+from router.rest.bodies.reading import read_body
+from router.rest.envelope import Operation, enveloped
+from router.rest.params import collection_name, natural, operation_timeout_ms, write_options
 from router.rest.points import WRITE_QUERY
-from router.rest.routes import Handler, Route
+from router.rest.routes import Route
 
 _BASE = "/collections/{collection_name}"
 _TIMEOUT = ("timeout",)
-
-# Makes the result of one operation; the route wraps it in the envelope.
-Operation = Callable[[web.Request], Awaitable[object]]
 
 
 class CollectionDescription(Struct, frozen=True):
@@ -58,8 +53,10 @@ class ShardKeyDescription(Struct, frozen=True):
     key: ShardKey
 
 
-class ShardKeyList(Struct, frozen=True, omit_defaults=True):
-    shard_keys: list[ShardKeyDescription] | None = None
+class ShardKeyList(Struct, frozen=True):
+    """None (shown as null) for a collection that is not sharded by key."""
+
+    shard_keys: list[ShardKeyDescription] | None
 
 
 class IndexBody(Struct):
@@ -146,20 +143,12 @@ def _route(
     body: Any = None,
     result: Any = None,
 ) -> Route:
-    handler = _enveloped(operation)
+    handler = enveloped(operation)
     return Route(method, path, handler, summary, "Collections", query, body, result, enveloped=True)
 
 
 def _schema_route(method: str, path: str, operation: Operation, summary: str, body: Any = None) -> Route:
     return _route(method, _BASE + path, operation, summary, WRITE_QUERY, body=body, result=UpdateResult)
-
-
-def _enveloped(operation: Operation) -> Handler:
-    async def handle(request: web.Request) -> web.StreamResponse:
-        started_s = time.perf_counter()
-        return success(await operation(request), started_s)
-
-    return handle
 
 
 class _CollectionHandlers:
@@ -204,6 +193,7 @@ class _CollectionHandlers:
         return await self._collections.cluster_info(collection_name(request))
 
     async def optimizations(self, request: web.Request) -> dict[str, Any]:
+        natural(request, "completed_limit", 0)
         return await self._collections.optimizations(collection_name(request), request.query.get("with"))
 
     async def shard_keys(self, request: web.Request) -> ShardKeyList:
@@ -212,6 +202,7 @@ class _CollectionHandlers:
 
     async def refuse(self, request: web.Request) -> object:
         collection_name(request)
+        operation_timeout_ms(request)
         raise StandaloneMode
 
 

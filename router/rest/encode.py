@@ -12,7 +12,7 @@ from msgspec import UNSET, Raw, UnsetType
 
 from protos.collections import UNNAMED
 from protos.shard import FloatArray, Hits, PointVectors, Record
-from router.rest.schemas import RecordBody, ScoredPointBody
+from router.rest.bodies.schemas import RecordBody, ScoredPointBody
 
 _NO_VECTORS = Raw(b"{}")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Awaitable, Callable
 
 import msgspec
 from aiohttp import web
@@ -13,6 +14,10 @@ from protos.errors import RateLimited, VecraftError
 from router.rest.errors import BEFORE_WORK, status_of
 
 JSON = "application/json"
+
+# Makes the result of one request; ``enveloped`` wraps it.
+Operation = Callable[[web.Request], Awaitable[object]]
+
 _encoder = msgspec.json.Encoder()
 
 
@@ -34,6 +39,16 @@ def json_response(body: bytes, *, status: int = 200) -> web.Response:
 def success(result: object, started_s: float) -> web.Response:
     """Wrap ``result`` (anything msgspec encodes); ``started_s`` is a ``perf_counter`` reading."""
     return json_response(_encoder.encode(_Success(result, "ok", time.perf_counter() - started_s)))
+
+
+def enveloped(operation: Operation) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    """The handler that answers with what ``operation`` returns."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        started_s = time.perf_counter()
+        return success(await operation(request), started_s)
+
+    return handle
 
 
 def failure(error: VecraftError, started_s: float) -> web.Response:

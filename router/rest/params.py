@@ -11,11 +11,13 @@ from protos.errors import BadInput, InvalidField
 from protos.ids import PointId, parse_point_id_text
 from protos.operations import WriteOrdering
 from router.points import WriteOptions
+from router.replicas.consistency import Consistency, ReadConsistency
 from router.rest.errors import BadQuery
-from router.search import Consistency, ReadOptions
+from router.search import ReadOptions
 
 T = TypeVar("T")
 
+DIGITS_MAX = 20  # of an unsigned 64-bit number; int() refuses texts of thousands of digits
 SECONDS_MAX = 2**32  # keeps a timeout in milliseconds far from any overflow
 _IDEMPOTENCY_HEADER = "Idempotency-Key"
 
@@ -95,7 +97,7 @@ def _integer(request: web.Request, name: str, *, minimum: int) -> int | None:
     if text is None:
         return None
     digits = text.removeprefix("+")
-    if not (digits.isascii() and digits.isdigit()) or len(digits) > 20:
+    if not (digits.isascii() and digits.isdigit()) or len(digits) > DIGITS_MAX:
         raise BadQuery(f"{name}: invalid digit found in string: `{text}`")
     value = int(digits)
     if not minimum <= value <= SECONDS_MAX:
@@ -110,10 +112,10 @@ def _ordering(text: str) -> WriteOrdering:
         raise BadQuery(f"unknown variant `{text}`, expected one of `weak`, `medium`, `strong`") from error
 
 
-def _consistency(text: str) -> int | Consistency | None:
+def _consistency(text: str) -> ReadConsistency | None:
     if not text:
         return None
-    if text.isascii() and text.isdigit():
+    if text.isascii() and text.isdigit() and len(text) <= DIGITS_MAX:
         factor = int(text)
         if factor == 0:
             raise BadQuery("Read consistency factor can't be zero")

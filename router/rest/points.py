@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 from aiohttp import web
 
 from protos.operations import UpdateResult
 from router.points import PointOperations
-from router.rest import changes, schemas, upserts
-from router.rest.bodies import read_body
-from router.rest.envelope import success
+from router.rest.bodies import changes, schemas, upserts
+from router.rest.bodies.reading import read_body
+from router.rest.envelope import Operation, enveloped
 from router.rest.params import collection_name, write_options
-from router.rest.routes import Handler, Route
+from router.rest.routes import Route
 
 WRITE_QUERY = ("wait", "ordering", "timeout")
 _BASE = "/collections/{collection_name}/points"
@@ -21,9 +20,9 @@ _BASE = "/collections/{collection_name}/points"
 
 def point_routes(points: PointOperations) -> list[Route]:
     def change(method: str, path: str, summary: str, body: Any, decode: changes.DraftDecoder) -> Route:
-        return _route(method, path, summary, body, UpdateResult, _change_handler(points, decode))
+        return _route(method, path, summary, body, UpdateResult, _change(points, decode))
 
-    batch = _batch_handler(points)
+    batch = _batch(points)
     return [
         change("PUT", "", "Upsert points", schemas.UpsertBody, upserts.decode_upsert),
         change("POST", "/delete", "Delete points", schemas.PointsSelectorBody, changes.decode_delete),
@@ -61,25 +60,24 @@ def point_routes(points: PointOperations) -> list[Route]:
     ]
 
 
-def _route(method: str, path: str, summary: str, body: Any, result: Any, handler: Handler) -> Route:
+def _route(method: str, path: str, summary: str, body: Any, result: Any, operation: Operation) -> Route:
+    handler = enveloped(operation)
     return Route(method, _BASE + path, handler, summary, "Points", WRITE_QUERY, body, result, enveloped=True)
 
 
-def _change_handler(points: PointOperations, decode: changes.DraftDecoder) -> Handler:
-    async def handle(request: web.Request) -> web.StreamResponse:
-        started_s = time.perf_counter()
+def _change(points: PointOperations, decode: changes.DraftDecoder) -> Operation:
+    async def apply(request: web.Request) -> UpdateResult:
         name, options = collection_name(request), write_options(request)
         draft = decode(await read_body(request))
-        return success(await points.apply(name, draft, options), started_s)
+        return await points.apply(name, draft, options)
 
-    return handle
+    return apply
 
 
-def _batch_handler(points: PointOperations) -> Handler:
-    async def handle(request: web.Request) -> web.StreamResponse:
-        started_s = time.perf_counter()
+def _batch(points: PointOperations) -> Operation:
+    async def apply(request: web.Request) -> list[UpdateResult]:
         name, options = collection_name(request), write_options(request)
         drafts = changes.decode_batch(await read_body(request))
-        return success(await points.apply_batch(name, drafts, options), started_s)
+        return await points.apply_batch(name, drafts, options)
 
-    return handle
+    return apply

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 from aiohttp import web
 
 from protos.shard import Hits
-from router.rest import queries, schemas
-from router.rest.bodies import read_body
+from router.rest.bodies import queries, schemas
+from router.rest.bodies.reading import read_body
+from router.rest.bodies.schemas import QueryResult, ScoredPointBody
 from router.rest.encode import encode_hits
-from router.rest.envelope import success
+from router.rest.envelope import Operation, enveloped
 from router.rest.params import collection_name, read_options
-from router.rest.routes import Handler, Route
-from router.rest.schemas import QueryResult, ScoredPointBody
+from router.rest.routes import Route
 from router.search import QueryRequest, SearchOperations
 from router.vectors import not_supported
 
@@ -60,12 +59,13 @@ _NOT_SUPPORTED = (
 )
 
 
-def _route(path: str, summary: str, body: Any, result: Any, handler: Handler) -> Route:
+def _route(path: str, summary: str, body: Any, result: Any, operation: Operation) -> Route:
+    handler = enveloped(operation)
     return Route("POST", _BASE + path, handler, summary, "Search", READ_QUERY, body, result, enveloped=True)
 
 
 def _later(path: str, summary: str, what: str) -> Route:
-    async def refuse(_request: web.Request) -> web.StreamResponse:
+    async def refuse(_request: web.Request) -> object:
         raise not_supported(what)
 
     return _route(path, f"{summary} (not supported yet)", dict[str, Any], None, refuse)
@@ -75,28 +75,24 @@ class _QueryHandlers:
     def __init__(self, searches: SearchOperations) -> None:
         self._searches = searches
 
-    async def query(self, request: web.Request) -> web.StreamResponse:
-        started_s = time.perf_counter()
+    async def query(self, request: web.Request) -> QueryResult:
         body = queries.decode_query(await read_body(request))
         (points,) = await self._run(request, [body])
-        return success(QueryResult(points), started_s)
+        return QueryResult(points)
 
-    async def query_batch(self, request: web.Request) -> web.StreamResponse:
-        started_s = time.perf_counter()
+    async def query_batch(self, request: web.Request) -> list[QueryResult]:
         body = queries.decode_query_batch(await read_body(request))
         answers = await self._run(request, body)
-        return success([QueryResult(points) for points in answers], started_s)
+        return [QueryResult(points) for points in answers]
 
-    async def search(self, request: web.Request) -> web.StreamResponse:
-        started_s = time.perf_counter()
+    async def search(self, request: web.Request) -> list[ScoredPointBody]:
         body = queries.decode_search(await read_body(request))
         (points,) = await self._run(request, [body])
-        return success(points, started_s)
+        return points
 
-    async def search_batch(self, request: web.Request) -> web.StreamResponse:
-        started_s = time.perf_counter()
+    async def search_batch(self, request: web.Request) -> list[list[ScoredPointBody]]:
         body = queries.decode_search_batch(await read_body(request))
-        return success(await self._run(request, body), started_s)
+        return await self._run(request, body)
 
     async def _run(self, request: web.Request, requests: list[QueryRequest]) -> list[list[ScoredPointBody]]:
         name, options = collection_name(request), read_options(request)

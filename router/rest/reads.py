@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from typing import Any
 
 import msgspec
 from aiohttp import web
@@ -10,22 +10,22 @@ from aiohttp import web
 from protos.errors import BadInput, NotFound
 from protos.ids import parse_point_id
 from protos.shard import Projection, Record, ScrollRequest
-from router.rest import schemas
-from router.rest.bodies import read_json
-from router.rest.encode import encode_records
-from router.rest.envelope import success
-from router.rest.params import collection_name, point_id, read_options
-from router.rest.queries import LIMIT_DEFAULT, decode_order_by
-from router.rest.query import READ_QUERY
-from router.rest.routes import Route
-from router.rest.schemas import CountResult, RecordBody, ScrollResult
-from router.rest.selectors import (
+from router.rest.bodies import schemas
+from router.rest.bodies.queries import LIMIT_DEFAULT, decode_order_by
+from router.rest.bodies.reading import read_json
+from router.rest.bodies.schemas import CountResult, RecordBody, ScrollResult
+from router.rest.bodies.selectors import (
     at_least_one,
     decode_ids,
     decode_optional_filter,
     decode_projection,
     decode_shard_keys,
 )
+from router.rest.encode import encode_records
+from router.rest.envelope import Operation, enveloped
+from router.rest.params import collection_name, point_id, read_options
+from router.rest.query import READ_QUERY
+from router.rest.routes import Route
 from router.search import SearchOperations
 
 _scroll = msgspec.json.Decoder(schemas.ScrollBody)
@@ -37,63 +37,53 @@ _BASE = "/collections/{collection_name}/points"
 def read_routes(searches: SearchOperations) -> list[Route]:
     handlers = _ReadHandlers(searches)
 
-    def route(method: str, path: str, summary: str) -> Route:
-        handler, body, result = {
-            "": (handlers.retrieve, schemas.RetrieveBody, list[RecordBody]),
-            "/{id}": (handlers.point, None, RecordBody),
-            "/scroll": (handlers.scroll, schemas.ScrollBody, ScrollResult),
-            "/count": (handlers.count, schemas.CountBody, CountResult),
-        }[path]
-        return Route(
-            method, _BASE + path, handler, summary, "Points", READ_QUERY, body, result, enveloped=True
-        )
-
     return [
-        route("POST", "", "Retrieve points"),
-        route("GET", "/{id}", "Retrieve a point"),
-        route("POST", "/scroll", "Scroll points"),
-        route("POST", "/count", "Count points"),
+        _route("POST", "", handlers.retrieve, "Retrieve points", schemas.RetrieveBody, list[RecordBody]),
+        _route("GET", "/{id}", handlers.point, "Retrieve a point", None, RecordBody),
+        _route("POST", "/scroll", handlers.scroll, "Scroll points", schemas.ScrollBody, ScrollResult),
+        _route("POST", "/count", handlers.count, "Count points", schemas.CountBody, CountResult),
     ]
+
+
+def _route(method: str, path: str, operation: Operation, summary: str, body: Any, result: Any) -> Route:
+    handler = enveloped(operation)
+    return Route(method, _BASE + path, handler, summary, "Points", READ_QUERY, body, result, enveloped=True)
 
 
 class _ReadHandlers:
     def __init__(self, searches: SearchOperations) -> None:
         self._searches = searches
 
-    async def retrieve(self, request: web.Request) -> web.StreamResponse:
-        started_s = time.perf_counter()
+    async def retrieve(self, request: web.Request) -> list[RecordBody]:
         name, options = collection_name(request), read_options(request)
         body = await read_json(request, _retrieve)
         projection = decode_projection(body.with_payload, body.with_vector, body.with_vectors)
         keys = decode_shard_keys(body.shard_key)
         records = await self._searches.retrieve(name, decode_ids(body.ids), projection, options, keys)
-        return success(self._encode(name, records, projection), started_s)
+        return self._encode(name, records, projection)
 
-    async def point(self, request: web.Request) -> web.StreamResponse:
-        started_s = time.perf_counter()
+    async def point(self, request: web.Request) -> RecordBody:
         name, options, wanted = collection_name(request), read_options(request), point_id(request)
         projection = Projection(payload=True, vectors=True)
         records = await self._searches.retrieve(name, [wanted], projection, options)
         if not records:
             raise NotFound(f"Point with id {wanted} does not exists!")
-        return success(self._encode(name, records, projection)[0], started_s)
+        return self._encode(name, records, projection)[0]
 
-    async def scroll(self, request: web.Request) -> web.StreamResponse:
-        started_s = time.perf_counter()
+    async def scroll(self, request: web.Request) -> ScrollResult:
         name, options = collection_name(request), read_options(request)
         body = await read_json(request, _scroll)
         wanted = _scroll_request(body)
         page = await self._searches.scroll(name, wanted, options, decode_shard_keys(body.shard_key))
         points = self._encode(name, page.records, wanted.projection)
-        return success(ScrollResult(points, page.next_offset), started_s)
+        return ScrollResult(points, page.next_offset)
 
-    async def count(self, request: web.Request) -> web.StreamResponse:
-        started_s = time.perf_counter()
+    async def count(self, request: web.Request) -> CountResult:
         name, options = collection_name(request), read_options(request)
         body = await read_json(request, _count)
         condition, keys = decode_optional_filter(body.filter), decode_shard_keys(body.shard_key)
         count = await self._searches.count(name, condition, options, exact=body.exact, keys=keys)
-        return success(CountResult(count), started_s)
+        return CountResult(count)
 
     def _encode(self, collection: str, records: list[Record], projection: Projection) -> list[RecordBody]:
         bare = projection.vectors is True and self._searches.unnamed_only(collection)

@@ -25,7 +25,7 @@ class Route(Struct, frozen=True):
     """One operation. ``path`` holds parameters as ``{name}``.
 
     ``query``, ``body`` and ``result`` describe the operation in ``/openapi.json``: names of query
-    parameters (see ``router.openapi``), and the types a body and a result are decoded from and
+    parameters (see ``router.rest.openapi``), and the types a body and a result are decoded from and
     encoded to. ``enveloped`` is False for answers that are not wrapped in ``result``.
     """
 

@@ -5,6 +5,7 @@ May not live here: anything about collections and points.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 
@@ -12,17 +13,19 @@ import msgspec
 from aiohttp import web
 from msgspec import Struct
 
-from protos.errors import StandaloneMode
-from router.inventory import Inventory
-from router.metrics import RequestStatistics, render
+from protos.errors import StandaloneMode, Timeout
+from router.monitoring.inventory import CollectionEntry, Inventory
+from router.monitoring.metrics import RequestStatistics, render
+from router.monitoring.telemetry import Process, telemetry
 from router.rest import params
-from router.rest.app import MetricsHook
+from router.rest.app import ROUTE, MetricsHook
 from router.rest.envelope import json_response, success
+from router.rest.errors import BadPath
 from router.rest.routes import Handler, Route
-from router.telemetry import Process, telemetry
 
 TITLE = "qdrant - vector search engine"
 METRICS_TYPE = "text/plain; charset=utf-8"
+COLLECT_TIMEOUT_MS = 60_000
 
 # Cluster operations that a single node refuses, after its own checks of the path.
 _CLUSTER_ONLY = (
@@ -47,9 +50,11 @@ class VersionInfo(Struct, frozen=True, omit_defaults=True):
 def metrics_hook(requests: RequestStatistics, unix_s: Callable[[], float] = time.time) -> MetricsHook:
     """Counts every routed request; give it to ``create_app``."""
 
-    def count(route: Route | None, status: int, seconds: float) -> None:
+    def count(request: web.Request, status: int, seconds: float) -> None:
+        route = request.get(ROUTE)
         if route is not None:
-            requests.add((route.method, route.path, status), seconds, unix_s())
+            collection = request.match_info.get("collection_name")
+            requests.add((route.method, route.path, status), seconds, unix_s(), collection)
 
     return count
 
@@ -99,13 +104,13 @@ class ServiceEndpoints:
         return web.Response(text="all shards are ready")
 
     async def metrics(self, request: web.Request) -> web.Response:
-        params.flag(request, "anonymize")
-        params.flag(request, "per_collection")
+        params.flag(request, "anonymize")  # nothing in the metrics names anybody but collections
         text = render(
             version=self._process.version,
-            collections=await self._inventory.collections(),
+            collections=await self._entries(request),
             requests=self._requests,
             prefix=self._prefix,
+            per_collection=params.flag(request, "per_collection"),
         )
         return web.Response(body=text, headers={"Content-Type": METRICS_TYPE})
 
@@ -113,12 +118,22 @@ class ServiceEndpoints:
         started_s = time.perf_counter()
         result = telemetry(
             process=self._process,
-            collections=await self._inventory.collections(),
+            collections=await self._entries(request),
             requests=self._requests,
             level=params.natural(request, "details_level", 0),
             anonymize=params.flag(request, "anonymize"),
+            per_collection=params.flag(request, "per_collection"),
         )
         return success(result, started_s)
+
+    async def _entries(self, request: web.Request) -> list[CollectionEntry]:
+        """Raises: Timeout, as the query parameter says."""
+        timeout_s = (params.operation_timeout_ms(request) or COLLECT_TIMEOUT_MS) / 1000
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await self._inventory.collections()
+        except TimeoutError as error:
+            raise Timeout(f"collecting telemetry timed out after {timeout_s:g}s") from error
 
     async def cluster(self, _request: web.Request) -> web.Response:
         return success({"status": "disabled"}, time.perf_counter())
@@ -130,5 +145,12 @@ class ServiceEndpoints:
         return success(True, time.perf_counter())
 
 
-async def refuse_standalone(_request: web.Request) -> web.Response:
+async def refuse_standalone(request: web.Request) -> web.Response:
+    """What a request got wrong is told first."""
+    peer = request.match_info.get("peer_id", "0")
+    if not (peer.isascii() and peer.isdigit()):
+        raise BadPath(f"can not parse `{peer}` to a u64")
+    params.operation_timeout_ms(request)
+    params.flag(request, "force")
+    params.flag(request, "wait")
     raise StandaloneMode

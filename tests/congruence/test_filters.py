@@ -25,9 +25,12 @@ from tests.congruence.material import (
 )
 from tests.live import LiveNode, wait_for
 
-EXAMPLES = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+EXAMPLES = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 COLLECTIONS = ("plain", "indexed", "late", "sealed")
-vectors_8 = st.lists(st.floats(-1, 1, width=16), min_size=8, max_size=8).filter(any)
+# Not nearly zero: the engine leaves vectors shorter than 3e-4 as they are, whatever the distance.
+vectors_8 = st.lists(st.floats(-1, 1, width=16), min_size=8, max_size=8).filter(
+    lambda vector: sum(value * value for value in vector) > 1e-6
+)
 
 
 class Bench:
@@ -125,7 +128,7 @@ def test_a_condition_selects_what_the_engine_selects(bench: Bench, kind: str) ->
     compare()
 
 
-@settings(EXAMPLES, max_examples=150)
+@settings(EXAMPLES, max_examples=200)
 @given(filter=filters)
 def test_a_filter_selects_what_the_engine_selects(bench: Bench, filter: Json) -> None:
     agree(bench, filter)

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from consensus.commands import ChangeAliases, DropCollection, Rejected, SetClusterMetadata
+from consensus.commands import ChangeAliases, DropCollection, SetClusterMetadata
+from consensus.events import Rejected
 from consensus.local_log import LocalLog
 from consensus.log_format import HEADER_BYTES, MetadataCorrupted
 from consensus.state import ClusterState
@@ -190,10 +191,10 @@ async def test_a_state_that_used_newer_features_refuses_to_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as newer:
-        newer.setattr("consensus.state.FEATURE_LEVEL", 2)
-        newer.setattr("consensus.local_log.FEATURE_LEVEL", 2)
+        newer.setattr("consensus.state.FEATURE_LEVEL", 3)
+        newer.setattr("consensus.local_log.FEATURE_LEVEL", 3)
         await filled(tmp_path, 1)
-    with pytest.raises(MetadataCorrupted, match="feature level 2 was in use; this program knows 1"):
+    with pytest.raises(MetadataCorrupted, match="feature level 3 was in use; this program knows 2"):
         reopened(tmp_path)
 
 

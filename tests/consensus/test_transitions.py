@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from random import Random
 from typing import Any
 
 import msgspec
@@ -11,30 +12,35 @@ from hypothesis import strategies as st
 
 from consensus.commands import (
     AddCollection,
-    AliasesChanged,
     ChangeAliases,
     ChangeCollection,
-    CollectionAdded,
-    CollectionChanged,
-    CollectionDropped,
     Command,
     DropCollection,
     DropPayloadIndex,
     DropVectorName,
     PlacedShard,
-    Rejected,
     SetClusterMetadata,
     SetPayloadIndex,
     SetVectorName,
     decode_command,
     encode_command,
 )
+from consensus.events import (
+    AliasesChanged,
+    CollectionAdded,
+    CollectionChanged,
+    CollectionDropped,
+    DataLost,
+    Rejected,
+)
+from consensus.invariants import check_invariants, check_step
 from consensus.placement import deal_shards
 from consensus.state import ClusterState, Peer, ReplicaState, decode_state, encode_state, founding_state
 from consensus.transitions import apply, rejection
 from protos.collections import (
     CollectionConfig,
     CollectionParams,
+    CollectionParamsDiff,
     CreateAlias,
     DeleteAlias,
     Distance,
@@ -47,6 +53,8 @@ from protos.collections import (
     VectorParamsDiff,
 )
 from protos.errors import AlreadyExists, BadInput, BadRequest, NotFound
+from tests.consensus.commands import any_command
+from tests.consensus.material import cluster
 
 PEER = 7
 KEYWORD = PayloadSchema(PayloadSchemaType.KEYWORD)
@@ -219,12 +227,13 @@ updates = st.sampled_from(
         UpdateCollection(hnsw_config=HnswConfigDiff(m=4), metadata={"k": 1}),
         UpdateCollection(quantization_config="Disabled", metadata={"k": None}),
         UpdateCollection(vectors={"v": VectorParamsDiff(on_disk=True)}),
+        UpdateCollection(params=CollectionParamsDiff(replication_factor=3)),
     ]
 )
 alias_actions = st.one_of(
     st.builds(CreateAlias, names, names), st.builds(DeleteAlias, names), st.builds(RenameAlias, names, names)
 )
-commands = st.one_of(
+schema_commands = st.one_of(
     st.builds(add, names, shards=st.integers(0, 3), limit=st.sampled_from([None, 2])),
     st.builds(DropCollection, names),
     st.builds(ChangeCollection, names, updates),
@@ -237,29 +246,45 @@ commands = st.one_of(
 )
 
 
-def check_invariants(state: ClusterState) -> None:
-    assert not state.aliases.keys() & state.collections.keys()
-    assert set(state.aliases.values()) <= state.collections.keys()
-    for collection in state.collections.values():
-        for shard in collection.shards.values():
-            assert shard.primary in shard.replicas
-            assert shard.replicas.keys() <= state.peers.keys()
-        for group in collection.groups:
-            owners = {group.buckets[at : at + 4] for at in range(0, len(group.buckets), 4)}
-            assert {int.from_bytes(owner, "little") for owner in owners} == set(group.shards)
+def check_replay(state: ClusterState, replayed: ClusterState, command: Command) -> ClusterState:
+    """Apply ``command`` to a state, and its bytes to the bytes of an equal one. Returns: the next state."""
+    after, events = apply(state, command)
+    check_invariants(after)
+    check_step(state, after, data_lost=any(isinstance(event, DataLost) for event in events))
+    assert (after is not state) == any(not isinstance(event, Rejected) for event in events)
+    again, _ = apply(decode_state(encode_state(replayed)), decode_command(encode_command(command)))
+    assert again == after
+    return after
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(commands, max_size=12))
+@given(st.lists(schema_commands, max_size=12))
 def test_any_commands_keep_the_invariants_and_give_the_same_state_when_replayed_from_bytes(
     sequence: list[Command],
 ) -> None:
-    state = replayed = founding_state(Peer(PEER))
+    state = founding_state(Peer(PEER))
     for command in sequence:
-        before = state
-        state, events = apply(before, command)
-        check_invariants(state)
-        assert state.version == before.version + (state is not before)
-        replayed = apply(decode_state(encode_state(replayed)), decode_command(encode_command(command)))[0]
-        assert replayed == state
-        assert (state is not before) == any(not isinstance(event, Rejected) for event in events)
+        state = check_replay(state, state, command)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.randoms(use_true_random=False), st.integers(1, 40))
+def test_any_commands_about_members_and_replicas_keep_the_invariants(rng: Random, length: int) -> None:
+    """Most of them make sense, many do not, some are late: seen on an earlier state."""
+    state = cluster((1, 2), (2, 3), (4,), factor=2, peers=4)
+    seen = [state]
+    for _ in range(length):
+        state = check_replay(state, state, any_command(rng, rng.choice([state, state, rng.choice(seen)])))
+        seen.append(state)
+
+
+@pytest.mark.slow
+def test_any_commands_about_members_and_replicas_keep_the_invariants_for_long() -> None:
+    for seed in range(300):
+        rng = Random(seed)
+        state = cluster((1, 2), (2, 3), (4,), factor=2, peers=4)
+        seen = [state]
+        for _ in range(150):
+            command = any_command(rng, rng.choice([state, state, rng.choice(seen)]))
+            state = check_replay(state, state, command)
+            seen = [*seen[-20:], state]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from protos.collections import (
@@ -76,6 +77,14 @@ def test_unknown_keys_are_ignored() -> None:
     assert decode_create({"vectors": {**DENSE, "colour": "red"}, "answer": 42}).vectors == {
         "": VectorParams(4, Distance.DOT)
     }
+
+
+@pytest.mark.parametrize("diff", [{}, {"m": None}, {"colour": "red"}])
+def test_an_hnsw_diff_of_a_vector_that_changes_nothing_is_none(diff: dict[str, object]) -> None:
+    params = {**DENSE, "hnsw_config": diff}
+    assert decode_create({"vectors": params}).vectors == {"": VectorParams(4, Distance.DOT)}
+    assert decode_create({"vectors": {"a": params}}).vectors == {"a": VectorParams(4, Distance.DOT)}
+    assert decode_vector_name({"dense": params}) == VectorParams(4, Distance.DOT)
 
 
 def test_init_from_names_its_source() -> None:
@@ -254,6 +263,29 @@ def test_an_integer_index_must_be_able_to_do_something() -> None:
 def test_an_index_of_no_known_type_is_malformed(schema: object) -> None:
     with pytest.raises(MalformedBody):
         decode_field_index({"field_name": "n", "field_schema": schema})
+
+
+def test_languages_of_a_text_index_may_be_given_by_code_and_show_as_names() -> None:
+    schema = {
+        "type": "text",
+        "stopwords": {"languages": ["de", "hi-en", "english"], "custom": ["x"]},
+        "stemmer": {"type": "snowball", "language": "hy"},
+    }
+    params = decode_field_index({"field_name": "t", "field_schema": schema}).field_schema.effective
+    assert msgspec.json.decode(encode_index_params(params)) == {
+        "type": "text",
+        "stopwords": {"languages": ["german", "hinglish", "english"], "custom": ["x"]},
+        "stemmer": {"type": "snowball", "language": "armenian"},
+    }
+    assert decode_index_params(encode_index_params(params)) == params
+
+
+@pytest.mark.parametrize(
+    "part", [{"stopwords": "klingon"}, {"stemmer": {"type": "snowball", "language": "hebrew"}}]
+)
+def test_a_text_index_refuses_languages_it_has_no_word_for(part: dict[str, object]) -> None:
+    with pytest.raises(MalformedBody):
+        decode_field_index({"field_name": "t", "field_schema": {"type": "text", **part}})
 
 
 def test_a_field_name_that_is_no_json_path_is_malformed() -> None:

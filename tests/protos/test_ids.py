@@ -34,7 +34,10 @@ def test_anything_else_is_refused_with_the_documented_text(value: object) -> Non
 
 
 def test_a_path_segment_is_read_as_a_number_first() -> None:
-    assert parse_point_id_text("00000000000000000000000000000012") is not None
+    assert parse_point_id_text("00000000000000000000000000000012") == 12
+    assert parse_point_id_text("10000000000000000000000000000012") == "10000000-0000-0000-0000-000000000012"
+    assert parse_point_id_text("0" * 5000 + "12") == 12
+    assert parse_point_id_text("1" * 5000) is None
     assert parse_point_id_text("7") == 7
     assert parse_point_id_text("-7") is None
     assert parse_point_id_text("²") is None

@@ -7,6 +7,7 @@ import pytest
 
 from protos.errors import MalformedBody
 from protos.json_path import (
+    STEPS_MAX,
     delete_at,
     exclude,
     flat_values_at,
@@ -54,6 +55,9 @@ def test_a_path_is_keys_indexes_and_wildcards(text: str, steps: tuple[Any, ...])
         '"a"b',
         '"a',
         f"a[{2**64}]",
+        f"a[{'1' * 5000}]",
+        ".".join(["a"] * (STEPS_MAX + 1)),
+        "a" + "[]" * STEPS_MAX,
     ],
 )
 def test_other_texts_are_no_path(text: str) -> None:

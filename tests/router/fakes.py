@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from typing import Any
 
@@ -16,7 +17,7 @@ from consensus.state import ClusterState, Peer, founding_state
 from consensus.transitions import Events, apply, rejection
 from node.filter.check import compile_check
 from protos.collections import CollectionConfig, Distance
-from protos.errors import NotFound, VecraftError, point_not_found
+from protos.errors import NotFound, ShardUnavailable, VecraftError, point_not_found
 from protos.filters import Filter
 from protos.ids import PointId, id_key
 from protos.json_path import delete_at, exclude, flat_values_at, include, merge, parse_path, set_at
@@ -76,7 +77,10 @@ class FakeNode:
         self.config_changes: list[LogOperation] = []
 
     def shard(self, collection: str, shard_id: int) -> ShardClient:
-        return self.shards[collection, shard_id]
+        shard = self.shards.get((collection, shard_id))
+        if shard is None:
+            raise ShardUnavailable(f"shard {shard_id} of collection `{collection}` is not on this node")
+        return shard
 
     async def reconcile(self, state: ClusterState) -> None:
         wanted = {(name, shard) for name, held in state.collections.items() for shard in held.shards}
@@ -215,9 +219,18 @@ class FakeShard:
         ids = sorted(self._matching(request.filter), key=id_key)
         if request.order_by is not None:
             return self._ordered(ids, request)
+        if request.sample_seed is not None:
+            return self._sampled(ids, request, random.Random(request.sample_seed))
         if request.offset is not None:
             ids = [point_id for point_id in ids if id_key(point_id) >= id_key(request.offset)]
         return [self._record(point_id, request.projection) for point_id in ids[: request.limit]]
+
+    def _sampled(self, ids: list[PointId], request: ScrollRequest, rng: random.Random) -> list[Record]:
+        numbered = sorted((rng.random(), point_id) for point_id in ids)[: request.limit]
+        return [
+            msgspec.structs.replace(self._record(point_id, request.projection), order_value=number)
+            for number, point_id in numbered
+        ]
 
     def _ordered(self, ids: list[PointId], request: ScrollRequest) -> list[Record]:
         order = request.order_by

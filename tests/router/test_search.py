@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from protos.collections import CreateCollection, Distance, VectorParams
-from protos.errors import Timeout
+from protos.collections import CollectionConfig, CreateCollection, Distance, VectorParams
+from protos.errors import ShardUnavailable, Timeout
 from protos.shard import ScrollRequest
 from router.collections import CollectionOperations
 from router.search import WINDOW_MAX, NearestVector, QueryRequest, ReadOptions, SearchOperations
@@ -27,8 +27,16 @@ async def searches(node: FakeNode) -> SearchOperations:
 
 
 class _StuckShard(FakeShard):
+    def __init__(self, config: CollectionConfig) -> None:
+        super().__init__(config)
+        self.asked, self.cancelled = asyncio.Event(), asyncio.Event()
+
     async def count(self, filter: object, *, exact: bool) -> int:
-        return await asyncio.Future()
+        self.asked.set()
+        try:
+            return await asyncio.Future()
+        finally:
+            self.cancelled.set()
 
 
 async def test_a_read_that_takes_too_long_times_out(node: FakeNode, searches: SearchOperations) -> None:
@@ -36,6 +44,23 @@ async def test_a_read_that_takes_too_long_times_out(node: FakeNode, searches: Se
     node.shards[key] = _StuckShard(shard.config)
     with pytest.raises(Timeout, match=r"Timeout error: Operation 'Count' timed out after 0.001s"):
         await searches.count("c", None, ReadOptions(timeout_ms=1), exact=True)
+
+
+async def test_a_failed_shard_ends_the_reads_of_the_others(node: FakeNode) -> None:
+    collections = CollectionOperations(FakeLog(), node)
+    vectors = {"": VectorParams(2, Distance.DOT)}
+    await collections.create("d", CreateCollection(vectors=vectors, shard_number=2))
+    stuck, failing = _StuckShard(node.shards["d", 0].config), node.shards["d", 1]
+    node.shards["d", 0] = stuck
+
+    async def fail(_filter: object, *, exact: bool) -> int:
+        await stuck.asked.wait()
+        raise ShardUnavailable("gone")
+
+    failing.count = fail  # type: ignore[method-assign]
+    with pytest.raises(ShardUnavailable):
+        await SearchOperations(collections, node).count("d", None, ReadOptions(), exact=True)
+    await stuck.cancelled.wait()
 
 
 async def test_searches_of_one_call_share_a_trip(node: FakeNode, searches: SearchOperations) -> None:

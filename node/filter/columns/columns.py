@@ -39,11 +39,6 @@ class ColumnsView:
     def fields(self) -> dict[str, PayloadIndexParams]:
         return {field: column.params for field, column in self._columns.items()}
 
-    @property
-    def types(self) -> dict[str, str]:
-        """Index type by field name, as ``check.compile_check`` takes it."""
-        return {field: column.kind.name for field, column in self._columns.items()}
-
     def points(self, field: str) -> int:
         """How many points have at least one indexed value."""
         return self._columns[field].points

@@ -43,6 +43,13 @@ def test_the_commit_index_never_passes_the_last_entry(tmp_path: Path) -> None:
     assert journal.getRaftCommitIndex() == 2
 
 
+def test_the_commit_index_is_kept_once_a_second_and_never_ahead_of_the_log(tmp_path: Path) -> None:
+    journal = written(tmp_path)
+    assert reopened(tmp_path).getRaftCommitIndex() == 1
+    journal.onOneSecondTimer()
+    assert reopened(tmp_path).getRaftCommitIndex() == 3
+
+
 def test_cutting_and_trimming_survive_a_restart(tmp_path: Path) -> None:
     journal = written(tmp_path)
     journal.deleteEntriesFrom(3)

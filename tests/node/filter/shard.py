@@ -83,7 +83,7 @@ class Shard:
 
     def checked(self, filter: Filter) -> list[int]:
         """By checking every payload."""
-        check = compile_check(filter, self.columns.view().types)
+        check = compile_check(filter, self.columns.view().fields)
         return [
             slot
             for key, slot in sorted(self.keys.items(), key=lambda item: item[1])

@@ -5,11 +5,12 @@ from typing import Any
 import pytest
 
 from node.filter.check import compile_check
+from protos.collections import PayloadIndexParams, UuidIndexParams
 from protos.filters import decode_filter
 
 
-def holds(condition: dict[str, Any], payload: dict[str, Any], **index_types: str) -> bool:
-    return compile_check(decode_filter({"must": [condition]}), index_types)(1, payload, ())
+def holds(condition: dict[str, Any], payload: dict[str, Any], **indexes: PayloadIndexParams) -> bool:
+    return compile_check(decode_filter({"must": [condition]}), indexes)(1, payload, ())
 
 
 @pytest.mark.parametrize(
@@ -184,6 +185,8 @@ def test_a_uuid_index_makes_matches_blind_to_form() -> None:
     upper = {"key": "k", "match": {"value": "550E8400E29B41D4A716446655440000"}}
     payload = {"k": "550e8400-e29b-41d4-a716-446655440000"}
     assert not holds(upper, payload)
-    assert holds(upper, payload, k="uuid")
-    assert not holds({"key": "k", "match": {"except": [upper["match"]["value"]]}}, payload, k="uuid")
-    assert holds(nested("a", must=[upper]), {"a": [payload]}, **{"a[].k": "uuid"})
+    assert holds(upper, payload, k=UuidIndexParams())
+    assert not holds(
+        {"key": "k", "match": {"except": [upper["match"]["value"]]}}, payload, k=UuidIndexParams()
+    )
+    assert holds(nested("a", must=[upper]), {"a": [payload]}, **{"a[].k": UuidIndexParams()})

@@ -72,6 +72,7 @@ class FakeSegment:
     ) -> None:
         self.start, self.names = start, tuple(vectors)
         self.rows = max((len(column) for column in vectors.values()), default=0)
+        self.id, self.capacity, self.bytes_on_disk = f"{start:032x}", self.rows, 7
         self._distances, self._indexed = distances, indexed
         self._dense = {name: _columns(column) for name, column in vectors.items()}
         self.calls = 0

@@ -163,6 +163,29 @@ def test_order_by_refuses_an_offset(shard: NewShard):
         scroll(view, ScrollRequest(limit=5, offset=1, order_by=OrderBy("n")))
 
 
+@pytest.mark.parametrize("indexes", [INDEXED, {}], ids=["index", "payload check"])
+def test_a_sample_holds_every_match_equally_often(shard: NewShard, indexes: dict[str, str]):
+    view = numbered(shard, 40, indexes=indexes).view()
+    seen = dict.fromkeys(range(20), 0)
+    for seed in range(400):
+        request = ScrollRequest(limit=5, filter=below("n", 20), sample_seed=seed)
+        found = scroll(view, request)
+        assert len(set(ids(found))) == 5
+        numbers = [record.order_value for record in found]
+        assert numbers == sorted(numbers)
+        for point_id in ids(found):
+            seen[point_id] += 1
+    assert min(seen.values()) > 60
+    assert max(seen.values()) < 140  # 100 is the mean, 8.7 the standard deviation
+
+
+def test_a_sample_larger_than_the_matches_is_all_of_them(shard: NewShard):
+    view = numbered(shard, 40, indexes=INDEXED).view()
+    assert sorted(ids(scroll(view, ScrollRequest(limit=99, sample_seed=1)))) == list(range(40))
+    nothing = ScrollRequest(limit=9, filter=below("n", 0), sample_seed=1)
+    assert scroll(view, nothing) == []
+
+
 @pytest.mark.parametrize("indexes", [{}, INDEXED], ids=["unindexed", "indexed"])
 def test_exact_count_is_exact_and_an_estimate_is_near(shard: NewShard, indexes: dict[str, str]):
     view = numbered(shard, 2000, indexes=indexes, segment_rows=2048).view()
@@ -190,3 +213,6 @@ def test_counters_count_live_vectors_by_name_and_those_in_graphs(shard: NewShard
     counters = count_vectors(built.view())
     assert counters.vectors == {"a": 2, "b": 1}
     assert counters.indexed_vectors == 3
+    (segment,) = counters.segments
+    assert (segment.rows, segment.points, segment.disk_bytes, segment.appendable) == (3, 2, 7, False)
+    assert segment.vectors == segment.indexed_vectors == {"a": 2, "b": 1}

@@ -65,7 +65,7 @@ async def test_head_is_answered_like_get_without_a_body(rest: Rest) -> None:
     assert (answer.status, answer.body) == (200, b"")
 
 
-@pytest.mark.parametrize("name", ["with space", "schön", "a+b", "100%"])
+@pytest.mark.parametrize("name", ["with space", "schön", "a+b", "100%", "line\nbreak"])
 async def test_names_in_paths_are_percent_decoded(rest: Rest, name: str) -> None:
     from urllib.parse import quote
 

@@ -108,6 +108,8 @@ async def test_the_distribution_is_shown_and_cannot_be_changed_alone(rest: Rest)
     info = (await rest.get(f"{C}/cluster")).result
     assert info["shard_count"] == 1
     assert info["local_shards"] == [{"shard_id": 0, "points_count": 0, "state": "Active"}]
+    assert (await rest.get(f"{C}/shards")).result == {"shard_keys": None}
+    assert (await rest.post(f"{C}/cluster?timeout=0", {})).status == 422
     for method, path in [("POST", "/cluster"), ("PUT", "/shards"), ("POST", "/shards/delete")]:
         answer = await rest.call(method, C + path, {})
         assert (answer.status, answer.error) == (405, "Qdrant is running in standalone mode")
@@ -115,7 +117,10 @@ async def test_the_distribution_is_shown_and_cannot_be_changed_alone(rest: Rest)
 
 async def test_optimizations_show_the_parts_asked_for(rest: Rest) -> None:
     await rest.create()
-    assert "queued" in (await rest.get(f"{C}/optimizations?with=queued,%20completed")).result
+    assert set((await rest.get(f"{C}/optimizations")).result) == {"summary", "running"}
+    parts = (await rest.get(f"{C}/optimizations?with=queued%20,%20completed&completed_limit=3")).result
+    assert set(parts) == {"summary", "running", "queued", "completed"}
+    assert (await rest.get(f"{C}/optimizations?completed_limit=x")).status == 400
     answer = await rest.get(f"{C}/optimizations?with=nope")
     assert answer.status == 400
     assert "Unknown field in 'with' parameter: nope" in answer.error

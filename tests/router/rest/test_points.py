@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from protos.errors import BadInput
 from protos.operations import UpdateStatus, WriteOrdering
+from router.rest.bodies.upserts import PAYLOAD_DEPTH_MAX
 from tests.router.rest.conftest import Answer, Rest
 
 POINTS = "/collections/c/points"
@@ -261,6 +263,34 @@ async def test_a_wrong_upsert_is_refused_before_it_reaches_a_shard(
     assert rest.shards()[0].requests == []
 
 
+@pytest.mark.parametrize("nest", [lambda value: {"a": value}, lambda value: [value]])
+async def test_payloads_have_a_greatest_depth(rest: Rest, nest: Callable[[Any], Any]) -> None:
+    await rest.create()
+    payload: Any = {"wide": [[]] * PAYLOAD_DEPTH_MAX}
+    value: Any = {}
+    for _ in range(PAYLOAD_DEPTH_MAX - 2):
+        value = nest(value)
+    payload["deep"] = value
+    point = {"id": 1, "vector": [1, 2], "payload": payload}
+    assert (await _upsert(rest, {"points": [point]})).status == 200
+    assert (await _stored(rest))[1]["payload"] == payload
+    point["payload"] = {"deep": nest(value)}
+    answer = await _upsert(rest, {"points": [point]})
+    assert (answer.status, "recursion limit exceeded" in answer.error) == (400, True)
+
+
+async def test_a_body_that_is_not_utf8_is_a_client_error(rest: Rest) -> None:
+    await rest.create()
+    for method, path in (("PUT", "points"), ("PUT", "points/vectors"), ("POST", "points/query")):
+        answer = await rest.call(
+            method,
+            f"/collections/c/{path}",
+            data=b'{"query": "\xff", "points": [{"id": 1, "vector": [1], "payload": {"\xff": 1}}]}',
+            headers={"Content-Type": "application/json"},
+        )
+        assert answer.status == 400, (path, answer.body)
+
+
 async def test_a_deeply_nested_payload_is_a_client_error(rest: Rest) -> None:
     await rest.create()
     nested = b'{"a":' * 2000 + b"1" + b"}" * 2000
@@ -286,11 +316,18 @@ async def test_parameters_reach_the_shard(rest: Rest) -> None:
     assert request.operation_id == b""
 
 
-async def test_a_timeout_of_zero_is_accepted_on_writes(rest: Rest) -> None:
+async def test_a_wait_that_ends_without_the_change_is_told(rest: Rest) -> None:
     await rest.create()
     rest.shards()[0].status = UpdateStatus.WAIT_TIMEOUT
-    answer = await _upsert(rest, {"points": [_POINT]}, "?wait=true&timeout=0")
+    answer = await _upsert(rest, {"points": [_POINT]}, "?wait=true&timeout=1")
     assert answer.result["status"] == "wait_timeout"
+
+
+async def test_a_timeout_of_zero_is_accepted_on_writes(rest: Rest) -> None:
+    await rest.create()
+    answer = await _upsert(rest, {"points": [_POINT]}, "?wait=true&timeout=0")
+    assert answer.status == 200
+    assert rest.shards()[0].requests[0].timeout_ms == 0
 
 
 @pytest.mark.parametrize(

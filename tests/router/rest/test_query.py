@@ -165,6 +165,18 @@ async def test_examples_may_be_looked_up_in_another_collection(filled: Rest) -> 
     assert 9 in await _ids(filled, query=9, lookup_from=lookup, limit=10)
 
 
+async def test_a_lookup_uses_the_searched_name_unless_it_gives_one(rest: Rest) -> None:
+    await rest.create(vectors={"v": {"size": 2, "distance": "Dot"}})
+    await rest.create("other", vectors={"v": {"size": 2, "distance": "Dot"}})
+    await rest.upsert([{"id": 1, "vector": {"v": [1, 0]}}])
+    await rest.upsert([{"id": 5, "vector": {"v": [1, 0]}}], "other")
+    assert await _ids(rest, query=5, using="v", lookup_from={"collection": "other"}) == [1]
+
+
+async def test_an_example_looked_up_in_the_same_collection_is_left_out(filled: Rest) -> None:
+    assert 9 not in await _ids(filled, query=9, lookup_from={"collection": "c"})
+
+
 @pytest.mark.parametrize(
     ("lookup", "status", "text"),
     [
@@ -291,12 +303,23 @@ _LATER = "by this version of Vecraft yet"
             422,
             "feedback elements must be non-empty",
         ),
+        (
+            {"query": [1, 2], "params": {"quantization": {"oversampling": 0.5}}},
+            422,
+            "[internal.params.quantization.oversampling: value 0.5 invalid, must be 1.0 or larger]",
+        ),
+        (
+            {"query": [1, 2], "params": {"acorn": {"max_selectivity": 2}}},
+            422,
+            "[internal.params.acorn.max_selectivity: value 2.0 invalid, must be from 0.0 to 1.0]",
+        ),
+        ({"query": [1, 2], "params": {"quantization": {"ignore": 5}}}, 400, "Expected `bool`"),
         ({"query": {"order_by": "n"}}, 400, "No range index for `order_by` key: `n`"),
         ({"query": [1, 2], "prefetch": [{"query": [1, 2]}]}, 400, _LATER),
         ({"query": {"recommend": {"positive": [1]}}}, 400, _LATER),
         ({"query": {"discover": {"target": 1, "context": []}}}, 400, _LATER),
         ({"query": {"context": []}}, 400, _LATER),
-        ({"query": {"sample": "random"}}, 400, _LATER),
+        ({"query": {"sample": "first"}}, 400, "unknown variant `first`, expected `random`"),
         ({"query": {"nearest": [1, 2], "mmr": {"diversity": 0.5}}}, 400, _LATER),
         ({"query": {"text": "hello", "model": "m"}}, 400, _LATER),
         ({"query": [[1, 2]]}, 400, "Conversion between multi and regular vectors failed"),
@@ -372,3 +395,22 @@ async def test_wrong_legacy_searches_are_refused(rest: Rest, body: Any, status: 
     answer = await rest.post(f"{COLLECTION}/points/search", body)
     assert answer.status == status, answer.body
     assert text in answer.error
+
+
+# --- random samples -------------------------------------------------------------------------------------
+
+
+async def test_a_random_sample_is_of_matching_points_and_has_no_scores(filled: Rest) -> None:
+    some = {"must": [{"key": "n", "range": {"gte": 4}}]}
+    points = await _points(
+        filled, query={"sample": "random"}, filter=some, limit=4, offset=3, with_payload=True
+    )
+    assert len({point["id"] for point in points}) == 4
+    for point in points:
+        assert point == {"id": point["id"], "version": 0, "score": 1.0, "payload": {"n": point["id"]}}
+        assert point["id"] >= 4
+
+
+async def test_random_samples_differ(filled: Rest) -> None:
+    samples = {tuple(await _ids(filled, query={"sample": "random"}, limit=5)) for _ in range(10)}
+    assert len(samples) > 1

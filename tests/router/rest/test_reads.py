@@ -213,7 +213,16 @@ async def test_count_sums_over_shards(filled: Rest) -> None:
 
 
 @pytest.mark.parametrize(
-    "query", ["timeout=0", "timeout=x", "consistency=0", "consistency=most", "consistency=-1"]
+    "query",
+    [
+        "timeout=0",
+        "timeout=x",
+        "consistency=0",
+        "consistency=most",
+        "consistency=-1",
+        f"consistency={'1' * 5000}",
+    ],
+    ids=lambda query: query[:20],
 )
 @pytest.mark.parametrize("path", ["", "/scroll", "/count", "/query"])
 async def test_read_parameters_that_do_not_parse_are_refused(rest: Rest, path: str, query: str) -> None:

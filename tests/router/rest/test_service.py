@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
@@ -9,13 +10,13 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
 from router.collections import CollectionOperations
-from router.inventory import Inventory
-from router.metrics import RequestStatistics
+from router.monitoring.inventory import Inventory
+from router.monitoring.metrics import RequestStatistics
+from router.monitoring.telemetry import Process
 from router.points import PointOperations
 from router.rest.app import create_app
 from router.rest.service import ServiceEndpoints, metrics_hook
 from router.search import SearchOperations
-from router.telemetry import Process
 from tests.router.fakes import FakeLog, FakeNode
 from tests.router.rest.conftest import Rest
 
@@ -72,8 +73,12 @@ async def test_cluster_is_disabled(service: Rest) -> None:
     [
         ("POST", "/cluster/recover"),
         ("DELETE", "/cluster/peer/7"),
+        ("DELETE", "/cluster/peer/7?force=true&timeout=3"),
+        ("GET", "/cluster/telemetry"),
         ("GET", "/cluster/metadata/keys"),
+        ("GET", "/cluster/metadata/keys/a"),
         ("PUT", "/cluster/metadata/keys/a"),
+        ("DELETE", "/cluster/metadata/keys/a?wait=true"),
         ("POST", "/collections/c/cluster"),
     ],
 )
@@ -81,6 +86,21 @@ async def test_what_needs_a_cluster_is_refused(service: Rest, method: str, path:
     answer = await service.call(method, path)
     assert answer.status == 405
     assert answer.error == "Qdrant is running in standalone mode"
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "text"),
+    [
+        ("/cluster/peer/x", 400, "Deserialize error in path parameters: "),
+        ("/cluster/peer/7?force=yes", 400, "Deserialize error in query parameters: "),
+        ("/cluster/peer/7?timeout=0", 422, "timeout: value 0 invalid"),
+    ],
+)
+async def test_wrong_parameters_are_told_before_the_missing_cluster(
+    service: Rest, path: str, status: int, text: str
+) -> None:
+    answer = await service.delete(path)
+    assert (answer.status, text in answer.error) == (status, True)
 
 
 async def test_issues_are_listed_and_cleared(service: Rest) -> None:
@@ -99,7 +119,43 @@ async def test_metrics_count_collections_and_requests(service: Rest) -> None:
     assert 'endpoint="/collections/{collection_name}/points/count",method="POST",status="200"' in text
 
 
-@pytest.mark.parametrize("query", ["details_level=x", "anonymize=1"])
+async def test_metrics_and_telemetry_tell_requests_by_collection_when_asked(service: Rest) -> None:
+    await service.create("c")
+    await service.post("/collections/c/points/count", {})
+    await service.post("/collections/unknown/points/count", {})
+    text = (await service.get("/metrics?per_collection=true")).body.decode()
+    assert (
+        'rest_responses_total{collection="c",endpoint="/collections/{collection_name}/points/count"' in text
+    )
+    assert "unknown" not in text
+    rest = (await service.get("/telemetry?per_collection=true")).result["requests"]["rest"]
+    (found,) = rest["per_collection_responses"].items()
+    assert found[0] == "c"
+    assert found[1]["POST /collections/{collection_name}/points/count"]["200"]["count"] == 1
+
+
+@pytest.mark.parametrize("path", ["/telemetry", "/metrics"])
+async def test_a_shard_that_does_not_report_in_time_is_a_timeout(
+    service: Rest, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    async def never() -> None:
+        await asyncio.Event().wait()
+
+    await service.create("c")
+    (shard,) = service.shards()
+    monkeypatch.setattr(shard, "info", never)
+    monkeypatch.setattr("router.rest.service.COLLECT_TIMEOUT_MS", 1)
+    answer = await service.get(path)
+    assert (answer.status, answer.error.startswith("Timeout: ")) == (408, True)
+
+
+@pytest.mark.parametrize("path", ["/telemetry", "/metrics"])
+async def test_a_timeout_of_zero_is_refused(service: Rest, path: str) -> None:
+    answer = await service.get(f"{path}?timeout=0")
+    assert (answer.status, "timeout: value 0 invalid" in answer.error) == (422, True)
+
+
+@pytest.mark.parametrize("query", ["details_level=x", "anonymize=1", "per_collection=x", "timeout=x"])
 async def test_a_bad_query_parameter_is_refused(service: Rest, query: str) -> None:
     answer = await service.call("GET", f"/telemetry?{query}")
     assert answer.status == 400

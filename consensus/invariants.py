@@ -1,0 +1,95 @@
+"""What holds in every cluster state, and between a state and the next: for tests and simulations.
+
+The numbers are those of ``consensus.state``. Raises AssertionError, which names the place.
+"""
+
+from __future__ import annotations
+
+from consensus.replica_sets import FILLING, in_sync, is_in_sync, transfers_of
+from consensus.state import ClusterState, CollectionState, ReplicaState, ShardState
+
+
+def check_invariants(state: ClusterState) -> None:
+    assert not state.aliases.keys() & state.collections.keys(), "I1: a name is collection and alias"
+    assert set(state.aliases.values()) <= state.collections.keys(), "I1: an alias without collection"
+    assert state.peers, "there is no peer"
+    assert all(peer_id == peer.id for peer_id, peer in state.peers.items())
+    assert not state.peers.keys() & state.removed_peers.keys()
+    assert state.feature_level >= 1
+    for name, collection in state.collections.items():
+        assert name == collection.name
+        _check_collection(state, collection)
+
+
+def check_step(before: ClusterState, after: ClusterState, *, data_lost: bool = False) -> None:
+    """``data_lost``: the command was a forced removal that reported ``DataLost``."""
+    if before is after:
+        return
+    assert after.version == before.version + 1, "I4: version"
+    assert after.feature_level >= before.feature_level
+    for name, old in before.collections.items():
+        new = after.collections.get(name)
+        if new is None or new.uuid != old.uuid:
+            continue
+        assert new.next_shard_id >= old.next_shard_id
+        same = (old.config, old.payload_schema) == (new.config, new.payload_schema)
+        assert new.config_version == old.config_version + (not same), f"I4: {name}"
+        for shard_id in old.shards.keys() & new.shards.keys():
+            _check_shard_step(old.shards[shard_id], new.shards[shard_id], data_lost=data_lost)
+
+
+def _check_collection(state: ClusterState, collection: CollectionState) -> None:
+    grouped = [shard_id for group in collection.groups for shard_id in group.shards]
+    assert sorted(grouped) == sorted(collection.shards), "I3: groups and shards differ"
+    for group in collection.groups:
+        assert set(memoryview(group.buckets).cast("I")) == set(group.shards), "I3: buckets"
+    for shard_id, shard in collection.shards.items():
+        assert shard_id == shard.id
+        _check_shard(state, shard, f"{collection.name}:{shard_id}")
+    _check_transfers(collection)
+
+
+def _check_shard(state: ClusterState, shard: ShardState, where: str) -> None:
+    assert shard.replicas.keys() <= state.peers.keys(), f"I2: {where} is on unknown peers"
+    assert shard.primary in shard.replicas, f"I2: {where} has no primary"
+    if in_sync(shard):
+        assert is_in_sync(shard, shard.primary), f"I5: the primary of {where} is not in sync"
+    else:
+        assert shard.replicas[shard.primary] in FILLING, f"I5: {where} has no replica in sync"
+    assert shard.term >= 1
+    assert shard.epochs.keys() <= shard.replicas.keys(), f"I7: {where} has epochs without replicas"
+    epochs = list(shard.epochs.values())
+    assert len(set(epochs)) == len(epochs), f"I7: {where} has an epoch twice"
+    assert all(0 < epoch <= shard.last_epoch for epoch in epochs)
+    unfilled = {peer for peer in shard.replicas if not is_in_sync(shard, peer)}
+    assert shard.failed.keys() <= unfilled, f"{where} is in sync where a transfer failed"
+
+
+def _check_transfers(collection: CollectionState) -> None:
+    for transfer in collection.transfers:
+        where = f"I6: {collection.name}, {transfer}"
+        assert is_in_sync(collection.shards[transfer.shard_id], transfer.source), where
+        shard = collection.shards[transfer.target_shard_id]
+        found = shard.replicas.get(transfer.target)
+        elsewhere = transfer.target_shard_id != transfer.shard_id
+        assert found in FILLING or (elsewhere and is_in_sync(shard, transfer.target)), where
+        assert shard.epoch_of(transfer.target) == transfer.epoch, where
+        for end in ((transfer.shard_id, transfer.source), (shard.id, transfer.target)):
+            assert transfers_of(collection, *end) == [transfer], where
+
+
+def _check_shard_step(before: ShardState, after: ShardState, *, data_lost: bool) -> None:
+    where = f"shard {after.id}"
+    assert after.term == before.term + (after.primary != before.primary), f"I7: the term of {where}"
+    assert after.last_epoch >= before.last_epoch, f"I7: the epochs of {where}"
+    if in_sync(before):
+        assert in_sync(after), f"I5: {where} lost its last replica in sync"
+    for peer, epoch in after.epochs.items():
+        new = epoch > before.last_epoch
+        assert new or before.epochs.get(peer) == epoch, f"I7: {where} took up an old epoch"
+        joined = is_in_sync(after, peer) and not is_in_sync(before, peer)
+        if joined and not data_lost:
+            assert not new, f"{where}: peer {peer} came in sync under an epoch it could not have reported"
+    for peer, state in before.replicas.items():
+        left = state is not ReplicaState.DEAD and after.replicas.get(peer) is ReplicaState.DEAD
+        assert not left or after.epoch_of(peer) > before.epoch_of(peer), f"{where}: died in its epoch"

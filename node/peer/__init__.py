@@ -1,0 +1,5 @@
+"""The peer port: what members of a cluster say to each other.
+
+Lives here: the gRPC server and client between members, Raft's streams over it, founding and joining.
+May not live here: what is agreed (``consensus``), what the messages change in a replica.
+"""

@@ -1,0 +1,314 @@
+"""A member of a cluster, put together: identity, peer port, links, metadata log, voters.
+
+``Member.open`` is what the composition root calls in cluster mode. The order of starting: the identity of
+this process, the peer port (others must reach it while it joins), founding or joining if need be, the
+log. From then on the log's state says who the peers are and where; this keeps the links in step with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import grpc.aio
+import structlog
+from msgspec import Struct
+from msgspec.structs import replace as with_fields
+
+from consensus import identity as identities
+from consensus.commands import RegisterPeer
+from consensus.identity import Identity
+from consensus.membership import Keeper, NotAdmitted, Stranger, why_refuse
+from consensus.raft_log import RaftLog
+from consensus.state import FEATURE_LEVEL, ClusterState, NodeType, Peer, founding_state
+from consensus.transitions import Events
+from node.peer import joining, service
+from node.peer.addresses import AddressBook, normal_uri
+from node.peer.joining import CannotJoin
+from node.peer.links import Failures, RaftLinks
+from node.peer.registrar import Registrar
+from protos.errors import VecraftError
+from protos.peer.peer_pb2 import Hello, Refusal
+
+ANNOUNCE_S = 3.0  # for one try to tell the cluster of this process
+STOP_S = 0.5  # for calls that run when the peer port closes
+
+_REASONS = {"stranger": Refusal.STRANGER, "stale": Refusal.STALE, "removed": Refusal.REMOVED}
+_log = structlog.get_logger(__name__)
+
+
+class MemberOptions(Struct, frozen=True, kw_only=True):
+    """``uri`` and ``bootstrap`` as given; ``founding``: the state to found a cluster with, if it is founded.
+
+    ``peer_id`` counts only for storage without an identity. ``reinit``: reference 6.2. Credentials are
+    gRPC's, None for plain text.
+    """
+
+    directory: Path
+    host: str
+    port: int
+    uri: str | None = None
+    bootstrap: str | None = None
+    bootstrap_timeout_s: float = 15.0
+    reinit: bool = False
+    peer_id: int | None = None
+    version: str = ""
+    zone: str = ""
+    node_type: NodeType = "Normal"
+    founding: ClusterState | None = None
+    server_credentials: Any = None
+    channel_credentials: Any = None
+
+
+class Member:
+    """A running member; ``log`` is its metadata log. Use ``Member.open``."""
+
+    def __init__(self, options: MemberOptions, identity: Identity) -> None:
+        self._options = options
+        self._identity = identity
+        self._book = AddressBook(options.directory)
+        self._own = _own_peer(options, identity, self._book)
+        self._links = RaftLinks(self, credentials=options.channel_credentials)
+        self._server: Any = None
+        self._port = options.port
+        self._log: RaftLog | None = None
+        self._keeper: Keeper | None = None
+        self._announcer: asyncio.Task[None] | None = None
+
+    @classmethod
+    async def open(cls, options: MemberOptions, *, on_fatal: Callable[[str], None]) -> Member:
+        """Start, and found or join a cluster if this storage is of none.
+
+        Raises: BootstrapRefused, CannotJoin, IdentityDamaged, what ``RaftLog.open`` raises, OSError.
+        """
+        identity = identities.load(options.directory) or identities.new_identity(options.peer_id)
+        member = cls(options, identities.begin(options.directory, identity))
+        try:
+            await member._start(on_fatal)
+        except BaseException:
+            await member.close()
+            raise
+        return member
+
+    @property
+    def log(self) -> RaftLog:
+        assert self._log is not None
+        return self._log
+
+    @property
+    def identity(self) -> Identity:
+        return self._identity
+
+    @property
+    def uri(self) -> str:
+        return self._own.uri
+
+    @property
+    def port(self) -> int:
+        """The one that was bound."""
+        return self._port
+
+    @property
+    def send_failures(self) -> dict[str, Failures]:
+        """By URI (reference 14.2)."""
+        failures = self._links.failures
+        return {self._book.uri(peer_id) or str(peer_id): found for peer_id, found in failures.items()}
+
+    async def close(self) -> None:
+        if self._announcer is not None:
+            self._announcer.cancel()
+            await asyncio.gather(self._announcer, return_exceptions=True)
+        if self._keeper is not None:
+            await self._keeper.close()
+        await self._links.close()
+        if self._log is not None:
+            await self._log.close()
+        if self._server is not None:
+            await self._server.stop(STOP_S)
+
+    # --- starting -----------------------------------------------------------------------------------------
+
+    async def _start(self, on_fatal: Callable[[str], None]) -> None:
+        await self._listen()
+        contacts = await self._belong()
+        directory = self._options.directory
+        identities.drop_left_over(directory, self._identity)
+        self._log = await RaftLog.open(
+            identities.raft_directory(directory, self._identity),
+            peer_id=self._identity.peer_id,
+            incarnation=self._identity.incarnation,
+            wire=self._links,
+            on_fatal=on_fatal,
+            contacts=contacts,
+        )
+        self._log.subscribe(self._follow)
+        self._follow(self._log.state, ())
+        self._keeper = Keeper(self._log)
+        self._announcer = asyncio.create_task(self._announce())
+
+    async def _listen(self) -> None:
+        registrar = Registrar(self._running_log, self._cluster_id)
+        self._server = grpc.aio.server(options=service.SERVER_OPTIONS)
+        self._server.add_generic_rpc_handlers(
+            service.handlers(connect=self._links.accept, add_peer=registrar.add_peer)
+        )
+        address = f"{self._options.host}:{self._options.port}"
+        try:
+            if self._options.server_credentials is None:
+                self._port = self._server.add_insecure_port(address)
+            else:
+                self._port = self._server.add_secure_port(address, self._options.server_credentials)
+        except RuntimeError as error:
+            raise OSError(f"the peer port cannot be opened: {error}") from error
+        await self._server.start()
+
+    async def _belong(self) -> tuple[int, ...]:
+        """Be of a cluster. Returns: peers to learn from."""
+        options, own = self._options, self._own
+        bootstrap = _other(options.bootstrap, own.uri)
+        if options.reinit and self._identity.cluster_id:
+            if bootstrap is None:
+                self._identity = joining.start_anew(options.directory, self._identity, own)
+            else:
+                self._identity = with_fields(self._identity, cluster_id="", registered_index=0)
+                identities.save(options.directory, self._identity)
+        if self._identity.cluster_id:
+            return ()
+        if bootstrap is None:
+            self._found()
+            return ()
+        self._identity, accepted = await joining.join(
+            options.directory,
+            self._identity,
+            joining.registration(own, port=self._port, cluster_id=""),
+            self._book,
+            bootstrap=bootstrap,
+            timeout_s=options.bootstrap_timeout_s,
+            credentials=options.channel_credentials,
+        )
+        self._own = with_fields(own, uri=accepted.uri)
+        return tuple(joining.uris(accepted))
+
+    def _found(self) -> None:
+        own = self._own
+        if not own.uri:
+            raise CannotJoin("the first peer of a cluster needs --uri, the URI at which others reach it")
+        state = self._options.founding or founding_state(own)
+        self._identity = joining.found(self._options.directory, self._identity, own, state)
+
+    # --- keeping in step with the log ---------------------------------------------------------------------
+
+    def _follow(self, state: ClusterState, _: Events) -> None:
+        self._book.learn({peer.id: peer.uri for peer in state.peers.values() if peer.id != self._own.id})
+        self._links.review()
+        late = self.log.applied_index < self._identity.registered_index
+        if state.peers and self._own.id not in state.peers and not late:
+            self._retire()
+
+    def _retire(self) -> None:
+        _log.warning("removed_from_cluster", peer_id=self._own.id)
+        self.log.retire("this peer was removed from the cluster")
+        if self._announcer is not None:
+            self._announcer.cancel()
+
+    async def _announce(self) -> None:
+        """Tell the cluster of this process: its incarnation, and its URI, which may be another one now."""
+        own = self._own
+        command = RegisterPeer(
+            own.id,
+            uri=own.uri,
+            zone=own.zone,
+            version=own.version,
+            incarnation=own.incarnation,
+            node_type=own.node_type,
+            feature_level=own.feature_level,
+        )
+        while not joining.same_peer(self.log.state.peers.get(own.id), own):
+            try:
+                await self.log.propose(command, timeout_s=ANNOUNCE_S)
+            except VecraftError as error:
+                _log.info("announcement_failed", error=str(error))
+                await self._announce_elsewhere()
+
+    async def _announce_elsewhere(self) -> None:
+        """The others may not know where this peer is now, nor this one where they are."""
+        bootstrap = _other(self._options.bootstrap, self._own.uri)
+        if bootstrap is None:
+            return
+        request = joining.registration(self._own, port=self._port, cluster_id=self._cluster_id())
+        with contextlib.suppress(CannotJoin):
+            accepted = await joining.ask(
+                request,
+                bootstrap=bootstrap,
+                timeout_s=ANNOUNCE_S,
+                credentials=self._options.channel_credentials,
+            )
+            self._book.learn(joining.uris(accepted))
+
+    # --- ``node.peer.links.Door`` -------------------------------------------------------------------------
+
+    def hello(self, peer_id: int) -> Hello:
+        return Hello(
+            cluster_id=self._identity.cluster_id,
+            peer_id=self._identity.peer_id,
+            incarnation=self._identity.incarnation,
+            wanted_peer_id=peer_id,
+            registered_index=self._identity.registered_index,
+            uri=self._own.uri,
+        )
+
+    def why_refuse(self, hello: Hello) -> Refusal | None:
+        stranger = Stranger(
+            hello.cluster_id, hello.peer_id, hello.incarnation, hello.wanted_peer_id, hello.registered_index
+        )
+        refused = why_refuse(
+            stranger,
+            cluster_id=self._identity.cluster_id,
+            own=self._identity.peer_id,
+            state=self.log.state,
+            voters=self.log.status().voters,
+            applied=self.log.applied_index,
+        )
+        return None if refused is None else _refusal(refused)
+
+    def uri_of(self, peer_id: int) -> str | None:
+        return self._book.uri(peer_id)
+
+    def met(self, hello: Hello) -> None:
+        self._book.learn({hello.peer_id: hello.uri})
+
+    def refused(self, peer_id: int, refusal: Refusal) -> None:
+        _log.warning("peer_refuses_this_one", peer=peer_id, reason=refusal.text)
+        if refusal.reason == Refusal.REMOVED:
+            self._retire()
+
+    def _running_log(self) -> RaftLog | None:
+        return self._log
+
+    def _cluster_id(self) -> str:
+        return self._identity.cluster_id
+
+
+def _own_peer(options: MemberOptions, identity: Identity, book: AddressBook) -> Peer:
+    given = normal_uri(options.uri) if options.uri else ""
+    return Peer(
+        identity.peer_id,
+        uri=given or book.uri(identity.peer_id) or "",
+        zone=options.zone,
+        version=options.version,
+        incarnation=identity.incarnation,
+        node_type=options.node_type,
+        feature_level=FEATURE_LEVEL,
+    )
+
+
+def _other(bootstrap: str | None, own_uri: str) -> str | None:
+    """A peer that bootstraps from itself is a first one (reference 6.2)."""
+    return bootstrap if bootstrap and normal_uri(bootstrap) != own_uri else None
+
+
+def _refusal(refused: NotAdmitted) -> Refusal:
+    return Refusal(reason=_REASONS[refused.kind], text=refused.text)

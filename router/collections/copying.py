@@ -1,0 +1,73 @@
+"""Copying the points of one collection into another (``init_from`` of collection creation)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+
+import numpy as np
+
+from consensus.buckets import shards_of
+from consensus.state import CollectionState
+from node.client import NodeClient
+from protos.collections import VectorsConfig
+from protos.errors import BadInput
+from protos.ids import id_key
+from protos.operations import Upsert, VectorBatch
+from protos.shard import Projection, Record, ScrollRequest, ShardClient, UpdateRequest
+
+BATCH_POINTS = 1000
+
+
+def check_copyable(source: VectorsConfig, target: VectorsConfig) -> None:
+    """Raises: BadInput if the target lacks a vector of the source or has it in another size or distance."""
+    for name, params in source.items():
+        into = target.get(name)
+        if into is None or into.size != params.size or into.distance != params.distance:
+            raise BadInput(f"Cannot init from a collection whose vector `{name}` differs from the new one's")
+
+
+async def copy_points(node: NodeClient, source: CollectionState, target: CollectionState) -> None:
+    """Copy every point of ``source``; durable and visible on return.
+
+    Points written to the source meanwhile may or may not be copied.
+    """
+    for shard_id in sorted(source.shards):
+        async for records in _pages(node.shard(source.name, shard_id)):
+            await _put(node, target, records)
+
+
+async def _pages(shard: ShardClient) -> AsyncIterator[list[Record]]:
+    """A shard's points in order of id; the first id of the next page is fetched with each."""
+    projection = Projection(payload=True, vectors=True)
+    offset = None
+    while True:
+        request = ScrollRequest(limit=BATCH_POINTS + 1, offset=offset, projection=projection)
+        records = await shard.scroll(request)
+        if records:
+            yield records[:BATCH_POINTS]
+        if len(records) <= BATCH_POINTS:
+            return
+        offset = records[BATCH_POINTS].id
+
+
+async def _put(node: NodeClient, target: CollectionState, records: Sequence[Record]) -> None:
+    owners = shards_of(target, [id_key(record.id) for record in records])
+    for shard_id in np.unique(owners).tolist():
+        part = [records[index] for index in np.flatnonzero(owners == shard_id).tolist()]
+        await node.shard(target.name, shard_id).update(UpdateRequest(_upsert(part), wait=True))
+
+
+def _upsert(records: Sequence[Record]) -> Upsert:
+    names = sorted({name for record in records for name in record.vectors or {}})
+    return Upsert(
+        ids=[record.id for record in records],
+        vectors=tuple(_batch(name, records) for name in names),
+        payloads=[record.payload or b"{}" for record in records],
+    )
+
+
+def _batch(name: str, records: Sequence[Record]) -> VectorBatch:
+    rows = [index for index, record in enumerate(records) if name in (record.vectors or {})]
+    matrix = np.stack([(records[index].vectors or {})[name] for index in rows]).astype("<f4", copy=False)
+    owners = b"" if len(rows) == len(records) else np.asarray(rows, dtype="<u4").tobytes()
+    return VectorBatch(name, matrix.shape[1], matrix.tobytes(), owners)

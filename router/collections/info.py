@@ -1,0 +1,175 @@
+"""What the info endpoints show of a collection, put together from its state and its shards' reports.
+
+Pure. The structs have the JSON names of reference 7.3 and 14.3; what is unset is left out of the JSON.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from msgspec import Struct
+
+from consensus.state import CollectionState, ShardKey
+from protos.collections import echo, echo_index
+from protos.errors import BadInput
+from protos.shard import SegmentInfo, ShardInfo, ShardStatus
+
+_WORST_LAST = tuple(ShardStatus)
+OPTIMIZATION_PARTS = ("queued", "completed", "idle_segments")
+
+
+class UpdateQueueInfo(Struct, frozen=True):
+    length: int
+
+
+class CollectionWarning(Struct, frozen=True):
+    message: str
+
+
+class CollectionInfo(Struct, frozen=True, omit_defaults=True):
+    """``vectors_count`` is what older clients and documents ask for; 1.19 itself has it no more."""
+
+    status: ShardStatus
+    optimizer_status: Literal["ok"] | dict[str, str]
+    vectors_count: int
+    indexed_vectors_count: int
+    points_count: int
+    segments_count: int
+    config: dict[str, Any]
+    payload_schema: dict[str, dict[str, Any]]
+    update_queue: UpdateQueueInfo
+    warnings: list[CollectionWarning] = []
+
+
+class LocalShard(Struct, frozen=True, omit_defaults=True):
+    shard_id: int
+    points_count: int
+    state: str
+    shard_key: ShardKey | None = None
+
+
+class RemoteShard(Struct, frozen=True, omit_defaults=True):
+    shard_id: int
+    peer_id: int
+    state: str
+    shard_key: ShardKey | None = None
+
+
+class ClusterInfo(Struct, frozen=True):
+    peer_id: int
+    shard_count: int
+    local_shards: list[LocalShard]
+    remote_shards: list[RemoteShard]
+    shard_transfers: list[dict[str, Any]] = []
+
+
+class AliasDescription(Struct, frozen=True):
+    alias_name: str
+    collection_name: str
+
+
+def unreachable_shard(reason: str) -> ShardInfo:
+    """What stands for a shard that gave no report: red, with nothing in it."""
+    return ShardInfo(
+        status=ShardStatus.RED,
+        points=0,
+        vectors={},
+        indexed_vectors=0,
+        segments=0,
+        index_points={},
+        operations_applied=0,
+        optimizer_error=reason,
+    )
+
+
+def collection_info(collection: CollectionState, shards: Sequence[ShardInfo]) -> CollectionInfo:
+    """Sum the counts of one replica per shard; the status is the worst of them."""
+    error = next((shard.optimizer_error for shard in shards if shard.optimizer_error), None)
+    return CollectionInfo(
+        status=max((shard.status for shard in shards), key=_WORST_LAST.index, default=ShardStatus.GREEN),
+        optimizer_status="ok" if error is None else {"error": error},
+        vectors_count=sum(sum(shard.vectors.values()) for shard in shards),
+        indexed_vectors_count=sum(shard.indexed_vectors for shard in shards),
+        points_count=sum(shard.points for shard in shards),
+        segments_count=sum(shard.segments for shard in shards),
+        config=echo(collection.config),
+        payload_schema=_payload_schema(collection, shards),
+        update_queue=UpdateQueueInfo(sum(shard.update_queue_length for shard in shards)),
+        warnings=_warnings(collection),
+    )
+
+
+def cluster_info(collection: CollectionState, peer_id: int, points: Mapping[int, int]) -> ClusterInfo:
+    """``points``: the number of points of each shard that this peer holds."""
+    local, remote = [], []
+    for shard in sorted(collection.shards.values(), key=lambda shard: shard.id):
+        for peer, state in sorted(shard.replicas.items()):
+            if peer == peer_id:
+                local.append(LocalShard(shard.id, points.get(shard.id, 0), state.value, shard.key))
+            else:
+                remote.append(RemoteShard(shard.id, peer, state.value, shard.key))
+    return ClusterInfo(peer_id, len(collection.shards), local, remote)
+
+
+def optimizations_info(shards: Sequence[ShardInfo], parts: str | None) -> dict[str, Any]:
+    """The optimizations of a collection; ``parts`` is the comma list of the ``with`` parameter.
+
+    A shard tells whether it has something to optimize but not the single tasks: what is queued is estimated
+    as one task for all its segments that lack a graph, and none is shown as running or completed.
+    Raises: BadInput on an unknown part.
+    """
+    wanted = [part.strip() for part in (parts or "").split(",") if part.strip()]
+    for part in wanted:
+        if part not in OPTIMIZATION_PARTS:
+            raise BadInput(f"Unknown field in 'with' parameter: {part}")
+    pending = [_pending(shard) for shard in shards]
+    queued = [
+        {"optimizer": "indexing", "segments": [_segment(info) for info in infos]}
+        for infos in pending
+        if infos
+    ]
+    idle = [
+        _segment(info)
+        for shard, infos in zip(shards, pending)
+        for info in shard.segment_infos
+        if info not in infos
+    ]
+    summary = {
+        "queued_optimizations": len(queued),
+        "queued_segments": sum(map(len, pending)),
+        "queued_points": sum(info.points for infos in pending for info in infos),
+        "idle_segments": len(idle),
+    }
+    shown: dict[str, Any] = {"queued": queued, "completed": [], "idle_segments": idle}
+    return {"summary": summary, "running": [], **{part: shown[part] for part in wanted}}
+
+
+def _pending(shard: ShardInfo) -> list[SegmentInfo]:
+    if shard.status not in (ShardStatus.YELLOW, ShardStatus.GREY):
+        return []
+    return [info for info in shard.segment_infos if info.indexed_vectors != info.vectors]
+
+
+def _segment(info: SegmentInfo) -> dict[str, Any]:
+    return {"uuid": str(uuid.UUID(info.id)), "points_count": info.points}
+
+
+def _payload_schema(collection: CollectionState, shards: Sequence[ShardInfo]) -> dict[str, dict[str, Any]]:
+    return {
+        field: echo_index(schema, sum(shard.index_points.get(field, 0) for shard in shards))
+        for field, schema in collection.payload_schema.items()
+    }
+
+
+def _warnings(collection: CollectionState) -> list[CollectionWarning]:
+    """Inline storage keeps vectors in the graph, which needs codes that are small (reference 7.3)."""
+    config = collection.config
+    warnings = []
+    for name, params in config.vectors.items():
+        quantized = params.quantization_config or config.quantization_config
+        if config.hnsw_of(name).inline_storage and quantized is None:
+            text = f"The inline storage of vector `{name}` has no effect without quantization"
+            warnings.append(CollectionWarning(text))
+    return warnings

@@ -1,0 +1,1 @@
+"""What operators see of this node: ``/metrics`` and ``/telemetry``, and the numbers behind them."""

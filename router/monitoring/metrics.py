@@ -1,0 +1,260 @@
+"""Request statistics, and the text of ``/metrics`` (reference section 4.1).
+
+Lives here: counting requests as they end, and turning an ``Inventory`` and the counts into families.
+A registry of our own, because the library's default one carries metrics that Qdrant has not.
+
+Invariant: a family without samples is left out.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+
+from protos.shard import ShardInfo
+from router.monitoring import machine
+from router.monitoring.inventory import CollectionEntry
+
+BUCKETS_S = (0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 50.0)
+
+_COLLECTION = "/collections/{collection_name}"
+EXPORTED = frozenset(
+    [f"{_COLLECTION}/index", f"{_COLLECTION}/points", f"{_COLLECTION}/vectors/{{vector_name}}"]
+    + [
+        f"{_COLLECTION}/points/{tail}"
+        for tail in (
+            *("batch", "count", "delete", "discover", "discover/batch", "facet"),
+            *("payload", "payload/clear", "payload/delete"),
+            *("query", "query/batch", "query/groups"),
+            *("recommend", "recommend/batch", "recommend/groups"),
+            *("scroll", "search", "search/batch", "search/groups"),
+            *("search/matrix/offsets", "search/matrix/pairs", "vectors", "vectors/delete"),
+        )
+    ]
+)
+
+
+@dataclass(slots=True)
+class Durations:
+    """Seconds of the requests of one method, endpoint and status."""
+
+    count: int = 0
+    sum_s: float = 0.0
+    min_s: float = math.inf
+    max_s: float = 0.0
+    last_unix_s: float = 0.0
+    buckets: list[int] = field(default_factory=lambda: [0] * (len(BUCKETS_S) + 1))
+
+    def add(self, seconds: float, now_unix_s: float) -> None:
+        self.count += 1
+        self.sum_s += seconds
+        self.min_s = min(self.min_s, seconds)
+        self.max_s = max(self.max_s, seconds)
+        self.last_unix_s = now_unix_s
+        self.buckets[bisect_left(BUCKETS_S, seconds)] += 1
+
+    def cumulative(self) -> list[tuple[str, float]]:
+        total, found = 0, []
+        for bound, count in zip([*BUCKETS_S, math.inf], self.buckets):
+            total += count
+            found.append(("+Inf" if math.isinf(bound) else str(bound), float(total)))
+        return found
+
+
+RequestKey = tuple[str, str, int]  # method, endpoint (the route's template), status
+
+
+class RequestStatistics:
+    """Written on the event loop only, so it needs no lock.
+
+    ``by_collection`` holds the exported endpoints. A collection enters with its first success and leaves
+    when it is deleted, so names that clients make up cost no memory.
+    """
+
+    def __init__(self) -> None:
+        self.by_request: dict[RequestKey, Durations] = {}
+        self.by_collection: dict[str, dict[RequestKey, Durations]] = {}
+
+    def add(self, key: RequestKey, seconds: float, now_unix_s: float, collection: str | None = None) -> None:
+        _count(self.by_request, key, seconds, now_unix_s)
+        if collection is None:
+            return
+        method, endpoint, status = key
+        if endpoint in EXPORTED:
+            if status == 200 or collection in self.by_collection:
+                _count(self.by_collection.setdefault(collection, {}), key, seconds, now_unix_s)
+        elif (method, endpoint, status) == ("DELETE", _COLLECTION, 200):
+            self.by_collection.pop(collection, None)
+
+
+def _count(
+    statistics: dict[RequestKey, Durations], key: RequestKey, seconds: float, now_unix_s: float
+) -> None:
+    found = statistics.get(key)
+    if found is None:
+        found = statistics[key] = Durations()
+    found.add(seconds, now_unix_s)
+
+
+def render(
+    *,
+    version: str,
+    collections: list[CollectionEntry],
+    requests: RequestStatistics,
+    prefix: str,
+    per_collection: bool = False,
+) -> bytes:
+    """The exposition text; every name starts with ``prefix``.
+
+    With ``per_collection`` requests are told by collection, and the totals over all collections are left
+    out, if there is anything to tell.
+    """
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Families(version, collections, _Series(requests, per_collection), prefix))
+    return generate_latest(registry)
+
+
+class _Series:
+    """The exported requests with the values of their labels."""
+
+    def __init__(self, requests: RequestStatistics, per_collection: bool) -> None:
+        self._requests = requests
+        self._by_collection = per_collection and bool(requests.by_collection)
+        self.labels = ["method", "endpoint", "status"] + ["collection"] * self._by_collection
+
+    def __iter__(self) -> Iterator[tuple[list[str], Durations]]:
+        if not self._by_collection:
+            yield from self._of(self._requests.by_request, [])
+            return
+        for name, found in sorted(self._requests.by_collection.items()):
+            yield from self._of(found, [name])
+
+    @staticmethod
+    def _of(
+        found: dict[RequestKey, Durations], collection: list[str]
+    ) -> Iterator[tuple[list[str], Durations]]:
+        for (method, endpoint, status), durations in sorted(found.items()):
+            if endpoint in EXPORTED:
+                yield [method, endpoint, str(status), *collection], durations
+
+
+class _Families:
+    """One scrape, in the form the library collects."""
+
+    def __init__(
+        self, version: str, collections: list[CollectionEntry], requests: _Series, prefix: str
+    ) -> None:
+        self._version = version
+        self._collections = collections
+        self._requests = requests
+        self._prefix = prefix
+
+    def collect(self) -> Iterator[Metric]:
+        yield self._app_info()
+        yield from self._scalars()
+        yield from filter(_has_samples, self._per_collection())
+        yield from filter(_has_samples, self._rest())
+
+    def _app_info(self) -> Metric:
+        family = self._gauge("app_info", "information about qdrant server", ["name", "version"])
+        family.add_metric(["qdrant", self._version], 1)
+        return family
+
+    def _scalars(self) -> Iterator[Metric]:
+        entries = self._collections
+        replicas = 1 if any(entry.shards for entry in entries) else 0
+        dead = sum(shard.info is None for entry in entries for shard in entry.shards)
+        gauges: dict[str, tuple[str, float]] = {
+            "app_status_recovery_mode": ("features enabled in the server", 0),
+            "collections_total": ("number of collections", len(entries)),
+            "collections_vector_total": (
+                "total number of vectors in all collections",
+                sum(sum(entry.vectors.values()) for entry in entries),
+            ),
+            "collection_active_replicas_min": ("minimum number of active replicas", replicas),
+            "collection_active_replicas_max": ("maximum number of active replicas", replicas),
+            "collection_dead_replicas": ("shards that have a replica which is not active", dead),
+            "cluster_enabled": ("is cluster support enabled", 0),
+        }
+        gauges |= {f"memory_{name}": (f"memory: {name}", value) for name, value in _memory().items()}
+        gauges |= {name: (name.replace("_", " "), value) for name, value in machine.process_gauges().items()}
+        for name, (help_text, value) in gauges.items():
+            yield self._gauge(name, help_text, value=value)
+        for name, value in machine.page_faults().items():
+            yield CounterMetricFamily(self._prefix + name, name.replace("_", " "), value=value)
+
+    def _per_collection(self) -> Iterator[Metric]:
+        vectors = self._gauge(
+            "collection_vectors", "vectors by collection and name", ["collection", "vector"]
+        )
+        points = self._gauge("collection_points", "approximate amount of points", ["id"])
+        running = self._gauge("collection_running_optimizations", "optimizations that run now", ["id"])
+        queue = self._gauge("collection_update_queue_length", "updates that wait", ["id"])
+        excluded = self._gauge(
+            "collection_indexed_only_excluded_points", "points skipped by indexed_only", ["id", "vector"]
+        )
+        for entry in self._collections:
+            for name, count in sorted(entry.vectors.items()):
+                vectors.add_metric([entry.name, name], count)
+            points.add_metric([entry.name], entry.points)
+            running.add_metric([entry.name], entry.optimizing)
+            queue.add_metric([entry.name], sum(info.update_queue_length for info in entry.infos))
+            for name, count in sorted(unindexed(entry.infos).items()):
+                excluded.add_metric([entry.name, name], count)
+        return iter([vectors, points, running, queue, excluded])
+
+    def _rest(self) -> Iterator[Metric]:
+        labels = self._requests.labels
+        total = CounterMetricFamily(
+            f"{self._prefix}rest_responses_total", "total number of responses", labels=labels
+        )
+        average = self._gauge("rest_responses_avg_duration_seconds", "average response duration", labels)
+        lowest = self._gauge("rest_responses_min_duration_seconds", "minimum response duration", labels)
+        highest = self._gauge("rest_responses_max_duration_seconds", "maximum response duration", labels)
+        histogram = HistogramMetricFamily(
+            f"{self._prefix}rest_responses_duration_seconds", "response duration histogram", labels=labels
+        )
+        for values, found in self._requests:
+            total.add_metric(values, found.count)
+            if values[labels.index("status")] == "200":
+                average.add_metric(values, found.sum_s / found.count)
+                lowest.add_metric(values, found.min_s)
+                highest.add_metric(values, found.max_s)
+                histogram.add_metric(values, found.cumulative(), sum_value=found.sum_s)
+        return iter([total, average, lowest, highest, histogram])
+
+    def _gauge(
+        self, name: str, help_text: str, labels: Iterable[str] | None = None, value: float | None = None
+    ) -> GaugeMetricFamily:
+        return GaugeMetricFamily(
+            self._prefix + name, help_text, value=value, labels=None if labels is None else list(labels)
+        )
+
+
+def unindexed(shards: Iterable[ShardInfo]) -> dict[str, int]:
+    """Vectors without a graph, by name; names that have none are left out."""
+    missing: dict[str, int] = {}
+    for segment in (segment for shard in shards for segment in shard.segment_infos):
+        for name, count in segment.vectors.items():
+            if name not in segment.indexed_vectors and count:
+                missing[name] = missing.get(name, 0) + count
+    return missing
+
+
+def _memory() -> dict[str, int]:
+    found = machine.memory()
+    return {name: getattr(found, name) for name in found.__struct_fields__}
+
+
+def _has_samples(family: Metric) -> bool:
+    return bool(family.samples)

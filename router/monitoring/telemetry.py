@@ -1,0 +1,283 @@
+"""The result of ``GET /telemetry`` by level of detail (reference section 4.2).
+
+Lives here: which keys each level has, and ``anonymize``. Nothing is ever sent anywhere.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from protos.collections import CollectionConfig, echo
+from protos.shard import SegmentInfo, ShardInfo
+from router.monitoring import machine
+from router.monitoring.inventory import CollectionEntry, ShardEntry
+from router.monitoring.metrics import Durations, RequestKey, RequestStatistics, unindexed
+
+Json = dict[str, Any]
+
+
+class Process(Struct, frozen=True):
+    """What does not change while the process lives. ``started`` is UTC."""
+
+    id: str
+    version: str
+    started: datetime
+    search_threads: int
+    max_collections: int | None = None
+    low_memory_mode: str = "disabled"
+    healing_threshold: float = 0.3
+    peer_id: int = 0
+
+
+def telemetry(
+    *,
+    process: Process,
+    collections: list[CollectionEntry],
+    requests: RequestStatistics,
+    level: int,
+    anonymize: bool,
+    per_collection: bool = False,
+) -> Json:
+    result: Json = {
+        "id": process.id,
+        "app": _app(process, level),
+        "collections": _collections(process, collections, level, anonymize),
+        "cluster": {"enabled": False, "resharding_enabled": False},
+        "requests": _requests(requests, anonymize, per_collection),
+        "quota": {"config": {"enabled": False}, "exceeded": {"resident_memory": False, "disk_usage": False}},
+    }
+    if level >= 1:
+        result["memory"] = msgspec.to_builtins(machine.memory())
+        result["hardware"] = {"collection_data": {}}
+        result["search_pool"] = {
+            "mode": "mixed",
+            "high_cpu_threads": process.search_threads,
+            "high_io_threads": 0,
+        }
+    return result
+
+
+def _app(process: Process, level: int) -> Json:
+    shown: Json = {"name": "qdrant", "version": process.version, "startup": _utc(process.started)}
+    if level >= 1:
+        shown["features"] = dict.fromkeys(
+            ("debug", "service_debug_feature", "recovery_mode", "gpu", "rocksdb", "staging"), False
+        )
+        shown["runtime_features"] = {}
+        shown["low_memory_mode"] = process.low_memory_mode
+        shown["hnsw_global_config"] = {"healing_threshold": process.healing_threshold}
+        shown["system"] = machine.system()
+    return shown
+
+
+def _utc(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+# --- requests -------------------------------------------------------------------------------------
+
+
+def _requests(requests: RequestStatistics, anonymize: bool, per_collection: bool) -> Json:
+    shown: Json = {"rest": {"responses": _responses(requests.by_request)}, "grpc": {"responses": {}}}
+    if per_collection:
+        shown["rest"]["per_collection_responses"] = {
+            _name(name, anonymize): _responses(found)
+            for name, found in sorted(requests.by_collection.items())
+        }
+        shown["grpc"]["per_collection_responses"] = {}
+    return shown
+
+
+def _responses(by_request: dict[RequestKey, Durations]) -> dict[str, dict[str, Json]]:
+    shown: dict[str, dict[str, Json]] = {}
+    for (method, endpoint, status), found in sorted(by_request.items()):
+        shown.setdefault(f"{method} {endpoint}", {})[str(status)] = _statistics(found)
+    return shown
+
+
+def _statistics(found: Durations) -> Json:
+    return {
+        "count": found.count,
+        "avg_duration_micros": found.sum_s / found.count * 1e6,
+        "min_duration_micros": found.min_s * 1e6,
+        "max_duration_micros": found.max_s * 1e6,
+        "total_duration_micros": int(found.sum_s * 1e6),
+        "last_responded": _utc(datetime.fromtimestamp(found.last_unix_s, UTC)),
+    }
+
+
+# --- collections ----------------------------------------------------------------------------------
+
+
+def _collections(process: Process, entries: list[CollectionEntry], level: int, anonymize: bool) -> Json:
+    shown: Json = {"number_of_collections": len(entries)}
+    if process.max_collections is not None:
+        shown["max_collections"] = process.max_collections
+    if level == 0:
+        return shown
+    if level == 1:
+        shown["collections"] = [_aggregated(entry) for entry in entries]
+        shown["snapshots"] = []
+        return shown
+    shown["collections"] = [_collection(process, entry, level, anonymize) for entry in entries]
+    shown["snapshots"] = [
+        {
+            "id": _name(entry.name, anonymize),
+            "running_snapshots": 0,
+            "running_snapshot_recovery": 0,
+            "total_snapshot_creations": 0,
+        }
+        for entry in entries
+    ]
+    return shown
+
+
+def _aggregated(entry: CollectionEntry) -> Json:
+    error = entry.first_error
+    return {
+        "vectors": sum(entry.vectors.values()),
+        "optimizers_status": "ok" if error is None else {"error": error},
+        "params": echo(entry.state.config)["params"],
+    }
+
+
+def _collection(process: Process, entry: CollectionEntry, level: int, anonymize: bool) -> Json:
+    shown: Json = {
+        "id": _name(entry.name, anonymize),
+        "init_time_ms": 0,
+        "config": _config(entry.state.config, anonymize),
+    }
+    if level >= 3:
+        shards = [_anonymous(shard) for shard in entry.shards] if anonymize else entry.shards
+        shown["shards"] = [_shard(process, shard, entry.state.config, level) for shard in shards]
+        shown["transfers"] = []
+        shown["resharding"] = []
+    return shown
+
+
+def _config(config: CollectionConfig, anonymize: bool) -> Json:
+    shown = echo(config)
+    if anonymize:
+        shown.pop("metadata", None)
+        vectors = shown["params"].get("vectors", {})
+        if not isinstance(vectors.get("size"), int):
+            shown["params"]["vectors"] = {_hash(name): params for name, params in vectors.items()}
+    return shown
+
+
+def _shard(process: Process, shard: ShardEntry, config: CollectionConfig, level: int) -> Json:
+    info = shard.info
+    return {
+        "id": shard.id,
+        "key": None,
+        "local": None if info is None else _local(info, config, level),
+        "remote": [],
+        "replicate_states": {str(process.peer_id): "Active"},
+    }
+
+
+def _anonymous(shard: ShardEntry) -> ShardEntry:
+    """The same numbers without the names of vectors."""
+    if shard.info is None:
+        return shard
+    segments = [
+        replace(segment, vectors=_hashed(segment.vectors), indexed_vectors=_hashed(segment.indexed_vectors))
+        for segment in shard.info.segment_infos
+    ]
+    info = replace(shard.info, vectors=_hashed(shard.info.vectors), segment_infos=segments)
+    return ShardEntry(shard.id, info)
+
+
+def _local(info: ShardInfo, config: CollectionConfig, level: int) -> Json:
+    vectors = sum(info.vectors.values())
+    shown: Json = {
+        "variant_name": "local shard",
+        "status": info.status.value,
+        "total_optimized_points": info.indexed_vectors,
+        "vectors_size_bytes": sum(segment.vector_bytes for segment in info.segment_infos),
+        "payloads_size_bytes": None,
+        "num_points": info.points,
+        "num_vectors": vectors,
+        "num_vectors_by_name": info.vectors,
+        "optimizations": {
+            "status": "ok" if info.optimizer_error is None else {"error": info.optimizer_error},
+            "optimizations": {"count": 0},
+            "log": [],
+        },
+        "async_scorer": False,
+        "update_queue": {"length": info.update_queue_length},
+    }
+    if level >= 4:
+        shown["segments"] = [_segment(segment, config) for segment in info.segment_infos]
+        shown["indexed_only_excluded_vectors"] = unindexed([info])
+    return shown
+
+
+def _segment(segment: SegmentInfo, config: CollectionConfig) -> Json:
+    """Payloads and their indexes belong to the shard, not to its segments, so nothing is told of them."""
+    return {
+        "info": {
+            "uuid": str(uuid.UUID(segment.id)),
+            "segment_type": "indexed" if segment.indexed_vectors else "plain",
+            "num_vectors": sum(segment.vectors.values()),
+            "num_points": segment.points,
+            "num_indexed_vectors": sum(segment.indexed_vectors.values()),
+            "num_deleted_vectors": sum(segment.rows - count for count in segment.vectors.values()),
+            "vectors_size_bytes": segment.vector_bytes,
+            "payloads_size_bytes": 0,
+            "ram_usage_bytes": 0,
+            "disk_usage_bytes": segment.disk_bytes,
+            "is_appendable": segment.appendable,
+            "index_schema": {},
+            "vector_data": {
+                name: {
+                    "num_vectors": count,
+                    "num_indexed_vectors": segment.indexed_vectors.get(name, 0),
+                    "num_deleted_vectors": segment.rows - count,
+                }
+                for name, count in segment.vectors.items()
+            },
+        },
+        "config": {
+            "vector_data": {
+                name: _vector_data(segment, name, config)
+                for name in segment.vectors
+                if name in config.vectors
+            },
+            "payload_storage_type": {"type": "mmap"},
+        },
+        "vector_index_searches": [],
+        "payload_field_indices": [],
+    }
+
+
+def _vector_data(segment: SegmentInfo, name: str, config: CollectionConfig) -> Json:
+    params = config.vectors[name]
+    index: Json = {"type": "plain", "options": {}}
+    if name in segment.indexed_vectors:
+        index = {"type": "hnsw", "options": msgspec.to_builtins(config.hnsw_of(name))}
+    return {
+        "size": params.size,
+        "distance": params.distance.value,
+        "storage_type": "ChunkedMmap" if segment.appendable else "Mmap",
+        "index": index,
+    }
+
+
+def _name(name: str, anonymize: bool) -> str:
+    return _hash(name) if anonymize else name
+
+
+def _hashed(counts: dict[str, int]) -> dict[str, int]:
+    return {_hash(name): count for name, count in counts.items()}
+
+
+def _hash(name: str) -> str:
+    return str(int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big"))

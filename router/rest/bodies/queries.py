@@ -1,0 +1,292 @@
+"""Bodies of the query API and of the legacy search into ``router.search`` requests (reference 9.4, 9.12)."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import msgspec
+
+from protos.collections import UNNAMED
+from protos.datetimes import decode_datetime
+from protos.errors import BadInput, BadRequest, InvalidField, MalformedBody
+from protos.ids import PointId, parse_point_id
+from protos.shard import Direction, OrderBy, SearchParams
+from router.rest.bodies.explain import decode_loosely, vector_error
+from router.rest.bodies.reading import decode
+from router.rest.bodies.schemas import (
+    LookupBody,
+    QueryBatchBody,
+    QueryBody,
+    SearchBatchBody,
+    SearchBody,
+    SearchParamsBody,
+)
+from router.rest.bodies.selectors import (
+    at_least_one,
+    check_path,
+    decode_optional_filter,
+    decode_projection,
+    decode_shard_keys,
+)
+from router.rest.bodies.upserts import EMPTY_VECTOR
+from router.search import WINDOW_MAX, NearestPoint, NearestVector, Query, QueryRequest, RandomSample
+from router.vectors import not_supported
+
+T = TypeVar("T")
+
+LIMIT_DEFAULT = 10
+_FLOAT32_MAX = 3.4028234663852886e38
+
+_query = msgspec.json.Decoder(QueryBody)
+_query_batch = msgspec.json.Decoder(QueryBatchBody)
+_search = msgspec.json.Decoder(SearchBody)
+_search_batch = msgspec.json.Decoder(SearchBatchBody)
+
+
+def decode_query(body: bytes) -> QueryRequest:
+    return _query_request(_decode(body, _query), "internal")
+
+
+def decode_query_batch(body: bytes) -> list[QueryRequest]:
+    searches = _decode(body, _query_batch).searches
+    return [_query_request(search, f"searches[{place}].internal") for place, search in enumerate(searches)]
+
+
+def decode_search(body: bytes) -> QueryRequest:
+    return _search_request(_decode(body, _search), "")
+
+
+def decode_search_batch(body: bytes) -> list[QueryRequest]:
+    searches = _decode(body, _search_batch).searches
+    return [_search_request(search, f"searches[{place}].") for place, search in enumerate(searches)]
+
+
+def _decode(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
+    try:
+        return decode(body, decoder)
+    except MalformedBody:
+        _explain(body)
+        raise
+
+
+def _explain(body: bytes) -> None:
+    """Raise a more telling error than the decoder's if the vector is of another kind."""
+    request = decode_loosely(body)
+    searches = request.get("searches", [request]) if isinstance(request, dict) else []
+    for search in searches if isinstance(searches, list) else []:
+        if isinstance(search, dict):
+            error = vector_error(search.get("query")) or vector_error(search.get("vector"))
+            if error is not None:
+                raise error
+
+
+# --- the query API ---------------------------------------------------------------------------------
+
+
+def _query_request(body: QueryBody, path: str) -> QueryRequest:
+    limit = LIMIT_DEFAULT if body.limit is None else at_least_one(body.limit, f"{path}.limit")
+    query = _query_of(body, path)
+    _check_stages(body, query)
+    return QueryRequest(
+        query=query,
+        using=body.using or UNNAMED,
+        limit=limit,
+        offset=body.offset or 0,
+        filter=decode_optional_filter(body.filter, f"{path}.filter"),
+        params=_params(body.params, f"{path}.params"),
+        score_threshold=_threshold(body.score_threshold),
+        projection=decode_projection(body.with_payload, body.with_vector, body.with_vectors),
+        shard_keys=decode_shard_keys(body.shard_key),
+    )
+
+
+def _check_stages(body: QueryBody, query: Query | None) -> None:
+    """Combinations that cannot be right (reference 9.4)."""
+    if query is None and body.prefetch:
+        raise BadRequest(
+            "A query is needed to merge the prefetches. Can't have prefetches without defining a query."
+        )
+    if query is None and body.score_threshold is not None:
+        raise BadRequest(
+            "A query is needed to use the score_threshold. "
+            "Can't have score_threshold without defining a query."
+        )
+    if isinstance(query, OrderBy) and body.score_threshold is not None:
+        raise BadRequest("Can't use score_threshold with an order_by query.")
+    if body.prefetch:
+        raise not_supported("Prefetches are")
+
+
+def _query_of(body: QueryBody, path: str) -> Query | None:
+    query = body.query
+    if query is None:
+        return None
+    if not isinstance(query, dict):
+        return _nearest(query, body.lookup_from, f"{path}.query")
+    if "nearest" in query:
+        if query.get("mmr") is not None:
+            raise not_supported("MMR queries are")
+        return _nearest_value(query["nearest"], body.lookup_from, f"{path}.query.nearest")
+    if "order_by" in query:
+        return decode_order_by(query["order_by"])
+    if "sample" in query:
+        return _sample(query["sample"])
+    raise _other_query(query, body, path)
+
+
+def _sample(value: Any) -> RandomSample:
+    if value != "random":
+        raise MalformedBody(f"unknown variant `{value}`, expected `random`")
+    return RandomSample()
+
+
+def _nearest(value: list[float] | int | str, lookup: LookupBody | None, path: str) -> Query:
+    if isinstance(value, list):
+        if not value:
+            raise InvalidField(path, EMPTY_VECTOR)
+        return NearestVector(value)
+    return _nearest_point(parse_point_id(value), lookup)
+
+
+def _nearest_point(point_id: PointId, lookup: LookupBody | None) -> NearestPoint:
+    if lookup is None:
+        return NearestPoint(point_id)
+    if lookup.shard_key is not None:
+        raise not_supported("Shard keys in `lookup_from` are")
+    return NearestPoint(point_id, lookup.collection, lookup.vector)
+
+
+def _nearest_value(value: Any, lookup: LookupBody | None, path: str) -> Query:
+    error = vector_error(value)
+    if error is not None:
+        raise error
+    if isinstance(value, list):
+        try:
+            return _nearest(msgspec.convert(value, list[float]), lookup, path)
+        except msgspec.ValidationError as problem:
+            raise MalformedBody(f"{problem} in `{path}`") from problem
+    return _nearest_point(parse_point_id(value), lookup)
+
+
+_LATER = {
+    "recommend": "Recommend queries are",
+    "discover": "Discover queries are",
+    "context": "Context queries are",
+    "fusion": "Fusion queries are",
+    "rrf": "Fusion queries are",
+    "formula": "Formula queries are",
+    "relevance_feedback": "Relevance feedback queries are",
+}
+
+
+def _other_query(query: dict[str, Any], body: QueryBody, path: str) -> Exception:
+    """The error for a query that is not served: wrong in itself, of a later version, or unknown."""
+    if "fusion" in query or "rrf" in query:
+        if body.using is not None:
+            return BadRequest("Fusion queries cannot be combined with the 'using' field.")
+        if not body.prefetch:
+            return BadInput("cannot apply Fusion without prefetches")
+    if "formula" in query and not body.prefetch:
+        return BadInput("cannot apply Formula without prefetches")
+    for kind, name in _LATER.items():
+        if kind in query:
+            return _invalid_examples(kind, query[kind], path) or not_supported(name)
+    return vector_error(query) or MalformedBody("data did not match any variant of QueryInterface")
+
+
+def _invalid_examples(kind: str, value: Any, path: str) -> Exception | None:
+    if not isinstance(value, dict):
+        return None
+    if kind == "recommend" and not value.get("positive") and not value.get("negative"):
+        text = "At least one positive or negative vector/id must be provided"
+        return InvalidField(f"{path}.query.recommend", text)
+    if kind == "relevance_feedback" and not value.get("feedback"):
+        return InvalidField(f"{path}.query.relevance_feedback", "feedback elements must be non-empty")
+    return None
+
+
+def _params(body: SearchParamsBody | None, path: str) -> SearchParams:
+    if body is None:
+        return SearchParams()
+    if body.hnsw_ef is not None:
+        at_least_one(body.hnsw_ef, f"{path}.hnsw_ef")
+    _check_ratios(body, path)
+    if body.idf is not None:
+        raise BadInput("`idf` is only applicable to sparse vectors with the IDF modifier")
+    ef = None if body.hnsw_ef is None else min(body.hnsw_ef, WINDOW_MAX)
+    return SearchParams(ef, body.exact, body.indexed_only)
+
+
+def _check_ratios(body: SearchParamsBody, path: str) -> None:
+    """Parameters that change nothing here must still be right (reference 9.15)."""
+    oversampling = None if body.quantization is None else body.quantization.oversampling
+    if oversampling is not None and oversampling < 1:
+        text = f"value {oversampling} invalid, must be 1.0 or larger"
+        raise InvalidField(f"{path}.quantization.oversampling", text)
+    selectivity = None if body.acorn is None else body.acorn.max_selectivity
+    if selectivity is not None and not 0 <= selectivity <= 1:
+        raise InvalidField(
+            f"{path}.acorn.max_selectivity", f"value {selectivity} invalid, must be from 0.0 to 1.0"
+        )
+
+
+def _threshold(value: float | None) -> float | None:
+    """Scores are float32, so a threshold beyond their range means the end of the range."""
+    return None if value is None else max(-_FLOAT32_MAX, min(value, _FLOAT32_MAX))
+
+
+# --- ordering by a payload key ----------------------------------------------------------------------
+
+
+class _OrderByBody(msgspec.Struct):
+    key: str
+    direction: Direction | None = None
+    start_from: int | float | str | None = None
+
+
+def decode_order_by(value: Any) -> OrderBy:
+    """A key or an object. Raises: MalformedBody."""
+    try:
+        body = _OrderByBody(value) if isinstance(value, str) else msgspec.convert(value, _OrderByBody)
+    except msgspec.ValidationError as error:
+        raise MalformedBody(f"{error} in `order_by`") from error
+    return OrderBy(check_path(body.key), body.direction or Direction.ASC, _start_from(body.start_from))
+
+
+def _start_from(value: float | str | None) -> int | float | None:
+    return decode_datetime(value) if isinstance(value, str) else value
+
+
+# --- the legacy search ------------------------------------------------------------------------------
+
+
+def _search_request(body: SearchBody, path: str) -> QueryRequest:
+    limit = body.limit if body.limit is not None else body.top
+    if limit is None:
+        raise MalformedBody("missing field `limit`")
+    using, vector = _named_vector(body.vector, f"{path}vector")
+    return QueryRequest(
+        query=NearestVector(vector),
+        using=using,
+        limit=at_least_one(limit, f"{path}limit"),
+        offset=body.offset or 0,
+        filter=decode_optional_filter(body.filter, f"{path}filter"),
+        params=_params(body.params, f"{path}params"),
+        score_threshold=_threshold(body.score_threshold),
+        projection=decode_projection(body.with_payload, body.with_vector, body.with_vectors),
+        shard_keys=decode_shard_keys(body.shard_key),
+    )
+
+
+def _named_vector(value: list[float] | dict[str, Any], path: str) -> tuple[str, list[float]]:
+    name, vector = (UNNAMED, value) if isinstance(value, list) else (value.get("name"), value.get("vector"))
+    error = vector_error(vector)
+    if error is not None:
+        raise error
+    try:
+        pair = msgspec.convert((name, vector), tuple[str, list[float]])
+    except msgspec.ValidationError as problem:
+        raise MalformedBody("a named vector has the fields `name` and `vector`") from problem
+    if not pair[1]:
+        raise InvalidField(path, EMPTY_VECTOR)
+    return pair

@@ -1,0 +1,96 @@
+"""Parts that many bodies share: ids, filters, shard keys, what to return of a point (reference 9.1)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from protos.errors import InvalidField, MalformedBody
+from protos.filters import Filter, decode_filter
+from protos.ids import PointId, parse_point_id
+from protos.json_path import parse_path
+from protos.shard import PayloadSelector, Projection
+from router.rest.bodies.schemas import PayloadSelectorBody, PointsSelectorBody, Selector
+from router.shards import ShardKeys
+from router.vectors import not_supported
+
+
+def decode_ids(values: list[Any]) -> list[PointId]:
+    """Raises: MalformedBody if one is no point id."""
+    return [parse_point_id(value) for value in values]
+
+
+def decode_optional_filter(value: Any, path: str = "filter") -> Filter | None:
+    return None if value is None else decode_filter(value, path=path)
+
+
+def decode_shard_keys(value: Any) -> ShardKeys | None:
+    """A key or a list of keys. Raises: MalformedBody on another shape; BadRequest on a fallback."""
+    if value is None:
+        return None
+    if isinstance(value, dict):
+        raise not_supported("Shard keys with a fallback are")
+    keys = value if isinstance(value, list) else [value]
+    for key in keys:
+        if not isinstance(key, str | int) or isinstance(key, bool):
+            raise MalformedBody(f"value {key} is not a valid shard key")
+    return tuple(keys)
+
+
+def decode_target(body: PointsSelectorBody) -> tuple[list[PointId] | None, Filter | None]:
+    """Ids or a filter; ids win when both are given (reference 8.5).
+
+    Raises: MalformedBody if there is neither.
+    """
+    if body.points is not None:
+        return decode_ids(body.points), None
+    if body.filter is not None:
+        return None, decode_filter(body.filter)
+    raise MalformedBody("Either list of ids or filter conditions must be specified")
+
+
+def decode_projection(
+    with_payload: PayloadSelectorBody,
+    with_vector: Selector,
+    with_vectors: Selector,
+    *,
+    payload_default: bool = False,
+) -> Projection:
+    """Raises: MalformedBody on an unknown selector or path."""
+    vectors = with_vectors if with_vector is None else with_vector
+    return Projection(
+        payload_default if with_payload is None else _payload_part(with_payload),
+        tuple(vectors) if isinstance(vectors, list) else bool(vectors),
+    )
+
+
+def _payload_part(value: bool | list[str] | dict[str, Any]) -> bool | PayloadSelector:
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, list):
+        return PayloadSelector(include=_paths(value))
+    if value.keys() == {"include"}:
+        return PayloadSelector(include=_paths(value["include"]))
+    if value.keys() == {"exclude"}:
+        return PayloadSelector(exclude=_paths(value["exclude"]))
+    raise MalformedBody("a payload selector has exactly one of the fields `include` and `exclude`")
+
+
+def _paths(values: Any) -> tuple[str, ...]:
+    if not isinstance(values, list):
+        raise MalformedBody("a payload selector takes a list of paths")
+    return tuple(check_path(value) for value in values)
+
+
+def check_path(value: Any) -> str:
+    """Raises: MalformedBody if ``value`` is not a JSON path."""
+    if not isinstance(value, str):
+        raise MalformedBody(f"Invalid json path: {value!r} is not a string")
+    parse_path(value)
+    return value
+
+
+def at_least_one(value: int, path: str) -> int:
+    """Raises: InvalidField for 0."""
+    if value < 1:
+        raise InvalidField(path, f"value {value} invalid, must be 1 or larger")
+    return value

@@ -1,0 +1,133 @@
+"""Which keys ``/telemetry`` has at which level."""
+
+from __future__ import annotations
+
+import platform
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from router.monitoring import machine
+from router.monitoring.inventory import CollectionEntry
+from router.monitoring.metrics import RequestStatistics
+from router.monitoring.telemetry import Process, telemetry
+from tests.router.monitoring.test_metrics import entry, segment
+
+PROCESS = Process(
+    id="p", version="1.2.3", started=datetime(2026, 1, 2, tzinfo=UTC), search_threads=2, peer_id=9
+)
+BASE = {"id", "app", "collections", "cluster", "requests", "quota"}
+
+
+def at(level: int, entries: list[CollectionEntry] | None = None, *, anonymize: bool = False) -> Any:
+    return telemetry(
+        process=PROCESS,
+        collections=[entry("one")] if entries is None else entries,
+        requests=RequestStatistics(),
+        level=level,
+        anonymize=anonymize,
+    )
+
+
+@pytest.mark.parametrize(
+    ("level", "top", "collections"),
+    [
+        (0, BASE, {"number_of_collections"}),
+        (
+            1,
+            BASE | {"memory", "hardware", "search_pool"},
+            {"number_of_collections", "collections", "snapshots"},
+        ),
+        (
+            4,
+            BASE | {"memory", "hardware", "search_pool"},
+            {"number_of_collections", "collections", "snapshots"},
+        ),
+    ],
+)
+def test_each_level_has_exactly_its_keys(level: int, top: set[str], collections: set[str]) -> None:
+    found = at(level)
+    assert set(found) == top
+    assert set(found["collections"]) == collections
+
+
+@pytest.mark.parametrize(
+    ("level", "keys"),
+    [
+        (1, {"vectors", "optimizers_status", "params"}),
+        (2, {"id", "init_time_ms", "config"}),
+        (3, {"id", "init_time_ms", "config", "shards", "transfers", "resharding"}),
+    ],
+)
+def test_a_collection_tells_more_with_each_level(level: int, keys: set[str]) -> None:
+    (found,) = at(level)["collections"]["collections"]
+    assert set(found) == keys
+
+
+def test_a_local_shard_tells_about_segments_from_level_four_on() -> None:
+    level_3 = {
+        "variant_name", "status", "total_optimized_points", "vectors_size_bytes", "payloads_size_bytes",
+        "num_points", "num_vectors", "num_vectors_by_name", "optimizations", "async_scorer", "update_queue",
+    }  # fmt: skip
+    for level, keys in ((3, level_3), (4, level_3 | {"segments", "indexed_only_excluded_vectors"})):
+        (shard,) = at(level)["collections"]["collections"][0]["shards"]
+        assert set(shard["local"]) == keys
+        assert shard["replicate_states"] == {"9": "Active"}
+
+
+def test_segments_tell_which_vectors_are_indexed() -> None:
+    segments = [segment(1, {"": 3}, {"": 3}), segment(2, {"": 2}, {})]
+    local = at(4, [entry("one", segment_infos=segments)])["collections"]["collections"][0]["shards"][0][
+        "local"
+    ]
+    assert [set(shown) for shown in local["segments"]] == [
+        {"info", "config", "vector_index_searches", "payload_field_indices"}
+    ] * 2
+    first, second = (shown["info"] for shown in local["segments"])
+    assert (first["segment_type"], first["num_indexed_vectors"], first["is_appendable"]) == (
+        "indexed",
+        3,
+        False,
+    )
+    assert (second["segment_type"], second["num_indexed_vectors"], second["is_appendable"]) == (
+        "plain",
+        0,
+        True,
+    )
+    assert second["vector_data"] == {
+        "": {"num_vectors": 2, "num_indexed_vectors": 0, "num_deleted_vectors": 1}
+    }
+    assert local["indexed_only_excluded_vectors"] == {"": 2}
+    assert local["vectors_size_bytes"] == 200
+
+
+def test_anonymous_telemetry_names_no_collection_and_no_vector() -> None:
+    infos = [segment(1, {"secret-vector": 3}, {"secret-vector": 3})]
+    secret = entry("secret-project", vectors={"secret-vector": 3}, segment_infos=infos)
+    shown = at(4, [secret], anonymize=True)
+    assert "secret" not in str(shown)
+    assert shown["app"]["version"] == "1.2.3"
+
+
+def test_requests_are_grouped_by_route_and_status() -> None:
+    requests = RequestStatistics()
+    requests.add(("GET", "/collections", 200), 0.001, 1_700_000_000.0)
+    requests.add(("GET", "/collections", 200), 0.003, 1_700_000_000.0)
+    shown = telemetry(process=PROCESS, collections=[], requests=requests, level=0, anonymize=False)
+    found = shown["requests"]["rest"]["responses"]["GET /collections"]["200"]
+    assert found["count"] == 2
+    assert found["avg_duration_micros"] == pytest.approx(2000)
+    assert found["total_duration_micros"] == 4000
+    assert found["last_responded"].startswith("2023-11-14T22:13:20")
+    assert shown["app"]["startup"] == "2026-01-02T00:00:00.000000Z"
+
+
+def test_a_machine_that_does_not_tell_its_distribution_is_described_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def missing() -> dict[str, str]:
+        raise OSError("no os-release")
+
+    monkeypatch.setattr(platform, "freedesktop_os_release", missing)
+    assert machine.system.__wrapped__()["distribution"] == platform.system()

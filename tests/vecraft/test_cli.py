@@ -1,0 +1,62 @@
+"""The command line, without starting a server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from vecraft.cli import EXIT_BAD_CONFIGURATION, configure, main, parser
+from vecraft.configuration import ConfigurationError
+
+
+@pytest.fixture(autouse=True)
+def empty_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def test_the_version_names_the_api_it_speaks(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == "vecraft 0.1.0 (Qdrant API 1.19.0)\n"
+
+
+@pytest.mark.parametrize("arguments", [[], ["serve"], ["--disable-telemetry"], ["serve", "--stacktrace"]])
+def test_serve_is_what_happens_without_a_command(arguments: list[str]) -> None:
+    options = parser().parse_args(arguments)
+    assert options.command == "serve"
+    loaded = configure(options, {})
+    assert loaded.settings.telemetry_disabled is ("--disable-telemetry" in arguments)
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--snapshot", "a:b"], ["--collection-snapshot", "a:b"], ["--storage-snapshot", "a"]]
+)
+def test_flags_that_cannot_be_honoured_are_refused(arguments: list[str]) -> None:
+    with pytest.raises(ConfigurationError, match="does not have it yet"):
+        configure(parser().parse_args(arguments), {})
+
+
+def test_cluster_flags_without_a_cluster_are_only_warned_about() -> None:
+    options = parser().parse_args(["--uri", "http://a:6335", "--bootstrap", "http://b:6335", "--reinit"])
+    assert len(configure(options, {}).warnings) == 3
+
+
+def test_a_wrong_configuration_ends_the_start_with_its_reasons(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("VECRAFT__SERVICE__HTTP_PORT", "soon")
+    monkeypatch.setenv("VECRAFT__SERVICE__ENABLE_CORS", "perhaps")
+    assert main([]) == EXIT_BAD_CONFIGURATION
+    text = capsys.readouterr().err
+    assert "service.http_port = 'soon'" in text
+    assert "service.enable_cors = 'perhaps'" in text
+
+
+def test_cluster_mode_is_refused_clearly(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("QDRANT__CLUSTER__ENABLED", "true")
+    assert main([]) == EXIT_BAD_CONFIGURATION
+    assert "cluster.enabled is set, but this version does not have it yet" in capsys.readouterr().err

@@ -1,0 +1,84 @@
+"""The process as an operator meets it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.live import LiveNode, wait_for
+
+pytestmark = pytest.mark.slow
+
+
+def test_it_makes_what_it_needs_and_ends_cleanly(tmp_path: Path) -> None:
+    marker = tmp_path / ".qdrant-initialized"
+    with LiveNode(tmp_path) as node:
+        assert httpx.get(node.url).json()["title"] == "qdrant - vector search engine"
+        assert marker.exists()
+        assert (tmp_path / "storage").is_dir()
+        node.stop()
+        assert "stopped" in node.log()
+        marker_age = marker.stat().st_mtime_ns
+        node.start()
+        assert marker.stat().st_mtime_ns > marker_age
+
+
+def test_collections_and_the_peer_id_outlive_a_restart(tmp_path: Path) -> None:
+    with LiveNode(tmp_path) as node:
+        body = {"vectors": {"size": 2, "distance": "Dot"}}
+        assert httpx.put(f"{node.url}/collections/c", json=body).status_code == 200
+        first = httpx.get(f"{node.url}/collections/c/cluster").json()["result"]["peer_id"]
+        node.stop()
+        node.start()
+        assert httpx.get(f"{node.url}/collections/c/cluster").json()["result"]["peer_id"] == first
+
+
+def test_a_killed_node_takes_its_ports_again_at_once(tmp_path: Path) -> None:
+    with LiveNode(tmp_path) as node, httpx.Client(base_url=node.url) as kept_open:
+        kept_open.get("/readyz")
+        node.restart()
+        assert httpx.get(f"{node.url}/readyz").text == "all shards are ready"
+
+
+def test_signals_without_a_meaning_do_not_end_it(tmp_path: Path) -> None:
+    with LiveNode(tmp_path) as node:
+        assert node.process is not None
+        for number in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGSTOP, signal.SIGCONT):
+            os.kill(node.process.pid, number)
+        assert httpx.get(f"{node.url}/readyz").status_code == 200
+
+
+def test_a_taken_port_is_said_and_ends_the_start(tmp_path: Path) -> None:
+    with LiveNode(tmp_path / "first") as first:
+        second = LiveNode(tmp_path / "second")
+        second.port = first.port
+        assert second.launch().wait() == 1
+        assert f"port {first.port} on 127.0.0.1 cannot be used" in second.log()
+
+
+def test_logs_may_be_json(tmp_path: Path) -> None:
+    with LiveNode(tmp_path, environment={"VECRAFT__LOGGER__FORMAT": "json"}) as node:
+        node.stop()
+        events = [json.loads(line) for line in node.log().splitlines()]
+        assert [event["event"] for event in events][:2] == ["starting", "serving"]
+        assert all({"level", "timestamp", "logger"} <= set(event) for event in events)
+
+
+def test_the_metrics_port_serves_metrics_and_nothing_else(tmp_path: Path) -> None:
+    other = LiveNode(tmp_path / "port").port
+    with LiveNode(tmp_path, environment={"VECRAFT__SERVICE__METRICS_PORT": str(other)}):
+        assert "app_info{" in httpx.get(f"http://127.0.0.1:{other}/metrics").text
+        assert httpx.get(f"http://127.0.0.1:{other}/collections").status_code == 404
+
+
+def test_doubtful_configuration_is_logged_and_served_with(tmp_path: Path) -> None:
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config/config.yaml").write_text("service:\n  htpp_port: 5\nlog_level: loud\n")
+    with LiveNode(tmp_path) as node:
+        wait_for(lambda: "the nearest known key is service.http_port" in node.log(), what="a warning")
+        assert "'loud' is not understood" in node.log()
