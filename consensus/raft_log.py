@@ -168,7 +168,8 @@ class RaftLog:
             self._next_barrier = asyncio.create_task(self._mark())
             self._next_barrier.add_done_callback(_heed)
         try:
-            return await asyncio.wait_for(asyncio.shield(self._next_barrier), timeout_s)
+            async with asyncio.timeout(timeout_s):
+                return await asyncio.shield(self._next_barrier)
         except TimeoutError:
             raise Timeout(f"No barrier within {timeout_s} s") from None
 

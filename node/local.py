@@ -126,7 +126,10 @@ class LocalNode:
 
     async def close(self) -> None:
         async with self._reconciling:
-            await asyncio.gather(*(held.replica.close() for held in self._held.values()))
+            closing = (held.replica.close() for held in self._held.values())
+            for error in await asyncio.gather(*closing, return_exceptions=True):
+                if error is not None:  # the others and the threads are to end all the same
+                    log.error("shard_not_closed", error=repr(error))
             self._held.clear()
             await asyncio.gather(*self._removals)
             for pool in (self._search, self._writers, self._background):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -35,6 +35,7 @@ from protos.shard import (
 )
 from router.collections import CollectionOperations
 from router.merge import in_order, merge_by_value, merge_hits, merge_pages, skip, without
+from router.monitoring.issues import SlowReads
 from router.order import require_range_index
 from router.replicas.consistency import ReadConsistency
 from router.shards import ShardKeys, selected_shards, split_ids
@@ -96,9 +97,12 @@ class Page(Struct, frozen=True):
 
 
 class SearchOperations:
-    def __init__(self, collections: CollectionOperations, node: NodeClient) -> None:
+    def __init__(
+        self, collections: CollectionOperations, node: NodeClient, slow_reads: SlowReads | None = None
+    ) -> None:
         self._collections = collections
         self._node = node
+        self._slow_reads = slow_reads or SlowReads()
 
     def unnamed_only(self, collection: str) -> bool:
         """Does the collection have just the unnamed vector (so it shows as a bare list)?"""
@@ -116,7 +120,8 @@ class SearchOperations:
         state = await self._collections.opened(collection)
         for request in requests:
             _check(request, state)
-        return await _bounded(self._query(state, requests), options, "Query")
+        filters = (request.filter for request in requests)
+        return await self._watched(state, filters, _bounded(self._query(state, requests), options, "Query"))
 
     async def scroll(
         self, collection: str, request: ScrollRequest, options: ReadOptions, keys: ShardKeys | None = None
@@ -126,7 +131,8 @@ class SearchOperations:
         _check_projection(request.projection, state.config.vectors)
         if request.order_by is not None:
             require_range_index(state.payload_schema, request.order_by.key)
-        return await _bounded(self._scroll(state, request, keys), options, "Scroll")
+        page = _bounded(self._scroll(state, request, keys), options, "Scroll")
+        return await self._watched(state, (request.filter,), page)
 
     async def count(
         self,
@@ -140,7 +146,7 @@ class SearchOperations:
         state = await self._collections.opened(collection)
         shards = self._shards(state, keys)
         counts = _gather([shard.count(filter, exact=exact) for shard in shards])
-        return sum(await _bounded(counts, options, "Count"))
+        return sum(await self._watched(state, (filter,), _bounded(counts, options, "Count")))
 
     async def retrieve(
         self,
@@ -154,6 +160,16 @@ class SearchOperations:
         state = await self._collections.opened(collection)
         _check_projection(projection, state.config.vectors)
         return await _bounded(self._retrieve(state, ids, projection, keys), options, "Retrieve")
+
+    async def _watched(
+        self, state: CollectionState, filters: Iterable[Filter | None], call: Coroutine[Any, Any, T]
+    ) -> T:
+        """The result of ``call``; if it was slow, or ran out of time, its filters may be to blame."""
+        started = self._slow_reads.start()
+        try:
+            return await call
+        finally:
+            self._slow_reads.end(started, state, filters)
 
     # --- queries ----------------------------------------------------------------------------------
 

@@ -21,7 +21,11 @@ EXIT_BAD_CONFIGURATION = 1
 
 
 def parser() -> argparse.ArgumentParser:
-    flags = argparse.ArgumentParser(prog="vecraft", description="A vector database that speaks Qdrant's API")
+    flags = argparse.ArgumentParser(
+        prog="vecraft",
+        description="A vector database that speaks Qdrant's API",
+        formatter_class=argparse.RawDescriptionHelpFormatter,  # keeps the version's lines apart
+    )
     flags.add_argument("command", nargs="?", choices=["serve"], default="serve", help="what to do (serve)")
     flags.add_argument("--config-path", type=Path, metavar="FILE", help="another configuration file")
     flags.add_argument("--uri", metavar="URI", default=os.environ.get("QDRANT_URI"), help="of this peer")
@@ -42,9 +46,9 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("--disable-telemetry", action="store_true", help="accepted; nothing is ever sent")
     flags.add_argument("--stacktrace", action="store_true", help="accepted; traces are always logged")
     flags.add_argument("--reinit", action="store_true", help="start the consensus state anew")
-    flags.add_argument(
-        "--version", action="version", version=f"vecraft {__version__} (Qdrant API {QDRANT_VERSION})"
-    )
+    # Scripts parse the first line as the ``qdrant`` binary's.
+    version = f"qdrant {QDRANT_VERSION}\nvecraft {__version__}"
+    flags.add_argument("--version", action="version", version=version)
     return flags
 
 

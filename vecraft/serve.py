@@ -34,12 +34,13 @@ from router.monitoring.inventory import Inventory
 from router.monitoring.metrics import RequestStatistics
 from router.monitoring.telemetry import Process
 from router.points import PointOperations
-from router.rest.app import create_app
+from router.rest.app import Edge, create_app
+from router.rest.routes import Route, RouteTable
 from router.rest.service import ServiceEndpoints, metrics_hook
 from router.search import SearchOperations
 from vecraft import QDRANT_VERSION, __version__
 from vecraft.build import commit
-from vecraft.configuration import Loaded
+from vecraft.configuration import ConfigurationError, Loaded
 from vecraft.defaults import collection_defaults, node_options
 from vecraft.logs import ACCESS_LOGGER, configure_logging
 from vecraft.settings import ServiceSettings, Settings, search_threads
@@ -48,7 +49,7 @@ SHUTDOWN_S_MAX = 10.0  # for requests that run when the end is asked for
 LOCK_WAIT_S = 5.0  # a killed predecessor may need a moment to be gone
 LOCK_POLL_S = 0.05
 BACKLOG = 1024
-MARKER = Path(".qdrant-initialized")
+MARKER = Path(".qdrant-initialized")  # operators' scripts wait for it; a run that never served leaves none
 EXIT_FAILED = 1
 
 _log = structlog.get_logger(__name__)
@@ -67,7 +68,7 @@ def run(loaded: Loaded) -> int:
     MARKER.unlink(missing_ok=True)
     try:
         uvloop.run(_serve(settings))
-    except CannotStart as error:
+    except (CannotStart, ConfigurationError) as error:
         _log.error("cannot_start", reason=str(error))
         return EXIT_FAILED
     except Exception:  # noqa: BLE001 - the last place that can tell why the process ends
@@ -85,7 +86,7 @@ async def _serve(settings: Settings) -> None:
         apps = await stack.enter_async_context(_node(settings))
         for app, port in apps:
             await stack.enter_async_context(_listening(app, settings.service, port))
-        stack.enter_context(_marker())
+        _mark_as_serving()
         _log.info("serving", host=settings.service.host, ports=[port for _, port in apps])
         await ended.wait()
         _log.info("stopping")
@@ -95,15 +96,12 @@ def _handle_signals(ended: asyncio.Event) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
-    for number in (signal.SIGUSR1, signal.SIGUSR2):  # without a meaning; their default would end us
+    for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):  # no meaning; by default they end us
         signal.signal(number, signal.SIG_IGN)
 
 
-@contextmanager
-def _marker() -> Iterator[None]:
-    """The file that operators' scripts wait for; a run that never served leaves none."""
+def _mark_as_serving() -> None:
     MARKER.touch()
-    yield
 
 
 @contextmanager
@@ -138,14 +136,16 @@ def _take_lock(file: int, directory: Path) -> None:
 @asynccontextmanager
 async def _node(settings: Settings) -> AsyncIterator[list[tuple[web.Application, int]]]:
     """Everything but the listeners; yields the applications and their ports."""
-    storage = Path(settings.storage.storage_path)
+    storage, defaults = Path(settings.storage.storage_path), collection_defaults(settings)
     log = LocalLog.open(storage / "meta", peer_id=settings.cluster.peer_id)
     node = LocalNode(storage, **node_options(settings))
     try:
         await node.reconcile(log.state)
-        collections = CollectionOperations(log, node, collection_defaults(settings))
-        yield _applications(settings, collections, log, node)
-        await collections.close()
+        collections = CollectionOperations(log, node, defaults)
+        try:
+            yield _applications(settings, collections, log, node)
+        finally:
+            await collections.close()
     finally:
         await node.close()
         await log.close()
@@ -174,10 +174,16 @@ def _applications(
     )
     apps = [(app, service.http_port)]
     if service.metrics_port is not None:
-        only_metrics = web.Application()
-        only_metrics.router.add_get("/metrics", endpoints.metrics)
-        apps.append((only_metrics, service.metrics_port))
+        apps.append((_metrics_app(endpoints), service.metrics_port))
     return apps
+
+
+def _metrics_app(endpoints: ServiceEndpoints) -> web.Application:
+    """``/metrics`` and nothing else, with the other port's error responses."""
+    table = RouteTable([Route("GET", "/metrics", endpoints.metrics)])
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", Edge(table, enable_cors=False, metrics_hook=None).handle)
+    return app
 
 
 def _process(settings: Settings, log: LocalLog) -> Process:

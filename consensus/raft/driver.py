@@ -145,8 +145,10 @@ class RaftDriver:
             _post(loop, _settle, answer, result, reason, self._leader())
 
         self.call(lambda member: work(member, answered))
+        # Not `wait_for`, which in Python 3.11 loses a cancellation that comes with the answer.
         try:
-            return await asyncio.wait_for(answer, timeout_s)
+            async with asyncio.timeout(timeout_s):
+                return await answer
         except TimeoutError:
             raise OutcomeUnknown(f"no answer within {timeout_s} s") from None
 
@@ -159,7 +161,8 @@ class RaftDriver:
             _post(loop, _give, answer, question(member))
 
         self.call(work)
-        return await asyncio.wait_for(answer, timeout_s)
+        async with asyncio.timeout(timeout_s):
+            return await answer
 
     async def status(self) -> Status:
         return await self.ask(_status)

@@ -6,6 +6,7 @@ an Understandable Consensus Algorithm" (extended version); section numbers refer
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 from typing import Any
 
@@ -106,7 +107,8 @@ class HardenedSyncObj(SyncObj):  # type: ignore[misc]
 
     def wake(self) -> None:
         """End the wait of a ``doTick`` that is under way; from any thread."""
-        self._SyncObj__pipeNotifier.notify()
+        with contextlib.suppress(BlockingIOError):  # the pipe is full of wakes that are still to be seen
+            self._SyncObj__pipeNotifier.notify()
 
     @property
     def last_index(self) -> int:

@@ -17,30 +17,29 @@ Real = TypeVar("Real", np.float32, np.float64)
 
 # A squared length this close to 1 is a unit vector already; leaving it alone keeps its bits on a round trip.
 _UNIT_TOLERANCE = 1e-6
-_SQUARED_MIN, _SQUARED_MAX = 1e-30, 1e38
+_SQUARED_MIN = np.finfo(np.float32).eps  # below it Qdrant takes a vector for zero and leaves it as it is
 
 
 def normalize(matrix: FloatArray) -> FloatArray:
-    """Rows of ``matrix`` (n, dim) scaled to unit length, as a new array; zero rows stay zero."""
+    """Rows of ``matrix`` (n, dim) scaled to unit length, as a new array.
+
+    Rows of next to no length (about 3.5e-4, zero included) or of unit length keep their bits.
+    """
     with np.errstate(over="ignore"):  # such rows are done again below
         squared = np.vecdot(matrix, matrix)
     length = np.sqrt(squared)
-    length[np.abs(squared - 1.0) <= _UNIT_TOLERANCE] = 1.0
-    plain = (squared > _SQUARED_MIN) & (squared < _SQUARED_MAX)
-    if plain.all():
-        return _divided(matrix, length)
-    length[~plain] = 1.0
+    length[(squared < _SQUARED_MIN) | (np.abs(squared - 1.0) <= _UNIT_TOLERANCE)] = 1.0
     scaled = _divided(matrix, length)
-    scaled[~plain] = _normalize_extremes(matrix[~plain])
+    huge = np.isinf(squared)
+    if huge.any():
+        scaled[huge] = _normalize_huge(matrix[huge])
     return scaled
 
 
-def _normalize_extremes(matrix: FloatArray) -> FloatArray:
-    """Rows whose squared length is beyond what float32 holds, or is zero."""
+def _normalize_huge(matrix: FloatArray) -> FloatArray:
+    """Rows whose squared length is beyond what float32 holds. (Qdrant makes zeros of them.)"""
     wide = matrix.astype(np.float64)
-    length = np.sqrt(np.vecdot(wide, wide))
-    length[length == 0.0] = 1.0
-    return _divided(wide, length).astype(np.float32)
+    return _divided(wide, np.sqrt(np.vecdot(wide, wide))).astype(np.float32)
 
 
 def _divided(matrix: npt.NDArray[Real], length: npt.NDArray[Real]) -> npt.NDArray[Real]:

@@ -3,11 +3,12 @@
 Lives here: what each log operation does, the same for a fresh write and for a replay.
 May not live here: logging, threads, checkpoints.
 
-Two steps, because vectors need disk: ``prepare`` places an operation's vectors in growing segments before the
-operation is logged and may fail with the disk; ``apply`` does the rest after it is durable and must not fail.
+Two steps, because what is logged must be applied: ``prepare`` does everything that may fail before the
+operation is logged (rows go to growing segments, payloads and schemas are decoded, an index is built), and
+``apply`` takes its results over after the operation is durable. Only a damaged point store can stop it then.
 
 Invariants: ``apply`` sees operations in seq order without gaps; an operation on a point that does not exist
-changes nothing; a slot is live exactly if it is the slot of some point.
+changes nothing; a slot is live exactly if it is the slot of some point; stored payloads were ``checked``.
 """
 
 from __future__ import annotations
@@ -18,15 +19,15 @@ from typing import Any
 import numpy as np
 from msgspec import Struct
 
-from node.filter.columns import Columns
+from node.filter.columns import Column, Columns
 from node.replica import vectors as dense_vectors
-from node.replica.payloads import decode_payload, edit_of
+from node.replica.payloads import Edit, checked, decode_payload, edit_of
 from node.replica.segment_set import SegmentSet
 from node.replica.slots import LiveBits, Slots
 from node.replica.vectors import Vectors
 from node.replica.view import View
 from node.segments import VectorSchema
-from node.storage.points import PointsBatch, PointStore
+from node.storage.points import PointsBatch, PointStore, in_chunks
 from node.storage.records import pack_record, unpack_record
 from protos.collections import (
     CollectionConfig,
@@ -52,12 +53,27 @@ from protos.operations import (
     ReplacePayload,
 )
 
+SCAN_CHUNK = 32  # points indexed, in about 0.1 ms, between two chances for reads to run
+
 
 class Prepared(Struct, frozen=True):
-    """An operation and the slots of its new rows: one per id, -1 for an id without a point; None: no rows."""
+    """An operation and what ``apply`` needs to carry it out.
+
+    Attributes:
+        keys: of its ids.
+        slots: of its new rows: one per id, -1 for an id without a point; None: no rows.
+        payloads: those it puts, decoded, if there is an index to tell of them.
+        edit: what it does to each payload. column: the index it creates.
+        schemas: the vector names there are after it; None: as before.
+    """
 
     entry: LogEntry
+    keys: Sequence[bytes] = ()
     slots: Slots | None = None
+    payloads: Sequence[dict[str, Any]] | None = None
+    edit: Edit | None = None
+    column: Column | None = None
+    schemas: dict[str, VectorSchema] | None = None
 
 
 def schema_of(name: str, params: VectorParams) -> VectorSchema:
@@ -99,26 +115,59 @@ class Applier:
     # --- before the log --------------------------------------------------------------------------------
 
     def prepare(self, entry: LogEntry) -> Prepared:
-        """Place the rows that ``entry`` needs. Nothing that it reads may be pending.
+        """Do all of ``entry`` that can fail. Nothing that it reads may be pending.
 
-        Raises: OSError, InsufficientStorage.
+        Raises: OSError, InsufficientStorage; MalformedBody, ValueError for what no change resolves to.
         """
         operation = entry.operation
         match operation:
             case PutPoints():
-                found = dense_vectors.of_batches(operation.vectors, len(operation.ids), self.segments.schemas)
-                return Prepared(entry, self.segments.append(found, len(operation.ids)))
+                return self._prepare_points(entry, operation)
             case PutVectors():
-                given = dense_vectors.of_batches(operation.vectors, len(operation.ids), self.segments.schemas)
-                return Prepared(entry, self._place_again(operation.ids, given, ()))
+                keys = _distinct_keys(operation.ids)
+                given = dense_vectors.of_batches(operation.vectors, len(keys), self.segments.schemas)
+                return Prepared(entry, keys, self._place_again(keys, given, ()))
             case RemoveVectors():
-                return Prepared(entry, self._place_again(operation.ids, {}, operation.names))
+                keys = _distinct_keys(operation.ids)
+                return Prepared(entry, keys, self._place_again(keys, {}, operation.names))
+            case RemovePoints():
+                return Prepared(entry, _distinct_keys(operation.ids))
+            case MergePayload() | ReplacePayload() | DropPayloadKeys() | EmptyPayload():
+                return Prepared(entry, _distinct_keys(operation.ids), edit=edit_of(operation))
+            case _:
+                return self._prepare_configuration(entry, operation)
+
+    def _prepare_points(self, entry: LogEntry, operation: PutPoints) -> Prepared:
+        keys = _distinct_keys(operation.ids)
+        if len(operation.payloads) != len(keys):
+            raise ValueError(f"{len(operation.payloads)} payloads for {len(keys)} points")
+        payloads = [checked(payload) for payload in operation.payloads]
+        found = dense_vectors.of_batches(operation.vectors, len(keys), self.segments.schemas)
+        slots = self.segments.append(found, len(keys))
+        return Prepared(entry, keys, slots, payloads if self._has_columns else None)
+
+    def _prepare_configuration(self, entry: LogEntry, operation: AnyLogOperation) -> Prepared:
+        """Such an operation is always the only one of its group."""
+        match operation:
+            case CreateIndex():
+                params = decode_index_params(operation.schema)
+                return Prepared(entry, column=self.columns.built(operation.field, params, self._scan()))
             case AddVectorName() | RemoveVectorName():
-                self.segments.seal_all()
+                schemas = self._schemas_after(operation)
+                if schemas is not None:
+                    self.segments.seal_all()
+                return Prepared(entry, schemas=schemas)
         return Prepared(entry)
 
-    def _place_again(self, ids: Sequence[PointId], given: Vectors, removed: Sequence[str]) -> Slots:
-        slots = self.points.view().slots_of([id_key(i) for i in ids])
+    def _schemas_after(self, operation: AddVectorName | RemoveVectorName) -> dict[str, VectorSchema] | None:
+        schemas, name = self.segments.schemas, operation.name
+        if isinstance(operation, AddVectorName):
+            schema = schema_of(name, decode_vector_params(operation.params))
+            return None if schemas.get(name) == schema else {**schemas, name: schema}
+        return {kept: schema for kept, schema in schemas.items() if kept != name} if name in schemas else None
+
+    def _place_again(self, keys: Sequence[bytes], given: Vectors, removed: Sequence[str]) -> Slots:
+        slots = self.points.view().slots_of(keys)
         known = np.flatnonzero(slots >= 0)
         given = {
             name: dense_vectors.Dense(dense.matrix[known], dense.present[known])
@@ -146,17 +195,17 @@ class Applier:
         match operation:
             case PutPoints():
                 assert prepared.slots is not None
-                keys = [id_key(i) for i in operation.ids]
-                self._put(batch, seq, keys, prepared.slots, operation.payloads)
+                self._put(batch, seq, prepared.keys, prepared.slots, operation.payloads)
+                self._index(prepared.slots, prepared.payloads)
             case PutVectors() | RemoveVectors():
-                assert prepared.slots is not None
-                self._move(batch, seq, operation.ids, prepared.slots)
+                self._move(batch, seq, prepared)
             case RemovePoints():
-                self._remove(batch, operation.ids)
+                former = np.array([batch.delete(key) for key in prepared.keys], dtype=np.int64)
+                self._retire(former[former >= 0])
             case MergePayload() | ReplacePayload() | DropPayloadKeys() | EmptyPayload():
-                self._edit(batch, seq, operation)
+                self._edit(batch, seq, prepared)
             case _:
-                self._configure(operation)
+                self._configure(operation, prepared)
 
     def _put(
         self, batch: PointsBatch, seq: int, keys: Sequence[bytes], slots: Slots, payloads: Sequence[bytes]
@@ -166,34 +215,30 @@ class Applier:
         former = batch.put_many(keys, numbers, records)
         self.live.set(slots)
         self._retire(former[former >= 0])
-        if self._has_columns:
-            for slot, payload in zip(numbers, payloads, strict=True):
-                self.columns.put(slot, decode_payload(payload))
 
-    def _move(self, batch: PointsBatch, seq: int, ids: Sequence[PointId], slots: Slots) -> None:
+    def _index(self, slots: Slots, payloads: Sequence[dict[str, Any]] | None) -> None:
+        if payloads is not None:
+            for slot, payload in zip(slots.tolist(), payloads, strict=True):
+                self.columns.put(slot, payload)
+
+    def _move(self, batch: PointsBatch, seq: int, prepared: Prepared) -> None:
         """Points take new slots and keep their payloads."""
+        assert prepared.slots is not None
         keys, targets, payloads = [], [], []
-        for point_id, slot in zip(ids, slots.tolist(), strict=True):
-            key = id_key(point_id)
+        for key, slot in zip(prepared.keys, prepared.slots.tolist(), strict=True):
             record = batch.record(batch.slot_of(key)) if slot >= 0 else None
             if record is not None:
                 keys.append(key)
                 targets.append(slot)
                 payloads.append(record.payload)
-        self._put(batch, seq, keys, np.array(targets, dtype=np.int64), payloads)
+        slots = np.array(targets, dtype=np.int64)
+        self._put(batch, seq, keys, slots, payloads)
+        self._index(slots, [decode_payload(payload) for payload in payloads] if self._has_columns else None)
 
-    def _remove(self, batch: PointsBatch, ids: Sequence[PointId]) -> None:
-        former = np.array([batch.delete(id_key(i)) for i in ids], dtype=np.int64)
-        self._retire(former[former >= 0])
-
-    def _edit(
-        self,
-        batch: PointsBatch,
-        seq: int,
-        operation: MergePayload | ReplacePayload | DropPayloadKeys | EmptyPayload,
-    ) -> None:
-        edit, has_columns = edit_of(operation), self._has_columns
-        slots = batch.slots_of([id_key(i) for i in operation.ids])
+    def _edit(self, batch: PointsBatch, seq: int, prepared: Prepared) -> None:
+        edit, has_columns = prepared.edit, self._has_columns
+        assert edit is not None
+        slots = batch.slots_of(prepared.keys)
         for slot in slots[slots >= 0].tolist():
             record = batch.record(slot)
             assert record is not None, f"slot {slot} belongs to a point and has no record"
@@ -212,31 +257,22 @@ class Applier:
     def _has_columns(self) -> bool:
         return bool(self.columns.fields)
 
-    # --- configuration (always the only operation of its group) ----------------------------------------
-
-    def _configure(self, operation: AnyLogOperation) -> None:
-        schemas = self.segments.schemas
+    def _configure(self, operation: AnyLogOperation, prepared: Prepared) -> None:
         match operation:
             case CreateIndex():
-                params = decode_index_params(operation.schema)
-                self.columns.create(operation.field, params, self._scan())
+                assert prepared.column is not None
+                self.columns.install(prepared.column)
             case DropIndex():
                 self.columns.drop(operation.field)
-            case AddVectorName():
-                schema = schema_of(operation.name, decode_vector_params(operation.params))
-                if schemas.get(operation.name) != schema:
-                    known = operation.name in schemas
-                    self.segments.change_schemas(
-                        {**schemas, operation.name: schema}, removed=operation.name if known else None
-                    )
-            case RemoveVectorName() if operation.name in schemas:
-                kept = {name: schema for name, schema in schemas.items() if name != operation.name}
-                self.segments.change_schemas(kept, removed=operation.name)
+            case AddVectorName() | RemoveVectorName() if prepared.schemas is not None:
+                known = operation.name in self.segments.schemas
+                self.segments.change_schemas(prepared.schemas, removed=operation.name if known else None)
 
     def _scan(self) -> Iterator[tuple[int, dict[str, Any]]]:
-        """Every point's slot and payload, as of before the operation."""
-        for slot, data in self.points.view().scan_records():
-            yield slot, decode_payload(unpack_record(data).payload)
+        """Every point's slot and payload."""
+        for chunk in in_chunks(self.points.view().scan_records(), SCAN_CHUNK):
+            for slot, data in chunk:
+                yield slot, decode_payload(unpack_record(data).payload)
 
     def remap(self, old: Slots, new: Slots) -> None:
         """Points at slots ``old`` move to ``new``, where a compaction copied their vectors (both (n,))."""
@@ -254,3 +290,10 @@ class Applier:
         moved = np.array(pairs, dtype=np.int64).reshape(-1, 2)
         self.live.set(moved[:, 1])
         self._retire(moved[:, 0])
+
+
+def _distinct_keys(ids: Sequence[PointId]) -> list[bytes]:
+    keys = [id_key(point_id) for point_id in ids]
+    if len(set(keys)) != len(keys):
+        raise ValueError("an operation names a point twice")
+    return keys

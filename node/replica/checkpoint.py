@@ -28,6 +28,7 @@ from node.replica.segment_set import SegmentEntry
 from node.replica.slots import PackedBits
 from node.segments import VectorSchema
 from node.storage.files import create_synced, sync_directory
+from node.storage.points import StoreFull
 
 log = structlog.get_logger()
 
@@ -157,15 +158,16 @@ class Checkpointer:
         return Draft(meta, live, applier.columns.view(), applier.segments.generation)
 
     def store(self, draft: Draft) -> Meta:
-        """Make it durable. Raises: OSError: the former checkpoint stands."""
+        """Make it durable. Raises: OSError: the former checkpoint stands, or after StoreFailed maybe this."""
         columns = draft.columns.save(self._directory / COLUMNS_DIRECTORY)
         live_file = write_live(self._directory, draft.live)
         meta = msgspec.structs.replace(draft.meta, live_file=live_file, columns=columns)
         sync_directory(self._directory / SEGMENTS_DIRECTORY)
         try:
             self._committer.applier.points.checkpoint(encode_meta(meta))
-        except OSError:
-            (self._directory / live_file).unlink(missing_ok=True)
+        except StoreFull:  # after any other failure the disk may name these files all the same
+            recent = [self._directory / COLUMNS_DIRECTORY / saved.recent.name for saved in columns.columns]
+            remove_all([self._directory / live_file, *recent])
             raise
         return meta
 

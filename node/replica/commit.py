@@ -21,7 +21,6 @@ from msgspec import Struct
 
 from node.replica.apply import Applier, Prepared
 from node.replica.operation_ids import OperationIds
-from node.replica.payloads import edit_of
 from node.replica.pending import PendingLookups
 from node.replica.resolve import Resolution, check, depends_on_filter, resolve
 from node.replica.view import View
@@ -31,13 +30,9 @@ from protos.errors import InsufficientStorage, ServiceError, VecraftError
 from protos.operations import (
     AnyLogOperation,
     DeleteVectors,
-    DropPayloadKeys,
-    EmptyPayload,
     LogEntry,
-    MergePayload,
     Noop,
     PointChange,
-    ReplacePayload,
     UpdateVectors,
     encode_entry,
 )
@@ -66,6 +61,7 @@ class Done(Struct, frozen=True):
 class _Staged(Struct, frozen=True):
     position: int
     seq: int
+    body: bytes
     prepared: Prepared
     error: VecraftError | None
 
@@ -134,7 +130,8 @@ class Committer:
         # A change done in part is not remembered by its id: a repeat must report what is missing, too.
         operation_id = b"" if error is not None else write.operation_id
         entry = LogEntry(operation, operation_id, write.config_version or self.applier.config_version)
-        group.stage(position, self._prepare(entry), error)
+        body = encode_entry(entry)
+        group.stage(position, body, self._prepare(entry), error)
 
     def _first_seq(self, group: _Group, operation_id: bytes) -> int | None:
         if not operation_id:
@@ -151,10 +148,7 @@ class Committer:
             return Resolution(write.operation)
         assert write.change is not None
         check(write.change, self.applier.dims)
-        resolution = resolve(write.change, group.lookups)
-        if isinstance(resolution.operation, MergePayload | ReplacePayload | DropPayloadKeys | EmptyPayload):
-            edit_of(resolution.operation)  # what it cannot do must show now, not when it is applied
-        return resolution
+        return resolve(write.change, group.lookups)
 
     def _prepare(self, entry: LogEntry) -> Prepared:
         mark = self.applier.segments.mark()
@@ -173,7 +167,7 @@ class Committer:
         if group.staged:
             try:
                 self._log(group.staged)
-            except (OSError, WalError) as cause:
+            except (OSError, WalError, ValueError) as cause:
                 self.applier.segments.rollback(group.mark)
                 self._fail(group, _storage_error(cause))
             else:
@@ -189,9 +183,9 @@ class Committer:
         mark = self.wal.mark()
         try:
             for one in staged:
-                self.wal.append(self.applier.term, one.seq, encode_entry(one.prepared.entry))
+                self.wal.append(self.applier.term, one.seq, one.body)
             self.wal.sync()
-        except OSError:
+        except Exception:
             self._wal_usable = False
             try:  # at once, so that not even a crash brings back what is refused now
                 self.wal.rollback_to(mark)
@@ -241,9 +235,9 @@ class _Group:
         self.lookups = PendingLookups(view)
         self.mark = applier.segments.mark()
 
-    def stage(self, position: int, prepared: Prepared, error: VecraftError | None) -> None:
+    def stage(self, position: int, body: bytes, prepared: Prepared, error: VecraftError | None) -> None:
         seq = self._applier.seq + 1 + len(self.staged)
-        self.staged.append(_Staged(position, seq, prepared, error))
+        self.staged.append(_Staged(position, seq, body, prepared, error))
         if prepared.entry.operation_id:
             self.seq_of[prepared.entry.operation_id] = seq
         self.lookups.foresee(prepared.entry.operation)
@@ -268,7 +262,7 @@ def _needs_settled_state(write: Write, lookups: PendingLookups) -> bool:
     return False
 
 
-def _storage_error(error: OSError | WalError | InsufficientStorage) -> VecraftError:
+def _storage_error(error: Exception) -> VecraftError:
     if isinstance(error, InsufficientStorage):
         return error
     if isinstance(error, OSError) and error.errno in _FULL_DISK:

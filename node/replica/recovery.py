@@ -47,7 +47,7 @@ from protos.operations import PutPoints, RemovePoints, decode_entry
 
 log = structlog.get_logger()
 
-REPLAY_GROUP = 256  # operations applied at a time
+REPLAY_GROUP, REPLAY_BYTES = 256, 16 << 20  # operations applied at a time, and about their bytes
 
 # What opening may raise when files are missing or damaged.
 DAMAGE = (
@@ -137,19 +137,21 @@ def _replay(applier: Applier, wal: Wal, operation_ids: OperationIds, clock: Cloc
     """Apply what the log holds after the checkpoint, in groups of operations independent of each other."""
     first = applier.seq + 1
     group: list[tuple[int, Prepared]] = []
+    size = 0
     now_ms = clock.unix_ms()
     for record in wal.replay(first):
         entry = decode_entry(record.body)
         independent = isinstance(entry.operation, PutPoints | RemovePoints)
-        if group and (not independent or len(group) == REPLAY_GROUP):
+        if group and (not independent or len(group) == REPLAY_GROUP or size > REPLAY_BYTES):
             applier.apply(group)
-            group = []
+            group, size = [], 0
         group.append((record.seq, applier.prepare(entry)))
+        size += len(record.body)
         applier.term = max(applier.term, record.term)
         operation_ids.remember(entry.operation_id, record.seq, now_ms=now_ms)
         if not independent:
             applier.apply(group)
-            group = []
+            group, size = [], 0
     if group:
         applier.apply(group)
     if applier.seq >= first:

@@ -21,7 +21,7 @@ from msgspec import Struct
 
 from node.replica.slots import ALIGNMENT, SlotRanges, Slots, aligned
 from node.replica.vectors import Vectors
-from node.segments import GrowingSegment, SealedSegment, SegmentView, VectorSchema, seal
+from node.segments import GrowingSegment, SealedSegment, SegmentError, SegmentView, VectorSchema, seal
 from node.segments.view import VectorsView
 
 log = structlog.get_logger()
@@ -137,7 +137,10 @@ class SegmentSet:
     def rollback(self, mark: Mapping[str, int]) -> None:
         """Forget rows appended since ``mark``; nobody has seen them."""
         for segment in self.growing:
-            segment.rows = mark.get(segment.id, 0)
+            rows = mark.get(segment.id, 0)
+            if rows < segment.rows:
+                segment.rollback(rows)
+                self._views.pop(segment.id, None)  # other rows may come to lie where it looked ahead
 
     def _with_room(self) -> GrowingSegment:
         for segment in self.growing:
@@ -160,7 +163,7 @@ class SegmentSet:
         for segment in [segment for segment in self.growing if not segment.free]:
             try:
                 self._seal(segment)
-            except OSError:
+            except (OSError, SegmentError):
                 log.exception("segment_not_sealed", segment=segment.id)
 
     def seal_one(self, segment_id: str) -> None:
@@ -213,8 +216,8 @@ class SegmentSet:
         self.sealed[segment.id] = segment
 
     def change_schemas(self, schemas: Mapping[str, VectorSchema], *, removed: str | None = None) -> None:
-        """New rows get ``schemas``; the rows there lose the name ``removed`` for good. Raises: OSError."""
-        self.seal_all()
+        """New rows get ``schemas``; the rows there, all sealed, lose the name ``removed`` for good."""
+        assert not self.growing
         self.schemas = dict(schemas)
         if removed is None:
             return

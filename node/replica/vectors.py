@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
+from node import bits
 from node.index.distances import normalize
 from node.replica.slots import Slots
 from node.segments import SegmentView, VectorSchema
@@ -74,12 +75,12 @@ def _gather_from(segment: SegmentView, name: str, slots: Slots, matrix: FloatMat
     if not len(inside):
         return
     rows = slots[inside] - segment.start
-    stored, bits = segment.dense(name)
+    stored, packed = segment.dense(name)
     matrix[inside] = stored[rows]
-    if bits is None:
+    if packed is None:
         present[inside] = True
     else:
-        present[inside] = (bits[rows >> 3] >> (rows & 7).astype(np.uint8)) & 1 == 1
+        present[inside] = bits.contains(packed, rows)
 
 
 def merged(old: Vectors, new: Vectors) -> Vectors:

@@ -8,15 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-
+from node.bits import PackedBits
 from node.filter.columns import ColumnsView
 from node.segments import SegmentView
 from node.storage.points import PointsView
 from protos.collections import CollectionConfig
-
-PackedBits = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)

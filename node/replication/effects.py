@@ -23,9 +23,14 @@ class Persist(Struct, frozen=True):
 
 
 class CutTail(Struct, frozen=True):
-    """Remove the entries after ``after`` from the log, durably, and forget their operation ids."""
+    """Remove the entries after ``after`` from the log, durably, and forget their operation ids.
+
+    First store ``term`` beside the log (``Recovered.term``): the entries that showed how far terms had come
+    may be among those removed, and a replica that begins one of its terms twice breaks R3.
+    """
 
     after: int
+    term: int
 
 
 class Rebuild(Struct, frozen=True):

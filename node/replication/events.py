@@ -38,9 +38,9 @@ class Recovered(Struct, frozen=True):
     """What opening the files found. The state is that of the whole log (checkpoint and replay).
 
     ``floor`` is the checkpoint's seq, and everything up to it is committed. ``complete`` is False while a
-    transfer still fills in what was there before the log began. ``term`` is the one in which the files were
-    created (0: with the shard itself), and must outlive them: a replica whose files were dropped for a
-    transfer would otherwise believe an old agreement that names it primary, and begin that term again.
+    transfer still fills in what was there before the log began. ``term`` is the one in which the log was last
+    cut, or the files were made anew (0: never); the log alone does not show it, and a replica that knew
+    less than before would believe an old agreement that names it primary, and begin that term again.
     """
 
     terms: TermList = TermList()

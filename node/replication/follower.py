@@ -97,7 +97,7 @@ class Follower:
             return
         if common < log.last_seq:
             self._aligning = True
-            self._core.emit(log.cut(common))
+            self._core.emit(log.cut(common, self._core.term))
             return
         self._aligned = True
         self._reply(Status.OK)

@@ -76,7 +76,7 @@ class ReplicaLog:
 
     # --- cutting ---------------------------------------------------------------------------------------
 
-    def cut(self, after: int) -> Effect:
+    def cut(self, after: int, term: int) -> Effect:
         assert after >= self.committed, f"cut after {after}, {self.committed} is committed"
         self.cutting = True
         self.last_seq = after
@@ -87,7 +87,7 @@ class ReplicaLog:
                 entries.pop()
         self._unapplied_bytes = sum(entry.size_bytes for entry in self._unapplied)
         self._recent_bytes = sum(entry.size_bytes for entry in self._recent)
-        return CutTail(after)
+        return CutTail(after, term)
 
     def tail_cut(self) -> list[Effect]:
         """Everything that was under way before the cut has been reported by now."""

@@ -72,7 +72,7 @@ def seal(growing: GrowingSegment) -> SealedSegment:
 
     Reads all rows once, for the checksums. The growing object's views stay valid. Until the caller has
     recorded the sealing, ``GrowingSegment.open`` undoes it.
-    Raises: OSError.
+    Raises: OSError, SegmentCorrupted: the growing segment takes no more rows, and can be sealed later.
     """
     growing.finish()
     view = growing.view()
@@ -85,8 +85,9 @@ def seal(growing: GrowingSegment) -> SealedSegment:
     files = tuple(describe(growing.directory / name) for name in names)
     manifest = Manifest(start=growing.start, rows=growing.rows, vectors=tuple(entries), files=files)
     write_manifest(growing.directory, manifest)
-    growing.close()
-    return SealedSegment.open(growing.directory)
+    sealed = SealedSegment.open(growing.directory)
+    growing.close()  # last: a sealing that failed is tried again, and needs the files
+    return sealed
 
 
 def is_finished(directory: Path) -> bool:

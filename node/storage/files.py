@@ -24,16 +24,24 @@ def write_all(fd: int, chunks: Sequence[bytes]) -> None:
 
 
 def create_synced(path: Path, content: bytes) -> None:
-    """Create ``path`` whole or not at all, durably."""
+    """Create ``path`` whole or not at all, durably. Raises: OSError; no draft is left behind then."""
     draft = path.with_suffix(".tmp")
-    fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+    try:
+        _write_synced(draft, content)
+        draft.rename(path)
+    except OSError:
+        draft.unlink(missing_ok=True)
+        raise
+    sync_directory(path.parent)
+
+
+def _write_synced(path: Path, content: bytes) -> None:
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
     try:
         write_all(fd, [content])
         os.fsync(fd)
     finally:
         os.close(fd)
-    draft.rename(path)
-    sync_directory(path.parent)
 
 
 def remove_synced(path: Path) -> None:

@@ -18,11 +18,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import structlog
 
 from node.storage.overlay import EMPTY_LAYER, REMOVED, Layer, add_run, stacked
 from node.storage.points_file import PointsFile, StoreFailed, StoreFormatUnknown, StoreFull, in_chunks
 from node.storage.points_view import PointsView, Slots
 from node.storage.records import RecordCorrupted, StoredRecord, unpack_record
+
+log = structlog.get_logger()
 
 _ENTRY_BYTES = 150  # of a layer's maps and runs, for each changed point, besides the record
 
@@ -200,17 +203,22 @@ class PointStore:
     def checkpoint(self, meta: bytes) -> None:
         """Store what was frozen, and ``meta`` with it, durably in one transaction. Blocks for long.
 
-        Raises: StoreFull, StoreFailed: the former checkpoint stands, views read as before, and it can
-        be tried again; RuntimeError if another one is under way.
+        Raises: StoreFull: the former checkpoint stands; StoreFailed: one of the two does, for the disk
+        may have taken what it reported as failed. Either way views read as before, and it can be tried
+        again. RuntimeError if another one is under way.
         """
         with self._only_one(self._checkpointing, "a checkpoint is under way already"):
             frozen = self._view.frozen
             self._file.store(_sorted_ids(frozen), _sorted_records(frozen), self._frozen_count, meta)
-            generation = self._file.generation()
+            self._meta = meta
+            try:
+                generation = self._file.generation()
+            except StoreFailed:  # too many are in use
+                log.exception("generation_not_opened")
+                return  # what is stored stays in the overlay, above the generation before, until next time
             with self._publishing:
                 view = self._view
                 self._view = PointsView(view.active, EMPTY_LAYER, generation, view.count)
-                self._meta = meta
 
     def close(self) -> None:
         """Close the file, after a running checkpoint. Views must not be read any more."""
@@ -251,4 +259,5 @@ __all__ = [
     "StoreFormatUnknown",
     "StoreFull",
     "StoredRecord",
+    "in_chunks",
 ]

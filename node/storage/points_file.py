@@ -213,13 +213,13 @@ class PointsFile:
         return value[4:]
 
 
-def in_chunks(items: Iterable[Item]) -> Iterator[list[Item]]:
-    """Yield lists of items, letting other threads run before each.
+def in_chunks(items: Iterable[Item], size: int = _CHUNK) -> Iterator[list[Item]]:
+    """Yield lists of up to ``size`` items, letting other threads run before each.
 
     The work on a chunk is mostly C code that never offers the interpreter lock.
     """
     source = iter(items)
-    while chunk := list(islice(source, _CHUNK)):
+    while chunk := list(islice(source, size)):
         yield chunk
         time.sleep(0)
 

@@ -6,6 +6,7 @@ Their codes are accepted too; what is stored and shown is the name.
 from __future__ import annotations
 
 import enum
+from typing import Self
 
 _NAMES = {
     "ar": "arabic",
@@ -43,7 +44,15 @@ _NAMES = {
 }
 
 
-class StopwordsLanguage(enum.Enum):
+class _Language(enum.Enum):
+    @classmethod
+    def _missing_(cls, value: object) -> Self | None:
+        """The language of a code."""
+        name = _NAMES.get(value) if isinstance(value, str) else None
+        return next((language for language in cls if language.value == name), None)
+
+
+class StopwordsLanguage(_Language):
     ARABIC = "arabic"
     AZERBAIJANI = "azerbaijani"
     BASQUE = "basque"
@@ -75,12 +84,8 @@ class StopwordsLanguage(enum.Enum):
     TAJIK = "tajik"
     TURKISH = "turkish"
 
-    @classmethod
-    def _missing_(cls, value: object) -> StopwordsLanguage | None:
-        return next((language for language in cls if language.value == _named(value)), None)
 
-
-class StemmerLanguage(enum.Enum):
+class StemmerLanguage(_Language):
     ARABIC = "arabic"
     ARMENIAN = "armenian"
     DANISH = "danish"
@@ -100,11 +105,3 @@ class StemmerLanguage(enum.Enum):
     SWEDISH = "swedish"
     TAMIL = "tamil"
     TURKISH = "turkish"
-
-    @classmethod
-    def _missing_(cls, value: object) -> StemmerLanguage | None:
-        return next((language for language in cls if language.value == _named(value)), None)
-
-
-def _named(code: object) -> str | None:
-    return _NAMES.get(code) if isinstance(code, str) else None

@@ -6,6 +6,8 @@ Lives here: asking every local shard once. May not live here: formats, they are 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from msgspec import Struct
 
 from consensus.log import MetadataLog
@@ -64,6 +66,10 @@ class Inventory:
     @property
     def collections_total(self) -> int:
         return len(self._log.state.collections)
+
+    @property
+    def states(self) -> Mapping[str, CollectionState]:
+        return self._log.state.collections
 
     async def collections(self) -> list[CollectionEntry]:
         """Every collection, by name."""

@@ -62,12 +62,14 @@ class HubWire:
 
     def attach(self, receiver: Receiver) -> None:
         self._receiver = receiver
-        self._hub.wires[self._me] = self
-        self._hub.settle()
+        with self._hub.lock:
+            self._hub.wires[self._me] = self
+            self._hub.settle()
 
     def detach(self) -> None:
-        self._hub.wires.pop(self._me, None)
-        self._hub.settle()
+        with self._hub.lock:
+            self._hub.wires.pop(self._me, None)
+            self._hub.settle()
 
     def receive(self, event: Event) -> None:
         assert self._receiver is not None

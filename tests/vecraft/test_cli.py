@@ -15,11 +15,11 @@ def empty_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def test_the_version_names_the_api_it_speaks(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_version_is_qdrants_first_and_our_own_second(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["--version"])
     assert ended.value.code == 0
-    assert capsys.readouterr().out == "vecraft 0.1.0 (Qdrant API 1.19.0)\n"
+    assert capsys.readouterr().out == "qdrant 1.19.0\nvecraft 0.1.0\n"
 
 
 @pytest.mark.parametrize("arguments", [[], ["serve"], ["--disable-telemetry"], ["serve", "--stacktrace"]])

@@ -48,7 +48,7 @@ def test_a_killed_node_takes_its_ports_again_at_once(tmp_path: Path) -> None:
 def test_signals_without_a_meaning_do_not_end_it(tmp_path: Path) -> None:
     with LiveNode(tmp_path) as node:
         assert node.process is not None
-        for number in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGSTOP, signal.SIGCONT):
+        for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGSTOP, signal.SIGCONT):
             os.kill(node.process.pid, number)
         assert httpx.get(f"{node.url}/readyz").status_code == 200
 
@@ -71,9 +71,13 @@ def test_logs_may_be_json(tmp_path: Path) -> None:
 
 def test_the_metrics_port_serves_metrics_and_nothing_else(tmp_path: Path) -> None:
     other = LiveNode(tmp_path / "port").port
-    with LiveNode(tmp_path, environment={"VECRAFT__SERVICE__METRICS_PORT": str(other)}):
+    with LiveNode(tmp_path, environment={"VECRAFT__SERVICE__METRICS_PORT": str(other)}) as node:
         assert "app_info{" in httpx.get(f"http://127.0.0.1:{other}/metrics").text
         assert httpx.get(f"http://127.0.0.1:{other}/collections").status_code == 404
+        refused = httpx.get(f"http://127.0.0.1:{other}/metrics?per_collection=maybe")
+        main = httpx.get(f"{node.url}/metrics?per_collection=maybe")
+        assert (refused.status_code, refused.headers["content-type"]) == (400, main.headers["content-type"])
+        assert refused.json()["status"] == main.json()["status"]
 
 
 def test_doubtful_configuration_is_logged_and_served_with(tmp_path: Path) -> None:

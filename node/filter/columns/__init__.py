@@ -10,8 +10,9 @@ Invariant: what a column says of a predicate agrees with ``node.filter.check``; 
 to know, it says which payloads must be checked.
 """
 
+from node.filter.columns.column import Column
 from node.filter.columns.columns import Columns, ColumnsView
 from node.filter.columns.files import ColumnsCorrupted, Manifest, verify
 from node.filter.columns.merge import needs_rebuild
 
-__all__ = ["Columns", "ColumnsCorrupted", "ColumnsView", "Manifest", "needs_rebuild", "verify"]
+__all__ = ["Column", "Columns", "ColumnsCorrupted", "ColumnsView", "Manifest", "needs_rebuild", "verify"]

@@ -117,21 +117,26 @@ class Columns:
     def fields(self) -> dict[str, PayloadIndexParams]:
         return {field: column.params for field, column in self._columns.items()}
 
-    def create(
+    def built(
         self, field: str, params: PayloadIndexParams, scan: Iterable[tuple[int, dict[str, Any]]]
-    ) -> None:
-        """Index ``field`` over ``scan``, every live slot with its payload; replaces an index it has.
+    ) -> Column:
+        """An index of ``field`` over ``scan``, every live slot with its payload; ``install`` puts it to use.
 
-        An index with the same parameters stays as it is and ``scan`` is not read.
+        An index with the same parameters is returned as it is and ``scan`` is not read.
+        Raises: MalformedBody if ``field`` is no path.
         """
         present = self._columns.get(field)
         if present is not None and present.params == params:
-            return
+            return present
         column = Column(field, params)
         for slot, payload in scan:
             column.put(slot, payload)
         column.rebuild()
-        self._columns[field] = column
+        return column
+
+    def install(self, column: Column) -> None:
+        """Use ``column``, which no change may have missed since it was built, for its field from now on."""
+        self._columns[column.field] = column
         self._view = None
 
     def drop(self, field: str) -> None:

@@ -168,10 +168,14 @@ def _delta_of(recent: dict[str, npt.NDArray[Any]]) -> DeltaView:
 
 
 def _write(path: Path, write: Callable[[BinaryIO], None]) -> SavedFile:
-    with path.open("wb") as file:
-        write(file)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with path.open("wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:  # of a full disk, retries must not take what is left
+        path.unlink(missing_ok=True)
+        raise
     return SavedFile(path.name, _checksum(path))
 
 

@@ -33,7 +33,7 @@ ALL = np.full(64, 0xFF, dtype=np.uint8)
 def with_values(params: PayloadIndexParams, values: list[Any]) -> Columns:
     """Slot i has the i-th value at ``k``."""
     columns = Columns()
-    columns.create("k", params, ())
+    columns.install(columns.built("k", params, ()))
     for slot, value in enumerate(values):
         columns.put(slot, {"k": value})
     return columns
@@ -63,11 +63,11 @@ def test_points_counts_those_with_a_value_of_the_index_type(
 def test_creating_scans_what_is_there_and_again_with_other_parameters_scans_anew() -> None:
     columns = Columns()
     scan = [(0, {"k": 1}), (1, {"k": 2}), (2, {})]
-    columns.create("k", IntegerIndexParams(), scan)
+    columns.install(columns.built("k", IntegerIndexParams(), scan))
     assert columns.view().points("k") == 2
-    columns.create("k", IntegerIndexParams(), [])
+    columns.install(columns.built("k", IntegerIndexParams(), []))
     assert columns.view().points("k") == 2, "the same parameters change nothing"
-    columns.create("k", KeywordIndexParams(), scan)
+    columns.install(columns.built("k", KeywordIndexParams(), scan))
     assert columns.view().points("k") == 0
     assert columns.view().fields == {"k": KeywordIndexParams()}
 
@@ -81,7 +81,7 @@ def test_a_dropped_index_is_gone_and_dropping_none_is_fine() -> None:
 
 def test_a_view_does_not_see_later_changes() -> None:
     shard = Shard()
-    shard.columns.create("k", KeywordIndexParams(), ())
+    shard.columns.install(shard.columns.built("k", KeywordIndexParams(), ()))
     shard.put(0, {"k": "a"})
     before = shard.columns.view()
     shard.edit(0, {"k": "b"})
@@ -98,8 +98,8 @@ def test_a_view_does_not_see_later_changes() -> None:
 def test_views_answer_rightly_while_the_writer_goes_on() -> None:
     """Readers of older views meet growing arrays, merges and deaths; each view must stay what it was."""
     shard = Shard()
-    shard.columns.create("k", KeywordIndexParams(), ())
-    shard.columns.create("n", IntegerIndexParams(), ())
+    shard.columns.install(shard.columns.built("k", KeywordIndexParams(), ()))
+    shard.columns.install(shard.columns.built("n", IntegerIndexParams(), ()))
     matching = decode_filter(
         {"must": [{"key": "k", "match": {"prefix": "a"}}, {"key": "n", "range": {"gte": 0}}]}
     )
@@ -196,7 +196,7 @@ def check_saved(
 ) -> None:
     shard = Shard()
     for field, params in indexes.items():
-        shard.columns.create(field, params, ())
+        shard.columns.install(shard.columns.built(field, params, ()))
     half = len(steps) // 2
     run(shard, steps[:half])
     manifest = shard.columns.save(tmp)

@@ -59,7 +59,7 @@ def check_agreement(
 ) -> None:
     shard = Shard()
     for field, params in indexes.items():
-        shard.columns.create(field, params, ())
+        shard.columns.install(shard.columns.built(field, params, ()))
     run(shard, steps)
     for each in filters:
         decoded = decode_filter(each)
@@ -115,7 +115,7 @@ def shard() -> Shard:
         "tags": KeywordIndexParams(),
         "m": IntegerIndexParams(),
     }.items():
-        shard.columns.create(field, params, shard.payloads.items())
+        shard.columns.install(shard.columns.built(field, params, shard.payloads.items()))
     return shard
 
 
@@ -178,7 +178,7 @@ def test_a_field_whose_values_are_all_indexed_is_empty_where_it_has_none(shard: 
 
 def test_a_nested_condition_is_bounded_by_the_index_of_its_inner_field() -> None:
     shard = Shard()
-    shard.columns.create("n[].b", IntegerIndexParams(), ())
+    shard.columns.install(shard.columns.built("n[].b", IntegerIndexParams(), ()))
     shard.put(1, {"n": [{"b": 1, "c": 1}, {"b": 2, "c": 2}]})
     shard.put(2, {"n": [{"b": 3}]})
     inner = {"must": [{"key": "b", "match": {"value": 1}}, {"key": "c", "match": {"value": 2}}]}

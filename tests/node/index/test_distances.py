@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+import qdrant_edge as edge
 
 from node.index.distances import normalize, to_client_scores
 from protos.collections import Distance
@@ -31,8 +34,22 @@ def test_lengths_beyond_float32_are_handled() -> None:
     np.testing.assert_allclose(normalize(huge), [[0.6, 0.8]], rtol=1e-6)
     mixed = np.array([[3e30, 4e30], [3.0, 4.0], [0.0, 0.0]], dtype=np.float32)
     np.testing.assert_allclose(normalize(mixed), [[0.6, 0.8], [0.6, 0.8], [0.0, 0.0]], rtol=1e-6)
-    tiny = np.array([[3e-30, 4e-30]], dtype=np.float32)
-    np.testing.assert_allclose(normalize(tiny), [[0.6, 0.8]], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "length", [0.0, 1e-45, 1e-30, 1e-4, 3.4525e-4, 3.4528e-4, 1e-3, 1 + 4e-7, 1 + 2e-6, 1e18]
+)
+@pytest.mark.parametrize("dim", [1, 2, 64])
+def test_vectors_are_stored_as_qdrants_engine_stores_them(tmp_path: Path, length: float, dim: int) -> None:
+    """It leaves those alone that have next to no length (squared: below float32's epsilon) or unit length."""
+    matrix = np.full((1, dim), length / np.sqrt(dim), dtype=np.float32)
+    vectors = edge.EdgeVectorParams(size=dim, distance=edge.Distance.Cosine)
+    shard = edge.EdgeShard.create(str(tmp_path), edge.EdgeConfig(vectors=vectors, wal_enabled=False))
+    shard.update(edge.UpdateOperation.upsert_points([edge.Point(1, matrix[0].tolist(), {})]))
+    (stored,) = shard.retrieve([1], with_payload=False, with_vector=True)
+    expected = np.array([stored.vector], dtype=np.float32)
+    np.testing.assert_array_max_ulp(normalize(matrix), expected, maxulp=1)
+    assert (normalize(matrix) == matrix).all() == (expected == matrix).all()
 
 
 @pytest.mark.parametrize(

@@ -234,8 +234,7 @@ async def test_segments_without_live_rows_are_dropped_and_their_slots_used_again
     await write(replica, upsert(range(100)))
     await seal(replica)
     await write(replica, DeletePoints(ids=list(range(100))))
-    info = await until(replica, lambda info: info.segments == 0)
-    assert info.status is ShardStatus.GREEN
+    await until(replica, lambda info: info.segments == 0 and info.status is ShardStatus.GREEN)
     await write(replica, upsert([1]))
     assert replica.view.segments[0].start == 0
     assert await nearest(replica, [1, 0, 0, 0]) == [1]

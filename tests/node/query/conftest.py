@@ -175,9 +175,8 @@ class Shard:
         columns = Columns()
         for key, kind in self.indexes.items():
             params = default_index_params(PayloadSchemaType(kind))
-            columns.create(
-                key, params, ((slot, row[1]) for slot, row in enumerate(self.rows) if row is not None)
-            )
+            scan = ((slot, row[1]) for slot, row in enumerate(self.rows) if row is not None)
+            columns.install(columns.built(key, params, scan))
         return columns.view()
 
     def _config(self) -> CollectionConfig:

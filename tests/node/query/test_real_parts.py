@@ -54,7 +54,7 @@ def built(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     rng = np.random.default_rng(5)
     store = PointStore.open(directory / "points.mdb", readers=4)
     columns = Columns()
-    columns.create("n", default_index_params(PayloadSchemaType("integer")), ())
+    columns.install(columns.built("n", default_index_params(PayloadSchemaType("integer")), ()))
     points: dict[int, Point] = {}
     live: dict[int, int] = {}
     segments = []

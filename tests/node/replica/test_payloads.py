@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from node.replica.payloads import PayloadOperation, edit_of
+from node.replica.payloads import DEPTH_MAX, PayloadOperation, edit_of
+from protos.errors import MalformedBody
+from protos.json_path import STEPS_MAX
 from protos.operations import DropPayloadKeys, EmptyPayload, MergePayload, ReplacePayload
 
 
@@ -38,3 +40,16 @@ def test_doing_an_edit_twice_equals_doing_it_once() -> None:
         edit = edit_of(operation)
         once = edit(b'{"k":[{"j":1},2],"a":[1,2],"b":3}')
         assert edit(once) == once
+
+
+def test_the_deepest_payload_at_the_end_of_the_longest_path_can_be_stored() -> None:
+    """An edit comes after the log, where nothing may fail any more."""
+    deepest = b'{"a":' * (DEPTH_MAX - 1) + b"{}" + b"}" * (DEPTH_MAX - 1)
+    path = ".".join(["k"] * STEPS_MAX)
+    edit = edit_of(MergePayload([1], deepest, path))
+    once = edit(deepest)
+    assert once.count(b'"k":') == STEPS_MAX
+    assert edit(once) == once
+    assert edit_of(DropPayloadKeys([1], (path,)))(once).count(b'"k":') == STEPS_MAX - 1
+    with pytest.raises(MalformedBody, match="nest at most"):
+        edit_of(MergePayload([1], b'{"a":' + deepest + b"}", path))

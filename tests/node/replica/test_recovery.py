@@ -11,6 +11,7 @@ import pytest
 
 from node.replica.recovery import DAMAGE
 from node.replica.replica import ShardReplica
+from node.storage.points import StoreFailed, StoreFull
 from protos.collections import (
     Distance,
     KeywordIndexParams,
@@ -337,3 +338,50 @@ async def test_damage_to_a_finished_segment_is_found_by_a_scrub(shards: Shards) 
     info = await replica.info()
     assert info.status is ShardStatus.RED
     assert "checksum mismatch" in (info.optimizer_error or "")
+
+
+async def test_a_checkpoint_that_was_stored_and_reported_as_failed_can_be_opened(
+    shards: Shards, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a failed sync left on disk is unknown, so the files that the new checkpoint names must stay."""
+    replica = await shards.open()
+    await busy_day(replica)
+    points = replica._committer.applier.points
+    store = points.checkpoint
+
+    def fail_late(meta: bytes) -> None:
+        store(meta)
+        raise StoreFailed(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(points, "checkpoint", fail_late)
+    with pytest.raises(StoreFailed):
+        await replica.checkpoint()
+    expected = await contents(replica)
+    shards.crash()
+    assert await contents(await shards.open()) == expected
+
+
+async def test_checkpoints_that_find_no_room_leave_no_files_behind(
+    shards: Shards, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replica = await shards.open()
+    await replica.apply_config(CreateIndex("k", encode_index_params(KeywordIndexParams())))
+    await write(replica, upsert([1], [{"k": "x"}]))
+
+    def full(_: bytes) -> None:
+        raise StoreFull(errno.ENOSPC, "No space left on device")
+
+    def files() -> set[str]:
+        return {
+            path.name
+            for path in shards.directory.rglob("*.*")
+            if "recent-" in path.name or "live." in path.name
+        }
+
+    monkeypatch.setattr(replica._committer.applier.points, "checkpoint", full)
+    with pytest.raises(StoreFull):
+        await replica.checkpoint()
+    assert files() == set()
+    monkeypatch.undo()
+    await replica.checkpoint()
+    assert len(files()) == 2

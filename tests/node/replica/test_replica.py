@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 from typing import Any
 
@@ -16,7 +17,7 @@ from protos.collections import (
     encode_index_params,
     encode_vector_params,
 )
-from protos.errors import BadInput, MalformedBody, NotFound
+from protos.errors import BadInput, InsufficientStorage, MalformedBody, NotFound, VecraftError
 from protos.operations import (
     AddVectorName,
     ClearPayload,
@@ -286,3 +287,68 @@ async def test_updates_are_accepted_without_waiting(shards: Shards) -> None:
     replica = await shards.open()
     result = await replica.update(UpdateRequest(upsert([1])))
     assert (result.status, result.operation_id) == (UpdateStatus.ACKNOWLEDGED, 0)
+
+
+DEEP = b'{"a":' * 200 + b"1" + b"}" * 200
+
+
+@pytest.mark.parametrize("indexed", [False, True])
+@pytest.mark.parametrize(
+    "change",
+    [
+        Upsert([2], (), [b"[]"]),
+        Upsert([2], (), [b'{"a":']),
+        Upsert([2], (), [b'{"k":1e999}']),
+        Upsert([2], (), [b'{"k":"\xff"}']),
+        Upsert([2], (), [DEEP]),
+        Upsert([2, 3], (), [b"{}"]),
+        Upsert([-2], (), [b"{}"]),
+        SetPayload(DEEP, ids=[1]),
+        SetPayload(b"7", ids=[1]),
+        SetPayload(b"{}", "a[", ids=[1]),
+        OverwritePayload(b"", ids=[1]),
+        DeletePayload(("a..b",), ids=[1]),
+        CreateIndex("k", b'{"type":"unheard of"}'),
+        CreateIndex("k[", encode_index_params(KeywordIndexParams())),
+        AddVectorName("v", b"{}"),
+    ],
+)
+async def test_what_cannot_be_applied_is_refused_before_it_is_logged(
+    shards: Shards, change: Any, indexed: bool
+) -> None:
+    """Edges let none of it through; but one that slipped through must not cost the shard."""
+    replica = await shards.open()
+    await write(replica, upsert([1], [{"k": "x"}]))
+    if indexed:
+        await replica.apply_config(CreateIndex("k", encode_index_params(KeywordIndexParams())))
+    logged = replica._committer.wal.last_seq
+    with pytest.raises(VecraftError):
+        await (
+            replica.apply_config(change)
+            if isinstance(change, CreateIndex | AddVectorName)
+            else write(replica, change)
+        )
+    assert replica._committer.wal.last_seq == logged
+    assert not replica._committer.stopped
+    assert (await write(replica, upsert([4]))).operation_id == logged + 1
+    shards.crash()
+    assert list(await contents(await shards.open())) == [1, 4]
+
+
+async def test_an_index_that_could_not_be_logged_is_not_there(
+    shards: Shards, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replica = await shards.open()
+    await write(replica, upsert([1], [{"k": "x"}]))
+
+    def full() -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(replica._committer.wal, "sync", full)
+    with pytest.raises(InsufficientStorage):
+        await replica.apply_config(CreateIndex("k", encode_index_params(KeywordIndexParams())))
+    monkeypatch.undo()
+    assert (await replica.info()).index_points == {}
+    await write(replica, upsert([2], [{"k": "y"}]))
+    await replica.apply_config(CreateIndex("k", encode_index_params(KeywordIndexParams())))
+    assert (await replica.info()).index_points == {"k": 2}

@@ -79,7 +79,7 @@ class Shell:
                 self(ev.Persisted(entries[-1].seq))
             case do.Apply(entries):
                 self(ev.Applied(entries[-1].seq))
-            case do.CutTail(after):
+            case do.CutTail(after, _):
                 self(ev.TailCut(after))
             case do.Rebuild():
                 self(ev.Rebuilt(self.machine.durable))

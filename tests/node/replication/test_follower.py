@@ -48,7 +48,7 @@ def test_a_log_that_is_a_part_of_the_primarys_is_aligned_at_once() -> None:
 
 def test_what_the_primary_lacks_is_cut_and_the_state_rebuilt_from_the_log() -> None:
     shell = Shell(me=2, found=recovered(1, 1, 2, 2)).hear(1, align())
-    assert shell.of(do.CutTail) == [do.CutTail(1)]
+    assert shell.of(do.CutTail) == [do.CutTail(1, 3)]
     assert shell.of(do.Rebuild) == [do.Rebuild()]
     assert (last_reply(shell).status, last_reply(shell).durable) == (Status.OK, 1)
     assert shell.machine.applied == 1

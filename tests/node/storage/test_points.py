@@ -492,3 +492,24 @@ def test_a_kill_leaves_one_whole_checkpoint(tmp_path: Path) -> None:
     assert {r.version for r in view.records(view.slots_of(keys)) if r is not None} == {int(meta)}
     assert len(list(view.scan_records())) == view.count == 400
     store.close()
+
+
+def test_a_checkpoint_without_a_free_reader_is_stored_and_read_from_the_overlay(
+    store: PointStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_points(store, range(10))
+
+    def refuse() -> None:
+        raise StoreFailed("too many readers")
+
+    monkeypatch.setattr(store._file, "generation", refuse)
+    checkpoint(store, b"first")
+    monkeypatch.undo()
+    put_points(store, range(5, 15), version=1)
+    assert (store.meta(), store.view().count) == (b"first", 15)
+    assert store.view().slot_of(id_key(3)) == 3
+    checkpoint(store, b"second")
+    assert (store.overlay_len, store.view().count) == (0, 15)
+    again = reopened(store, tmp_path)
+    assert (again.meta(), again.view().count, again.view().slot_of(id_key(14))) == (b"second", 15, 14)
+    again.close()

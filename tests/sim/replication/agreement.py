@@ -106,7 +106,7 @@ class Agreement:
         return self._states[command.peer] is State.DEAD and self._begin(command.peer, State.PARTIAL)
 
     def _recover(self, command: Command) -> bool:
-        if self._states[command.peer] is State.ACTIVE:
+        if self._states[command.peer] is State.ACTIVE or command.peer in self._filled:
             return False
         self._filled |= {command.peer}
         return self._begin(command.peer, State.PARTIAL)

@@ -91,7 +91,7 @@ class MixesUpRegistrations(Primary):
     def receive(self, peer: int, reply: Reply) -> None:
         progress = self._followers.get(peer)
         if progress is not None:
-            reply = replace(reply, session=progress.session, incarnation=1)
+            reply = replace(reply, session=progress.session)
         super().receive(peer, reply)
 
 
@@ -133,7 +133,7 @@ VARIANTS: dict[str, Variant] = {
     "no rebuilding": Variant(flaws=("no rebuilding",)),
     "checkpoints do not wait": Variant(flaws=("checkpoints do not wait",)),
     "operation ids outlive a cut": Variant(flaws=("operation ids outlive a cut",)),
-    "dropped files forget the term": Variant(flaws=("dropped files forget the term",)),
+    "files forget the term": Variant(flaws=("files forget the term",)),
     "files are dropped early": Variant(flaws=("files are dropped early",)),
     "commands name no epoch": Variant(flaws=("commands name no epoch",)),
 }

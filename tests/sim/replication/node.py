@@ -28,11 +28,11 @@ GROUP_MAX = 8
 class Disk:
     """What survives a crash. ``log`` keeps what was trimmed, too, for the checks only."""
 
-    def __init__(self, term: int = 0) -> None:
+    def __init__(self) -> None:
         self.log: list[Entry] = []
         self.first_seq = 0
         self.checkpoint: tuple[int, State] = (-1, State())
-        self.term = term
+        self.term = 0
 
 
 class Request(NamedTuple):
@@ -98,8 +98,9 @@ class SimNode:
         self.machine = self.world.machine_class(
             self.peer, recovered, incarnation=self.incarnation, tuning=self.world.tuning
         )
-        if self.world.rng.random() < 0.5:  # the agreement is read again from its own log, from some point on
-            self.config_index = self.world.rng.randint(0, self.config_index)
+        # The agreement is read again from a log of its own, which may lag behind what was known.
+        rng = self.world.rng
+        self.config_index = rng.choice((0, self.config_index, rng.randint(0, self.config_index)))
         self.later(self.world.rng.uniform(0, 20), self._learn)
         self.later(0, self._tick)
         self.later(self.world.rng.uniform(10, 300), self._checkpoint)
@@ -113,6 +114,7 @@ class SimNode:
                 if kept < len(task.entries):
                     break
             elif isinstance(task, do.CutTail):
+                self._store_term(task.term)
                 if len(self.disk.log) > task.after + 1:
                     del self.disk.log[self.world.rng.randint(task.after + 1, len(self.disk.log)) :]
                 break
@@ -131,9 +133,10 @@ class SimNode:
     def wipe(self) -> None:
         """Drop the files, to be given a base."""
         assert self.machine is not None
-        term = 0 if "dropped files forget the term" in self.world.flaws else self.machine.term
+        term = self.machine.term
         self.crash()
-        self.disk = Disk(term)
+        self.disk = Disk()
+        self._store_term(term)
         self.wiped = True
         self.world.checker.stored(self)
 
@@ -198,7 +201,7 @@ class SimNode:
             case do.Persist(entries):
                 self._logged(entries)
                 self._enqueue("log", effect)
-            case do.CutTail(after):
+            case do.CutTail(after, _):
                 del self.log[after + 1 :]
                 self._draft = None
                 self._busy_until = min(self._busy_until, after)
@@ -303,10 +306,11 @@ class SimNode:
                 self.disk.log += entries
                 self._begun = [entry for entry in self._begun if entry not in entries]
                 return ev.Persisted(entries[-1].seq)
-            case do.CutTail(after):
+            case do.CutTail(after, term):
                 if self.disk_broken or self._failed:
                     self._failed = True
                     return ev.PersistFailed("disk")
+                self._store_term(term)
                 if len(self.disk.log) > after + 1:
                     self.world.count("cuts")
                     del self.disk.log[after + 1 :]
@@ -321,6 +325,10 @@ class SimNode:
             case do.Rebuild():
                 return self._rebuild()
         raise AssertionError(task)
+
+    def _store_term(self, term: int) -> None:
+        if "files forget the term" not in self.world.flaws:
+            self.disk.term = max(self.disk.term, term)
 
     def _rebuild(self) -> ev.Event:
         self.world.count("rebuildings")

@@ -63,6 +63,7 @@ class World:
         self.cut: set[tuple[int, int]] = set()
         self.calm = False
         self.loss = 0.0
+        self.late = 0.007
         self._operations = 0
         self._clients_stop = False
         for node in self.nodes:
@@ -105,9 +106,9 @@ class World:
     def _delay(self) -> float:
         rng = self.rng
         luck = rng.random()
-        if self.calm or luck < 0.97:
+        if self.calm or luck < 1 - 4 * self.late:
             return 0.2 + rng.expovariate(1)
-        return rng.uniform(5, 80) if luck < 0.993 else rng.uniform(80, 1500)
+        return rng.uniform(5, 80) if luck < 1 - self.late else rng.uniform(80, 1500)
 
     def _deliver(self, source: int, target: int, message: Message) -> None:
         node = self.nodes[target]
@@ -173,7 +174,7 @@ class World:
         source = self.nodes[self.agreement.latest.primary]
         reachable = (source.peer, target.peer) not in self.cut
         leads = source.machine is not None and source.machine.is_ready
-        if reachable and leads and (self.calm or self.rng.random() < 0.9):
+        if reachable and leads and (self.calm or self.rng.random() < 0.8):
             target.install(source.disk.log[: source.applied + 1], source.state)
             return
         target.wiped = False
@@ -201,6 +202,7 @@ class World:
                 self._pause,
                 self._break_disk,
                 self._lose,
+                self._delay_many,
             )
         )
         self.count(fault.__name__.strip("_"))
@@ -297,6 +299,13 @@ class World:
     def _lose(self, _: SimNode) -> None:
         self.loss = self.rng.choice((0.05, 0.3))
         self.at(self._duration(), self._recover_loss)
+
+    def _delay_many(self, _: SimNode) -> None:
+        self.late = 0.1
+        self.at(self._duration(), self._hasten)
+
+    def _hasten(self) -> None:
+        self.late = 0.007
 
     def _recover_loss(self) -> None:
         self.loss = 0.0
