@@ -9,13 +9,14 @@ STAMP := $(VENV)/.installed
 OLD_CLIENT := .cache/old-client/.installed
 JS_CLIENT := tests/seeds/js/node_modules/.package-lock.json
 ROUNDS ?= 200
+SEEDS ?= 2000
 SEED ?=
 PARTS ?= recall startup
 DATA ?=
 ARGS ?=
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help install tools fmt lint types imports protos generated test-unit check test demo crash bench clean
+.PHONY: help install tools fmt lint types imports protos generated test-unit check test demo crash sim bench clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  %-10s %s\n", $$1, $$2}'
@@ -87,6 +88,9 @@ demo: install ## Start a node, load real data, search it, and leave it running
 
 crash: install ## Kill a node under load ROUNDS times (200) and look for lost writes; SEED=n repeats one
 	CRASH_ROUNDS=$(ROUNDS) CRASH_SEED=$(SEED) $(PYTEST) -q -s --timeout=0 tests_cluster/test_crash.py -k acknowledged
+
+sim: install ## The simulations at full size: SEEDS schedules (2000) of the metadata log
+	$(BIN)/python -m tests.sim.raft --seeds $(SEEDS)
 
 bench: install ## Benchmarks: PARTS="recall startup engine", DATA=<folder> for the full set, ARGS for a part's options
 	for part in $(PARTS); do DATA="$(DATA)" $(BIN)/python -m vecraft.bench $$part $(ARGS); done

@@ -31,6 +31,7 @@ from consensus.local_log import LocalLog
 from node.local import LocalNode
 from router.collections import CollectionOperations
 from router.monitoring.inventory import Inventory
+from router.monitoring.issues import Issues, SlowReads
 from router.monitoring.metrics import RequestStatistics
 from router.monitoring.telemetry import Process
 from router.points import PointOperations
@@ -155,18 +156,19 @@ def _applications(
     settings: Settings, collections: CollectionOperations, log: LocalLog, node: LocalNode
 ) -> list[tuple[web.Application, int]]:
     service = settings.service
-    requests = RequestStatistics()
+    requests, issues = RequestStatistics(), Issues()
     endpoints = ServiceEndpoints(
         process=_process(settings, log),
         commit=commit(),
         inventory=Inventory(log, node),
         requests=requests,
+        issues=issues,
         metrics_prefix=service.metrics_prefix or "",
     )
     app = create_app(
         collections,
         PointOperations(collections, node),
-        SearchOperations(collections, node),
+        SearchOperations(collections, node, SlowReads(issues, slow_s=service.slow_query_secs)),
         max_request_size_mb=service.max_request_size_mb,
         enable_cors=service.enable_cors,
         extra_routes=endpoints.routes(),

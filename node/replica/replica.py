@@ -279,8 +279,10 @@ class ShardReplica:
         while True:
             await self._dirty.wait()
             interval = max(1, self.view.config.optimizer_config.flush_interval_sec)
+            # Not wait_for: in Python 3.11 it can swallow the cancellation that ends this loop.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._urgent.wait(), interval)
+                async with asyncio.timeout(interval):
+                    await self._urgent.wait()
             self._dirty.clear()
             self._urgent.clear()
             try:

@@ -1,1 +1,1 @@
-"""What operators see of this node: ``/metrics`` and ``/telemetry``, and the numbers behind them."""
+"""What operators see of this node: ``/metrics``, ``/telemetry`` and ``/issues``, and what is behind them."""

@@ -177,7 +177,7 @@ def _unindexed_field(collection: str, field: str, schemas: list[PayloadSchema], 
     moment = _EPOCH + timedelta(milliseconds=unix_ms)
     return Issue(
         id=f"UNINDEXED_FIELD/{collection}/{field}",
-        description=f"Slow reads of collection '{collection}' filter by '{field}', which has no payload index.",
+        description=f"Slow reads of collection '{collection}' filter by '{field}', which has no index.",
         solution={"immediate": actions[0]} if len(actions) == 1 else {"immediate_choice": actions},
         timestamp=moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
         related_collection=collection,
@@ -219,6 +219,6 @@ class SlowReads:
         """``filters`` is looked at only if the read was slow."""
         if self._clock.monotonic_ms() - started < self._slow_ms:
             return
-        for filter in filters:
-            if filter is not None:
-                self._issues.add_unindexed(collection, filter, self._clock.unix_ms())
+        for each in filters:
+            if each is not None:
+                self._issues.add_unindexed(collection, each, self._clock.unix_ms())

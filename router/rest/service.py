@@ -1,4 +1,4 @@
-"""Service endpoints: who we are, health, metrics, telemetry, and what needs a cluster (reference 3).
+"""Service endpoints: who we are, health, metrics, telemetry, issues, what needs a cluster (reference 3).
 
 May not live here: anything about collections and points.
 """
@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from protos.errors import StandaloneMode, Timeout
 from router.monitoring.inventory import CollectionEntry, Inventory
+from router.monitoring.issues import Issues
 from router.monitoring.metrics import RequestStatistics, render
 from router.monitoring.telemetry import Process, telemetry
 from router.rest import params
@@ -67,12 +68,14 @@ class ServiceEndpoints:
         commit: str | None,
         inventory: Inventory,
         requests: RequestStatistics,
+        issues: Issues,
         metrics_prefix: str = "",
     ) -> None:
         self._process = process
         self._commit = commit
         self._inventory = inventory
         self._requests = requests
+        self._issues = issues
         self._prefix = metrics_prefix
 
     def routes(self) -> list[Route]:
@@ -139,10 +142,13 @@ class ServiceEndpoints:
         return success({"status": "disabled"}, time.perf_counter())
 
     async def issues(self, _request: web.Request) -> web.Response:
-        return success({"issues": []}, time.perf_counter())
+        started_s = time.perf_counter()
+        return success({"issues": self._issues.current(self._inventory.states)}, started_s)
 
     async def clear_issues(self, _request: web.Request) -> web.Response:
-        return success(True, time.perf_counter())
+        started_s = time.perf_counter()
+        self._issues.clear()
+        return success(True, started_s)
 
 
 async def refuse_standalone(request: web.Request) -> web.Response:

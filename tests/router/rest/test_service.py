@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
+from yarl import URL
 
 from router.collections import CollectionOperations
 from router.monitoring.inventory import Inventory
+from router.monitoring.issues import SLOW_READ_S, Issues, SlowReads
 from router.monitoring.metrics import RequestStatistics
 from router.monitoring.telemetry import Process
 from router.points import PointOperations
@@ -23,20 +27,35 @@ from tests.router.rest.conftest import Rest
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
+class _EveryReadIsSlow:
+    """A clock that stands at the threshold further each time it is read."""
+
+    def __init__(self) -> None:
+        self._ms = 0
+
+    def monotonic_ms(self) -> int:
+        self._ms += int(SLOW_READ_S * 1000)
+        return self._ms
+
+    def unix_ms(self) -> int:
+        return 1_500
+
+
 @pytest.fixture
 async def service() -> AsyncIterator[Rest]:
-    log, node, requests = FakeLog(), FakeNode(), RequestStatistics()
+    log, node, requests, issues = FakeLog(), FakeNode(), RequestStatistics(), Issues()
     collections = CollectionOperations(log, node)
     endpoints = ServiceEndpoints(
         process=Process(id="p", version="1.19.0", started=datetime.now(UTC), search_threads=2),
         commit=COMMIT,
         inventory=Inventory(log, node),
         requests=requests,
+        issues=issues,
     )
     app = create_app(
         collections,
         PointOperations(collections, node),
-        SearchOperations(collections, node),
+        SearchOperations(collections, node, SlowReads(issues, clock=_EveryReadIsSlow())),
         extra_routes=endpoints.routes(),
         metrics_hook=metrics_hook(requests, lambda: 5.0),
     )
@@ -103,9 +122,72 @@ async def test_wrong_parameters_are_told_before_the_missing_cluster(
     assert (answer.status, text in answer.error) == (status, True)
 
 
-async def test_issues_are_listed_and_cleared(service: Rest) -> None:
-    assert (await service.call("GET", "/issues")).result == {"issues": []}
-    assert (await service.call("DELETE", "/issues")).result is True
+_RED = {"filter": {"must": [{"key": "colour", "match": {"value": "red"}}]}}
+
+
+async def issue_ids(service: Rest) -> list[str]:
+    return [issue["id"] for issue in (await service.get("/issues")).result["issues"]]
+
+
+async def test_a_slow_read_by_an_unindexed_field_is_an_issue_until_cleared(service: Rest) -> None:
+    await service.create("c")
+    assert await issue_ids(service) == []
+    await service.post("/collections/c/points/count", _RED)
+    (issue,) = (await service.get("/issues")).result["issues"]
+    assert issue.keys() == {"id", "description", "solution", "timestamp", "related_collection"}
+    assert issue["id"] == "UNINDEXED_FIELD/c/colour"
+    assert issue["related_collection"] == "c"
+    assert issue["timestamp"] == "1970-01-01T00:00:01.500000Z"
+    assert (await service.delete("/issues")).result is True
+    assert await issue_ids(service) == []
+
+
+async def test_the_solution_of_an_issue_can_be_sent_as_it_is(service: Rest) -> None:
+    await service.create("a ß")
+    await service.post("/collections/a ß/points/scroll", _RED)
+    (issue,) = (await service.get("/issues")).result["issues"]
+    action = issue["solution"]["immediate"]["action"]
+    url = URL(action["uri"], encoded=True)
+    answer = await service.client.request(
+        action["method"], url, headers=action["headers"], data=json.dumps(action["body"])
+    )
+    assert answer.status == 200
+    assert await issue_ids(service) == []
+    schema = (await service.get("/collections/a ß")).result["payload_schema"]
+    assert schema["colour"]["data_type"] == "keyword"
+
+
+async def test_an_issue_ends_with_its_collection(service: Rest) -> None:
+    await service.create("c")
+    await service.post("/collections/c/points/count", _RED)
+    await service.delete("/collections/c")
+    await service.create("c")
+    assert await issue_ids(service) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("query", _RED),
+        ("query", {"query": [1.0, 0.0], **_RED}),
+        ("query/batch", {"searches": [{}, _RED]}),
+        ("search", {"vector": [1.0, 0.0], "limit": 1, **_RED}),
+        ("scroll", _RED),
+        ("count", _RED),
+    ],
+)
+async def test_every_filtered_read_can_raise_an_issue(service: Rest, path: str, body: Any) -> None:
+    await service.create("c")
+    assert (await service.post(f"/collections/c/points/{path}", body)).status == 200
+    assert await issue_ids(service) == ["UNINDEXED_FIELD/c/colour"]
+
+
+async def test_a_slow_read_through_an_alias_concerns_the_collection(service: Rest) -> None:
+    await service.create("c")
+    alias = {"create_alias": {"collection_name": "c", "alias_name": "other"}}
+    assert (await service.post("/collections/aliases", {"actions": [alias]})).status == 200
+    await service.post("/collections/other/points/count", _RED)
+    assert await issue_ids(service) == ["UNINDEXED_FIELD/c/colour"]
 
 
 async def test_metrics_count_collections_and_requests(service: Rest) -> None:

@@ -1,4 +1,9 @@
-"""``python -m tests.sim.replication --seeds N``: run seeds and print figures; one seed replays exactly."""
+"""``python -m tests.sim.replication --seeds 2000``: many schedules, and what came of them.
+
+The same seed gives the same run. ``--controls`` looks for the first seed that catches each of the broken
+variants (ceasing to be live does not count as caught). Exits with 1 if an invariant failed, or a
+control was not caught.
+"""
 
 from __future__ import annotations
 
@@ -8,35 +13,51 @@ import time
 import traceback
 from collections import Counter
 
-from tests.sim.replication.broken import VARIANTS
+from tests.sim.replication.broken import VARIANTS, caught
 from tests.sim.replication.world import World
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, default=100, help="how many")
+    parser = argparse.ArgumentParser(prog="python -m tests.sim.replication", description=__doc__)
+    parser.add_argument("--seeds", type=int, default=100, help="how many (with --controls: at most)")
     parser.add_argument("--first", type=int, default=0, help="the first seed")
-    parser.add_argument("--variant", choices=sorted(VARIANTS), help="a deliberately broken machine")
+    parser.add_argument("--controls", action="store_true", help="run the broken variants instead")
     parser.add_argument("--trace", action="store_true", help="print the stack of each failure")
     options = parser.parse_args()
+    seeds = range(options.first, options.first + options.seeds)
+    failures = controls(seeds) if options.controls else explore(seeds, trace=options.trace)
+    return 1 if failures else 0
+
+
+def explore(seeds: range, *, trace: bool) -> int:
     totals: Counter[str] = Counter()
     failures = 0
     start = time.perf_counter()
-    for seed in range(options.first, options.first + options.seeds):
-        world = World(seed) if options.variant is None else VARIANTS[options.variant].world(seed)
+    for seed in seeds:
+        world = World(seed)
         try:
             world.check_all()
         except AssertionError as failure:
             failures += 1
-            print(f"seed {seed} at {world.now:.1f} ms: {failure}")
-            if options.trace:
+            print(f"seed {seed} at {world.now:.1f} ms: {failure}", flush=True)
+            if trace:
                 traceback.print_exc()
         totals += world.counts
     seconds = time.perf_counter() - start
-    print(f"{options.seeds} seeds, {failures} failed, {seconds:.1f} s, {options.seeds / seconds:.1f} seeds/s")
+    print(f"{len(seeds)} seeds, {failures} failed, {seconds:.1f} s, {len(seeds) / seconds:.1f} seeds/s")
     for what, count in sorted(totals.items()):
         print(f"  {what}: {count}")
-    return 1 if failures else 0
+    return failures
+
+
+def controls(seeds: range) -> int:
+    missed = 0
+    for name in VARIANTS:
+        found = ((seed, caught(name, seed)) for seed in seeds)
+        first = next(((seed, what) for seed, what in found if what and "liveness" not in what), None)
+        missed += first is None
+        print(f"{name}: {'not caught' if first is None else f'seed {first[0]}: {first[1]}'}", flush=True)
+    return missed
 
 
 if __name__ == "__main__":
