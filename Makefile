@@ -89,8 +89,9 @@ demo: install ## Start a node, load real data, search it, and leave it running
 crash: install ## Kill a node under load ROUNDS times (200) and look for lost writes; SEED=n repeats one
 	CRASH_ROUNDS=$(ROUNDS) CRASH_SEED=$(SEED) $(PYTEST) -q -s --timeout=0 tests_cluster/test_crash.py -k acknowledged
 
-sim: install ## The simulations at full size: SEEDS schedules (2000) of the metadata log
+sim: install ## The simulations at full size: SEEDS schedules (2000) of the metadata log and of a shard's replicas
 	$(BIN)/python -m tests.sim.raft --seeds $(SEEDS)
+	$(BIN)/python -m tests.sim.replication --seeds $(SEEDS)
 
 bench: install ## Benchmarks: PARTS="recall startup engine", DATA=<folder> for the full set, ARGS for a part's options
 	for part in $(PARTS); do DATA="$(DATA)" $(BIN)/python -m vecraft.bench $$part $(ARGS); done

@@ -128,17 +128,14 @@ class Primary:
             return Refusal.FAILED
         if self.phase is not Phase.READY or config is None:
             return Refusal.NOT_READY
-        in_sync = config.in_sync | {
-            self._core.me
-        }  # the first primary of a shard that is still filled is not in it
-        if len(in_sync) < min(config.write_consistency_factor, len(config.replicas)):
+        # The first primary of a shard that is still being filled is not in sync itself.
+        in_sync = len(config.in_sync | {self._core.me})
+        if in_sync < min(config.write_consistency_factor, len(config.replicas)):
             return Refusal.TOO_FEW_IN_SYNC
         tuning = self._core.tuning
-        waiting = self._core.log.last_seq - self._core.log.committed
-        if (
-            waiting >= tuning.uncommitted_entries_max
-            or self._uncommitted_bytes >= tuning.uncommitted_bytes_max
-        ):
+        entries = self._core.log.last_seq - self._core.log.committed
+        full = self._uncommitted_bytes >= tuning.uncommitted_bytes_max
+        if full or entries >= tuning.uncommitted_entries_max:
             return Refusal.BUSY
         return None
 
