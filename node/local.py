@@ -23,13 +23,13 @@ import structlog
 from msgspec import Struct
 
 from consensus.state import ClusterState, CollectionState
+from node.files import replace_synced, sync_directory
 from node.replica.checkpoint import DamagedFile, remove_all
 from node.replica.failed import FailedReplica
 from node.replica.identity import FORMAT, Identity, read_identity, write_identity
 from node.replica.recovery import DAMAGE
 from node.replica.replica import Machinery, ShardReplica
 from node.replica.schema import missing_operations
-from node.storage.files import create_synced, sync_directory
 from node.workers import SerialExecutor, WorkerPool
 from protos.clock import Clock, SystemClock
 from protos.errors import ShardUnavailable, VecraftError
@@ -190,7 +190,7 @@ class LocalNode:
             write_identity(directory, Identity(FORMAT, collection.uuid, shard_id, term))
         if not marker.exists():
             self._created.mkdir(parents=True, exist_ok=True)
-            create_synced(marker, b"")
+            replace_synced(marker, b"")
 
     def _marker(self, collection_uuid: str, shard_id: int) -> Path:
         return self._created / f"{collection_uuid}-{shard_id}"

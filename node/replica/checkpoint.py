@@ -22,12 +22,12 @@ import structlog
 from crc32c import crc32c
 from msgspec import Struct
 
+from node.files import replace_synced, sync_directory
 from node.filter.columns import ColumnsView, Manifest
 from node.replica.commit import Committer
 from node.replica.segment_set import SegmentEntry
 from node.replica.slots import PackedBits
 from node.segments import VectorSchema
-from node.storage.files import create_synced, sync_directory
 from node.storage.points import StoreFull
 
 log = structlog.get_logger()
@@ -77,7 +77,7 @@ def write_live(directory: Path, bits: PackedBits) -> str:
     """Store live bits durably under a new name, which is returned."""
     name = f"live.{uuid.uuid4().hex}.bits"
     data = bits.tobytes()
-    create_synced(directory / name, data + crc32c(data).to_bytes(4, "little"))
+    replace_synced(directory / name, data + crc32c(data).to_bytes(4, "little"))
     return name
 
 

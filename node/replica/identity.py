@@ -10,8 +10,8 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from node.files import replace_synced, sync_directory
 from node.replica.checkpoint import DamagedFile
-from node.storage.files import create_synced, sync_directory
 
 FORMAT = 1
 IDENTITY_FILE = "replica.json"
@@ -33,7 +33,7 @@ def write_identity(directory: Path, identity: Identity) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     for path in missing:
         sync_directory(path.parent)
-    create_synced(directory / IDENTITY_FILE, msgspec.json.encode(identity))
+    replace_synced(directory / IDENTITY_FILE, msgspec.json.encode(identity))
 
 
 def read_identity(directory: Path) -> Identity | None:

@@ -18,10 +18,11 @@ import numpy as np
 import numpy.typing as npt
 
 from node import bits
+from node.files import sync_directory, sync_file
 from node.index import GraphParams, HnswGraph, choose_code
 from node.index.hnsw import build_bytes
 from node.segments.errors import BuildTooLarge
-from node.segments.files import map_array, sync_directory, sync_file
+from node.segments.files import map_array
 from node.segments.jobs import AnyJob, BuildResult, CompactJob, GraphResult, IndexJob, Source
 from node.segments.manifest import FileEntry, GraphEntry, Manifest, VectorsEntry, describe, write_manifest
 from node.segments.schema import (

@@ -1,40 +1,12 @@
-"""Durable files: atomic replacement, directory syncs, read-only maps."""
+"""Files of vectors: read-only maps, and the space they take."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-
-
-def sync_directory(directory: Path) -> None:
-    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def sync_file(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def replace_file(path: Path, data: bytes) -> None:
-    """Put ``data`` at ``path`` so that a crash leaves the old content or the new."""
-    draft = path.with_name(path.name + ".tmp")
-    with draft.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.rename(path)
-    sync_directory(path.parent)
 
 
 def map_array(path: Path, dtype: str, shape: tuple[int, ...]) -> npt.NDArray[Any]:

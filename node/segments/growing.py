@@ -17,8 +17,9 @@ import numpy.typing as npt
 from msgspec import Struct
 
 from node import bits
+from node.files import replace_synced, sync_directory
 from node.segments.errors import SegmentCorrupted, SegmentFull, SegmentIncomplete
-from node.segments.files import allocated_bytes, replace_file, sync_directory
+from node.segments.files import allocated_bytes
 from node.segments.manifest import MANIFEST_FILE
 from node.segments.schema import VectorSchema, present_file, vectors_file
 from node.segments.view import SegmentView, VectorsView
@@ -100,7 +101,7 @@ class _Column:
         state = (rows, self._changes)
         os.fdatasync(self._file)
         if state != self._saved:
-            replace_file(self.present_path, bits.pack_mask(self._present[:rows]).tobytes())
+            replace_synced(self.present_path, bits.pack_mask(self._present[:rows]).tobytes())
             self._saved = state
 
     def forget(self, rows: int) -> None:
@@ -149,7 +150,7 @@ class GrowingSegment:
         directory.mkdir(parents=True)
         header = GrowingHeader(start=start_slot, capacity=capacity, schemas=tuple(schemas))
         segment = cls(directory, header)
-        replace_file(directory / GROWING_FILE, msgspec.json.encode(header))
+        replace_synced(directory / GROWING_FILE, msgspec.json.encode(header))
         sync_directory(directory.parent)
         return segment
 

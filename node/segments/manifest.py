@@ -13,9 +13,9 @@ import crc32c
 import msgspec
 from msgspec import Struct
 
+from node.files import replace_synced
 from node.index import Code, GraphParams
 from node.segments.errors import SegmentCorrupted, SegmentIncomplete
-from node.segments.files import replace_file
 from node.segments.schema import VectorSchema
 
 FORMAT = 1
@@ -62,7 +62,7 @@ def describe(path: Path) -> FileEntry:
 
 def write_manifest(directory: Path, manifest: Manifest) -> None:
     body = msgspec.json.encode(manifest)
-    replace_file(directory / MANIFEST_FILE, body + f"\n{crc32c.crc32c(body):08x}\n".encode())
+    replace_synced(directory / MANIFEST_FILE, body + f"\n{crc32c.crc32c(body):08x}\n".encode())
 
 
 def read_manifest(directory: Path) -> Manifest:

@@ -28,7 +28,7 @@ from typing import TypeAlias, TypeVar
 import lmdb
 from crc32c import crc32c
 
-from node.storage.files import sync_directory
+from node.files import sync_directory
 from node.storage.records import RecordCorrupted
 
 FORMAT = 1

@@ -27,7 +27,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from node.storage.files import create_synced, remove_synced, sync_directory, write_all
+from node.files import remove_synced, replace_synced, sync_directory, write_all
 from node.storage.wal_format import (
     BODY_BYTES_MAX,
     FILE_HEADER_BYTES,
@@ -274,7 +274,7 @@ class Wal:
             os.fdatasync(self._fd)  # the last mark: a file that is not the last one has no torn tail
         path = self._directory / f"{base_seq:020d}.wal"
         content, seed = file_header(base_seq, self._last_term)
-        create_synced(path, content)
+        replace_synced(path, content)
         self._open_for_append(path, seed)
         self._files.append(_LogFile(base_seq, path))
         self._last_seq = base_seq - 1

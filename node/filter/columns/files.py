@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
+from node.files import sync_directory
 from node.filter.columns.base import Base, SavedFile
 from node.filter.columns.delta import Codes, DeltaView
 from node.filter.columns.dictionary import Dictionary
@@ -67,7 +68,7 @@ def save(columns: Mapping[str, ColumnView], directory: Path) -> Manifest:
     """Raises: OSError when the disk does; files already written are then orphans."""
     directory.mkdir(parents=True, exist_ok=True)
     manifest = Manifest(tuple(_save_column(field, view, directory) for field, view in columns.items()))
-    _sync_directory(directory)
+    sync_directory(directory)
     return manifest
 
 
@@ -194,11 +195,3 @@ def _checksum(path: Path) -> int:
         while part := file.read(_READ_BYTES):
             checksum = crc32c.crc32c(part, checksum)
     return checksum
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

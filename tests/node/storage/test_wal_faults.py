@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from node.files import write_all
 from node.storage import wal as wal_module
-from node.storage.files import write_all
 from node.storage.wal import Wal, WalCorrupted, WalFormatUnknown, WalRecord, WalTrimmed
 from node.storage.wal_format import FILE_HEADER_BYTES, FRAME_HEADER_BYTES, read_file_header, synced_claim
 

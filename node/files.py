@@ -1,4 +1,7 @@
-"""Writing files so that what was promised is on disk: complete writes, directory entries included."""
+"""Writing files so that what was promised is on disk: complete writes, directory entries included.
+
+Lives here: what every room that keeps files needs. A draft is named like its file with ``.tmp`` at the end.
+"""
 
 from __future__ import annotations
 
@@ -23,9 +26,12 @@ def write_all(fd: int, chunks: Sequence[bytes]) -> None:
                 rest = rest[os.write(fd, rest) :]
 
 
-def create_synced(path: Path, content: bytes) -> None:
-    """Create ``path`` whole or not at all, durably. Raises: OSError; no draft is left behind then."""
-    draft = path.with_suffix(".tmp")
+def replace_synced(path: Path, content: bytes) -> None:
+    """Put ``content`` at ``path``, durably: a crash leaves what was there, or all of it.
+
+    Raises: OSError; no draft is left behind then.
+    """
+    draft = path.with_name(f"{path.name}.tmp")
     try:
         _write_synced(draft, content)
         draft.rename(path)
@@ -39,6 +45,14 @@ def _write_synced(path: Path, content: bytes) -> None:
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
     try:
         write_all(fd, [content])
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def sync_file(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
         os.fsync(fd)
     finally:
         os.close(fd)
