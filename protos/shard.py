@@ -145,6 +145,20 @@ class ShardInfo(Struct, frozen=True):
     segment_infos: list[SegmentInfo] = []
 
 
+def unreachable_shard(reason: str) -> ShardInfo:
+    """What stands for a shard that gave no report: red, with nothing in it."""
+    return ShardInfo(
+        status=ShardStatus.RED,
+        points=0,
+        vectors={},
+        indexed_vectors=0,
+        segments=0,
+        index_points={},
+        operations_applied=0,
+        optimizer_error=reason,
+    )
+
+
 class ShardClient(Protocol):
     """One shard as seen from outside, local or remote.
 

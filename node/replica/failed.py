@@ -18,8 +18,8 @@ from protos.shard import (
     ScrollRequest,
     SearchRequest,
     ShardInfo,
-    ShardStatus,
     UpdateRequest,
+    unreachable_shard,
 )
 
 
@@ -45,16 +45,7 @@ class FailedReplica:
         self._refuse()
 
     async def info(self) -> ShardInfo:
-        return ShardInfo(
-            status=ShardStatus.RED,
-            points=0,
-            vectors={},
-            indexed_vectors=0,
-            segments=0,
-            index_points={},
-            operations_applied=0,
-            optimizer_error=self.reason,
-        )
+        return unreachable_shard(self.reason)
 
     async def close(self, *, checkpoint: bool = True) -> None:
         """Nothing is open."""

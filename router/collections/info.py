@@ -70,20 +70,6 @@ class AliasDescription(Struct, frozen=True):
     collection_name: str
 
 
-def unreachable_shard(reason: str) -> ShardInfo:
-    """What stands for a shard that gave no report: red, with nothing in it."""
-    return ShardInfo(
-        status=ShardStatus.RED,
-        points=0,
-        vectors={},
-        indexed_vectors=0,
-        segments=0,
-        index_points={},
-        operations_applied=0,
-        optimizer_error=reason,
-    )
-
-
 def collection_info(collection: CollectionState, shards: Sequence[ShardInfo]) -> CollectionInfo:
     """Sum the counts of one replica per shard; the status is the worst of them."""
     error = next((shard.optimizer_error for shard in shards if shard.optimizer_error), None)

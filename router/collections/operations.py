@@ -57,7 +57,7 @@ from protos.operations import (
     UpdateResult,
     UpdateStatus,
 )
-from protos.shard import ShardInfo
+from protos.shard import ShardInfo, unreachable_shard
 from router.collections.background import Background
 from router.collections.copying import check_copyable, copy_points
 from router.collections.info import (
@@ -67,7 +67,6 @@ from router.collections.info import (
     cluster_info,
     collection_info,
     optimizations_info,
-    unreachable_shard,
 )
 from router.collections.reconciling import Reconciler
 

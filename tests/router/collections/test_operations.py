@@ -46,9 +46,9 @@ from protos.operations import (
     Upsert,
     VectorBatch,
 )
-from protos.shard import Projection, ShardInfo, ShardStatus, UpdateRequest
+from protos.shard import Projection, ShardInfo, ShardStatus, UpdateRequest, unreachable_shard
 from router.collections import CollectionOperations, SchemaOptions
-from router.collections.info import collection_info, optimizations_info, unreachable_shard
+from router.collections.info import collection_info, optimizations_info
 from tests.router.fakes import FakeNode
 from tests.router.monitoring.test_metrics import segment
 
