@@ -162,7 +162,10 @@ class EvictReplica(Struct, frozen=True, tag="evict_replica"):
 
 
 class PromotePrimary(Struct, frozen=True, tag="promote_primary"):
-    """A replica in sync becomes primary under the next term; a ``lost`` old primary becomes Dead."""
+    """A replica in sync becomes primary under the next term; a ``lost`` old primary becomes Dead.
+
+    The primary itself may be named: it was restarted, and must not go on in the term it began before.
+    """
 
     shard: ShardRef
     peer_id: int

@@ -80,7 +80,8 @@ def _check_transfers(collection: CollectionState) -> None:
 
 def _check_shard_step(before: ShardState, after: ShardState, *, data_lost: bool) -> None:
     where = f"shard {after.id}"
-    assert after.term == before.term + (after.primary != before.primary), f"I7: the term of {where}"
+    assert after.term - before.term in (0, 1), f"I7: the term of {where}"
+    assert after.term > before.term or after.primary == before.primary, f"I7: the term of {where}"
     assert after.last_epoch >= before.last_epoch, f"I7: the epochs of {where}"
     if in_sync(before):
         assert in_sync(after), f"I5: {where} lost its last replica in sync"

@@ -9,11 +9,30 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+from msgspec import Struct
+
 from consensus.commands import Command
 from consensus.state import ClusterState
 from consensus.transitions import Events
 
 Subscriber = Callable[[ClusterState, Events], None]
+
+
+class RaftStatus(Struct, frozen=True):
+    """What ``GET /cluster`` shows (reference 14.2). ``error``: why the Raft thread ended, if it failed."""
+
+    term: int
+    commit: int
+    applied: int
+    pending_operations: int
+    leader: int | None
+    role: str | None
+    is_voter: bool
+    voters: tuple[int, ...]
+    has_quorum: bool
+    stopped: bool
+    error: str | None
+    last_update_unix_s: float
 
 
 class MetadataLog(Protocol):

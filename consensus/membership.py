@@ -19,9 +19,10 @@ from typing import Literal
 import structlog
 from msgspec import Struct
 
+from consensus.log import RaftStatus
 from consensus.raft.driver import NotAppended, OutcomeUnknown
 from consensus.raft.members import ADD, REMOVE
-from consensus.raft_log import RaftLog, RaftStatus
+from consensus.raft_log import RaftLog
 from consensus.state import ClusterState
 
 LAG_MAX = 64  # entries: a peer so close behind has caught up

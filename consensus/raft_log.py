@@ -24,7 +24,7 @@ from msgspec import Struct
 from pysyncobj.node import Node
 
 from consensus.commands import Command, encode_command
-from consensus.log import Subscriber
+from consensus.log import RaftStatus, Subscriber
 from consensus.raft import founding
 from consensus.raft.driver import NotAppended, OutcomeUnknown, RaftDriver, Status
 from consensus.raft.files import OsFiles
@@ -51,23 +51,6 @@ class Result(Struct, frozen=True):
 
     index: int
     events: Events
-
-
-class RaftStatus(Struct, frozen=True):
-    """What ``GET /cluster`` shows (reference 14.2). ``error``: why the Raft thread ended, if it failed."""
-
-    term: int
-    commit: int
-    applied: int
-    pending_operations: int
-    leader: int | None
-    role: str | None
-    is_voter: bool
-    voters: tuple[int, ...]
-    has_quorum: bool
-    stopped: bool
-    error: str | None
-    last_update_unix_s: float
 
 
 class RaftLog:

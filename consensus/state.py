@@ -14,8 +14,8 @@ Invariants:
       shard key was created as Partial) has no replica in sync;
   I6  a transfer's source holds a replica in sync, its target holds one that is not readable yet (or is
       another shard), and the target's replica has the transfer's epoch;
-  I7  the term of a shard grows by one with each change of its primary, and never otherwise; epochs and
-      shard ids are never used twice.
+  I7  the term of a shard grows by one with each promotion (of another replica, or of its primary anew),
+      and never otherwise; epochs and shard ids are never used twice.
 
 ``consensus.invariants`` checks them.
 """
@@ -102,7 +102,7 @@ class Transfer(Struct, frozen=True, omit_defaults=True):
 
 
 class ShardState(Struct, frozen=True, omit_defaults=True):
-    """One shard. ``term`` grows with each change of ``primary``.
+    """One shard. ``term`` grows with each promotion of a primary.
 
     ``epochs`` tells the lives of one peer's replica apart (absent: 0): a replica begins a new one when it
     is added, declared dead, or filled by a transfer. ``last_epoch`` is the highest given out so far.

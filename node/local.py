@@ -33,8 +33,8 @@ from node.replica.schema import missing_operations
 from node.workers import SerialExecutor, WorkerPool
 from protos.clock import Clock, SystemClock
 from protos.errors import ShardUnavailable, VecraftError
-from protos.operations import AnyLogOperation, LogOperation, UpdateResult
-from protos.shard import ShardClient
+from protos.operations import AnyLogOperation, LogOperation, UpdateResult, UpdateStatus
+from protos.shard import ReadSession, ShardClient
 
 log = structlog.get_logger()
 
@@ -49,11 +49,31 @@ Key = tuple[str, int]
 
 
 class _Held(Struct, frozen=True):
-    """``uuid`` and ``config_version`` of the collection as last reconciled."""
+    """``collection``: as last reconciled."""
 
     replica: ShardReplica | FailedReplica
-    uuid: str
-    config_version: int
+    collection: CollectionState
+
+    @property
+    def uuid(self) -> str:
+        return self.collection.uuid
+
+    @property
+    def config_version(self) -> int:
+        return self.collection.config_version
+
+
+class LocalReplica:
+    """A shard of this process as the only replica there is. Implements ``node.client.ReplicaClient``."""
+
+    def __init__(self, node: LocalNode, collection: CollectionState, shard_id: int) -> None:
+        self._node, self._collection, self._shard_id = node, collection, shard_id
+
+    def open(self, session: ReadSession) -> ShardClient:  # noqa: ARG002 - the port's signature
+        return self._node.shard(self._collection.name, self._shard_id)
+
+    async def settle_schema(self, config_version: int) -> UpdateResult:
+        return await self._node.settle_schema(self._collection.name, self._shard_id, config_version)
 
 
 class LocalNode:
@@ -98,6 +118,20 @@ class LocalNode:
         held = self._held[collection, shard_id]
         assert isinstance(operation, AnyLogOperation)
         return await replica.apply_config(operation, config_version=held.config_version)
+
+    def replica(self, collection: CollectionState, shard_id: int, peer_id: int) -> LocalReplica:  # noqa: ARG002
+        return LocalReplica(self, collection, shard_id)
+
+    async def settle_schema(self, collection: str, shard_id: int, config_version: int) -> UpdateResult:
+        """See ``node.client.ReplicaClient``; the node is reconciled with that version already."""
+        replica = self._replica(collection, shard_id)
+        if isinstance(replica, FailedReplica):
+            raise ShardUnavailable(replica.reason)
+        held = self._held[collection, shard_id]
+        assert held.config_version >= config_version
+        for operation in missing_operations(replica, held.collection):
+            await replica.apply_config(operation, config_version=held.config_version)
+        return UpdateResult(UpdateStatus.COMPLETED, replica.view.seq)
 
     def touch(self, collection: str) -> None:
         for (name, _), held in self._held.items():
@@ -153,7 +187,7 @@ class LocalNode:
             await replica.update_config(collection.config)
         else:
             return
-        self._held[key] = _Held(replica, collection.uuid, collection.config_version)
+        self._held[key] = _Held(replica, collection)
 
     async def _open(self, key: Key, collection: CollectionState) -> ShardReplica | FailedReplica:
         directory = self._directory(key)

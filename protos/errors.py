@@ -16,6 +16,7 @@
     ├── RateLimited           429
     ├── InsufficientStorage   507  a quota or the disk is full; nothing was applied
     ├── ShardUnavailable      503  no replica can serve this now; nothing was applied
+    │   └── NotPrimary        503  another replica takes the shard's writes; carries which, if known
     └── ServiceError          500  our fault
 
 Only the edges know status codes: ``router.rest`` maps each class. ``str(error)`` is the complete
@@ -100,6 +101,14 @@ class InsufficientStorage(VecraftError):
 class ShardUnavailable(VecraftError):
     prefix = "Shard temporarily unavailable: "
     transient = True
+
+
+class NotPrimary(ShardUnavailable):
+    """``primary`` is the peer to ask instead; None: not known."""
+
+    def __init__(self, message: str, *, primary: int | None = None) -> None:
+        self.primary = primary
+        super().__init__(message)
 
 
 class ServiceError(VecraftError):

@@ -60,10 +60,10 @@ class UpdateMode(enum.Enum):
     UPDATE_ONLY = "update_only"
 
 
-# --- changes: what a client asks -----------------------------------------------------------------
+# --- changes: what a client asks (tagged, for they also travel to the primary of a shard) ------------
 
 
-class Upsert(Struct, frozen=True):
+class Upsert(Struct, frozen=True, tag=True):
     """Put whole points. Duplicate ids in one change: the last wins. Payloads are JSON objects."""
 
     ids: list[PointId]
@@ -73,12 +73,12 @@ class Upsert(Struct, frozen=True):
     condition: Filter | None = None  # existing points that do not match stay as they are
 
 
-class DeletePoints(Struct, frozen=True):
+class DeletePoints(Struct, frozen=True, tag=True):
     ids: list[PointId] | None = None
     filter: Filter | None = None
 
 
-class UpdateVectors(Struct, frozen=True):
+class UpdateVectors(Struct, frozen=True, tag=True):
     """Merge vectors by name into existing points; a repeated id merges. Missing id: NotFound."""
 
     ids: list[PointId]
@@ -86,7 +86,7 @@ class UpdateVectors(Struct, frozen=True):
     condition: Filter | None = None
 
 
-class DeleteVectors(Struct, frozen=True):
+class DeleteVectors(Struct, frozen=True, tag=True):
     """Both selectors given: both are executed, filter first."""
 
     names: tuple[str, ...]
@@ -94,7 +94,7 @@ class DeleteVectors(Struct, frozen=True):
     filter: Filter | None = None
 
 
-class SetPayload(Struct, frozen=True):
+class SetPayload(Struct, frozen=True, tag=True):
     """Merge ``payload`` at ``path`` (None: top level); ``ids`` wins over ``filter``."""
 
     payload: bytes
@@ -103,19 +103,19 @@ class SetPayload(Struct, frozen=True):
     filter: Filter | None = None
 
 
-class OverwritePayload(Struct, frozen=True):
+class OverwritePayload(Struct, frozen=True, tag=True):
     payload: bytes
     ids: list[PointId] | None = None
     filter: Filter | None = None
 
 
-class DeletePayload(Struct, frozen=True):
+class DeletePayload(Struct, frozen=True, tag=True):
     paths: tuple[str, ...]
     ids: list[PointId] | None = None
     filter: Filter | None = None
 
 
-class ClearPayload(Struct, frozen=True):
+class ClearPayload(Struct, frozen=True, tag=True):
     ids: list[PointId] | None = None
     filter: Filter | None = None
 

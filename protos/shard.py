@@ -159,6 +159,26 @@ def unreachable_shard(reason: str) -> ShardInfo:
     )
 
 
+class Position(Struct, frozen=True, order=True):
+    """A place in a shard's log; positions of one shard are ordered by term, then seq."""
+
+    term: int
+    seq: int
+
+
+class ReadSession(Struct):
+    """One request to one replica.
+
+    ``strong``: to be answered only under a lease. ``at_least``: answer as of this position or later.
+    ``position`` is filled in by the replica's client: as of when it answered, or where a write was logged;
+    None if it does not tell.
+    """
+
+    strong: bool = False
+    at_least: Position | None = None
+    position: Position | None = None
+
+
 class ShardClient(Protocol):
     """One shard as seen from outside, local or remote.
 

@@ -59,7 +59,7 @@ def promote(state: ClusterState, command: PromotePrimary) -> Outcome:
     if command.peer_id == shard.primary:
         if command.lost:
             raise BadRequest(f"Peer {command.peer_id} cannot take over from itself")
-        return state, ()
+        return _put(state, collection, replace(shard, term=shard.term + 1))
     after = with_primary(shard, command.peer_id)
     if not command.lost:
         return _put(state, collection, after)

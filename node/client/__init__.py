@@ -1,7 +1,8 @@
 """The node as the floors above see it: the one door into ``node``.
 
-Lives here: the ports. ``ShardClient`` (re-exported) is one shard, local or remote; ``NodeClient`` finds
-shards and keeps them as the cluster state says.
+Lives here: the ports. ``ShardClient`` (re-exported) is one shard, ``ReplicaClient`` one replica of it, local
+or remote; ``NodeClient`` finds them and keeps this node's as the cluster state says; ``ClusterClient``
+(``node.client.cluster``) is what may be asked of the cluster's machinery.
 May not live here: FAISS, LMDB, storage; nothing here may import a room of the node that does the work.
 """
 
@@ -9,23 +10,46 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from consensus.state import ClusterState
+from consensus.state import ClusterState, CollectionState
 from protos.operations import LogOperation, UpdateResult
-from protos.shard import ShardClient, UpdateRequest
+from protos.shard import ReadSession, ShardClient, UpdateRequest
 
-__all__ = ["NodeClient", "ShardClient", "UpdateRequest"]
+__all__ = ["NodeClient", "ReplicaClient", "ShardClient", "UpdateRequest"]
+
+
+class ReplicaClient(Protocol):
+    """A replica of a shard, here or on another node."""
+
+    def open(self, session: ReadSession) -> ShardClient:
+        """The shard as this replica has it, for one request. Cheap; connects to nothing by itself.
+
+        An ``update`` raises NotPrimary if another replica leads, ShardUnavailable if nothing was applied
+        for another reason, Timeout if it may or may not have been applied.
+        """
+        ...
+
+    async def settle_schema(self, config_version: int) -> UpdateResult:
+        """Have the primary log what the shard still lacks of its collection's vector names and payload
+        indexes, as of ``config_version`` or later. Durable and visible on return; the operation id is that
+        of the last operation the shard has logged. Raises: as ``update``.
+        """
+        ...
 
 
 class NodeClient(Protocol):
     def shard(self, collection: str, shard_id: int) -> ShardClient:
-        """The shard of a collection (its real name, aliases are resolved above).
+        """This node's replica of a shard (the collection's real name, aliases are resolved above).
 
         Raises: ShardUnavailable if this node does not hold it (yet).
         """
         ...
 
+    def replica(self, collection: CollectionState, shard_id: int, peer_id: int) -> ReplicaClient:
+        """The replica on a peer, this one included. Cheap. Raises: ShardUnavailable: an unknown peer."""
+        ...
+
     async def reconcile(self, state: ClusterState) -> None:
-        """Create, reconfigure and drop shards until they are what ``state`` says. Idempotent."""
+        """Bring this node's replicas to what ``state`` says: create, reconfigure, drop. Idempotent."""
         ...
 
     async def apply_config(self, collection: str, shard_id: int, operation: LogOperation) -> UpdateResult:

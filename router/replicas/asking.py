@@ -13,39 +13,18 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
-from msgspec import Struct
-
+from node.client import ReplicaClient
 from protos.errors import ServiceError, Timeout, VecraftError
-from protos.shard import ShardClient
-from router.replicas.consistency import Answer, AskAgain, Plan, Position, Resolved
+from protos.shard import Position, ReadSession, ShardClient
+from router.replicas.consistency import Answer, AskAgain, Plan, Resolved
 from router.replicas.hedging import Hedging
 
 T = TypeVar("T")
 
 ATTEMPT_MS = 10_000  # one replica's time for one answer; then it counts as failed
 ROUNDS_MAX = 3  # of asking replicas that are behind again
-
-
-class ReadSession(Struct):
-    """One request to one replica.
-
-    ``strong``: to be answered only under a lease. ``at_least``: answer as of this position or later.
-    ``position`` is filled in by the replica's client: as of when it answered; None if it does not tell.
-    """
-
-    strong: bool = False
-    at_least: Position | None = None
-    position: Position | None = None
-
-
-class ReplicaClient(Protocol):
-    """A replica of the shard, here or on another node."""
-
-    def open(self, session: ReadSession) -> ShardClient:
-        """The shard as this replica has it, for one read. Cheap; connects to nothing by itself."""
-        ...
 
 
 class Plain:

@@ -24,7 +24,7 @@ from consensus.replica_sets import IN_SYNC
 from consensus.state import ReplicaState
 from protos.errors import ServiceError
 from protos.ids import PointId
-from protos.shard import Hits, Record
+from protos.shard import Hits, Position, Record
 
 T = TypeVar("T")
 
@@ -39,13 +39,6 @@ class Consistency(enum.Enum):
 
 
 ReadConsistency = int | Consistency  # a number: as many replicas must agree
-
-
-class Position(Struct, frozen=True, order=True):
-    """A place in a shard's log; positions of one shard are ordered by term, then seq."""
-
-    term: int
-    seq: int
 
 
 class Plan(Struct, frozen=True):

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
+from node.client import ReplicaClient
 from protos.filters import Filter
 from protos.ids import PointId
 from protos.shard import Hits, Projection, Record, ScrollRequest, SearchRequest
 from router.merge import in_order, merge_hits, merge_pages
-from router.replicas.asking import Call, ReplicaClient, ReplicaReads, Resolve
+from router.replicas.asking import Call, ReplicaReads, Resolve
 from router.replicas.consistency import (
     Answer,
     AskAgain,

@@ -73,7 +73,8 @@ def test_promotion_begins_a_term_and_a_lost_primary_dies_with_it() -> None:
     lost = do(before, PromotePrimary(ref(before), 2, lost=True))
     assert (shard(lost).primary, shard(lost).term) == (2, 2)
     assert shard(lost).replicas == {1: DEAD, 2: ACTIVE, 3: ACTIVE}
-    assert step(lost, PromotePrimary(ref(lost), 2)) == (lost, ())
+    again = do(lost, PromotePrimary(ref(lost), 2))
+    assert (shard(again).primary, shard(again).term, shard(again).replicas) == (2, 3, shard(lost).replicas)
     assert isinstance(refusal(lost, PromotePrimary(ref(lost), 2, lost=True)), BadRequest)
 
 

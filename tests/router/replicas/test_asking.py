@@ -18,7 +18,9 @@ from protos.shard import (
     Direction,
     Hits,
     OrderBy,
+    Position,
     Projection,
+    ReadSession,
     Record,
     ScrollRequest,
     SearchRequest,
@@ -26,13 +28,12 @@ from protos.shard import (
     ShardInfo,
     UpdateRequest,
 )
-from router.replicas.asking import ROUNDS_MAX, Plain, ReadSession, ReplicaReads
+from router.replicas.asking import ROUNDS_MAX, Plain, ReplicaReads
 from router.replicas.consistency import (
     Answer,
     AskAgain,
     Consistency,
     Plan,
-    Position,
     ReadConsistency,
     Resolved,
     choose,

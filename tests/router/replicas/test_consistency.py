@@ -9,14 +9,13 @@ from hypothesis import strategies as st
 
 from consensus.state import ReplicaState
 from protos.errors import ServiceError
-from protos.shard import Hits, Record
+from protos.shard import Hits, Position, Record
 from router.merge import merge_by_id, merge_hits
 from router.replicas.consistency import (
     Answer,
     AskAgain,
     Consistency,
     Plan,
-    Position,
     ReadConsistency,
     Resolved,
     choose,
