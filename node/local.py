@@ -27,8 +27,9 @@ from node.files import replace_synced, sync_directory
 from node.replica.checkpoint import DamagedFile, remove_all
 from node.replica.failed import FailedReplica
 from node.replica.identity import FORMAT, Identity, read_identity, write_identity
+from node.replica.opened import Machinery
 from node.replica.recovery import DAMAGE
-from node.replica.replica import Machinery, ShardReplica
+from node.replica.replica import ShardReplica
 from node.replica.schema import missing_operations
 from node.workers import SerialExecutor, WorkerPool
 from protos.clock import Clock, SystemClock

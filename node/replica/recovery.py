@@ -9,7 +9,7 @@ the first time; a replica opens with everything that was acknowledged, or not at
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import structlog
@@ -32,18 +32,19 @@ from node.replica.checkpoint import (
     remove_all,
     unnamed_files,
 )
-from node.replica.commit import Committer
+from node.replica.contents import Contents
 from node.replica.operation_ids import OperationIds
 from node.replica.segment_set import SegmentEntry, SegmentSet
 from node.replica.slots import LiveBits
+from node.replication.terms import EMPTY_SEQ
 from node.segments import SealedSegment, SegmentCorrupted, SegmentError
 from node.segments.manifest import read_manifest, write_manifest
 from node.storage.points import PointStore, RecordCorrupted, StoreFormatUnknown
-from node.storage.wal import Wal, WalError
+from node.storage.wal import Wal, WalError, WalRecord
 from protos.clock import Clock
 from protos.collections import CollectionConfig
 from protos.errors import VecraftError
-from protos.operations import PutPoints, RemovePoints, decode_entry
+from protos.operations import LogEntry, PutPoints, RemovePoints, decode_entry
 
 log = structlog.get_logger()
 
@@ -64,12 +65,17 @@ DAMAGE = (
 
 
 class Opened(Struct, frozen=True):
-    committer: Committer
+    """``floor``: the checkpoint's seq. ``open_wal`` opens the log again after it has failed."""
+
+    contents: Contents
     checkpointer: Checkpointer
+    wal: Wal
+    open_wal: Callable[[], Wal]
+    floor: int
 
 
 def open_replica(
-    directory: Path, config: CollectionConfig, *, term: int, config_version: int, readers: int, clock: Clock
+    directory: Path, config: CollectionConfig, *, config_version: int, readers: int, clock: Clock
 ) -> Opened:
     """Open, or create, the replica in ``directory``. Raises: any of ``DAMAGE``."""
     directory.mkdir(parents=True, exist_ok=True)
@@ -83,13 +89,13 @@ def open_replica(
             return Wal.open(directory / WAL_DIRECTORY, capacity_mb=max(1, config.wal_config.wal_capacity_mb))
 
         wal = open_wal()
-        base = meta or _blank_meta(config, term=term, config_version=config_version)
+        base = meta or _blank_meta(config, config_version=config_version)
         _require_continuous(base, wal)
-        applier = _open_applier(directory, config, points, base, term=term)
+        applier = _open_applier(directory, config, points, base)
         operation_ids = OperationIds()
         operation_ids.load(base.operation_ids)
         _replay(applier, wal, operation_ids, clock)
-        committer = Committer(applier, wal, reopen_wal=open_wal, operation_ids=operation_ids, clock=clock)
+        contents = Contents(applier, operation_ids, clock)
     except BaseException:
         if wal is not None:
             wal.close()
@@ -97,12 +103,12 @@ def open_replica(
         raise
     if meta is not None:
         remove_all(unnamed_files(directory, meta))
-    return Opened(committer, Checkpointer(directory, committer, meta))
+    return Opened(contents, Checkpointer(directory, contents, meta), wal, open_wal, base.seq)
 
 
-def _blank_meta(config: CollectionConfig, *, term: int, config_version: int) -> Meta:
+def _blank_meta(config: CollectionConfig, *, config_version: int) -> Meta:
     schemas = tuple(schema_of(name, params) for name, params in config.vectors.items())
-    return Meta(FORMAT, -1, term, config_version, schemas, (), "", Manifest())
+    return Meta(FORMAT, EMPTY_SEQ, 0, config_version, schemas, (), "", Manifest())
 
 
 def _require_continuous(meta: Meta, wal: Wal) -> None:
@@ -113,9 +119,7 @@ def _require_continuous(meta: Meta, wal: Wal) -> None:
         raise DamagedFile(f"the log begins at seq {wal.first_seq}, the checkpoint ends at seq {meta.seq}")
 
 
-def _open_applier(
-    directory: Path, config: CollectionConfig, points: PointStore, meta: Meta, *, term: int
-) -> Applier:
+def _open_applier(directory: Path, config: CollectionConfig, points: PointStore, meta: Meta) -> Applier:
     segments_directory = directory / SEGMENTS_DIRECTORY
     schemas = {schema.name: schema for schema in meta.schemas}
     repair_graphs(segments_directory, meta.segments)
@@ -127,35 +131,48 @@ def _open_applier(
         live=live,
         columns=Columns.load(directory / COLUMNS_DIRECTORY, meta.columns),
         config=config,
-        term=max(term, meta.term),
+        terms=meta.terms,
         seq=meta.seq,
         config_version=meta.config_version,
     )
 
 
 def _replay(applier: Applier, wal: Wal, operation_ids: OperationIds, clock: Clock) -> None:
-    """Apply what the log holds after the checkpoint, in groups of operations independent of each other."""
+    """Apply what the log holds after the checkpoint."""
     first = applier.seq + 1
-    group: list[tuple[int, Prepared]] = []
-    size = 0
     now_ms = clock.unix_ms()
+    replay = _Replay(applier)
     for record in wal.replay(first):
         entry = decode_entry(record.body)
-        independent = isinstance(entry.operation, PutPoints | RemovePoints)
-        if group and (not independent or len(group) == REPLAY_GROUP or size > REPLAY_BYTES):
-            applier.apply(group)
-            group, size = [], 0
-        group.append((record.seq, applier.prepare(entry)))
-        size += len(record.body)
-        applier.term = max(applier.term, record.term)
+        replay.add(record, entry)
         operation_ids.remember(entry.operation_id, record.seq, now_ms=now_ms)
-        if not independent:
-            applier.apply(group)
-            group, size = [], 0
-    if group:
-        applier.apply(group)
+    replay.flush()
     if applier.seq >= first:
         log.info("operations_replayed", first=first, last=applier.seq)
+
+
+class _Replay:
+    """Applies in groups of operations that are independent of each other, and of one term."""
+
+    def __init__(self, applier: Applier) -> None:
+        self._applier = applier
+        self._group: list[tuple[int, Prepared]] = []
+        self._term = self._size = 0
+
+    def add(self, record: WalRecord, entry: LogEntry) -> None:
+        independent = isinstance(entry.operation, PutPoints | RemovePoints)
+        full = len(self._group) == REPLAY_GROUP or self._size > REPLAY_BYTES
+        if full or not independent or record.term != self._term:
+            self.flush()
+        self._term = record.term
+        self._group.append((record.seq, self._applier.prepare(entry)))
+        self._size += len(record.body)
+        if not independent:
+            self.flush()
+
+    def flush(self) -> None:
+        self._applier.apply(self._group, term=self._term)
+        self._group, self._size = [], 0
 
 
 def repair_graphs(directory: Path, entries: Sequence[SegmentEntry]) -> None:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 import structlog
 from msgspec import Struct
 
-from node.replica.commit import Done, Write
+from node.replica.staging import Done, Write
 from protos.errors import ServiceError
 from protos.operations import UpdateVectors, Upsert
 
