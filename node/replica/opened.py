@@ -98,11 +98,15 @@ class ReadGate:
             self._condition.wait_for(lambda: self._reads == 0)
 
 
+class CheckpointPostponed(Exception):
+    """What memory holds may not be stored now, or not any more."""
+
+
 class Checkpoints(Protocol):
     """What a checkpoint has to do with the log that it shortens."""
 
     async def before_store(self, seq: int) -> None:
-        """Return when a checkpoint of everything up to ``seq`` may be stored. Raises: OSError: not now."""
+        """Return when a checkpoint of everything up to ``seq`` may be stored. Raises: CheckpointPostponed."""
         ...
 
     async def stored(self, seq: int) -> None:
@@ -153,9 +157,6 @@ class ReplicaFiles:
 
     def touch(self) -> None:
         self._optimizer.trigger()
-
-    def submit(self, call: Callable[[], None]) -> object:
-        return self._machinery.writers.submit(self, call)
 
     async def on_writer(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call in the thread that alone changes this replica."""
@@ -262,8 +263,8 @@ class ReplicaFiles:
             self._urgent.clear()
             try:
                 await self.checkpoint()
-            except OSError:
-                continue  # logged and shown; tried again after the interval
+            except (OSError, CheckpointPostponed):
+                self._dirty.set()  # tried again after the interval; a failure was logged and is shown
             except Exception as error:
                 self._checkpoint_failure = f"checkpoint failed: {error!r}"
                 log.exception("checkpoint_failed")
@@ -274,7 +275,7 @@ class ReplicaFiles:
         return self._checkpointing
 
     async def checkpoint(self) -> None:
-        """Make the files hold everything applied so far. Raises: OSError."""
+        """Make the files hold everything applied so far. Raises: OSError, CheckpointPostponed."""
         async with self._checkpointing:
             if not self._checkpointer.due:
                 return
@@ -287,7 +288,6 @@ class ReplicaFiles:
             except OSError as error:
                 self._checkpoint_failure = f"checkpoint failed: {error}"
                 log.error("checkpoint_failed", error=str(error))
-                self._dirty.set()
                 raise
             self._checkpoint_failure = None
             paths = await self._undisturbed(self._checkpointer.finish, draft, meta)
@@ -322,7 +322,7 @@ class ReplicaFiles:
             self._loop.cancel()
         await asyncio.gather(self._loop, self._scrubbing, return_exceptions=True)
         if checkpoint:
-            with contextlib.suppress(OSError):  # the log has it all
+            with contextlib.suppress(OSError, CheckpointPostponed):  # the log has it all
                 await self.checkpoint()
         await self._machinery.background.run(self._gate.close)
         await self.on_writer(self._release)

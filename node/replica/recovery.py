@@ -17,7 +17,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from node.filter.columns import Columns, ColumnsCorrupted, Manifest
-from node.replica.apply import Applier, Prepared, schema_of
+from node.replica.apply import Applier, schema_of
 from node.replica.checkpoint import (
     COLUMNS_DIRECTORY,
     FORMAT,
@@ -34,21 +34,19 @@ from node.replica.checkpoint import (
 )
 from node.replica.contents import Contents
 from node.replica.operation_ids import OperationIds
+from node.replica.replay import Replay
 from node.replica.segment_set import SegmentEntry, SegmentSet
 from node.replica.slots import LiveBits
 from node.replication.terms import EMPTY_SEQ
 from node.segments import SealedSegment, SegmentCorrupted, SegmentError
 from node.segments.manifest import read_manifest, write_manifest
 from node.storage.points import PointStore, RecordCorrupted, StoreFormatUnknown
-from node.storage.wal import Wal, WalError, WalRecord
+from node.storage.wal import Wal, WalError
 from protos.clock import Clock
 from protos.collections import CollectionConfig
 from protos.errors import VecraftError
-from protos.operations import LogEntry, PutPoints, RemovePoints, decode_entry
 
 log = structlog.get_logger()
-
-REPLAY_GROUP, REPLAY_BYTES = 256, 16 << 20  # operations applied at a time, and about their bytes
 
 # What opening may raise when files are missing or damaged.
 DAMAGE = (
@@ -94,8 +92,8 @@ def open_replica(
         applier = _open_applier(directory, config, points, base)
         operation_ids = OperationIds()
         operation_ids.load(base.operation_ids)
-        _replay(applier, wal, operation_ids, clock)
         contents = Contents(applier, operation_ids, clock)
+        _replay(contents, wal)
     except BaseException:
         if wal is not None:
             wal.close()
@@ -137,42 +135,15 @@ def _open_applier(directory: Path, config: CollectionConfig, points: PointStore,
     )
 
 
-def _replay(applier: Applier, wal: Wal, operation_ids: OperationIds, clock: Clock) -> None:
+def _replay(contents: Contents, wal: Wal) -> None:
     """Apply what the log holds after the checkpoint."""
-    first = applier.seq + 1
-    now_ms = clock.unix_ms()
-    replay = _Replay(applier)
+    first = contents.applier.seq + 1
+    replay = Replay(contents)
     for record in wal.replay(first):
-        entry = decode_entry(record.body)
-        replay.add(record, entry)
-        operation_ids.remember(entry.operation_id, record.seq, now_ms=now_ms)
+        replay.add(record.term, record.seq, record.body)
     replay.flush()
-    if applier.seq >= first:
-        log.info("operations_replayed", first=first, last=applier.seq)
-
-
-class _Replay:
-    """Applies in groups of operations that are independent of each other, and of one term."""
-
-    def __init__(self, applier: Applier) -> None:
-        self._applier = applier
-        self._group: list[tuple[int, Prepared]] = []
-        self._term = self._size = 0
-
-    def add(self, record: WalRecord, entry: LogEntry) -> None:
-        independent = isinstance(entry.operation, PutPoints | RemovePoints)
-        full = len(self._group) == REPLAY_GROUP or self._size > REPLAY_BYTES
-        if full or not independent or record.term != self._term:
-            self.flush()
-        self._term = record.term
-        self._group.append((record.seq, self._applier.prepare(entry)))
-        self._size += len(record.body)
-        if not independent:
-            self.flush()
-
-    def flush(self) -> None:
-        self._applier.apply(self._group, term=self._term)
-        self._group, self._size = [], 0
+    if contents.applier.seq >= first:
+        log.info("operations_replayed", first=first, last=contents.applier.seq)
 
 
 def repair_graphs(directory: Path, entries: Sequence[SegmentEntry]) -> None:
