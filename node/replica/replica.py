@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
@@ -29,7 +29,7 @@ from node.replica.recovery import Opened, open_replica
 from node.replica.view import View
 from node.replica.writer import Writer
 from node.segments import SealedSegment, SegmentError, VectorSchema
-from node.storage.points import RecordCorrupted, StoreFailed
+from node.storage.points import PointStore, RecordCorrupted, StoreFailed
 from node.workers import SerialExecutor, WorkerPool
 from protos.clock import Clock
 from protos.collections import CollectionConfig
@@ -102,6 +102,14 @@ class ReadGate:
         with self._condition:
             self._closed = True
             self._condition.wait_for(lambda: self._reads == 0)
+
+
+class Stored(Struct, frozen=True):
+    """A replica's files. ``gate`` is to be held while ``points`` is read."""
+
+    directory: Path
+    points: PointStore
+    gate: ReadGate
 
 
 class ShardReplica:
@@ -311,6 +319,14 @@ class ShardReplica:
             self._checkpoint_failure = None
             paths = await self._on_writer(self._checkpointer.finish, draft, meta)
             await background.run(remove_all, paths)
+
+    @contextlib.asynccontextmanager
+    async def stored(self) -> AsyncIterator[Stored]:
+        """The last checkpoint; its files stay as they are, and where they are, within this block."""
+        async with self._checkpointing:
+            with self._gate:  # closed?
+                points = self._committer.applier.points
+            yield Stored(self._checkpointer.directory, points, self._gate)
 
     async def verify(self) -> list[str]:
         """Compare finished segments with their checksums; what is damaged makes the replica red."""
