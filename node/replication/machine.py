@@ -95,6 +95,10 @@ class ReplicaMachine:
     def applied(self) -> int:
         return self._core.log.applied
 
+    def term_at(self, seq: int) -> int | None:
+        """The term of the entry at ``seq``; None if the log does not tell any more."""
+        return self._core.log.terms.term_at(seq)
+
     @property
     def is_primary(self) -> bool:
         return isinstance(self._role, Primary)

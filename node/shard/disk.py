@@ -34,11 +34,6 @@ class Disk:
         self._stager = Stager(contents)
         self._staged: dict[int, tuple[bytes, Prepared]] = {}
 
-    @property
-    def failure(self) -> str | None:
-        """Why the last write could not be prepared."""
-        return self._stager.failure
-
     # --- the log lane -----------------------------------------------------------------------------------
 
     def persist(self, entries: Sequence[Entry]) -> None:
@@ -111,7 +106,6 @@ class Disk:
             else:
                 replay.add(entry.term, entry.seq, entry.body)
         replay.flush()
-        self._stager.failure = None
 
     def trim_terms(self, log_first_seq: int) -> None:
         """Forget terms that ended before the log begins."""

@@ -10,6 +10,7 @@ that was given to either lane before it. So the log goes on while a long operati
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,11 +18,12 @@ from typing import Any, Protocol
 
 import structlog
 from msgspec import Struct
+from msgspec.structs import replace
 
 from node.replica.identity import Identity
 from node.replica.opened import CheckpointPostponed, Machinery, ReplicaFiles
 from node.replica.recovery import DAMAGE, Opened
-from node.replica.staging import Done, Write
+from node.replica.staging import Done, Write, storage_error
 from node.replica.updates import Updates
 from node.replica.writer import Writer
 from node.replication import effects as do
@@ -33,9 +35,11 @@ from node.shard.disk import Disk
 from node.shard.refusals import LOST, refused
 from node.shard.waiting import Milestones
 from protos.errors import ServiceError, Timeout, VecraftError
+from protos.shard import Position, ShardInfo
 
 log = structlog.get_logger()
 
+CLOSE_S = 2.0  # for writes under way when the end comes; then their outcome is unknown
 BATCH_ENTRIES_MAX = 1024  # entries that one sync, or one run of the state lane, covers at most
 
 
@@ -89,7 +93,7 @@ class Life:
     ) -> None:
         self._options, self._machinery, self._world = options, machinery, world
         self._identity = identity
-        self.failure: str | None = None
+        self.failure: VecraftError | None = None
         self._take_files(opened)
         applier = opened.contents.applier
         recovered = ev.Recovered(
@@ -110,7 +114,7 @@ class Life:
         self._committed = Milestones(self.machine.committed)
         self._tokens: dict[int, asyncio.Future[Done]] = {}
         self._next_token = 0
-        self._closing = False
+        self._closing = self._over = False
         self.writer = Writer(self._commit)
         self.updates = Updates(self.writer)
         self._lanes = [asyncio.create_task(lane) for lane in (self._run_log(), self._run_state())]
@@ -143,12 +147,13 @@ class Life:
                 self._state_work.set()
             case do.CutTail(after, _):
                 self._hooks.limit(after)
+                self._applied.give_up(after)
                 self._log_lane.append(effect)
                 self._log_work.set()
             case do.Acknowledge(token, seq):
                 self._answer(token, Done(seq))
             case do.Refuse(token, refusal, primary):
-                self._answer(token, Done(None, refused(refusal, primary, self._disk.failure)))
+                self._answer(token, Done(None, refused(refusal, primary, self.failure)))
             case do.OutcomeUnknown(token):
                 self._answer(token, Done(None, Timeout(LOST)))
             case do.ReadLog():
@@ -192,13 +197,13 @@ class Life:
         except VecraftError as error:  # asked again after a while
             log.info("term_not_confirmed", error=str(error))
 
-    def _fail(self, reason: str) -> None:
+    def _fail(self, error: VecraftError) -> None:
         """The files are of no use any more, until they are opened anew."""
         if self.failure is not None:
             return
-        log.error("replica_failed", directory=str(self._options.directory), reason=reason)
-        self.failure = reason
-        self.step(ev.PersistFailed(reason))
+        log.error("replica_failed", directory=str(self._options.directory), reason=str(error))
+        self.failure = error
+        self.step(ev.PersistFailed(str(error)))
         self._give_up()
         self._world.failed()
 
@@ -218,7 +223,7 @@ class Life:
                 try:
                     await self._next_of_log()
                 except DAMAGE as error:
-                    self._fail(str(error) or repr(error))
+                    self._fail(storage_error(error))
 
     async def _next_of_log(self) -> None:
         first = self._log_lane[0]
@@ -261,7 +266,7 @@ class Life:
                 try:
                     await self._next_of_state()
                 except DAMAGE as error:
-                    self._fail(f"operations are logged but could not be applied: {error}")
+                    self._fail(ServiceError(f"operations are logged but could not be applied: {error}"))
             self._state_idle.set()
 
     async def _next_of_state(self) -> None:
@@ -284,8 +289,9 @@ class Life:
 
     async def _rebuild(self) -> int:
         """Open the last checkpoint again and replay the log. Raises: ``recovery.DAMAGE``."""
-        async with self._log_turn:
+        async with self.files.quiet, self._log_turn:
             log.info("replica_rebuilding", directory=str(self._options.directory))
+            self._hooks.close()
             await self.files.close(checkpoint=False)
             await self._on_log(self._disk.close_log)
             opened = await self._world.reopen()
@@ -311,7 +317,7 @@ class Life:
         refusal = self.machine.refusal()
         if self._closing or self.failure is not None:
             refusal = do.Refusal.FAILED
-        return None if refusal is None else refused(refusal, None, self.failure or self._disk.failure)
+        return None if refusal is None else refused(refusal, None, self.failure)
 
     async def _commit_group(
         self, writes: Sequence[Write], first: int, outcomes: dict[int, Done | asyncio.Future[Done]]
@@ -321,7 +327,7 @@ class Life:
         last = self.machine.last_seq + len(group.staged)
         if group.staged and group.staged[0].seq != self.machine.last_seq + 1:
             await self.files.on_writer(self._disk.discard, group)  # the log went on: no primary any more
-            refusal = Done(None, refused(do.Refusal.NOT_PRIMARY, None, None))
+            refusal = Done(None, refused(do.Refusal.NOT_PRIMARY, None, self.failure))
             outcomes.update({one.position: refusal for one in group.staged})
             outcomes.update({position: refusal for position, _ in group.repeats})
             return following
@@ -340,6 +346,8 @@ class Life:
             write = writes[position]
             token = self._expect(outcomes, position, None)
             self.step(ev.RepeatProposed(token, seq, write.visible, write.confirm_term))
+        if self._over:
+            self._give_up()  # nobody carries out what was just asked for
         await self._applied.wait(last)
         return following
 
@@ -357,6 +365,16 @@ class Life:
         outcomes[position] = raw if error is None else _with_error(raw, error)
         return self._next_token
 
+    # --- reads ------------------------------------------------------------------------------------------
+
+    def position(self, seq: int) -> Position:
+        """Of the operation ``seq``; term 0 if the log tells no more of it."""
+        return Position(self.machine.term_at(seq) or 0, seq)
+
+    async def info(self) -> ShardInfo:
+        info = await self.files.info()
+        return replace(info, update_queue_length=self.writer.length)
+
     # --- waiting ----------------------------------------------------------------------------------------
 
     async def until_applied(self, seq: int) -> None:
@@ -373,21 +391,22 @@ class Life:
         async with self._log_turn:
             first = await self._on_log(self._disk.trim, seq + 1, self._world.keep_bytes())
         await self.files.on_writer(self._disk.trim_terms, first)
-        self.step(ev.Checkpointed(seq, first))
+        if self.failure is None:
+            self.step(ev.Checkpointed(seq, first))
 
     # --- the end ----------------------------------------------------------------------------------------
 
     async def close(self, *, checkpoint: bool) -> None:
         """Answer those who wait, store what may be stored, let go of the files."""
         self._closing = True
-        if self.failure is None:
-            self._hooks.close()
-        for lane in self._lanes:
-            lane.cancel()
-        await asyncio.gather(*self._lanes, return_exceptions=True)
-        for task in (*self._reading, *self._asking):
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_S):
+                await self.writer.close()
+        self._hooks.close()
+        self._over = True
+        for task in (*self._lanes, *self._reading, *self._asking):
             task.cancel()
-        await asyncio.gather(*self._reading, *self._asking, return_exceptions=True)
+        await asyncio.gather(*self._lanes, *self._reading, *self._asking, return_exceptions=True)
         self._give_up()
         await self.writer.close()
         try:
