@@ -39,7 +39,7 @@ from node.segments import (
     run_build,
 )
 from node.segments.jobs import AnyJob
-from node.workers import WorkerPool
+from node.workers import WorkerPool, to_its_end
 from protos.shard import ShardStatus
 
 log = structlog.get_logger()
@@ -244,7 +244,7 @@ class Optimizer:
             else:
                 await self._on_writer(self._replace, build.segments, built, build.hidden)
         finally:
-            await self._uncancelled(self._on_writer(self._end, build))
+            await to_its_end(self._on_writer(self._end, build))
         log.info("segments_rebuilt", task=type(task).__name__, segments=len(build.segments), rows=built.rows)
 
     async def _compact(self, old: list[str], built: SealedSegment) -> None:
@@ -267,20 +267,6 @@ class Optimizer:
             built = segments.sealed.get(build.target)
             used = 0 if built is None else aligned(built.rows)
             segments.ranges.give_back(build.job.start + used, build.allotted - used)
-
-    @staticmethod
-    async def _uncancelled(call: Awaitable[Any]) -> None:
-        """Wait for ``call`` even while being cancelled."""
-        task = asyncio.ensure_future(call)
-        cancelled = False
-        while not task.done():
-            try:
-                await asyncio.shield(task)
-            except asyncio.CancelledError:
-                cancelled = True
-        task.result()
-        if cancelled:
-            raise asyncio.CancelledError
 
 
 class _Build(Struct, frozen=True):

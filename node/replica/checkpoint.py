@@ -123,6 +123,10 @@ class Checkpointer:
         self.failure: str | None = None
 
     @property
+    def directory(self) -> Path:
+        return self._directory
+
+    @property
     def due(self) -> bool:
         """Is there anything that the last checkpoint does not have?"""
         applier = self._contents.applier

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 from pathlib import Path
 from typing import Concatenate, ParamSpec, Protocol, TypeVar
@@ -28,7 +28,7 @@ from node.replica.contents import Contents
 from node.replica.recovery import Opened, open_replica
 from node.replica.view import View
 from node.segments import SealedSegment, SegmentError, VectorSchema
-from node.storage.points import RecordCorrupted, StoreFailed
+from node.storage.points import PointStore, RecordCorrupted, StoreFailed
 from node.workers import SerialExecutor, WorkerPool
 from protos.clock import Clock
 from protos.collections import CollectionConfig
@@ -98,6 +98,14 @@ class ReadGate:
             self._condition.wait_for(lambda: self._reads == 0)
 
 
+class Stored(Struct, frozen=True):
+    """A replica's files. ``gate`` is to be held while ``points`` is read."""
+
+    directory: Path
+    points: PointStore
+    gate: ReadGate
+
+
 class CheckpointPostponed(Exception):
     """What memory holds may not be stored now, or not any more."""
 
@@ -109,7 +117,7 @@ class Checkpoints(Protocol):
         """Return when a checkpoint of everything up to ``seq`` may be stored. Raises: CheckpointPostponed."""
         ...
 
-    async def stored(self, seq: int) -> None:
+    async def checkpointed(self, seq: int) -> None:
         """One is: the log is not needed up to ``seq`` any more, as far as this replica goes."""
         ...
 
@@ -269,11 +277,6 @@ class ReplicaFiles:
                 self._checkpoint_failure = f"checkpoint failed: {error!r}"
                 log.exception("checkpoint_failed")
 
-    @property
-    def checkpointing(self) -> asyncio.Lock:
-        """While it is held the files of the last checkpoint stay as they are."""
-        return self._checkpointing
-
     async def checkpoint(self) -> None:
         """Make the files hold everything applied so far. Raises: OSError, CheckpointPostponed."""
         async with self._checkpointing:
@@ -292,7 +295,15 @@ class ReplicaFiles:
             self._checkpoint_failure = None
             paths = await self._undisturbed(self._checkpointer.finish, draft, meta)
             await background.run(remove_all, paths)
-            await self._checkpoints.stored(meta.seq)
+            await self._checkpoints.checkpointed(meta.seq)
+
+    @contextlib.asynccontextmanager
+    async def stored(self) -> AsyncIterator[Stored]:
+        """The last checkpoint; its files stay as they are, and where they are, within this block."""
+        async with self._checkpointing:
+            with self._gate:  # closed?
+                points = self.contents.applier.points
+            yield Stored(self._checkpointer.directory, points, self._gate)
 
     async def verify(self) -> list[str]:
         """Compare finished segments with their checksums; what is damaged makes the replica red."""

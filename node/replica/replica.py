@@ -80,6 +80,6 @@ class ShardReplica(ReplicaFiles):
     async def before_store(self, seq: int) -> None:
         """What is applied here is durable, and nobody else has a say."""
 
-    async def stored(self, seq: int) -> None:
+    async def checkpointed(self, seq: int) -> None:
         with contextlib.suppress(OSError):  # the log is trimmed again next time
             await self.on_writer(self._committer.wal.trim, seq + 1)
