@@ -138,6 +138,7 @@ class PointsCopy:
         try:
             self.blob = _unchecked(b"checkpoint", self._txn.get(b"checkpoint", None, meta))
             """That of the ``store``; None: there was none."""
+            self.count = int(_unchecked(b"count", self._txn.get(b"count", None, meta)) or b"0")
         except BaseException:
             self._txn.abort()
             raise
