@@ -77,6 +77,17 @@ class ShardDirectories:
         """The shard is dropped: its directory may go."""
         self._marker(collection_uuid, shard_id).unlink(missing_ok=True)
 
+    def remove(self, collection: str, collection_uuid: str, shard_id: int) -> Path | None:
+        """Forget a shard and move its directory out of the way. Returns: where it is now; None: it had none,
+        or a namesake has taken its place. Raises: OSError."""
+        self.forget(collection_uuid, shard_id)
+        directory = self.of(collection, shard_id)
+        try:
+            mine = self.identity(directory, collection_uuid) is not None
+        except DamagedFile:
+            mine = True
+        return self.discard(directory) if mine and directory.exists() else None
+
     def discard(self, directory: Path) -> Path:
         """Move ``directory`` out of the way, durably; return where it is now."""
         self._trash.mkdir(parents=True, exist_ok=True)
