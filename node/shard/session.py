@@ -33,6 +33,7 @@ from protos.shard import (
 )
 
 CATCH_UP_S_MAX = 5.0  # a replica that needs longer to apply what it confirmed lets another one answer
+LEASE_WAIT_MS, LEASE_POLL_S = 400, 0.02  # longer than between two messages of a primary
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -96,10 +97,7 @@ class Session:
         """Raises: ShardUnavailable if this replica cannot answer (in time)."""
         seq = -1
         if self._session.strong:
-            needed = life.machine.strong_read_seq(self._holder.now_ms())
-            if needed is None:
-                raise ShardUnavailable("this replica holds no lease for reads at present")
-            seq = needed
+            seq = await self._strong_seq(life)
         if self._session.at_least is not None:
             seq = max(seq, self._session.at_least.seq)
         if life.files.view.seq < seq:
@@ -108,6 +106,18 @@ class Session:
         if self._session.at_least is not None and life.position(view.seq) < self._session.at_least:
             raise ShardUnavailable("this replica has not seen the term that is asked for")
         return view
+
+    async def _strong_seq(self, life: Life) -> int:
+        """What a strong read must see. A lease that has lapsed may be about to be renewed."""
+        deadline_ms = self._holder.now_ms() + LEASE_WAIT_MS
+        while True:
+            now_ms = self._holder.now_ms()
+            seq = life.machine.strong_read_seq(now_ms)
+            if seq is not None:
+                return seq
+            if now_ms >= deadline_ms:
+                raise ShardUnavailable("this replica holds no lease for reads at present")
+            await asyncio.sleep(LEASE_POLL_S)
 
     async def _catch_up(self, life: Life, seq: int) -> None:
         try:
