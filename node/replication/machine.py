@@ -104,6 +104,11 @@ class ReplicaMachine:
         return isinstance(self._role, Primary)
 
     @property
+    def primary(self) -> int | None:
+        """Who leads in this term; None: not heard of yet."""
+        return self._core.me if isinstance(self._role, Primary) else self._role.primary
+
+    @property
     def is_ready(self) -> bool:
         """Does it take writes, as far as its term is concerned?"""
         return isinstance(self._role, Primary) and self._role.phase is Phase.READY

@@ -84,6 +84,7 @@ def command_of(effect: Effect, collection: CollectionState, shard: ShardState, *
             heir = next((peer for peer in in_sync(shard) if peer != me), None)
             return None if heir is None else PromotePrimary(ref(term), heir, lost=True)
         case NeedsTransfer(peer):
+            # The log was to make the replica complete, and cannot: the next transfer brings a base.
             transfer = transfer_to(collection, shard.id, peer)
             if transfer is None or transfer.method is not TransferMethod.WAL_DELTA:
                 return None

@@ -317,7 +317,7 @@ class Life:
         refusal = self.machine.refusal()
         if self._closing or self.failure is not None:
             refusal = do.Refusal.FAILED
-        return None if refusal is None else refused(refusal, None, self.failure)
+        return None if refusal is None else refused(refusal, self.machine.primary, self.failure)
 
     async def _commit_group(
         self, writes: Sequence[Write], first: int, outcomes: dict[int, Done | asyncio.Future[Done]]
@@ -327,7 +327,7 @@ class Life:
         last = self.machine.last_seq + len(group.staged)
         if group.staged and group.staged[0].seq != self.machine.last_seq + 1:
             await self.files.on_writer(self._disk.discard, group)  # the log went on: no primary any more
-            refusal = Done(None, refused(do.Refusal.NOT_PRIMARY, None, self.failure))
+            refusal = Done(None, refused(do.Refusal.NOT_PRIMARY, self.machine.primary, self.failure))
             outcomes.update({one.position: refusal for one in group.staged})
             outcomes.update({position: refusal for position, _ in group.repeats})
             return following

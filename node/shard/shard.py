@@ -2,13 +2,14 @@
 
 Lives here: opening the files, opening them again after a failure, taking a base in their place, telling the
 machine of the agreement, what the replica reports of itself.
-May not live here: what a life does (``life``), when a replica is filled or promoted (``consensus.controller``).
+May not live here: what a life does (``life``), when a replica is filled or promoted
+(``consensus.controller``).
 
 One task (``_run``) opens, closes and replaces the files; everything else only wakes it.
 
 Invariants: files are dropped for a base only if nobody relies on their log: there is none that could be
-opened, or this term's primary says that it is of no use (``machine.stranded``), and a transfer with a base has
-begun; a base is taken once per transfer.
+opened, or this term's primary says that it is of no use (``machine.stranded``), and a transfer with a base
+has begun; a base is taken once per transfer.
 """
 
 from __future__ import annotations
