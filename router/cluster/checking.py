@@ -38,20 +38,24 @@ class ReadyCheck:
     def stage(self) -> Stage:
         return self._checks.stage
 
+    def is_ready(self) -> bool:
+        """As far as has been seen."""
+        return self._checks.stage is Stage.READY
+
     def start(self) -> None:
         """Begin to look, if that has not begun or has failed. On the event loop."""
-        if self._checks.stage is not Stage.READY and (self._task is None or self._task.done()):
+        if not self.is_ready() and (self._task is None or self._task.done()):
             self._task = asyncio.create_task(self._look(), name="readiness")
 
     async def ready(self) -> bool:
         """Is this node ready? Once it is, it stays so. Takes ``ANSWER_S`` at most."""
-        if self._checks.stage is Stage.READY:
+        if self.is_ready():
             return True
         self.start()
         self._nudged.set()
         assert self._task is not None
         await asyncio.wait((self._task,), timeout=ANSWER_S)
-        return self._checks.stage is Stage.READY
+        return self.is_ready()
 
     async def close(self) -> None:
         if self._task is not None:
@@ -61,7 +65,7 @@ class ReadyCheck:
     async def _look(self) -> None:
         unsubscribe = self._log.subscribe(self._changed)
         try:
-            while self._checks.stage is not Stage.READY:
+            while not self.is_ready():
                 self._nudged.clear()
                 before = self._checks
                 self._checks = await self._look_once(before)

@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from prometheus_client.utils import floatToGoString
 
 from router.cluster.status import ClusterReport, peer_infos, thread_status
 
@@ -61,7 +60,7 @@ def cluster_families(report: ClusterReport, prefix: str) -> bytes:
 
 def _family(prefix: str, name: str, kind: str, text: str, samples: dict[str, float]) -> list[str]:
     name = prefix + name
-    shown = [f"{name}{labels} {floatToGoString(value)}" for labels, value in samples.items()]
+    shown = [f"{name}{labels} {float(value)}" for labels, value in samples.items()]
     return [f"# HELP {name} {text}", f"# TYPE {name} {kind}", *shown]
 
 
