@@ -205,7 +205,7 @@ async def test_an_operation_that_takes_too_long_times_out_and_goes_on(world: Wor
         return await propose(command)
 
     world.log.propose = slow  # type: ignore[method-assign]
-    with pytest.raises(Timeout, match="Operation 'Remove peer' timed out after 0.01s"):
+    with pytest.raises(Timeout, match=r"Operation 'Remove peer' timed out after 0\.01s"):
         await world.operations.remove_peer(3, force=True, timeout_ms=10)
     go_on.set()
     await world.operations.close()

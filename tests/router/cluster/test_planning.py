@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
 from consensus.commands import (
@@ -265,7 +263,6 @@ def test_a_string_key_and_a_number_are_different_keys() -> None:
     check(ReplicatePoints(from_shard_key="1", to_shard_key=1))
 
 
-@pytest.mark.parametrize("log_of", [ClusterLog])
-def test_an_unknown_collection_is_not_found(log_of: Callable[[], ClusterLog]) -> None:
+def test_an_unknown_collection_is_not_found() -> None:
     with pytest.raises(NotFound, match="Collection `c` doesn't exist!"):
-        planned(log_of(), DriveResharding())
+        planned(ClusterLog(), DriveResharding())
