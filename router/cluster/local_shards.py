@@ -40,7 +40,9 @@ class LocalShardOperations:
         self._cleanings: dict[tuple[str, int], asyncio.Task[UpdateResult]] = {}
 
     async def close(self) -> None:
-        """Wait for cleanings that still run."""
+        """End cleanings that still run; another one goes on where they were."""
+        for cleaning in list(self._cleanings.values()):
+            cleaning.cancel()
         await self._background.drain()
 
     def unnamed_only(self, collection: str) -> bool:

@@ -22,8 +22,7 @@ from node.client.cluster import ClusterClient
 from protos.errors import VecraftError
 from router.cluster.status import ThreadStatus, shown_uri, transfer_info
 
-LEVEL_MIN = 2
-LEVEL_OF_SHARDS = 3  # below it members tell nothing of their replicas
+LEVEL_MIN, LEVEL_MAX = 2, 10  # of detail; nothing more is told above level 4
 
 # (level of detail) -> this member's telemetry, a JSON object
 OwnTelemetry = Callable[[int], Awaitable[bytes]]
@@ -155,7 +154,7 @@ async def collect(
     cluster: ClusterClient, state: ClusterState, own: OwnTelemetry, *, level: int, timeout_s: float
 ) -> ClusterTelemetry:
     """Ask every member at once, for ``timeout_s`` at most. Never fails: silence is shown."""
-    level = max(level, LEVEL_MIN)
+    level = min(max(level, LEVEL_MIN), LEVEL_MAX)
 
     async def ask(peer_id: int) -> PeerTelemetry | None:
         try:

@@ -54,7 +54,8 @@ def create_app(
 ) -> web.Application:
     """Build the REST application; ``extra_routes`` are the service endpoints.
 
-    The caller runs it (``web.AppRunner``), which is where keep-alive and TLS are set.
+    The caller runs it (``web.AppRunner``), which is where keep-alive and TLS are set. When it ends, so does
+    what ``cluster`` and ``local_shards`` still carry out.
     """
     table = RouteTable(extra_routes)
     for routes in (
@@ -71,6 +72,12 @@ def create_app(
     app = web.Application(client_max_size=max_request_size_mb * MIB)
     edge = Edge(table, enable_cors=enable_cors, metrics_hook=metrics_hook)
     app.router.add_route("*", r"/{path:[\s\S]*}", edge.handle)  # names may hold a line break
+
+    async def close(_app: web.Application) -> None:
+        await local_shards.close()
+        await cluster.close()
+
+    app.on_cleanup.append(close)
     return app
 
 

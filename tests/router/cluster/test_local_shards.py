@@ -135,8 +135,25 @@ async def test_cleaning_a_clean_shard_writes_nothing(world: World) -> None:
 
 async def test_a_cleaning_that_is_not_waited_for_goes_on(world: World) -> None:
     result = await world.operations.clean("c", 0)
-    assert result.status in (UpdateStatus.ACKNOWLEDGED, UpdateStatus.COMPLETED)
-    await world.operations.close()
+    assert result.operation_id is None
+    await world.operations.clean("c", 0, wait=True)
+    assert list(world.shard.points) == world.own
+    assert len(world.shard.requests) == 1
+
+
+async def test_closing_ends_a_cleaning_and_another_one_completes_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never(_: object) -> object:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(world.shard, "update", never)
+        await world.operations.clean("c", 0)
+        await world.operations.close()
+    assert len(world.shard.points) == POINTS
+    await world.operations.clean("c", 0, wait=True)
     assert list(world.shard.points) == world.own
 
 

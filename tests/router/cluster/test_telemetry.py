@@ -82,8 +82,8 @@ async def test_each_member_adds_what_it_holds(members: Members) -> None:
     }
 
 
-@pytest.mark.parametrize(("asked", "level"), [(0, 2), (2, 2), (4, 4)])
-async def test_the_level_is_raised_to_two(members: Members, asked: int, level: int) -> None:
+@pytest.mark.parametrize(("asked", "level"), [(0, 2), (2, 2), (4, 4), (1000, 10)])
+async def test_the_level_is_raised_to_two_and_bounded(members: Members, asked: int, level: int) -> None:
     await members.collect(asked)
     assert members.cluster.asked == [(f"telemetry {level}", 2), (f"telemetry {level}", 3)]
 

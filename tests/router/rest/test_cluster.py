@@ -77,8 +77,6 @@ async def member() -> AsyncIterator[Member]:
         found.log, found.cluster, found.keys, found.operations = log, cluster, keys, operations
         yield found
     await ready.close()
-    await local_shards.close()
-    await operations.close()
     await collections.close()
 
 
