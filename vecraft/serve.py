@@ -29,6 +29,8 @@ from aiohttp.web_log import AccessLogger
 
 from consensus.local_log import LocalLog
 from node.local import LocalNode
+from router.cluster import ClusterOperations
+from router.cluster.local_shards import LocalShardOperations
 from router.collections import CollectionOperations
 from router.monitoring.inventory import Inventory
 from router.monitoring.issues import Issues, SlowReads
@@ -157,18 +159,22 @@ def _applications(
 ) -> list[tuple[web.Application, int]]:
     service = settings.service
     requests, issues = RequestStatistics(), Issues()
+    cluster = ClusterOperations(log, None, collections)
     endpoints = ServiceEndpoints(
-        process=_process(settings, log),
+        process=_process(settings),
         commit=commit(),
         inventory=Inventory(log, node),
         requests=requests,
         issues=issues,
+        cluster=cluster,
         metrics_prefix=service.metrics_prefix or "",
     )
     app = create_app(
         collections,
         PointOperations(collections, node),
         SearchOperations(collections, node, SlowReads(issues, slow_s=service.slow_query_secs)),
+        cluster=cluster,
+        local_shards=LocalShardOperations(log, node),
         max_request_size_mb=service.max_request_size_mb,
         enable_cors=service.enable_cors,
         extra_routes=endpoints.routes(),
@@ -188,7 +194,7 @@ def _metrics_app(endpoints: ServiceEndpoints) -> web.Application:
     return app
 
 
-def _process(settings: Settings, log: LocalLog) -> Process:
+def _process(settings: Settings) -> Process:
     return Process(
         id=str(uuid.uuid4()),
         version=QDRANT_VERSION,
@@ -197,7 +203,6 @@ def _process(settings: Settings, log: LocalLog) -> Process:
         max_collections=settings.storage.max_collections,
         low_memory_mode=settings.storage.low_memory_mode,
         healing_threshold=settings.storage.hnsw_global_config.healing_threshold,
-        peer_id=log.peer_id,
     )
 
 
