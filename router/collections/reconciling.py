@@ -80,14 +80,13 @@ class Reconciler:
         reached = self.reached.collections.get(collection.name)
         if reached is collection:
             return True
+        own = self._watch.peer_id
+        held = [shard.id for shard in collection.shards.values() if shard.replicas.get(own) in IN_SYNC]
+        if not held:
+            return True
         if reached is None or reached.uuid != collection.uuid:
             return False
-        own = self._watch.peer_id
-        return all(
-            shard_id in reached.shards and own in reached.shards[shard_id].replicas
-            for shard_id, shard in collection.shards.items()
-            if shard.replicas.get(own) in IN_SYNC
-        )
+        return all(shard in reached.shards and own in reached.shards[shard].replicas for shard in held)
 
     async def advanced(self) -> None:
         """Return after the next reconciliation."""

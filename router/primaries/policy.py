@@ -23,7 +23,7 @@ HINTS_MAX = 3  # followed in a row; two peers that name each other are confused
 BACKOFF_MS_MIN = 20.0
 BACKOFF_MS_MAX = 1_000.0
 BACKOFF_FACTOR = 2.0
-LAST_TRY_MS = 5.0  # with less time than this left another attempt has no chance
+LAST_TRY_MS = 10.0  # left for an attempt after the last pause; less than a pause, so that there is no other
 
 
 class Past(Struct, frozen=True):
@@ -61,7 +61,7 @@ def next_step(
     if not isinstance(error, ShardUnavailable | Timeout):
         return GiveUp(error)
     unknown = past.unknown or (error if isinstance(error, Timeout) else None)
-    if remaining_ms < LAST_TRY_MS:
+    if remaining_ms < BACKOFF_MS_MIN:
         return GiveUp(unknown or error)
     hint = error.primary if isinstance(error, NotPrimary) else None
     if hint is not None and hint != asked and past.hints < HINTS_MAX:

@@ -65,15 +65,19 @@ class FakeLog:
         self._subscribers: list[Callable[[ClusterState, Events], None]] = []
 
     async def propose(self, command: Command) -> Events:
-        before = self.state
-        self.state, events = apply(self.state, command)
+        after, events = apply(self.state, command)
+        if after is not self.state:
+            self.become(after, events)
         rejected = rejection(events)
-        if self.state is not before:
-            for subscriber in list(self._subscribers):
-                subscriber(self.state, events)
         if rejected is not None:
             raise rejected.error
         return events
+
+    def become(self, state: ClusterState, events: Events = ()) -> None:
+        """Have another state, as if it had been agreed on."""
+        self.state = state
+        for subscriber in list(self._subscribers):
+            subscriber(state, events)
 
     def subscribe(self, subscriber: Callable[[ClusterState, Events], None]) -> Callable[[], None]:
         self._subscribers.append(subscriber)
