@@ -24,7 +24,7 @@ from node.replica.replica import ShardReplica
 from node.replica.schema import missing_operations
 from protos.clock import Clock
 from protos.errors import ShardUnavailable, VecraftError
-from protos.operations import AnyLogOperation, LogOperation, UpdateResult, UpdateStatus
+from protos.operations import UpdateResult, UpdateStatus
 from protos.shard import ReadSession, ShardClient
 
 log = structlog.get_logger()
@@ -35,10 +35,11 @@ Key = tuple[str, int]
 
 
 class _Held(Struct, frozen=True):
-    """``collection``: as last reconciled."""
+    """``collection``: as last reconciled. ``settling`` keeps comparing and logging its schema together."""
 
     replica: ShardReplica | FailedReplica
     collection: CollectionState
+    settling: asyncio.Lock
 
     @property
     def uuid(self) -> str:
@@ -82,29 +83,21 @@ class LocalNode:
         self._started = False
 
     def shard(self, collection: str, shard_id: int) -> ShardClient:
-        return self._replica(collection, shard_id)
-
-    async def apply_config(self, collection: str, shard_id: int, operation: LogOperation) -> UpdateResult:
-        replica = self._replica(collection, shard_id)
-        if isinstance(replica, FailedReplica):
-            raise ShardUnavailable(replica.reason)
-        held = self._held[collection, shard_id]
-        assert isinstance(operation, AnyLogOperation)
-        return await replica.apply_config(operation, config_version=held.config_version)
+        return self._holder(collection, shard_id).replica
 
     def replica(self, collection: CollectionState, shard_id: int, peer_id: int) -> LocalReplica:  # noqa: ARG002
         return LocalReplica(self, collection, shard_id)
 
     async def settle_schema(self, collection: str, shard_id: int, config_version: int) -> UpdateResult:
         """See ``node.client.ReplicaClient``; the node is reconciled with that version already."""
-        replica = self._replica(collection, shard_id)
-        if isinstance(replica, FailedReplica):
-            raise ShardUnavailable(replica.reason)
-        held = self._held[collection, shard_id]
-        assert held.config_version >= config_version
-        for operation in missing_operations(replica, held.collection):
-            await replica.apply_config(operation, config_version=held.config_version)
-        return UpdateResult(UpdateStatus.COMPLETED, replica.view.seq)
+        async with self._holder(collection, shard_id).settling:
+            held = self._holder(collection, shard_id)
+            if isinstance(held.replica, FailedReplica):
+                raise ShardUnavailable(held.replica.reason)
+            assert held.config_version >= config_version
+            for operation in missing_operations(held.replica, held.collection):
+                await held.replica.apply_config(operation, config_version=held.config_version)
+            return UpdateResult(UpdateStatus.COMPLETED, held.replica.view.seq)
 
     def touch(self, collection: str) -> None:
         for (name, _), held in self._held.items():
@@ -141,11 +134,11 @@ class LocalNode:
             await asyncio.gather(*self._removals)
             await self._engine.close()
 
-    def _replica(self, collection: str, shard_id: int) -> ShardReplica | FailedReplica:
+    def _holder(self, collection: str, shard_id: int) -> _Held:
         held = self._held.get((collection, shard_id))
         if held is None:
             raise ShardUnavailable(f"shard {shard_id} of collection `{collection}` is not on this node")
-        return held.replica
+        return held
 
     # --- bringing shards to the state ------------------------------------------------------------------
 
@@ -159,7 +152,7 @@ class LocalNode:
             await replica.update_config(collection.config)
         else:
             return
-        self._held[key] = _Held(replica, collection)
+        self._held[key] = _Held(replica, collection, asyncio.Lock() if held is None else held.settling)
 
     async def _open(self, key: Key, collection: CollectionState) -> ShardReplica | FailedReplica:
         directory = self._directories.of(*key)

@@ -57,13 +57,17 @@ class SearchRequest(Struct, frozen=True):
 
 
 class Record(Struct, frozen=True):
-    """A stored point. ``payload`` is a JSON object's bytes, None when not asked for."""
+    """A stored point. ``payload`` is a JSON object's bytes, None when not asked for.
+
+    ``shard_key`` is filled in by the reader of a custom-sharded collection; shards leave it None.
+    """
 
     id: PointId
     version: int
     payload: bytes | None = None
     vectors: PointVectors | None = None
     order_value: int | float | None = None
+    shard_key: str | int | None = None
 
 
 class Hits(Struct, frozen=True):

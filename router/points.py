@@ -1,7 +1,7 @@
 """Writes: what stands behind the point update endpoints of every protocol (reference 8).
 
-A change is checked against the collection, split over its shards and sent to them concurrently; each
-part gets an operation id, so that a repeat under the same idempotency key changes nothing twice.
+A change is checked against the collection, split over its shards and sent to their primaries concurrently;
+each part gets an operation id, so that a repeat under the same idempotency key changes nothing twice.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from msgspec import Struct
 from consensus.state import CollectionState
 from node.client import NodeClient
 from protos.collections import VectorsConfig
-from protos.errors import BadRequest, VecraftError, wrong_dimension
+from protos.errors import BadRequest, Timeout, VecraftError, wrong_dimension
 from protos.operations import (
     PointChange,
     UpdateResult,
@@ -26,10 +26,10 @@ from protos.operations import (
 )
 from protos.shard import UpdateRequest
 from router.collections import CollectionOperations
-from router.shards import ShardKeys, split_change
+from router.primaries import PrimaryCalls
+from router.primaries.calls import OPERATION_ID_BYTES, WRITE_TIMEOUT_MS
+from router.shards import ShardSelector, split_change
 from router.vectors import params_of
-
-OPERATION_ID_BYTES = 16
 
 # Worst last: a write over several shards is what its worst part is.
 _BY_SEVERITY = (UpdateStatus.COMPLETED, UpdateStatus.ACKNOWLEDGED, UpdateStatus.WAIT_TIMEOUT)
@@ -48,13 +48,13 @@ class Draft(Struct, frozen=True):
     """A decoded request that becomes a change once the collection's vectors are known."""
 
     build: Callable[[VectorsConfig], PointChange]
-    shard_keys: ShardKeys | None = None
+    shard_keys: ShardSelector | None = None
 
 
 class PointOperations:
     def __init__(self, collections: CollectionOperations, node: NodeClient) -> None:
         self._collections = collections
-        self._node = node
+        self._primaries = PrimaryCalls(collections.watch, node, retrying=collections.clustered)
 
     async def apply(self, collection: str, draft: Draft, options: WriteOptions) -> UpdateResult:
         """Apply one change.
@@ -90,7 +90,8 @@ class PointOperations:
             ),
             return_exceptions=True,
         )
-        return merge_results(outcomes)
+        timeout_ms = WRITE_TIMEOUT_MS if options.timeout_ms is None else options.timeout_ms
+        return merge_results(outcomes, timeout_ms=timeout_ms)
 
     async def _send(
         self,
@@ -108,7 +109,7 @@ class PointOperations:
             timeout_ms=options.timeout_ms,
             operation_id=operation_id(options.idempotency_key, state.uuid, shard_id, position),
         )
-        return await self._node.shard(state.name, shard_id).update(request)
+        return await self._primaries.update(state, shard_id, request)
 
 
 def operation_id(key: str, collection_uuid: str, shard_id: int, position: int) -> bytes:
@@ -119,26 +120,32 @@ def operation_id(key: str, collection_uuid: str, shard_id: int, position: int) -
     return hashlib.blake2b(text.encode(), digest_size=OPERATION_ID_BYTES).digest()
 
 
-def merge_results(outcomes: Sequence[UpdateResult | BaseException]) -> UpdateResult:
+def merge_results(
+    outcomes: Sequence[UpdateResult | BaseException], *, timeout_ms: int = WRITE_TIMEOUT_MS
+) -> UpdateResult:
     """One result for all shards: the largest operation id, the worst status.
 
     Raises: the error if all parts failed (with its own text); if only some did, an error of the first
-        one's class that tells how many.
+        one's class that tells how many; Timeout tells how many in any case (reference 8.2).
     """
     failures = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
     if failures:
-        raise _merged_failure(failures, len(outcomes))
+        raise _merged_failure(failures, len(outcomes), timeout_ms)
     results = [outcome for outcome in outcomes if isinstance(outcome, UpdateResult)]
     ids = [result.operation_id for result in results if result.operation_id is not None]
     worst = max((result.status for result in results), key=_BY_SEVERITY.index)
     return UpdateResult(worst, max(ids, default=None))
 
 
-def _merged_failure(failures: Sequence[BaseException], total: int) -> BaseException:
+def _merged_failure(failures: Sequence[BaseException], total: int, timeout_ms: int) -> BaseException:
     first = failures[0]
     for failure in failures:
         if not isinstance(failure, VecraftError):
             return failure
+    if isinstance(first, Timeout):
+        late = sum(isinstance(failure, Timeout) for failure in failures)
+        seconds = f"{timeout_ms / 1000:g}"
+        return Timeout(f"Update operation timed out in {seconds} seconds on {late} out of {total} shards.")
     if isinstance(first, VecraftError) and len(failures) < total:
         what = f"{len(failures)} out of {total} shards failed to apply operation"
         return _retold(first, f"{first.prefix}{what}. First error captured: {first}")

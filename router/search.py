@@ -31,14 +31,15 @@ from protos.shard import (
     ScrollRequest,
     SearchParams,
     SearchRequest,
-    ShardClient,
 )
 from router.collections import CollectionOperations
-from router.merge import in_order, merge_by_value, merge_hits, merge_pages, skip, without
+from router.merge import merge_by_value, merge_hits, merge_pages, skip, without
 from router.monitoring.issues import SlowReads
 from router.order import require_range_index
 from router.replicas.consistency import ReadConsistency
-from router.shards import ShardKeys, selected_shards, split_ids
+from router.replicas.readers import ShardReaders
+from router.scope import Scope, gather
+from router.shards import ShardSelector
 from router.vectors import is_ascending, params_of, query_vector
 
 T = TypeVar("T")
@@ -49,10 +50,14 @@ _IDS_ONLY = Projection()
 
 
 class ReadOptions(Struct, frozen=True):
-    """``consistency``: how many replicas must agree; a number, or a share of them (reference 14.6)."""
+    """``consistency``: how many replicas must agree; a number, or a share of them (reference 14.6).
+
+    Reads with the same ``affinity`` meet the same replicas (reference 2.1); empty: the nearest and idlest.
+    """
 
     timeout_ms: int | None = None
     consistency: ReadConsistency | None = None
+    affinity: bytes = b""
 
 
 class NearestVector(Struct, frozen=True):
@@ -62,12 +67,14 @@ class NearestVector(Struct, frozen=True):
 class NearestPoint(Struct, frozen=True):
     """Nearest to a stored point, which is itself left out unless looked up elsewhere.
 
-    ``lookup_vector`` None: the vector there has the name that is searched by.
+    ``lookup_vector`` None: the vector there has the name that is searched by. ``lookup_keys``: where
+    the point is looked up, in a collection that has shard keys.
     """
 
     id: PointId
     lookup_collection: str | None = None
     lookup_vector: str | None = None
+    lookup_keys: ShardSelector | None = None
 
 
 class RandomSample(Struct, frozen=True):
@@ -88,7 +95,7 @@ class QueryRequest(Struct, frozen=True):
     params: SearchParams = SearchParams()
     score_threshold: float | None = None
     projection: Projection = Projection()
-    shard_keys: ShardKeys | None = None
+    shard_keys: ShardSelector | None = None
 
 
 class Page(Struct, frozen=True):
@@ -101,7 +108,7 @@ class SearchOperations:
         self, collections: CollectionOperations, node: NodeClient, slow_reads: SlowReads | None = None
     ) -> None:
         self._collections = collections
-        self._node = node
+        self._readers = ShardReaders(collections.watch, node)
         self._slow_reads = slow_reads or SlowReads()
 
     def unnamed_only(self, collection: str) -> bool:
@@ -117,22 +124,23 @@ class SearchOperations:
         Raises: NotFound for an unknown collection, example point, or vector of it; BadInput if a vector
             does not fit the collection; Timeout.
         """
-        state = await self._collections.opened(collection)
+        scope = await self._scope(collection, options)
         for request in requests:
-            _check(request, state)
+            _check(request, scope.state)
         filters = (request.filter for request in requests)
-        return await self._watched(state, filters, _bounded(self._query(state, requests), options, "Query"))
+        answers = _bounded(self._query(scope, requests), options, "Query")
+        return await self._watched(scope.state, filters, answers)
 
     async def scroll(
-        self, collection: str, request: ScrollRequest, options: ReadOptions, keys: ShardKeys | None = None
+        self, collection: str, request: ScrollRequest, options: ReadOptions, keys: ShardSelector | None = None
     ) -> Page:
         """One page of points. Raises: as ``query``; BadInput if ``order_by`` has no range index."""
-        state = await self._collections.opened(collection)
-        _check_projection(request.projection, state.config.vectors)
+        scope = await self._scope(collection, options)
+        _check_projection(request.projection, scope.state.config.vectors)
         if request.order_by is not None:
-            require_range_index(state.payload_schema, request.order_by.key)
-        page = _bounded(self._scroll(state, request, keys), options, "Scroll")
-        return await self._watched(state, (request.filter,), page)
+            require_range_index(scope.state.payload_schema, request.order_by.key)
+        page = _bounded(self._scroll(scope, request, keys), options, "Scroll")
+        return await self._watched(scope.state, (request.filter,), page)
 
     async def count(
         self,
@@ -141,12 +149,11 @@ class SearchOperations:
         options: ReadOptions,
         *,
         exact: bool,
-        keys: ShardKeys | None = None,
+        keys: ShardSelector | None = None,
     ) -> int:
-        state = await self._collections.opened(collection)
-        shards = self._shards(state, keys)
-        counts = _gather([shard.count(filter, exact=exact) for shard in shards])
-        return sum(await self._watched(state, (filter,), _bounded(counts, options, "Count")))
+        scope = await self._scope(collection, options)
+        counts = gather([shard.count(filter, exact=exact) for shard in scope.shards(keys)])
+        return sum(await self._watched(scope.state, (filter,), _bounded(counts, options, "Count")))
 
     async def retrieve(
         self,
@@ -154,12 +161,17 @@ class SearchOperations:
         ids: list[PointId],
         projection: Projection,
         options: ReadOptions,
-        keys: ShardKeys | None = None,
+        keys: ShardSelector | None = None,
     ) -> list[Record]:
         """The points that exist, in the order asked, without repeats."""
+        scope = await self._scope(collection, options)
+        _check_projection(projection, scope.state.config.vectors)
+        return await _bounded(scope.retrieve(ids, projection, keys), options, "Retrieve")
+
+    async def _scope(self, collection: str, options: ReadOptions) -> Scope:
+        """Raises: NotFound, ShardUnavailable: as ``CollectionOperations.opened``."""
         state = await self._collections.opened(collection)
-        _check_projection(projection, state.config.vectors)
-        return await _bounded(self._retrieve(state, ids, projection, keys), options, "Retrieve")
+        return Scope(state, self._readers, options.consistency, options.affinity)
 
     async def _watched(
         self, state: CollectionState, filters: Iterable[Filter | None], call: Coroutine[Any, Any, T]
@@ -173,31 +185,32 @@ class SearchOperations:
 
     # --- queries ----------------------------------------------------------------------------------
 
-    async def _query(self, state: CollectionState, requests: Sequence[QueryRequest]) -> list[Hits]:
+    async def _query(self, scope: Scope, requests: Sequence[QueryRequest]) -> list[Hits]:
         searches = [index for index, request in enumerate(requests) if _is_nearest(request)]
-        vectors = await _gather([self._vector_of(state, requests[index]) for index in searches])
-        found = await self._nearest(state, [requests[index] for index in searches], vectors)
+        vectors = await gather([self._vector_of(scope, requests[index]) for index in searches])
+        found = await self._nearest(scope, [requests[index] for index in searches], vectors)
         hits = dict(zip(searches, found))
         for index, request in enumerate(requests):
             if index not in hits:
-                hits[index] = await self._listed(state, request)
+                hits[index] = await self._listed(scope, request)
         return [hits[index] for index in range(len(requests))]
 
-    async def _vector_of(self, state: CollectionState, request: QueryRequest) -> FloatArray:
+    async def _vector_of(self, scope: Scope, request: QueryRequest) -> FloatArray:
         """The vector to search by. Raises: as ``query``."""
-        params = params_of(state.config.vectors, request.using)
-        if isinstance(request.query, NearestVector):
-            return query_vector(request.query.vector, params)
-        assert isinstance(request.query, NearestPoint)
-        source, name = state, request.using
-        if request.query.lookup_collection is not None:
-            source = await self._lookup(request.query.lookup_collection)
-            name = request.using if request.query.lookup_vector is None else request.query.lookup_vector
-        params_of(source.config.vectors, name)
-        keys = request.shard_keys if source is state else None
-        records = await self._retrieve(source, [request.query.id], Projection(vectors=(name,)), keys)
+        params = params_of(scope.state.config.vectors, request.using)
+        query = request.query
+        if isinstance(query, NearestVector):
+            return query_vector(query.vector, params)
+        assert isinstance(query, NearestPoint)
+        source, name, keys = scope, request.using, request.shard_keys
+        if query.lookup_collection is not None:
+            source = scope.of(await self._lookup(query.lookup_collection))
+            name = request.using if query.lookup_vector is None else query.lookup_vector
+            keys = query.lookup_keys or (keys if source.state is scope.state else None)
+        params_of(source.state.config.vectors, name)
+        records = await source.retrieve([query.id], Projection(vectors=(name,)), keys)
         if not records:
-            raise point_not_found(request.query.id)
+            raise point_not_found(query.id)
         vector = (records[0].vectors or {}).get(name)
         if vector is None:
             raise NotFound(f'Vector with name "{name}" for point not found')
@@ -210,38 +223,40 @@ class SearchOperations:
             raise NotFound(f"Collection {collection} not found") from error
 
     async def _nearest(
-        self, state: CollectionState, requests: Sequence[QueryRequest], vectors: Sequence[FloatArray]
+        self, scope: Scope, requests: Sequence[QueryRequest], vectors: Sequence[FloatArray]
     ) -> list[Hits]:
         """Search shards for many requests at once, then cut each answer to its window."""
         hits: list[Hits] = [_NOTHING] * len(requests)
         for keys in dict.fromkeys(request.shard_keys for request in requests):
             chosen = [index for index, request in enumerate(requests) if request.shard_keys == keys]
-            shards = self._shards(state, keys)
+            shards = scope.shards(keys)
             single = len(shards) == 1
-            searches = [_search_of(state, requests[index], vectors[index], single=single) for index in chosen]
-            parts = await _gather([shard.search(searches) for shard in shards])
+            searches = [
+                _search_of(scope.state, requests[index], vectors[index], single=single) for index in chosen
+            ]
+            parts = await gather([shard.search(searches) for shard in shards])
             for place, index in enumerate(chosen):
-                hits[index] = _window(state, requests[index], [part[place] for part in parts])
+                hits[index] = _window(scope.state, requests[index], [part[place] for part in parts])
             if not single:
-                projected = [self._project(state, hits[index], requests[index]) for index in chosen]
-                for index, complete in zip(chosen, await _gather(projected)):
+                projected = [self._project(scope, hits[index], requests[index]) for index in chosen]
+                for index, complete in zip(chosen, await gather(projected)):
                     hits[index] = complete
         return hits
 
-    async def _project(self, state: CollectionState, hits: Hits, request: QueryRequest) -> Hits:
+    async def _project(self, scope: Scope, hits: Hits, request: QueryRequest) -> Hits:
         """Fetch what the request wants to see of the winners; one deleted meanwhile drops out."""
         if not hits.records or request.projection == _IDS_ONLY:
             return hits
         ids = [record.id for record in hits.records]
-        records = await self._retrieve(state, ids, request.projection, request.shard_keys)
+        records = await scope.retrieve(ids, request.projection, request.shard_keys)
         scores = dict(zip(ids, hits.scores.tolist()))
         kept = [scores[record.id] for record in records]
         return Hits(records, np.array(kept, dtype=np.float32))
 
-    async def _listed(self, state: CollectionState, request: QueryRequest) -> Hits:
+    async def _listed(self, scope: Scope, request: QueryRequest) -> Hits:
         """Queries without a vector: by id, ordered by a payload key, or at random."""
         if isinstance(request.query, RandomSample):
-            return _unscored(await self._sample(state, request))
+            return _unscored(await self._sample(scope, request))
         order_by = request.query if isinstance(request.query, OrderBy) else None
         scroll = ScrollRequest(
             limit=request.offset + request.limit,
@@ -249,26 +264,27 @@ class SearchOperations:
             order_by=order_by,
             projection=request.projection,
         )
-        page = await self._scroll(state, scroll, request.shard_keys)
+        page = await self._scroll(scope, scroll, request.shard_keys)
         return _unscored(page.records[request.offset :])
 
-    async def _sample(self, state: CollectionState, request: QueryRequest) -> list[Record]:
-        shards = self._shards(state, request.shard_keys)
-        single, limit = len(shards) == 1, min(request.limit, WINDOW_MAX)
+    async def _sample(self, scope: Scope, request: QueryRequest) -> list[Record]:
+        """One replica of each shard draws: others, with their points in other places, draw otherwise."""
+        shards = scope.nearest_replicas().shards(request.shard_keys)
+        complete, limit = len(shards) == 1 and scope.plain, min(request.limit, WINDOW_MAX)
         asked = ScrollRequest(
-            limit, filter=request.filter, projection=request.projection if single else _IDS_ONLY
+            limit, filter=request.filter, projection=request.projection if complete else _IDS_ONLY
         )
         seeded = (msgspec.structs.replace(asked, sample_seed=secrets.randbits(64)) for _ in shards)
-        parts = await _gather([shard.scroll(scroll) for shard, scroll in zip(shards, seeded)])
+        parts = await gather([shard.scroll(scroll) for shard, scroll in zip(shards, seeded)])
         records = merge_by_value(parts, limit, Direction.ASC)
-        if not single:
-            records = await self._complete(state, records, request.projection, request.shard_keys)
+        if not complete:
+            records = await self._complete(scope, records, request.projection, request.shard_keys)
         return [msgspec.structs.replace(record, order_value=None) for record in records]
 
     # --- scroll and retrieve -----------------------------------------------------------------------
 
-    async def _scroll(self, state: CollectionState, request: ScrollRequest, keys: ShardKeys | None) -> Page:
-        shards = self._shards(state, keys)
+    async def _scroll(self, scope: Scope, request: ScrollRequest, keys: ShardSelector | None) -> Page:
+        shards = scope.shards(keys)
         single = len(shards) == 1
         by_id = request.order_by is None
         asked = msgspec.structs.replace(
@@ -276,48 +292,28 @@ class SearchOperations:
             limit=min(request.limit + by_id, WINDOW_MAX),  # one more tells where the next page starts
             projection=request.projection if single else _IDS_ONLY,
         )
-        parts = await _gather([shard.scroll(asked) for shard in shards])
+        parts = await gather([shard.scroll(asked) for shard in shards])
         merged = parts[0] if single else merge_pages(parts, asked)
         records = merged[: request.limit]
         following = merged[request.limit].id if by_id and len(merged) > request.limit else None
         if not single:
-            records = await self._complete(state, records, request.projection, keys)
+            records = await self._complete(scope, records, request.projection, keys)
         return Page(records, following)
 
     async def _complete(
-        self, state: CollectionState, found: list[Record], projection: Projection, keys: ShardKeys | None
+        self, scope: Scope, found: list[Record], projection: Projection, keys: ShardSelector | None
     ) -> list[Record]:
         """The same records with what ``projection`` asks for, order values kept."""
         if projection == _IDS_ONLY:
             return found
         ids = [record.id for record in found]
-        fetched = await self._retrieve(state, ids, projection, keys)
+        fetched = await scope.retrieve(ids, projection, keys)
         by_id = {record.id: record for record in fetched}
         return [
             msgspec.structs.replace(by_id[record.id], order_value=record.order_value)
             for record in found
             if record.id in by_id
         ]
-
-    async def _retrieve(
-        self, state: CollectionState, ids: list[PointId], projection: Projection, keys: ShardKeys | None
-    ) -> list[Record]:
-        shards = self._shards(state, keys)
-        if len(shards) == 1:
-            return await shards[0].retrieve(ids, projection)
-        if state.custom_sharding:  # the key of each id is not known: ask them all
-            asked = [shard.retrieve(ids, projection) for shard in shards]
-        else:
-            parts = split_ids(state, ids, None)
-            owners = [self._node.shard(state.name, shard_id) for shard_id in parts]
-            asked = [
-                shard.retrieve([ids[index] for index in indices], projection)
-                for shard, indices in zip(owners, parts.values())
-            ]
-        return in_order(await _gather(asked), ids)
-
-    def _shards(self, state: CollectionState, keys: ShardKeys | None) -> list[ShardClient]:
-        return [self._node.shard(state.name, shard_id) for shard_id in selected_shards(state, keys)]
 
 
 _NOTHING = Hits([], np.empty(0, dtype=np.float32))
@@ -382,18 +378,6 @@ def _check_projection(projection: Projection, vectors: VectorsConfig) -> None:
         for name in projection.vectors:
             if name not in vectors:
                 raise vector_name_not_found(name)
-
-
-async def _gather(calls: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
-    """All results; when one call fails the others end, since nobody waits for them any more."""
-    if len(calls) == 1:
-        return [await calls[0]]
-    tasks = [asyncio.create_task(call) for call in calls]
-    try:
-        return await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
 
 
 async def _bounded(call: Coroutine[Any, Any, T], options: ReadOptions, what: str) -> T:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from consensus.state import ClusterState, CollectionState
-from protos.operations import LogOperation, UpdateResult
+from protos.operations import UpdateResult
 from protos.shard import ReadSession, ShardClient, UpdateRequest
 
 __all__ = ["NodeClient", "ReplicaClient", "ShardClient", "UpdateRequest"]
@@ -50,10 +50,6 @@ class NodeClient(Protocol):
 
     async def reconcile(self, state: ClusterState) -> None:
         """Bring this node's replicas to what ``state`` says: create, reconfigure, drop. Idempotent."""
-        ...
-
-    async def apply_config(self, collection: str, shard_id: int, operation: LogOperation) -> UpdateResult:
-        """Log and apply a change of payload indexes or vector names (durable and visible on return)."""
         ...
 
     def touch(self, collection: str) -> None:

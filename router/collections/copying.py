@@ -8,12 +8,13 @@ import numpy as np
 
 from consensus.buckets import shards_of
 from consensus.state import CollectionState
-from node.client import NodeClient
 from protos.collections import VectorsConfig
 from protos.errors import BadInput
 from protos.ids import id_key
 from protos.operations import Upsert, VectorBatch
-from protos.shard import Projection, Record, ScrollRequest, ShardClient, UpdateRequest
+from protos.shard import Projection, Record, ScrollRequest, UpdateRequest
+from router.primaries import PrimaryCalls
+from router.replicas.readers import ShardReader, ShardReaders
 
 BATCH_POINTS = 1000
 
@@ -26,17 +27,19 @@ def check_copyable(source: VectorsConfig, target: VectorsConfig) -> None:
             raise BadInput(f"Cannot init from a collection whose vector `{name}` differs from the new one's")
 
 
-async def copy_points(node: NodeClient, source: CollectionState, target: CollectionState) -> None:
+async def copy_points(
+    readers: ShardReaders, primaries: PrimaryCalls, source: CollectionState, target: CollectionState
+) -> None:
     """Copy every point of ``source``; durable and visible on return.
 
     Points written to the source meanwhile may or may not be copied.
     """
     for shard_id in sorted(source.shards):
-        async for records in _pages(node.shard(source.name, shard_id)):
-            await _put(node, target, records)
+        async for records in _pages(readers.open(source, shard_id)):
+            await _put(primaries, target, records)
 
 
-async def _pages(shard: ShardClient) -> AsyncIterator[list[Record]]:
+async def _pages(shard: ShardReader) -> AsyncIterator[list[Record]]:
     """A shard's points in order of id; the first id of the next page is fetched with each."""
     projection = Projection(payload=True, vectors=True)
     offset = None
@@ -50,11 +53,11 @@ async def _pages(shard: ShardClient) -> AsyncIterator[list[Record]]:
         offset = records[BATCH_POINTS].id
 
 
-async def _put(node: NodeClient, target: CollectionState, records: Sequence[Record]) -> None:
+async def _put(primaries: PrimaryCalls, target: CollectionState, records: Sequence[Record]) -> None:
     owners = shards_of(target, [id_key(record.id) for record in records])
     for shard_id in np.unique(owners).tolist():
         part = [records[index] for index in np.flatnonzero(owners == shard_id).tolist()]
-        await node.shard(target.name, shard_id).update(UpdateRequest(_upsert(part), wait=True))
+        await primaries.update(target, shard_id, UpdateRequest(_upsert(part), wait=True))
 
 
 def _upsert(records: Sequence[Record]) -> Upsert:

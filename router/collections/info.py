@@ -6,12 +6,12 @@ Pure. The structs have the JSON names of reference 7.3 and 14.3; what is unset i
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 from msgspec import Struct
 
-from consensus.state import CollectionState, ShardKey
+from consensus.state import CollectionState, ShardKey, Transfer
 from protos.collections import echo, echo_index
 from protos.errors import BadInput
 from protos.shard import SegmentInfo, ShardInfo, ShardStatus
@@ -57,12 +57,26 @@ class RemoteShard(Struct, frozen=True, omit_defaults=True):
     shard_key: ShardKey | None = None
 
 
+class TransferInfo(
+    Struct, frozen=True, omit_defaults=True, kw_only=True, rename={"source": "from", "target": "to"}
+):
+    """``comment`` (how far it has come) is known on the sending peer alone."""
+
+    shard_id: int
+    to_shard_id: int | None = None
+    source: int
+    target: int
+    sync: bool
+    method: str | None = None
+    comment: str | None = None
+
+
 class ClusterInfo(Struct, frozen=True):
     peer_id: int
     shard_count: int
     local_shards: list[LocalShard]
     remote_shards: list[RemoteShard]
-    shard_transfers: list[dict[str, Any]] = []
+    shard_transfers: list[TransferInfo] = []
 
 
 class AliasDescription(Struct, frozen=True):
@@ -87,8 +101,13 @@ def collection_info(collection: CollectionState, shards: Sequence[ShardInfo]) ->
     )
 
 
-def cluster_info(collection: CollectionState, peer_id: int, points: Mapping[int, int]) -> ClusterInfo:
-    """``points``: the number of points of each shard that this peer holds."""
+def cluster_info(
+    collection: CollectionState,
+    peer_id: int,
+    points: Mapping[int, int],
+    comment: Callable[[Transfer], str | None],
+) -> ClusterInfo:
+    """``points``: the number of points of each shard that this peer holds; ``comment``: of a transfer."""
     local, remote = [], []
     for shard in sorted(collection.shards.values(), key=lambda shard: shard.id):
         for peer, state in sorted(shard.replicas.items()):
@@ -96,7 +115,21 @@ def cluster_info(collection: CollectionState, peer_id: int, points: Mapping[int,
                 local.append(LocalShard(shard.id, points.get(shard.id, 0), state.value, shard.key))
             else:
                 remote.append(RemoteShard(shard.id, peer, state.value, shard.key))
-    return ClusterInfo(peer_id, len(collection.shards), local, remote)
+    transfers = sorted(collection.transfers, key=lambda transfer: (transfer.shard_id, transfer.target))
+    shown = [_transfer(transfer, comment(transfer)) for transfer in transfers]
+    return ClusterInfo(peer_id, len(collection.shards), local, remote, shown)
+
+
+def _transfer(transfer: Transfer, comment: str | None) -> TransferInfo:
+    return TransferInfo(
+        shard_id=transfer.shard_id,
+        to_shard_id=transfer.to_shard_id,
+        source=transfer.source,
+        target=transfer.target,
+        sync=transfer.sync,
+        method=transfer.method.value,
+        comment=comment,
+    )
 
 
 def optimizations_info(shards: Sequence[ShardInfo], parts: str | None) -> dict[str, Any]:

@@ -4,17 +4,19 @@ Requests come decoded and checked (``protos.collections``); answers are structs 
 A change is proposed to the metadata log and then carried out on this node before the call returns,
 so a collection is usable, or gone with its files, when its caller hears of it. A change that has
 begun is completed even if its caller stops waiting. Others see a new collection a moment before its
-shards are open on this node; ``opened`` is where their requests wait for that.
+shards are open on this node; ``opened`` is where their requests wait for that. In a cluster, others make
+changes too, and ``start`` has this node follow them.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import random
+import secrets
 import uuid
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
-
-from msgspec import Struct
 
 from consensus.buckets import show_shard_key
 from consensus.commands import (
@@ -24,15 +26,16 @@ from consensus.commands import (
     Command,
     DropCollection,
     DropPayloadIndex,
+    DropShardKey,
     DropVectorName,
     SetPayloadIndex,
     SetVectorName,
 )
 from consensus.log import MetadataLog
-from consensus.placement import deal_shards
-from consensus.state import CollectionState, ShardKey
+from consensus.state import CollectionState, ReplicaState, ShardKey, Transfer
 from consensus.transitions import Events
 from node.client import NodeClient
+from node.client.cluster import ClusterClient
 from protos.clock import Clock, SystemClock
 from protos.collections import (
     AliasAction,
@@ -43,21 +46,18 @@ from protos.collections import (
     VectorParams,
     check_new_collection_name,
     check_vector_name,
-    encode_index_params,
-    encode_vector_params,
     new_config,
 )
-from protos.errors import ShardUnavailable, VecraftError, collection_not_found, operation_timed_out
-from protos.operations import (
-    AddVectorName,
-    CreateIndex,
-    DropIndex,
-    LogOperation,
-    RemoveVectorName,
-    UpdateResult,
-    UpdateStatus,
+from protos.errors import (
+    NotFound,
+    ShardUnavailable,
+    StandaloneMode,
+    VecraftError,
+    collection_not_found,
+    operation_timed_out,
 )
-from protos.shard import ShardInfo, unreachable_shard
+from protos.operations import UpdateResult
+from protos.shard import ShardInfo
 from router.collections.background import Background
 from router.collections.copying import check_copyable, copy_points
 from router.collections.info import (
@@ -68,44 +68,66 @@ from router.collections.info import (
     collection_info,
     optimizations_info,
 )
+from router.collections.placing import ShardKeyPlan, first_shards, shard_key_command, shuffled_peers
 from router.collections.reconciling import Reconciler
+from router.collections.reporting import Reports
+from router.collections.schema import NO_WAIT, SchemaChanges, SchemaOptions
+from router.collections.settling import Settling
+from router.primaries import PrimaryCalls
+from router.replicas.readers import ShardReaders
+from router.watch import StateWatch
 
 T = TypeVar("T")
 
 META_TIMEOUT_MS = 10_000
 COPY_TIMEOUT_MS = 600_000  # creation from another collection, when the client sets no timeout
-UPDATE_TIMEOUT_MS = 60_000
-INFO_TIMEOUT_S = 10.0
+SETTLING_SHARE = 0.8  # of a caller's time may be spent on waiting for other nodes
 OPENING_TIMEOUT_S = 10.0  # how long a request waits for the shards of a collection that is being created
 
 
-class SchemaOptions(Struct, frozen=True):
-    """Options of index and vector-name changes (reference 8.2)."""
-
-    wait: bool = False
-    timeout_ms: int | None = None
-
-
-NO_WAIT = SchemaOptions()
-
-
 class CollectionOperations:
+    """``watch`` is the agreed state; ``clustered``: may there be other nodes?"""
+
     def __init__(
         self,
         log: MetadataLog,
         node: NodeClient,
         defaults: CollectionDefaults | None = None,
         *,
+        cluster: ClusterClient | None = None,
         clock: Clock | None = None,
         new_uuid: Callable[[], str] = lambda: str(uuid.uuid4()),
+        rng: random.Random | None = None,
     ) -> None:
+        """``cluster`` None: this is a node on its own. ``rng`` shuffles the peers that get shards."""
         self._log = log
         self._node = node
         self._defaults = defaults or CollectionDefaults()
+        self._cluster = cluster
         self._clock = clock or SystemClock()
         self._new_uuid = new_uuid
+        self._rng = rng or secrets.SystemRandom()
+        self.watch = StateWatch(log)
+        self.clustered = cluster is not None
         self._background = Background()
-        self._shards = Reconciler(log, node)
+        self._shards = Reconciler(self.watch, node)
+        self._following: asyncio.Task[None] | None = None
+        self._reports = Reports(node, log.peer_id)
+        self._readers = ShardReaders(self.watch, node)
+        self._primaries = PrimaryCalls(self.watch, node, retrying=self.clustered)
+        self._schema = SchemaChanges(self._change, self._shards, self._primaries, self._background)
+
+    def start(self) -> None:
+        """Follow changes that others make from now on, until ``close``. A node on its own need not."""
+        self._following = asyncio.create_task(self._shards.follow(), name="follow the cluster state")
+
+    async def close(self) -> None:
+        """Wait for changes that are still being carried out."""
+        await self._background.drain()
+        self._shards.stop()
+        if self._following is not None:
+            await self._following
+        self.watch.close()
 
     # --- look-ups ---------------------------------------------------------------------------------
 
@@ -165,16 +187,15 @@ class CollectionOperations:
     # --- collections --------------------------------------------------------------------------------
 
     async def create(self, name: str, request: CreateCollection, *, timeout_ms: int | None = None) -> bool:
-        """Create a collection; with ``init_from``, filled when this returns.
+        """Create a collection; with ``init_from``, filled when this returns. Other nodes know it by then.
 
         Raises: InvalidField, BadInput or BadRequest for a name that may not be used, AlreadyExists,
             NotFound for an unknown ``init_from``, Timeout (creation and copying go on).
         """
         check_new_collection_name(name)
         default_ms = META_TIMEOUT_MS if request.init_from is None else COPY_TIMEOUT_MS
-        return await self._complete(
-            self._create(name, request), "Create collection", timeout_ms or default_ms
-        )
+        budget_ms = timeout_ms or default_ms
+        return await self._complete(self._create(name, request, budget_ms), "Create collection", budget_ms)
 
     async def update(self, name: str, request: UpdateCollection, *, timeout_ms: int | None = None) -> bool:
         """Lay a diff over a collection's configuration and wake its optimizers.
@@ -201,21 +222,56 @@ class CollectionOperations:
         await self._complete(change, "Update aliases", timeout_ms or META_TIMEOUT_MS)
         return True
 
+    # --- shard keys -----------------------------------------------------------------------------------
+
+    async def create_shard_key(
+        self,
+        name: str,
+        key: ShardKey,
+        *,
+        shards_number: int | None = None,
+        replication_factor: int | None = None,
+        placement: Sequence[int] | None = None,
+        initial_state: ReplicaState | None = None,
+        timeout_ms: int | None = None,
+    ) -> bool:
+        """Give a custom-sharded collection a key with shards of its own (reference 14.8).
+
+        Raises: StandaloneMode, NotFound, BadRequest, Timeout (it goes on).
+        """
+        plan = ShardKeyPlan(
+            shards_number,
+            replication_factor,
+            None if placement is None else tuple(placement),
+            initial_state,
+        )
+        self._require_cluster()
+        real, budget_ms = self.resolve(name).name, timeout_ms or META_TIMEOUT_MS
+        return await self._complete(
+            self._create_shard_key(real, key, plan, budget_ms), "Create shard key", budget_ms
+        )
+
+    async def delete_shard_key(self, name: str, key: ShardKey, *, timeout_ms: int | None = None) -> bool:
+        """Drop a key with its points. Raises: StandaloneMode, NotFound, BadRequest, Timeout."""
+        self._require_cluster()
+        change = self._change(DropShardKey(self.resolve(name).name, key))
+        await self._complete(change, "Delete shard key", timeout_ms or META_TIMEOUT_MS)
+        return True
+
     # --- payload indexes, vector names ----------------------------------------------------------------
 
     async def create_index(
         self, name: str, request: CreateFieldIndex, options: SchemaOptions = NO_WAIT
     ) -> UpdateResult:
         """Index a payload field; an identical index is kept, another one replaced. Raises: NotFound."""
-        field, schema = request.field_name, request.field_schema
         real = self.resolve(name).name
-        operation = CreateIndex(field, encode_index_params(schema.effective))
-        return await self._change_schema(real, SetPayloadIndex(real, field, schema), operation, options)
+        change = SetPayloadIndex(real, request.field_name, request.field_schema)
+        return await self._schema.change(real, change, options)
 
     async def delete_index(self, name: str, field: str, options: SchemaOptions = NO_WAIT) -> UpdateResult:
         """Drop a field's index; one that does not exist is dropped already. Raises: NotFound."""
         real = self.resolve(name).name
-        return await self._change_schema(real, DropPayloadIndex(real, field), DropIndex(field), options)
+        return await self._schema.change(real, DropPayloadIndex(real, field), options)
 
     async def create_vector_name(
         self, name: str, vector: str, params: VectorParams, options: SchemaOptions = NO_WAIT
@@ -223,69 +279,80 @@ class CollectionOperations:
         """Add a named vector. Raises: NotFound; BadInput if the name is taken or not allowed."""
         check_vector_name(vector)
         real = self.resolve(name).name
-        operation = AddVectorName(vector, encode_vector_params(params))
-        return await self._change_schema(real, SetVectorName(real, vector, params), operation, options)
+        return await self._schema.change(real, SetVectorName(real, vector, params), options)
 
     async def delete_vector_name(
         self, name: str, vector: str, options: SchemaOptions = NO_WAIT
     ) -> UpdateResult:
         """Remove a named vector from the collection and all points. Raises: NotFound; BadInput."""
         real = self.resolve(name).name
-        return await self._change_schema(
-            real, DropVectorName(real, vector), RemoveVectorName(vector), options
-        )
+        return await self._schema.change(real, DropVectorName(real, vector), options)
 
     # --- info -----------------------------------------------------------------------------------------
 
     async def info(self, name: str) -> CollectionInfo:
         """Raises: NotFound. A shard that does not report in time makes the collection red."""
         collection = self.resolve(name)
-        reports = await self._reports(collection)
-        return collection_info(collection, list(reports.values()))
+        return collection_info(collection, await self._reports_of(collection))
 
     async def cluster_info(self, name: str) -> ClusterInfo:
         """Where a collection's shards are. Raises: NotFound."""
         collection = self.resolve(name)
-        reports = await self._reports(collection)
-        points = {shard_id: report.points for shard_id, report in reports.items()}
-        return cluster_info(collection, self.peer_id, points)
+        await self._try_to_open(collection)
+        points = await self._reports.local_points(collection)
+
+        def comment(transfer: Transfer) -> str | None:
+            cluster = self._cluster
+            return None if cluster is None else cluster.transfer_comment(collection.uuid, transfer)
+
+        return cluster_info(collection, self.peer_id, points, comment)
 
     async def optimizations(self, name: str, parts: str | None = None) -> dict[str, Any]:
         """Raises: NotFound; BadInput if ``parts`` (a comma list) names an unknown part."""
-        reports = await self._reports(self.resolve(name))
-        return optimizations_info(list(reports.values()), parts)
-
-    async def close(self) -> None:
-        """Wait for changes that are still being carried out."""
-        await self._background.drain()
+        return optimizations_info(await self._reports_of(self.resolve(name)), parts)
 
     # --- carrying out -----------------------------------------------------------------------------------
 
-    async def _create(self, name: str, request: CreateCollection) -> bool:
+    async def _create(self, name: str, request: CreateCollection, budget_ms: int) -> bool:
         source = None if request.init_from is None else await self.opened(request.init_from.collection)
-        peers = sorted(self._log.state.peers)
-        config = new_config(request, self._defaults, peers=len(peers))
+        state = self._log.state
+        config = new_config(request, self._defaults, peers=len(state.peers))
         if source is not None:
             check_copyable(source.config.vectors, config.vectors)
-        count = 0 if request.sharding_method == "custom" else config.params.shard_number
-        factor = config.params.replication_factor
         command = AddCollection(
             name=name,
             uuid=self._new_uuid(),
             config=config,
-            shards=deal_shards(count=count, replication_factor=factor, peers=peers),
+            shards=first_shards(state, config, shuffled_peers(state, self._rng)),
             created_ms=self._clock.unix_ms(),
             max_collections=self._defaults.max_collections,
         )
         await self._change(command)
+        await self._settle(name, budget_ms)
         if source is not None:
             await self._fill(name, source)
         return True
 
+    async def _create_shard_key(self, real: str, key: ShardKey, plan: ShardKeyPlan, budget_ms: int) -> bool:
+        state = self._log.state
+        peers = shuffled_peers(state, self._rng)
+        await self._change(shard_key_command(state, self.resolve(real), key, plan, peers))
+        await self._settle(real, budget_ms, key)
+        return True
+
+    async def _settle(self, real: str, budget_ms: int, key: ShardKey | None = None) -> None:
+        """Give the other nodes a moment to follow; ``key``: only its shards are new."""
+        collection = self._log.state.collections.get(real)
+        if self._cluster is None or collection is None:
+            return
+        settling = Settling(self.watch, self._node, self._cluster)
+        new = [shard_id for shard_id, shard in collection.shards.items() if key in (None, shard.key)]
+        await settling.wait(collection, new, timeout_s=budget_ms / 1000 * SETTLING_SHARE)
+
     async def _fill(self, name: str, source: CollectionState) -> None:
         """Copy the source's points; a collection that could not be filled is dropped again."""
         try:
-            await copy_points(self._node, source, self.resolve(name))
+            await copy_points(self._readers, self._primaries, source, self.resolve(name))
         except VecraftError:
             await self._change(DropCollection(name))
             raise
@@ -296,31 +363,6 @@ class CollectionOperations:
         finally:  # a refusal too: who hears that a collection exists already may use it
             await self._shards.run()
 
-    async def _change_schema(
-        self, real: str, command: Command, operation: LogOperation, options: SchemaOptions
-    ) -> UpdateResult:
-        """Change the state, then log the change in every shard, at its place among the writes.
-
-        The operation is logged even if the state had it already: a crash may have come in between.
-        """
-        timeout_ms = UPDATE_TIMEOUT_MS if options.timeout_ms is None else options.timeout_ms
-        call = self._log_everywhere(real, command, operation)
-        try:
-            ids = await self._background.finish(call, what="Update schema", timeout_s=timeout_ms / 1000)
-        except TimeoutError:
-            return UpdateResult(UpdateStatus.WAIT_TIMEOUT if options.wait else UpdateStatus.ACKNOWLEDGED)
-        if not ids:
-            return UpdateResult(UpdateStatus.ACKNOWLEDGED)
-        return UpdateResult(UpdateStatus.COMPLETED if options.wait else UpdateStatus.ACKNOWLEDGED, max(ids))
-
-    async def _log_everywhere(self, real: str, command: Command, operation: LogOperation) -> list[int]:
-        await self._change(command)
-        shards = sorted((await self.opened(real)).shards)
-        results = await asyncio.gather(
-            *(self._node.apply_config(real, shard_id, operation) for shard_id in shards)
-        )
-        return [result.operation_id for result in results if result.operation_id is not None]
-
     async def _complete(self, call: Coroutine[Any, Any, T], what: str, timeout_ms: int) -> T:
         """Raises: Timeout, with ``call`` still running."""
         timeout_s = timeout_ms / 1000
@@ -329,15 +371,16 @@ class CollectionOperations:
         except TimeoutError as error:
             raise operation_timed_out(what, timeout_s) from error
 
-    async def _reports(self, collection: CollectionState) -> dict[int, ShardInfo]:
-        ids = sorted(collection.shards)
-        reports = await asyncio.gather(*(self._report(collection.name, shard_id) for shard_id in ids))
-        return dict(zip(ids, reports))
+    async def _reports_of(self, collection: CollectionState) -> list[ShardInfo]:
+        await self._try_to_open(collection)
+        return await self._reports.of_all(collection)
 
-    async def _report(self, name: str, shard_id: int) -> ShardInfo:
-        try:
-            async with asyncio.timeout(INFO_TIMEOUT_S):
-                await self.opened(name)
-                return await self._node.shard(name, shard_id).info()
-        except (VecraftError, TimeoutError) as error:
-            return unreachable_shard(str(error) or f"shard {shard_id} did not answer")
+    async def _try_to_open(self, collection: CollectionState) -> None:
+        """Wait for the collection's shards; what is not open in time will tell so itself."""
+        with contextlib.suppress(NotFound, ShardUnavailable):
+            await self.opened(collection.name)
+
+    def _require_cluster(self) -> None:
+        """Raises: StandaloneMode."""
+        if not self.clustered:
+            raise StandaloneMode

@@ -66,7 +66,7 @@ class ReplicaReads:
         Args:
             replicas: clients by peer; one without counts as failed.
             call: the read itself; made once per replica asked, perhaps again.
-            hedge_delay_ms: ``read_fan_out_delay_ms``; None: as experience says, within a budget.
+            hedge_delay_ms: ``read_fan_out_delay_ms``; None: as experience says, within a budget; 0: never.
         Raises: the first replica's error when too few can answer; at once if it is not transient.
         """
         self.hedging.earn()
@@ -96,7 +96,7 @@ class _Read(Generic[T]):
         self._answers: dict[int, Answer[T]] = {}
         self._asked_again: set[int] = set()
         self._rounds = 0
-        self._may_hedge = True
+        self._may_hedge = hedge_delay_ms != 0
         self._error: VecraftError | None = None
 
     async def run(self) -> T:

@@ -24,7 +24,7 @@ def encode_records(records: list[Record], *, bare: bool) -> list[RecordBody]:
             record.id,
             _payload(record),
             _vectors(record.vectors, bare=bare),
-            UNSET,
+            UNSET if record.shard_key is None else record.shard_key,
             UNSET if record.order_value is None else record.order_value,
         )
         for record in records
@@ -39,7 +39,7 @@ def encode_hits(hits: Hits, *, bare: bool) -> list[ScoredPointBody]:
             Raw(score),
             _payload(record),
             _vectors(record.vectors, bare=bare),
-            UNSET,
+            UNSET if record.shard_key is None else record.shard_key,
             UNSET if record.order_value is None else record.order_value,
         )
         for record, score in zip(hits.records, _score_texts(hits.scores))

@@ -20,6 +20,7 @@ T = TypeVar("T")
 DIGITS_MAX = 20  # of an unsigned 64-bit number; int() refuses texts of thousands of digits
 SECONDS_MAX = 2**32  # keeps a timeout in milliseconds far from any overflow
 _IDEMPOTENCY_HEADER = "Idempotency-Key"
+_AFFINITY_HEADER = "X-Qdrant-Route-Affinity"
 
 
 def collection_name(request: web.Request) -> str:
@@ -38,16 +39,18 @@ def point_id(request: web.Request) -> PointId:
 
 
 def read_options(request: web.Request) -> ReadOptions:
-    """``timeout`` (seconds, at least 1) and ``consistency``.
+    """``timeout`` (seconds, at least 1), ``consistency``, and the header that picks replicas.
 
     Raises: BadQuery.
     """
+    affinity = request.headers.get(_AFFINITY_HEADER, "").encode("utf-8", "surrogateescape")
     if not request.query_string:
-        return ReadOptions()
+        return ReadOptions(affinity=affinity)
     timeout_s = _integer(request, "timeout", minimum=1)
     return ReadOptions(
         timeout_ms=None if timeout_s is None else timeout_s * 1000,
         consistency=_consistency(request.query.get("consistency", "")),
+        affinity=affinity,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -14,14 +15,11 @@ from node.local import LocalNode
 from protos.collections import (
     CollectionConfig,
     Distance,
-    IntegerIndexParams,
     PayloadSchema,
     PayloadSchemaType,
     VectorParams,
-    encode_index_params,
 )
 from protos.errors import ServiceError, ShardUnavailable
-from protos.operations import CreateIndex, DropIndex
 from protos.shard import Projection, ShardStatus, UpdateRequest
 from tests.node.replica.points import config_of, upsert
 
@@ -133,11 +131,28 @@ async def test_a_changed_configuration_reaches_the_shard(node: LocalNode) -> Non
 async def test_payload_indexes_are_made_and_dropped(node: LocalNode) -> None:
     await node.reconcile(state(collection()))
     await put(node, 1, 2)
-    result = await node.apply_config("things", 0, CreateIndex("n", encode_index_params(IntegerIndexParams())))
-    assert result.operation_id == 1
+    indexed = replace(
+        collection(), payload_schema={"n": PayloadSchema(PayloadSchemaType.INTEGER)}, config_version=2
+    )
+    await node.reconcile(state(indexed))
+    settled = [await node.replica(indexed, 0, 1).settle_schema(2) for _ in range(2)]
+    assert [result.operation_id for result in settled] == [1, 1]
     assert (await node.shard("things", 0).info()).index_points == {"n": 2}
-    await node.apply_config("things", 0, DropIndex("n"))
+    without = replace(collection(), config_version=3)
+    await node.reconcile(state(without))
+    await node.replica(without, 0, 1).settle_schema(3)
     assert (await node.shard("things", 0).info()).index_points == {}
+
+
+async def test_settling_twice_at_once_logs_each_change_once(node: LocalNode) -> None:
+    await node.reconcile(state(collection()))
+    await put(node, 1)
+    schema = {field: PayloadSchema(PayloadSchemaType.INTEGER) for field in ("n", "m")}
+    indexed = replace(collection(), payload_schema=schema, config_version=2)
+    await node.reconcile(state(indexed))
+    replica = node.replica(indexed, 0, 1)
+    settled = await asyncio.gather(*(replica.settle_schema(2) for _ in range(3)))
+    assert {result.operation_id for result in settled} == {2}
 
 
 async def test_a_schema_change_that_a_crash_cut_short_is_finished_on_start(tmp_path: Path) -> None:

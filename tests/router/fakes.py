@@ -13,8 +13,9 @@ import msgspec
 import numpy as np
 
 from consensus.commands import Command
-from consensus.state import ClusterState, Peer, founding_state
+from consensus.state import ClusterState, CollectionState, Peer, founding_state
 from consensus.transitions import Events, apply, rejection
+from node.client import ReplicaClient
 from node.filter.check import compile_check
 from protos.collections import CollectionConfig, Distance
 from protos.errors import NotFound, ShardUnavailable, VecraftError, point_not_found
@@ -26,7 +27,6 @@ from protos.operations import (
     DeletePayload,
     DeletePoints,
     DeleteVectors,
-    LogOperation,
     OverwritePayload,
     PointChange,
     SetPayload,
@@ -43,6 +43,7 @@ from protos.shard import (
     Hits,
     PayloadSelector,
     Projection,
+    ReadSession,
     Record,
     ScrollRequest,
     SearchRequest,
@@ -54,19 +55,33 @@ from protos.shard import (
 
 
 class FakeLog:
-    def __init__(self) -> None:
-        self.peer_id = 1
-        self.state: ClusterState = founding_state(Peer(1))
+    def __init__(self, *peers: Peer) -> None:
+        """The first peer is this member; the default is one that is alone."""
+        members = peers or (Peer(1),)
+        self.peer_id = members[0].id
+        self.state: ClusterState = msgspec.structs.replace(
+            founding_state(members[0]), peers={peer.id: peer for peer in members}
+        )
+        self._subscribers: list[Callable[[ClusterState, Events], None]] = []
 
     async def propose(self, command: Command) -> Events:
-        self.state, events = apply(self.state, command)
+        after, events = apply(self.state, command)
+        if after is not self.state:
+            self.become(after, events)
         rejected = rejection(events)
         if rejected is not None:
             raise rejected.error
         return events
 
+    def become(self, state: ClusterState, events: Events = ()) -> None:
+        """Have another state, as if it had been agreed on."""
+        self.state = state
+        for subscriber in list(self._subscribers):
+            subscriber(state, events)
+
     def subscribe(self, subscriber: Callable[[ClusterState, Events], None]) -> Callable[[], None]:
-        return lambda: None
+        self._subscribers.append(subscriber)
+        return lambda: self._subscribers.remove(subscriber)
 
     async def close(self) -> None: ...
 
@@ -74,13 +89,16 @@ class FakeLog:
 class FakeNode:
     def __init__(self) -> None:
         self.shards: dict[tuple[str, int], FakeShard] = {}
-        self.config_changes: list[LogOperation] = []
+        self.settled: list[tuple[str, int, int]] = []  # collection, shard, config version
 
     def shard(self, collection: str, shard_id: int) -> ShardClient:
         shard = self.shards.get((collection, shard_id))
         if shard is None:
             raise ShardUnavailable(f"shard {shard_id} of collection `{collection}` is not on this node")
         return shard
+
+    def replica(self, collection: CollectionState, shard_id: int, peer_id: int) -> ReplicaClient:
+        return FakeReplica(self, collection.name, shard_id)
 
     async def reconcile(self, state: ClusterState) -> None:
         wanted = {(name, shard) for name, held in state.collections.items() for shard in held.shards}
@@ -89,13 +107,26 @@ class FakeNode:
             config = state.collections[name].config
             self.shards.setdefault((name, shard), FakeShard(config)).config = config
 
-    async def apply_config(self, collection: str, shard_id: int, operation: LogOperation) -> UpdateResult:
-        self.config_changes.append(operation)
+    async def settle_schema(self, collection: str, shard_id: int, config_version: int) -> UpdateResult:
+        self.settled.append((collection, shard_id, config_version))
         return UpdateResult(UpdateStatus.COMPLETED, 0)
 
     def touch(self, collection: str) -> None: ...
 
     async def close(self) -> None: ...
+
+
+class FakeReplica:
+    """The only replica there is."""
+
+    def __init__(self, node: FakeNode, collection: str, shard_id: int) -> None:
+        self._node, self._collection, self._shard_id = node, collection, shard_id
+
+    def open(self, session: ReadSession) -> ShardClient:
+        return self._node.shard(self._collection, self._shard_id)
+
+    async def settle_schema(self, config_version: int) -> UpdateResult:
+        return await self._node.settle_schema(self._collection, self._shard_id, config_version)
 
 
 class FakePoint(msgspec.Struct):

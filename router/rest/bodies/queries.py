@@ -151,9 +151,8 @@ def _nearest(value: list[float] | int | str, lookup: LookupBody | None, path: st
 def _nearest_point(point_id: PointId, lookup: LookupBody | None) -> NearestPoint:
     if lookup is None:
         return NearestPoint(point_id)
-    if lookup.shard_key is not None:
-        raise not_supported("Shard keys in `lookup_from` are")
-    return NearestPoint(point_id, lookup.collection, lookup.vector)
+    keys = decode_shard_keys(lookup.shard_key)
+    return NearestPoint(point_id, lookup.collection, lookup.vector, keys)
 
 
 def _nearest_value(value: Any, lookup: LookupBody | None, path: str) -> Query:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from consensus.state import ShardKey
 from protos.errors import InvalidField, MalformedBody
 from protos.filters import Filter, decode_filter
 from protos.ids import PointId, parse_point_id
 from protos.json_path import parse_path
 from protos.shard import PayloadSelector, Projection
 from router.rest.bodies.schemas import PayloadSelectorBody, PointsSelectorBody, Selector
-from router.shards import ShardKeys
-from router.vectors import not_supported
+from router.shards import KeyWithFallback, ShardSelector
+
+SHARD_KEY_MAX = 2**64 - 1
 
 
 def decode_ids(values: list[Any]) -> list[PointId]:
@@ -23,17 +25,25 @@ def decode_optional_filter(value: Any, path: str = "filter") -> Filter | None:
     return None if value is None else decode_filter(value, path=path)
 
 
-def decode_shard_keys(value: Any) -> ShardKeys | None:
-    """A key or a list of keys. Raises: MalformedBody on another shape; BadRequest on a fallback."""
+def decode_shard_keys(value: Any) -> ShardSelector | None:
+    """A key, a list of keys, or a target with a fallback. Raises: MalformedBody on another shape."""
     if value is None:
         return None
     if isinstance(value, dict):
-        raise not_supported("Shard keys with a fallback are")
+        if not {"target", "fallback"} <= value.keys():
+            raise MalformedBody("a shard key with a fallback has the fields `target` and `fallback`")
+        return KeyWithFallback(shard_key(value["target"]), shard_key(value["fallback"]))
     keys = value if isinstance(value, list) else [value]
-    for key in keys:
-        if not isinstance(key, str | int) or isinstance(key, bool):
-            raise MalformedBody(f"value {key} is not a valid shard key")
-    return tuple(keys)
+    return tuple(shard_key(key) for key in keys)
+
+
+def shard_key(value: Any) -> ShardKey:
+    """A string or an unsigned 64-bit number. Raises: MalformedBody."""
+    if isinstance(value, str) or (
+        isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= SHARD_KEY_MAX
+    ):
+        return value
+    raise MalformedBody(f"value {value} is not a valid shard key")
 
 
 def decode_target(body: PointsSelectorBody) -> tuple[list[PointId] | None, Filter | None]:

@@ -24,7 +24,6 @@ from protos.collections import (
     decode_create,
     decode_field_index,
     decode_update,
-    decode_vector_params,
 )
 from protos.errors import (
     AlreadyExists,
@@ -36,11 +35,6 @@ from protos.errors import (
     Timeout,
 )
 from protos.operations import (
-    AddVectorName,
-    CreateIndex,
-    DropIndex,
-    LogOperation,
-    RemoveVectorName,
     UpdateResult,
     UpdateStatus,
     Upsert,
@@ -73,8 +67,8 @@ class Node(FakeNode):
         self.reconciled.append(state.version)
         await super().reconcile(state)
 
-    async def apply_config(self, collection: str, shard_id: int, operation: LogOperation) -> UpdateResult:
-        await super().apply_config(collection, shard_id, operation)
+    async def settle_schema(self, collection: str, shard_id: int, config_version: int) -> UpdateResult:
+        await super().settle_schema(collection, shard_id, config_version)
         return UpdateResult(UpdateStatus.COMPLETED, 10 + shard_id)
 
     def touch(self, collection: str) -> None:
@@ -225,13 +219,24 @@ async def test_an_index_enters_the_state_and_every_shards_log(
     request = decode_field_index({"field_name": "city", "field_schema": "keyword"})
     assert await operations.create_index("c", request, WAIT) == UpdateResult(UpdateStatus.COMPLETED, 11)
     assert set(operations.resolve("c").payload_schema) == {"city"}
-    assert node.config_changes == [CreateIndex("city", b'{"type":"keyword"}')] * 2
+    assert node.settled == [("c", 0, 2), ("c", 1, 2)]
     assert (await operations.info("c")).payload_schema == {"city": {"data_type": "keyword", "points": 0}}
-    node.config_changes.clear()
+    node.settled.clear()
     result = await operations.delete_index("c", "city")
     assert result == UpdateResult(UpdateStatus.ACKNOWLEDGED, 11)
-    assert node.config_changes == [DropIndex("city")] * 2
+    assert node.settled == [("c", 0, 3), ("c", 1, 3)]
     assert operations.resolve("c").payload_schema == {}
+
+
+async def test_an_index_that_is_there_already_is_settled_all_the_same(
+    operations: CollectionOperations, node: Node
+) -> None:
+    """A crash may have come between the state and the shards' logs."""
+    await operations.create("c", decode_create(DENSE))
+    request = decode_field_index({"field_name": "city", "field_schema": "keyword"})
+    for _ in range(2):
+        await operations.create_index("c", request, WAIT)
+    assert node.settled == [("c", 0, 2)] * 2
 
 
 async def test_vector_names_enter_the_state_before_the_logs(
@@ -240,16 +245,14 @@ async def test_vector_names_enter_the_state_before_the_logs(
     await operations.create("c", decode_create(DENSE))
     params = VectorParams(3, Distance.COSINE)
     await operations.create_vector_name("c", "v", params, WAIT)
-    (added,) = node.config_changes
-    assert isinstance(added, AddVectorName)
-    assert (added.name, decode_vector_params(added.params)) == ("v", params)
+    assert node.settled == [("c", 0, 2)]
     assert node.shards["c", 0].config.vectors["v"] == params
     with pytest.raises(BadInput, match="already exists with a different configuration"):
         await operations.create_vector_name("c", "v", VectorParams(4, Distance.COSINE), WAIT)
     with pytest.raises(BadInput, match="cannot contain"):
         await operations.create_vector_name("c", "a/b", params, WAIT)
     await operations.delete_vector_name("c", "v", WAIT)
-    assert node.config_changes[1:] == [RemoveVectorName("v")]
+    assert node.settled == [("c", 0, 2), ("c", 0, 3)]
     assert set(operations.resolve("c").config.vectors) == {""}
 
 
@@ -285,7 +288,7 @@ async def test_an_impatient_schema_change_tells_that_it_goes_on(
     assert result == UpdateResult(UpdateStatus.WAIT_TIMEOUT)
     node.gate.set()
     await operations.close()
-    assert len(node.config_changes) == 1
+    assert node.settled == [("c", 0, 2)]
 
 
 async def test_shards_are_never_reconciled_with_an_older_state(

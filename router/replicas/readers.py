@@ -1,0 +1,201 @@
+"""A collection's shards as a reader of one request sees each: a plain client, or several replicas as one.
+
+Lives here: which shards need choosing at all, what is kept of a shard between reads, making a new plan when
+the old one rested on a state that has moved on, telling points of custom-sharded collections by their key.
+May not live here: choosing (``consistency``), asking (``asking``), which shards a request concerns.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from typing import Protocol, TypeVar
+
+from msgspec.structs import replace
+
+from consensus.state import CollectionState, ReplicaState, ShardKey, ShardState
+from node.client import NodeClient, ReplicaClient
+from protos.errors import ShardUnavailable, Timeout, VecraftError
+from protos.filters import Filter
+from protos.ids import PointId
+from protos.shard import Hits, Projection, Record, ScrollRequest, SearchRequest
+from router.replicas.asking import ReplicaReads
+from router.replicas.consistency import ReadConsistency, choose
+from router.replicas.reads import ShardReads
+from router.vectors import is_ascending
+from router.watch import StateWatch
+
+T = TypeVar("T")
+
+REPLAN_S = 0.3  # a failed read waits this long for news of the shard's replicas
+
+
+class ShardReader(Protocol):
+    """The reads of ``protos.shard.ShardClient``."""
+
+    async def search(self, requests: list[SearchRequest]) -> list[Hits]: ...
+
+    async def scroll(self, request: ScrollRequest) -> list[Record]: ...
+
+    async def retrieve(self, ids: list[PointId], projection: Projection) -> list[Record]: ...
+
+    async def count(self, filter: Filter | None, *, exact: bool) -> int: ...
+
+
+class ShardReaders:
+    """One per process of readers: what is learnt from one read serves the next."""
+
+    def __init__(self, watch: StateWatch, node: NodeClient) -> None:
+        self._watch, self._node = watch, node
+        self._local_peer = watch.peer_id
+        self._known: dict[tuple[str, int], ReplicaReads] = {}
+        self._load: Counter[int] = Counter()
+        self._turns = itertools.count()
+
+    def open(
+        self,
+        collection: CollectionState,
+        shard_id: int,
+        consistency: ReadConsistency = 1,
+        affinity: bytes = b"",
+    ) -> ShardReader:
+        """The shard's reads at ``consistency``; ``affinity`` as in ``consistency.choose``.
+
+        Raises: ShardUnavailable if the only replica is this node's and it does not hold it (yet).
+        """
+        shard = collection.shards[shard_id]
+        replicas = shard.replicas
+        reader: ShardReader
+        if len(replicas) == 1 and consistency == 1 and replicas.get(self._local_peer) is ReplicaState.ACTIVE:
+            reader = self._node.shard(collection.name, shard_id)
+        else:
+            reader = _Replicated(self, collection, shard_id, consistency, affinity)
+        return reader if shard.key is None else _Keyed(reader, shard.key)
+
+    def plan(
+        self, collection: CollectionState, shard_id: int, consistency: ReadConsistency, affinity: bytes
+    ) -> ShardReads:
+        """Raises: ServiceError if too few replicas can be read."""
+        params, vectors = collection.config.params, collection.config.vectors
+        plan = choose(
+            collection.shards[shard_id].replicas,
+            consistency,
+            shard_id=shard_id,
+            local_peer=self._local_peer,
+            load=self._load,
+            affinity=affinity,
+            extra=params.read_fan_out_factor or 0,
+            turn=next(self._turns),
+        )
+        replicas: dict[int, ReplicaClient] = {}
+        for peer in (*plan.ask, *plan.spare):
+            with contextlib.suppress(ShardUnavailable):  # an unknown peer; asking it fails
+                replicas[peer] = self._node.replica(collection, shard_id, peer)
+        return ShardReads(
+            self._reads(collection, shard_id),
+            plan,
+            replicas,
+            ascending=lambda name: is_ascending(vectors[name].distance),
+            hedge_delay_ms=params.read_fan_out_delay_ms,
+        )
+
+    async def changed(self, collection: CollectionState, shard_id: int) -> CollectionState | None:
+        """The collection with other replicas of the shard than it has in ``collection``, if that is so.
+
+        Waits a little for it, as this node may be the last to hear.
+        """
+        old = collection.shards[shard_id]
+
+        def moved_on() -> bool:
+            return self._shard_now(collection, shard_id) not in (None, old)
+
+        if not await self._watch.until(moved_on, timeout_s=REPLAN_S):
+            return None
+        return self._watch.same(collection)
+
+    def _shard_now(self, collection: CollectionState, shard_id: int) -> ShardState | None:
+        now = self._watch.same(collection)
+        return None if now is None else now.shards.get(shard_id)
+
+    def _reads(self, collection: CollectionState, shard_id: int) -> ReplicaReads:
+        key = collection.uuid, shard_id
+        known = self._known.get(key)
+        if known is None:
+            self._forget_dropped()
+            known = self._known[key] = ReplicaReads(self._load)
+        return known
+
+    def _forget_dropped(self) -> None:
+        """There is never more known than the shards there are, and those dropped since the last new one."""
+        live = {
+            (collection.uuid, shard_id)
+            for collection in self._watch.state.collections.values()
+            for shard_id in collection.shards
+        }
+        self._known = {key: known for key, known in self._known.items() if key in live}
+
+
+class _Replicated:
+    """Each read makes a plan; one that fails makes another if the shard's replicas are others by now."""
+
+    def __init__(
+        self,
+        owner: ShardReaders,
+        collection: CollectionState,
+        shard_id: int,
+        consistency: ReadConsistency,
+        affinity: bytes,
+    ) -> None:
+        self._owner, self._collection, self._shard_id = owner, collection, shard_id
+        self._consistency, self._affinity = consistency, affinity
+
+    async def search(self, requests: list[SearchRequest]) -> list[Hits]:
+        return await self._read(lambda reads: reads.search(requests))
+
+    async def scroll(self, request: ScrollRequest) -> list[Record]:
+        return await self._read(lambda reads: reads.scroll(request))
+
+    async def retrieve(self, ids: list[PointId], projection: Projection) -> list[Record]:
+        return await self._read(lambda reads: reads.retrieve(ids, projection))
+
+    async def count(self, filter: Filter | None, *, exact: bool) -> int:
+        return await self._read(lambda reads: reads.count(filter, exact=exact))
+
+    async def _read(self, call: Callable[[ShardReads], Awaitable[T]]) -> T:
+        try:
+            return await call(self._plan(self._collection))
+        except VecraftError as error:
+            if not error.transient or isinstance(error, Timeout):
+                raise
+            now = await self._owner.changed(self._collection, self._shard_id)
+            if now is None:
+                raise
+        return await call(self._plan(now))
+
+    def _plan(self, collection: CollectionState) -> ShardReads:
+        return self._owner.plan(collection, self._shard_id, self._consistency, self._affinity)
+
+
+class _Keyed:
+    """Writes a shard's key on its points, which clients see in custom-sharded collections (reference 9.1)."""
+
+    def __init__(self, inner: ShardReader, key: ShardKey) -> None:
+        self._inner, self._key = inner, key
+
+    async def search(self, requests: list[SearchRequest]) -> list[Hits]:
+        found = await self._inner.search(requests)
+        return [Hits(self._mark(hits.records), hits.scores) for hits in found]
+
+    async def scroll(self, request: ScrollRequest) -> list[Record]:
+        return self._mark(await self._inner.scroll(request))
+
+    async def retrieve(self, ids: list[PointId], projection: Projection) -> list[Record]:
+        return self._mark(await self._inner.retrieve(ids, projection))
+
+    async def count(self, filter: Filter | None, *, exact: bool) -> int:
+        return await self._inner.count(filter, exact=exact)
+
+    def _mark(self, records: list[Record]) -> list[Record]:
+        return [replace(record, shard_key=self._key) for record in records]

@@ -1,0 +1,88 @@
+"""One request's view of a collection: the shards it concerns, and points fetched by id.
+
+Lives here: what every read needs of ``router.shards`` and ``router.replicas``, tied to one state of the
+collection and one choice of replicas. May not live here: what is read (``router.search``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from typing import Any, TypeVar
+
+from consensus.state import CollectionState
+from protos.ids import PointId
+from protos.shard import Projection, Record
+from router.merge import in_order
+from router.replicas.consistency import ReadConsistency
+from router.replicas.readers import ShardReader, ShardReaders
+from router.shards import ShardSelector, shards_to_read, split_ids
+
+T = TypeVar("T")
+
+
+class Scope:
+    """``state`` stays the same during the request, so its trips agree on where points are."""
+
+    __slots__ = ("_affinity", "_consistency", "_readers", "state")
+
+    def __init__(
+        self,
+        state: CollectionState,
+        readers: ShardReaders,
+        consistency: ReadConsistency | None = None,
+        affinity: bytes = b"",
+    ) -> None:
+        self.state = state
+        self._readers = readers
+        self._consistency: ReadConsistency = 1 if consistency is None else consistency
+        self._affinity = affinity
+
+    def of(self, state: CollectionState) -> Scope:
+        """Another collection, read in the same way."""
+        return Scope(state, self._readers, self._consistency, self._affinity)
+
+    @property
+    def plain(self) -> bool:
+        """Is one replica's word enough?"""
+        return self._consistency == 1
+
+    def nearest_replicas(self) -> Scope:
+        """The same, with one replica's word being enough."""
+        return Scope(self.state, self._readers, 1, self._affinity)
+
+    def shards(self, selector: ShardSelector | None) -> list[ShardReader]:
+        """Raises: as ``shards_to_read``, ``ShardReaders.open``."""
+        return [self._open(shard_id) for shard_id in shards_to_read(self.state, selector)]
+
+    async def retrieve(
+        self, ids: list[PointId], projection: Projection, selector: ShardSelector | None
+    ) -> list[Record]:
+        """The points that exist, in the order asked, without repeats."""
+        shards = self.shards(selector)
+        if len(shards) == 1:
+            return await shards[0].retrieve(ids, projection)
+        if self.state.custom_sharding:  # the key of each id is not known: ask them all
+            asked = [shard.retrieve(ids, projection) for shard in shards]
+        else:
+            parts = split_ids(self.state, ids, None)
+            asked = [
+                self._open(shard_id).retrieve([ids[index] for index in indices], projection)
+                for shard_id, indices in parts.items()
+            ]
+        return in_order(await gather(asked), ids)
+
+    def _open(self, shard_id: int) -> ShardReader:
+        return self._readers.open(self.state, shard_id, self._consistency, self._affinity)
+
+
+async def gather(calls: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
+    """All results; when one call fails the others end, since nobody waits for them any more."""
+    if len(calls) == 1:
+        return [await calls[0]]
+    tasks = [asyncio.create_task(call) for call in calls]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
