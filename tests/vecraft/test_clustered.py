@@ -87,7 +87,7 @@ def test_a_uri_that_is_none_is_refused_with_the_flag_that_gave_it(tmp_path: Path
 def test_a_refused_bootstrap_ends_with_status_101(tmp_path: Path) -> None:
     """The URI is the first peer's."""
     with member(tmp_path / "first") as first:
-        uri = first._arguments[1]
+        uri = first.arguments[1]
         other = member(
             tmp_path / "second",
             *("--uri", uri, "--bootstrap", uri.replace("127.0.0.1", "localhost")),
@@ -118,7 +118,7 @@ def test_a_node_that_waits_to_join_ends_cleanly_when_it_is_told_to(tmp_path: Pat
 
 def test_a_taken_peer_port_is_said_and_ends_the_start(tmp_path: Path) -> None:
     with member(tmp_path / "first") as first:
-        taken = int(first._arguments[1].rpartition(":")[2])
+        taken = int(first.arguments[1].rpartition(":")[2])
         second = member(tmp_path / "second", port=taken).launch()
         assert second.wait() == 1
         assert "the peer port cannot be opened" in second.log()
