@@ -19,8 +19,7 @@ from consensus.raft.founding import RaftFilesMissing
 from consensus.raft.journal import JournalDamaged
 from consensus.raft.snapshots import SnapshotDamaged
 from consensus.replicated import UnknownFormat
-from node.client import NodeClient
-from node.local import LocalNode
+from node.cluster.node import ClusterNode
 from node.peer.joining import BootstrapRefused, CannotJoin
 from node.peer.member import Member, MemberOptions
 from protos.errors import VecraftError
@@ -54,10 +53,9 @@ async def clustered(
     options = await member_options(settings, membership)
     member = await ending.unless_asked(_open_member(options, ending))
     try:
-        node = _open_node(settings, member)
+        node = await _open_node(settings, member)
         try:
-            collections = CollectionOperations(member.log, node, defaults, opened=False)
-            collections.follow()
+            collections = CollectionOperations(member.log, node, defaults)
             try:
                 yield applications(settings, collections, member.log, node)
             finally:
@@ -80,7 +78,15 @@ async def _open_member(options: MemberOptions, ending: Ending) -> Member:
         raise CannotStart(str(error) or repr(error)) from error
 
 
-def _open_node(settings: Settings, member: Member) -> NodeClient:  # noqa: ARG001
-    # SEAM: node.cluster.node.ClusterNode takes the member's calls, mail and log here.
-    storage = Path(settings.storage.storage_path)
-    return LocalNode(storage, **node_options(settings))
+async def _open_node(settings: Settings, member: Member) -> ClusterNode:
+    try:
+        return await ClusterNode.open(
+            Path(settings.storage.storage_path),
+            member.log,
+            member.calls,
+            member.mail,
+            incarnation=member.identity.incarnation,
+            **node_options(settings),
+        )
+    except OSError as error:
+        raise CannotStart(f"the shards' directories cannot be used: {error}") from error

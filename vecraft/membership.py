@@ -71,6 +71,7 @@ async def member_options(settings: Settings, membership: Membership) -> MemberOp
         zone=cluster.zone,
         node_type=settings.storage.node_type,
         founding=None if alone is None else alone.state,
+        connect_s=cluster.connection_timeout_ms / 1000,
     )
 
 

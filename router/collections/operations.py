@@ -98,21 +98,14 @@ class CollectionOperations:
         *,
         clock: Clock | None = None,
         new_uuid: Callable[[], str] = lambda: str(uuid.uuid4()),
-        opened: bool = True,
     ) -> None:
-        """``opened``: the node has been reconciled with the log's state already; else call ``follow``."""
         self._log = log
         self._node = node
         self._defaults = defaults or CollectionDefaults()
         self._clock = clock or SystemClock()
         self._new_uuid = new_uuid
         self._background = Background()
-        self._shards = Reconciler(log, node, opened=opened)
-        self._following: asyncio.Task[None] | None = None
-
-    def follow(self) -> None:
-        """From now on bring this node's shards to what any member changes, the present state first."""
-        self._following = asyncio.create_task(self._shards.follow())
+        self._shards = Reconciler(log, node)
 
     # --- look-ups ---------------------------------------------------------------------------------
 
@@ -264,9 +257,6 @@ class CollectionOperations:
 
     async def close(self) -> None:
         """Wait for changes that are still being carried out."""
-        if self._following is not None:
-            self._following.cancel()
-            await asyncio.gather(self._following, return_exceptions=True)
         await self._background.drain()
 
     # --- carrying out -----------------------------------------------------------------------------------
