@@ -79,11 +79,14 @@ class Reporter:
         own: OwnReport,
         *,
         peer_id: int,
+        urgent: asyncio.Event | None = None,
     ) -> None:
-        """``own``: as the controller's. ``status``: who leads."""
+        """``own``: as the controller's. ``status``: who leads. ``urgent``: whoever sets it wants the leader to
+        hear of this node at once; cleared here.
+        """
         self._calls, self._controller, self._status, self._own = calls, controller, status, own
         self._peer_id = peer_id
-        self._urgent = asyncio.Event()
+        self._urgent = urgent or asyncio.Event()
         self._loop: asyncio.Task[None] | None = None
 
     def start(self) -> None:
