@@ -81,8 +81,8 @@ class Reporter:
         peer_id: int,
         urgent: asyncio.Event | None = None,
     ) -> None:
-        """``own``: as the controller's. ``status``: who leads. ``urgent``: whoever sets it wants the leader to
-        hear of this node at once; cleared here.
+        """``own``: as the controller's. ``status``: who leads. ``urgent``: set by whoever wants the leader to
+        hear of this node at once, cleared here.
         """
         self._calls, self._controller, self._status, self._own = calls, controller, status, own
         self._peer_id = peer_id
