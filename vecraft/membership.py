@@ -75,6 +75,12 @@ async def member_options(settings: Settings, membership: Membership) -> MemberOp
     )
 
 
+def joins_now(settings: Settings, membership: Membership) -> bool:
+    """Is this the first start of a peer that joins a cluster? To be asked before it does."""
+    identity = _identity(Path(settings.storage.storage_path) / CLUSTER)
+    return _joins_others(membership) and (identity is None or not identity.cluster_id)
+
+
 def _identity(directory: Path) -> identities.Identity | None:
     try:
         return identities.load(directory)

@@ -24,7 +24,7 @@ Telemetry = Callable[[int], Awaitable[bytes]]  # the level; returns a JSON objec
 
 
 class MemberCluster:
-    """A ``ClusterClient``. ``failures``: as ``Member.send_failures``; ``comment``: for ``transfer_comment``."""
+    """A ``ClusterClient``. ``failures``: as ``Member.send_failures``; ``comment``: of transfers sent."""
 
     def __init__(
         self,

@@ -61,6 +61,7 @@ class PeerLinks:
         self._incarnations: dict[int, int] = {}
         self._dialers: dict[int, asyncio.Task[None]] = {}
         self._alone: dict[int, asyncio.Event] = {}
+        self._down_since_ms: dict[int, int] = {}
         self.failures: dict[int, SendFailures] = {}
 
     # --- the wire: from Raft's thread, if it is Raft's ---------------------------------------------------
@@ -93,6 +94,10 @@ class PeerLinks:
 
     def is_connected(self, peer_id: int) -> bool:
         return str(peer_id) in self._current
+
+    def down_since_ms(self) -> dict[int, int]:
+        """Peers that are watched and not connected, and since when (milliseconds of the monotonic clock)."""
+        return dict(self._down_since_ms)
 
     def review(self) -> None:
         """Let go of those who would not be let in any more."""
@@ -149,9 +154,12 @@ class PeerLinks:
     def _watch(self, peers: frozenset[int]) -> None:
         for peer_id in self._dialers.keys() - peers:
             self._dialers.pop(peer_id).cancel()
+            self._down_since_ms.pop(peer_id, None)
             self._end(peer_id, "it is no peer any more")
         for peer_id in peers - self._dialers.keys():
             self._dialers[peer_id] = asyncio.create_task(self._keep_dialling(peer_id))
+            if not self.is_connected(peer_id):
+                self._down_since_ms[peer_id] = _now_ms()
 
     async def _keep_dialling(self, peer_id: int) -> None:
         wait_s = REDIAL_MIN_S
@@ -237,7 +245,10 @@ class PeerLinks:
         if before is not None:
             self._tell(Event(peer, up=False))
         if after is not None:
+            self._down_since_ms.pop(peer_id, None)
             self._tell(Event(peer, up=True))
+        elif peer_id in self._dialers:
+            self._down_since_ms[peer_id] = _now_ms()
 
     def _tell(self, event: Event) -> None:
         if self._receiver is not None:
@@ -254,3 +265,7 @@ class PeerLinks:
             event = self._alone[peer_id] = asyncio.Event()
             event.set()
         return event
+
+
+def _now_ms() -> int:
+    return time.monotonic_ns() // 1_000_000

@@ -135,6 +135,10 @@ class Member:
         failures = self._links.failures
         return {self._book.uri(peer_id) or str(peer_id): found for peer_id, found in failures.items()}
 
+    def down_since_ms(self) -> dict[int, int]:
+        """Peers at whose addresses nobody answers, and since when, by the monotonic clock."""
+        return self._links.down_since_ms()
+
     async def close(self) -> None:
         if self._announcer is not None:
             self._announcer.cancel()

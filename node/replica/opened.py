@@ -135,6 +135,7 @@ class ReplicaFiles:
         self._damage: str | None = None
         self._checkpoint_failure: str | None = None
         self._checkpointing = asyncio.Lock()
+        self._closed = False
         self._dirty = asyncio.Event()
         self._urgent = asyncio.Event()
         self._optimizer = Optimizer(
@@ -280,6 +281,8 @@ class ReplicaFiles:
     async def checkpoint(self) -> None:
         """Make the files hold everything applied so far. Raises: OSError, CheckpointPostponed."""
         async with self._checkpointing:
+            if self._closed:
+                raise CheckpointPostponed("the shard is being closed")
             if not self._checkpointer.due:
                 return
             background = self._machinery.background
@@ -335,6 +338,8 @@ class ReplicaFiles:
         if checkpoint:
             with contextlib.suppress(OSError, CheckpointPostponed):  # the log has it all
                 await self.checkpoint()
+        async with self._checkpointing:  # others may want one, too
+            self._closed = True
         await self._machinery.background.run(self._gate.close)
         await self.on_writer(self._release)
 

@@ -353,6 +353,8 @@ class ReplicatedShard:
         self._config_version = collection.config_version
         self._life = Life(options, opened, identity, node.machinery, self)
         self._tell_machine()
+        if self._based_epoch:
+            self._life.files.touch()  # a base of records comes without graphs
 
     async def _end_life(self, *, checkpoint: bool) -> None:
         life, self._life = self._life, None

@@ -18,13 +18,14 @@ from msgspec import Struct
 
 from node.files import write_all
 from node.replica.checkpoint import COLUMNS_DIRECTORY, POINTS_FILE, SEGMENTS_DIRECTORY, Meta, decode_meta
-from node.replica.opened import ReplicaFiles, Stored
+from node.replica.opened import CheckpointPostponed, ReplicaFiles, Stored
 from node.replica.segment_set import SegmentEntry
 from node.segments.growing import GROWING_FILE, read_header
 from node.segments.manifest import MANIFEST_FILE, read_manifest
 from node.segments.schema import present_file, vectors_file
 from node.storage.points import PointsCopy
 from node.workers import WorkerPool, to_its_end
+from protos.errors import ShardUnavailable
 
 _COPY_BYTES = 1 << 20
 _NOT_LINKED = (errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK)
@@ -40,7 +41,7 @@ class BaseFile(Struct, frozen=True):
 class Base(Struct, frozen=True):
     """An exported checkpoint. ``seq`` is -1 and ``meta`` None if the shard has never held anything.
 
-    ``term``: of the log's record ``seq``. ``points``: how many there are.
+    ``term``: of operation ``seq``. ``points``: how many there are.
     """
 
     directory: Path
@@ -59,10 +60,13 @@ async def export_base(replica: ReplicaFiles, into: Path, *, background: WorkerPo
     """Bring the last checkpoint up to date and export it into ``into``, a new directory on the same file
     system. Nothing is synced: it is meant to be sent and removed again.
 
-    Raises: OSError, RecordCorrupted, SegmentError, ShardUnavailable (the replica was closed). ``into`` is the
-    caller's to remove then, too.
+    Raises: OSError, RecordCorrupted, SegmentError; ShardUnavailable: the replica is being closed, or may not
+    store what it has. ``into`` is the caller's to remove then, too.
     """
-    await replica.checkpoint()
+    try:
+        await replica.checkpoint()
+    except CheckpointPostponed as reason:
+        raise ShardUnavailable(f"the shard cannot be copied now: {reason}") from reason
     async with replica.stored() as stored:
         links = await to_its_end(background.run(_link, stored, into))
     return await to_its_end(background.run(_complete, stored, links, into))

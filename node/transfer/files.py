@@ -14,7 +14,7 @@ from pathlib import Path
 
 from crc32c import crc32c
 
-from node.files import sync_directory, write_all
+from node.files import write_all
 from node.replica.checkpoint import COLUMNS_DIRECTORY, POINTS_FILE, SEGMENTS_DIRECTORY
 from node.segments import SegmentCorrupted
 from node.segments.manifest import BLOCK_BYTES, MANIFEST_FILE, read_manifest
@@ -81,7 +81,7 @@ def _own_checksums(path: Path) -> tuple[int, ...] | None:
 
 
 class FilesTarget:
-    """Writes a base's files below ``directory``, which exists. One call at a time, in any thread."""
+    """Writes a base's files below ``directory``, which exists. Implements ``receiving.Target``."""
 
     def __init__(self, directory: Path, header: Header) -> None:
         self._directory, self._header = directory, header
@@ -96,7 +96,6 @@ class FilesTarget:
         return self._header.points * self.done_bytes // max(1, self._header.total_bytes)
 
     def take(self, kind: bytes, body: memoryview) -> None:
-        """Raises: BaseRefused, OSError."""
         if kind == FILE:
             self._begin(decoded(body, FileStart))
         elif kind == DATA:
@@ -105,15 +104,12 @@ class FilesTarget:
             raise BaseRefused(f"a part of kind {kind!r} in a base of files")
 
     def finish(self) -> None:
-        """All has come: make it durable. Raises: BaseRefused, OSError."""
         self._require_finished_file()
         if len(self._seen) != self._header.files or self.done_bytes != self._header.total_bytes:
             found = f"{len(self._seen)} files of {self.done_bytes} bytes"
             raise BaseRefused(f"{found}, not {self._header.files} of {self._header.total_bytes} bytes")
         if POINTS_FILE not in self._seen:
             raise BaseRefused(f"it has no {POINTS_FILE}")
-        for directory, _, _ in os.walk(self._directory, topdown=False):
-            sync_directory(Path(directory))
 
     def close(self) -> None:
         if self._fd >= 0:

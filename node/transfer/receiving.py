@@ -6,8 +6,10 @@ May not live here: what becomes of the directory; replica.json is whoever's puts
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Protocol
 
 from msgspec import Struct
 
@@ -15,11 +17,31 @@ from node.files import sync_directory
 from node.replica.checkpoint import WAL_DIRECTORY
 from node.storage.wal import Wal
 from node.transfer.files import FilesTarget
+from node.transfer.records import RecordsTarget
 from node.transfer.wire import END, BaseRefused, Form, Header, Unpacking
 from node.transfer.workshop import Workshop
 from node.workers import to_its_end
 
 Report = Callable[[int, int], None]  # points that are here, and all there are
+
+
+class Target(Protocol):
+    """What parts are made into. One call at a time, in any thread."""
+
+    @property
+    def points_done(self) -> int: ...
+
+    def take(self, kind: bytes, body: memoryview) -> None:
+        """Raises: BaseRefused, OSError, InsufficientStorage."""
+        ...
+
+    def finish(self) -> None:
+        """All has come: complete the files, and make them durable. Raises: as ``take``."""
+        ...
+
+    def close(self) -> None:
+        """Let go of all files."""
+        ...
 
 
 class Received(Struct, frozen=True):
@@ -40,7 +62,7 @@ async def receive_base(
     """Make ``into`` (see ``Workshop.place``; it must not exist) of the parts of a base.
 
     On any failure, or cancellation, ``into`` is removed again, and the parts' stream is closed.
-    Raises: BaseRefused, OSError, and what ``parts`` raises.
+    Raises: BaseRefused, OSError, InsufficientStorage, and what ``parts`` raises.
     """
     try:
         return await _receive(parts, into, workshop, report)
@@ -80,13 +102,16 @@ async def _receive(
     return Received(into, header.seq, header.term, header.points)
 
 
-def _begin(into: Path, header: Header) -> FilesTarget:
+def _begin(into: Path, header: Header) -> Target:
     into.mkdir(parents=True)
-    assert header.form is Form.FILES
-    return FilesTarget(into, header)
+    if header.form is Form.FILES:
+        return FilesTarget(into, header)
+    return RecordsTarget(into, header)
 
 
-def _finish(into: Path, header: Header, target: FilesTarget) -> None:
-    Wal.begin_after(into / WAL_DIRECTORY, header.seq, header.term).close()
+def _finish(into: Path, header: Header, target: Target) -> None:
     target.finish()
+    Wal.begin_after(into / WAL_DIRECTORY, header.seq, header.term).close()
+    for directory, _, _ in os.walk(into, topdown=False):
+        sync_directory(Path(directory))
     sync_directory(into.parent)

@@ -13,12 +13,14 @@ from typing import TypeVar
 
 import structlog
 
+from node.replica.checkpoint import DamagedFile
 from node.replica.opened import ReplicaFiles
 from node.segments import SegmentError
 from node.storage.points import RecordCorrupted, StoreFormatUnknown
 from node.transfer.export import export_base
 from node.transfer.files import file_parts
 from node.transfer.progress import Progress, Stage
+from node.transfer.records import record_parts
 from node.transfer.wire import Form
 from node.transfer.workshop import Workshop
 from node.workers import WorkerPool, to_its_end
@@ -55,12 +57,13 @@ class BaseSender:
                 base = await export_base(replica, place, background=background)
                 progress.expect(base.points)
                 progress.enter(Stage.TRANSFERRING)
-                async with aclosing(read_ahead(file_parts(base), background)) as parts:
-                    async for part, points in parts:
+                parts = file_parts(base) if form is Form.FILES else record_parts(base)
+                async with aclosing(read_ahead(parts, background)) as items:
+                    async for part, points in items:
                         yield part
                         progress.advance(points)
                 progress.enter(Stage.RECOVERING)
-            except (OSError, RecordCorrupted, StoreFormatUnknown, SegmentError) as error:
+            except (OSError, RecordCorrupted, StoreFormatUnknown, SegmentError, DamagedFile) as error:
                 log.exception("base_not_sent")
                 raise ServiceError(f"the shard cannot be copied: {error}") from error
             finally:

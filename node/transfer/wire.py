@@ -5,7 +5,7 @@ with that of the part before: so parts that were changed, lost, doubled or excha
 
   ``h``  the header: the format (one byte), then a ``Header`` in msgpack;
   ``f``  a file begins: ``FileStart``; then ``d``, its bytes, at most ``CHUNK_BYTES`` at a time;
-  ``r``  in place of files: a batch of records (``node.transfer.records``);
+  ``r``  in place of files: a ``RecordBatch``;
   ``e``  the end, without which nothing is complete.
 
 The request that asks for one is a format byte and a ``BaseRequest``.
@@ -53,8 +53,9 @@ class BaseRequest(Struct, frozen=True, array_like=True):
 class Header(Struct, frozen=True):
     """``seq``: of the last operation that the base has, -1: none; ``term``: of that operation.
 
-    ``files`` and ``total_bytes`` are those that follow, for files; ``points`` how many there are. ``meta``:
-    for records, the source's checkpoint record (``node.replica.checkpoint``); empty: it never had one.
+    ``points``: how many there are. For files, ``files`` and ``total_bytes`` are those that follow. For
+    records, ``total_bytes`` is the size of the source's point store, ``meta`` its checkpoint's record
+    (``node.replica.checkpoint``); empty: it never had one.
     """
 
     seq: int
@@ -69,6 +70,26 @@ class Header(Struct, frozen=True):
 class FileStart(Struct, frozen=True, array_like=True):
     path: str
     size: int
+
+
+class VectorRows(Struct, frozen=True, array_like=True):
+    """Vectors of one name, as stored, of those points of a batch that have one.
+
+    ``data``: little-endian float32 (m, dim); ``present``: packed bits, little bit order, one per point.
+    """
+
+    name: str
+    data: bytes
+    present: bytes
+
+
+class RecordBatch(Struct, frozen=True, array_like=True):
+    """n points by ascending ``keys`` (``protos.ids.id_key``). ``versions``: little-endian uint64 (n,)."""
+
+    keys: list[bytes]
+    versions: bytes
+    payloads: list[bytes]
+    vectors: list[VectorRows]
 
 
 class Packing:

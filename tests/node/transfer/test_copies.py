@@ -30,7 +30,7 @@ from tests.node.replica.conftest import Shards
 from tests.node.replica.points import batch, config_of, contents, nearest, upsert, write
 from tests.node.transfer.conftest import Copying, state_of
 
-FORMS = pytest.mark.parametrize("form", [Form.FILES])
+FORMS = pytest.mark.parametrize("form", [Form.FILES, Form.RECORDS])
 
 
 def integer_index(field: str = "n") -> CreateIndex:

@@ -244,15 +244,32 @@ async def test_long_files_travel_in_bounded_parts(
     assert (await contents(target))[999][0] == many[0]
 
 
+@pytest.mark.parametrize("checkpoint", [True, False])
 async def test_a_closed_replica_cannot_be_copied(
-    source: ShardReplica, shards: Shards, copying: Copying
+    source: ShardReplica, shards: Shards, copying: Copying, checkpoint: bool
 ) -> None:
-    await source.checkpoint()
     shards._open.remove(source)
-    await source.close()
+    await source.close(checkpoint=checkpoint)
     with pytest.raises(ShardUnavailable, match="being closed"):
         await copying.copy(source)
     assert copying.leftovers == []
+
+
+@pytest.mark.parametrize("form", Form)
+async def test_an_export_outlives_its_replica(
+    source: ShardReplica, shards: Shards, copying: Copying, form: Form
+) -> None:
+    """Closed, opened anew, changed: whoever reads the export does not notice."""
+    parts = copying.sender.parts(source, form)
+    first = await anext(parts)
+    shards._open.remove(source)
+    await source.close()
+    again = await shards.open()
+    await write(again, upsert(range(50, 3000)))
+    await again.checkpoint()
+    received = await copying.receive([first, *[part async for part in parts]])
+    assert sorted(await contents(await copying.open(received))) == list(range(50))
+    assert sorted(await contents(again)) == list(range(3000))
 
 
 async def test_what_a_dead_process_left_is_no_replica_and_is_cleared(
