@@ -73,6 +73,7 @@ async def clustered(
         )
         collections = CollectionOperations(member.log, node, defaults, cluster=cluster)
         stack.push_async_callback(collections.close)
+        collections.start()
         ready = ReadyCheck(member.log, cluster, joins=joins)
         ready.start()
         stack.push_async_callback(ready.close)
