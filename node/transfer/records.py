@@ -54,7 +54,7 @@ from node.transfer.wire import (
 from protos.collections import decode_index_params
 
 BATCH_POINTS = 256  # at most; and about ``CHUNK_BYTES``
-OVERLAY_BYTES = 64 << 20  # of points in memory, before they are stored
+OVERLAY_BYTES = 8 << 20  # of points in memory, before they are stored; more hold up other threads for longer
 MAP_BYTES_MIN, MAP_GROWTH = 16 << 30, 4  # addresses for the point store, by its size at the source
 _UNFINISHED = b""  # no checkpoint's record
 
