@@ -1,8 +1,8 @@
 """What is asked of a replica on another node, and what it answers, as bytes.
 
 ``bytes([FORMAT]) + msgpack``: of ``Asked`` with the request, of ``Answered`` with the result, both as the
-structs of ``protos``. Names of fields, tags and methods never change; new fields get a default. Arrays go
-as an extension: the number of dimensions (1 byte), each dimension (4 bytes), little-endian float32 in C order.
+structs of ``protos``. Names of fields, tags and methods never change; new fields get a default.
+Arrays are an extension: the number of dimensions (1 byte), each dimension (4 bytes), little-endian float32.
 """
 
 from __future__ import annotations
