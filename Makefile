@@ -14,9 +14,13 @@ SEED ?=
 PARTS ?= recall startup
 DATA ?=
 ARGS ?=
+N ?= 3
+PORT ?= 6333
+CLEAN ?=
+CLUSTER ?=
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help install tools fmt lint types imports protos generated test-unit check test demo crash sim bench clean
+.PHONY: help install tools fmt lint types imports protos generated test-unit check test demo cluster crash faults sim bench clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  %-10s %s\n", $$1, $$2}'
@@ -83,8 +87,11 @@ test: tools check $(OLD_CLIENT) $(JS_CLIENT) ## Everything: slow tests, congruen
 	$(PYTEST) -q -n 2 -m slow tests --ignore=tests/congruence --ignore=tests/seeds
 	$(PYTEST) -q -n 2 tests/congruence tests/seeds tests_cluster
 
-demo: install ## Start a node, load real data, search it, and leave it running
-	$(BIN)/python -m vecraft.demo
+demo: install ## Start a node, load real data, search it, and leave it running; CLUSTER=1 uses that of `make cluster`
+	$(BIN)/python -m vecraft.demo $(if $(CLUSTER),--url http://127.0.0.1:$(PORT)) $(ARGS)
+
+cluster: install ## N nodes (3) as one cluster until Ctrl-C, with their status; CLEAN=1 begins anew, PORT=7333 elsewhere
+	$(BIN)/python -m vecraft.cluster --nodes $(N) --port $(PORT) $(if $(CLEAN),--clean) $(ARGS)
 
 crash: install ## Kill a node under load ROUNDS times (200) and look for lost writes; SEED=n repeats one
 	CRASH_ROUNDS=$(ROUNDS) CRASH_SEED=$(SEED) $(PYTEST) -q -s --timeout=0 tests_cluster/test_crash.py -k acknowledged
@@ -97,5 +104,5 @@ bench: install ## Benchmarks: PARTS="recall startup engine", DATA=<folder> for t
 	for part in $(PARTS); do DATA="$(DATA)" $(BIN)/python -m vecraft.bench $$part $(ARGS); done
 
 clean: ## Remove what can be made again
-	rm -rf $(VENV) .cache .demo build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis tests/seeds/js/node_modules
+	rm -rf $(VENV) .cache .cluster .demo build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis tests/seeds/js/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -64,6 +64,7 @@ class Limits(Struct, frozen=True):
 
     Attributes:
         lost_after_ms: silence after which a peer is no primary any more, and gets no new work.
+        gone_after_ms: likewise, when nobody answers at its address at all.
         evict_after_ms: silence after which its replicas are declared dead if nobody else did; too short,
             and every restart of an idle node costs a recovery.
         replace_after_ms: silence after which its replicas are made anew elsewhere; None: never.
@@ -75,7 +76,8 @@ class Limits(Struct, frozen=True):
         commands_max: at most so many steps per round.
     """
 
-    lost_after_ms: int = 3_000
+    lost_after_ms: int = 1_500
+    gone_after_ms: int = 500
     evict_after_ms: int = 10_000
     replace_after_ms: int | None = 600_000
     incoming_transfers: int = 1
@@ -109,6 +111,7 @@ class _Round:
         self._state = state
         self._reports = reports
         self._silent = {peer: reports.silent_ms(peer, now_ms) for peer in state.peers}
+        self._down = {peer: reports.down_ms(peer, now_ms) for peer in state.peers}
         self._eligible = eligible_peers(state)
         self._primaries = Counter(primary_counts(state))
         self._loads: dict[str, Load] = {}
@@ -330,7 +333,8 @@ class _Round:
         return self._state.peers[peer].node_type == "Listener"
 
     def _is_live(self, peer: int) -> bool:
-        return self._silent[peer] < self.limits.lost_after_ms
+        answers = self._down[peer] < self.limits.gone_after_ms
+        return answers and self._silent[peer] < self.limits.lost_after_ms
 
     def _is_sound(self, collection: CollectionState, shard: ShardState, peer: int) -> bool:
         """Its running process has said so: one that has just restarted may have lost its files."""

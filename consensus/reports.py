@@ -37,12 +37,21 @@ class PeerReport(Struct, frozen=True, omit_defaults=True):
 
 
 class Reports(Struct, frozen=True):
-    """``since_ms``: since when the leader has been listening; a peer not heard yet is silent since then."""
+    """``since_ms``: since when the leader has been listening; a peer not heard yet is silent since then.
+
+    ``down_since_ms``: since when the leader has had no connection with a peer and could not make one, though
+    it tried. Nobody answers there at all: a process that has died is noticed sooner than one that is slow.
+    """
 
     since_ms: int
     peers: dict[int, PeerReport] = {}
+    down_since_ms: dict[int, int] = {}
 
     def silent_ms(self, peer_id: int, now_ms: int) -> int:
         report = self.peers.get(peer_id)
         heard_ms = self.since_ms if report is None else max(self.since_ms, report.heard_ms)
         return now_ms - heard_ms
+
+    def down_ms(self, peer_id: int, now_ms: int) -> int:
+        """For how long nobody has answered there; 0: somebody does."""
+        return now_ms - self.down_since_ms.get(peer_id, now_ms)

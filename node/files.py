@@ -12,7 +12,7 @@ from pathlib import Path
 _WRITEV_MAX = 1024  # IOV_MAX of Linux
 
 
-def write_all(fd: int, chunks: Sequence[bytes]) -> None:
+def write_all(fd: int, chunks: Sequence[bytes | memoryview]) -> None:
     """Write all chunks at the descriptor's position, without joining them.
 
     Raises: OSError; an unknown part may have been written then.

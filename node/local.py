@@ -1,48 +1,34 @@
-"""The shards of this process: opened, reconfigured and dropped as the cluster state says.
+"""The shards of this process on a single node: opened, reconfigured and dropped as the cluster state says.
 
-Lives here: the local form of ``node.client.NodeClient``, the directories of shards, the threads they share.
-May not live here: what a shard does.
+Lives here: the local form of ``node.client.NodeClient``.
+May not live here: what a shard does, where its files are (``directories``).
 
-A dropped shard's directory is first renamed to ``trash/``, so its name is free at once; what a crash leaves
-there is removed on start. An empty file in ``created/`` tells a shard whose directory is lost from a new one.
-
-Invariants: one replica per directory; a directory that belongs to another collection of the same name is
-never opened; a shard that cannot be opened stays listed, failed.
+Invariants: one replica per directory; a shard that cannot be opened stays listed, failed.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
-import shutil
-import uuid
 from pathlib import Path
 
 import structlog
 from msgspec import Struct
 
 from consensus.state import ClusterState, CollectionState
-from node.files import replace_synced, sync_directory
-from node.replica.checkpoint import DamagedFile, remove_all
+from node.directories import ShardDirectories
+from node.engine import Engine
+from node.replica.checkpoint import remove_all
 from node.replica.failed import FailedReplica
-from node.replica.identity import FORMAT, Identity, read_identity, write_identity
 from node.replica.recovery import DAMAGE
-from node.replica.replica import Machinery, ShardReplica
+from node.replica.replica import ShardReplica
 from node.replica.schema import missing_operations
-from node.workers import SerialExecutor, WorkerPool
-from protos.clock import Clock, SystemClock
+from protos.clock import Clock
 from protos.errors import ShardUnavailable, VecraftError
 from protos.operations import UpdateResult, UpdateStatus
 from protos.shard import ReadSession, ShardClient
 
 log = structlog.get_logger()
 
-COLLECTIONS_DIRECTORY = "collections"
-TRASH_DIRECTORY = "trash"
-CREATED_DIRECTORY = "created"
-WRITER_THREADS = 2
-BACKGROUND_THREADS = 2
 OPENING_MAX = 4  # shards opened at the same time
 
 Key = tuple[str, int]
@@ -89,21 +75,8 @@ class LocalNode:
         clock: Clock | None = None,
     ) -> None:
         """``search_threads`` and ``builds_max`` (builder processes at once): None chooses by the cores."""
-        cores = os.cpu_count() or 1
-        self._collections = storage / COLLECTIONS_DIRECTORY
-        self._trash = storage / TRASH_DIRECTORY
-        self._created = storage / CREATED_DIRECTORY
-        self._search = WorkerPool(search_threads or max(2, cores), "search")
-        self._writers = WorkerPool(WRITER_THREADS, "writer")
-        self._background = WorkerPool(BACKGROUND_THREADS, "background")
-        self._machinery = Machinery(
-            search=self._search,
-            writers=SerialExecutor(self._writers),
-            background=self._background,
-            builds=asyncio.Semaphore(builds_max or max(1, cores // 2)),
-            clock=clock or SystemClock(),
-            cores=cores,
-        )
+        self._directories = ShardDirectories(storage)
+        self._engine = Engine(search_threads=search_threads, builds_max=builds_max, clock=clock)
         self._held: dict[Key, _Held] = {}
         self._reconciling = asyncio.Lock()
         self._removals: set[asyncio.Task[None]] = set()
@@ -134,7 +107,7 @@ class LocalNode:
     async def reconcile(self, state: ClusterState) -> None:
         async with self._reconciling:
             if not self._started:
-                await self._background.run(self._clean, state)
+                await self._engine.background.run(self._directories.clean, state.collections)
                 self._started = True
             wanted = {
                 (name, shard_id): collection
@@ -159,8 +132,7 @@ class LocalNode:
                     log.error("shard_not_closed", error=repr(error))
             self._held.clear()
             await asyncio.gather(*self._removals)
-            for pool in (self._search, self._writers, self._background):
-                await asyncio.to_thread(pool.close)
+            await self._engine.close()
 
     def _holder(self, collection: str, shard_id: int) -> _Held:
         held = self._held.get((collection, shard_id))
@@ -183,14 +155,15 @@ class LocalNode:
         self._held[key] = _Held(replica, collection, asyncio.Lock() if held is None else held.settling)
 
     async def _open(self, key: Key, collection: CollectionState) -> ShardReplica | FailedReplica:
-        directory = self._directory(key)
+        directory = self._directories.of(*key)
         shard = collection.shards[key[1]]
         try:
-            await self._background.run(self._claim, directory, collection, key[1], shard.term)
+            claim = self._directories.claim
+            await self._engine.background.run(claim, directory, collection.uuid, key[1], term=shard.term)
             replica = await ShardReplica.open(
                 directory,
                 collection.config,
-                self._machinery,
+                self._engine.machinery,
                 term=shard.term,
                 config_version=collection.config_version,
             )
@@ -204,54 +177,15 @@ class LocalNode:
             log.exception("schema_not_applied", collection=key[0], shard_id=key[1])
         return replica
 
-    def _claim(self, directory: Path, collection: CollectionState, shard_id: int, term: int) -> None:
-        """Make sure that ``directory`` is this shard's. Raises: DamagedFile, OSError."""
-        marker = self._marker(collection.uuid, shard_id)
-        identity = read_identity(directory)
-        if identity is not None and identity.collection != collection.uuid:
-            self._discard(directory)
-            identity = None
-        if identity is None:
-            if marker.exists():
-                raise DamagedFile(f"{directory} is missing")
-            write_identity(directory, Identity(FORMAT, collection.uuid, shard_id, term))
-        if not marker.exists():
-            self._created.mkdir(parents=True, exist_ok=True)
-            replace_synced(marker, b"")
-
-    def _marker(self, collection_uuid: str, shard_id: int) -> Path:
-        return self._created / f"{collection_uuid}-{shard_id}"
-
     async def _drop(self, key: Key) -> None:
         held = self._held.pop(key)
         await held.replica.close(checkpoint=False)
-        self._marker(held.uuid, key[1]).unlink(missing_ok=True)
-        directory = self._directory(key)
+        self._directories.forget(held.uuid, key[1])
+        directory = self._directories.of(*key)
         if not directory.exists():
             return
-        trashed = await self._background.run(self._discard, directory)
-        removal = asyncio.create_task(self._background.run(remove_all, [trashed]))
+        background = self._engine.background
+        trashed = await background.run(self._directories.discard, directory)
+        removal = asyncio.create_task(background.run(remove_all, [trashed]))
         self._removals.add(removal)
         removal.add_done_callback(self._removals.discard)
-
-    def _directory(self, key: Key) -> Path:
-        return self._collections / key[0] / str(key[1])
-
-    def _discard(self, directory: Path) -> Path:
-        """Move ``directory`` out of the way, durably; return where it is now."""
-        self._trash.mkdir(parents=True, exist_ok=True)
-        trashed = self._trash / uuid.uuid4().hex
-        directory.rename(trashed)
-        sync_directory(directory.parent)
-        with contextlib.suppress(OSError):  # other shards of the collection are still there
-            directory.parent.rmdir()
-        return trashed
-
-    def _clean(self, state: ClusterState) -> None:
-        """Remove what drops left behind; report directories that no collection names."""
-        shutil.rmtree(self._trash, ignore_errors=True)
-        if not self._collections.is_dir():
-            return
-        for path in self._collections.iterdir():
-            if path.name not in state.collections:
-                log.warning("directory_without_collection", directory=str(path))

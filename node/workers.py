@@ -11,7 +11,7 @@ import asyncio
 import contextvars
 import threading
 from collections import deque
-from collections.abc import Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
@@ -19,6 +19,21 @@ from node.index import set_threads
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+
+async def to_its_end(call: Awaitable[T]) -> T:
+    """Wait for ``call`` even while being cancelled: what it works on is the caller's again afterwards."""
+    task = asyncio.ensure_future(call)
+    cancelled = False
+    while not task.done():
+        try:
+            await asyncio.wait((task,))
+        except asyncio.CancelledError:
+            cancelled = True
+    if cancelled:
+        _ = task.cancelled() or task.exception()  # seen, so not complained about
+        raise asyncio.CancelledError
+    return task.result()
 
 
 class WorkerPool:

@@ -16,7 +16,8 @@
     ├── RateLimited           429
     ├── InsufficientStorage   507  a quota or the disk is full; nothing was applied
     ├── ShardUnavailable      503  no replica can serve this now; nothing was applied
-    │   └── NotPrimary        503  another replica takes the shard's writes; carries which, if known
+    │   ├── NotPrimary        503  another replica takes the shard's writes; carries which, if known
+    │   └── TooFewReplicas    503  fewer are in sync than the write consistency factor asks for
     └── ServiceError          500  our fault
 
 Only the edges know status codes: ``router.rest`` maps each class. ``str(error)`` is the complete
@@ -109,6 +110,12 @@ class NotPrimary(ShardUnavailable):
     def __init__(self, message: str, *, primary: int | None = None) -> None:
         self.primary = primary
         super().__init__(message)
+
+
+class TooFewReplicas(ShardUnavailable):
+    """Trying again helps only when a replica has come back: the caller is told at once."""
+
+    transient = False
 
 
 class ServiceError(VecraftError):

@@ -55,6 +55,7 @@ class LiveNode:
 
     Args:
         environment: further variables, such as ``{"VECRAFT__STORAGE__WAL__WAL_CAPACITY_MB": "1"}``.
+        arguments: of the command line; the attribute counts for the next start.
         preexec: runs in the child before the program, for resource limits.
         host: the address to listen on and to be reached by.
         prefix: a command that runs the program, such as one that enters a network namespace.
@@ -76,7 +77,7 @@ class LiveNode:
         self.url = f"http://{host}:{self.port}"
         self.process: subprocess.Popen[bytes] | None = None
         self._environment = dict(environment or {})
-        self._arguments = arguments
+        self.arguments = arguments
         self._preexec = preexec
         self._prefix = prefix
 
@@ -97,7 +98,7 @@ class LiveNode:
         self.directory.mkdir(parents=True, exist_ok=True)
         with self.log_path.open("ab") as output:
             self.process = subprocess.Popen(
-                [*self._prefix, sys.executable, "-m", "vecraft.cli", "serve", *self._arguments],
+                [*self._prefix, sys.executable, "-m", "vecraft.cli", "serve", *self.arguments],
                 cwd=self.directory,
                 env=self._full_environment(),
                 stdin=subprocess.DEVNULL,

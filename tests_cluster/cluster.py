@@ -2,13 +2,14 @@
 
 ::
 
-    with Network(3) as network, Cluster(tmp_path, 3, network=network) as cluster:
+    with Network(3) as network, clustered(tmp_path, 3, network=network) as cluster:
         cluster[1].pause()
         network.partition([0], [1, 2])
         cluster.wait_for(lambda: ..., what="a new primary")
 
 What a node is started with is the caller's business: ``arguments`` makes its command line from where it and
-the first node are reached. ``alone`` starts unrelated nodes, ``joined`` a cluster.
+the first node are reached. ``alone`` starts unrelated nodes, ``joined`` a cluster, which ``clustered`` puts
+together. What its nodes say of themselves is ``tests_cluster.view``'s business.
 """
 
 from __future__ import annotations
@@ -63,12 +64,24 @@ class ClusterNode(LiveNode):
     def __init__(self, member: Member, directory: Path, **parameters: object) -> None:
         super().__init__(directory, host=member.host, **parameters)  # type: ignore[arg-type]
         self.member = member
+        self.paused = False
+
+    @property
+    def runs(self) -> bool:
+        """It is there and not frozen."""
+        return self.is_alive() and not self.paused
 
     def pause(self) -> None:
         self._signal(signal.SIGSTOP)
+        self.paused = True
 
     def resume(self) -> None:
         self._signal(signal.SIGCONT)
+        self.paused = False
+
+    def kill(self) -> None:
+        super().kill()
+        self.paused = False
 
     def _signal(self, number: signal.Signals) -> None:
         assert self.process is not None
@@ -92,19 +105,30 @@ class Cluster:
         arguments: Arguments = alone,
         environment: Mapping[str, str] | None = None,
     ) -> None:
-        assert network is None or len(network) >= nodes
-        hosts = [network[index].address if network else "127.0.0.1" for index in range(nodes)]
-        members = [Member(index, host, free_port()) for index, host in enumerate(hosts)]
-        self._nodes = [
-            ClusterNode(
-                member,
-                directory / f"node{member.index}",
-                environment={**_ports(member), **(environment or {})},
-                arguments=arguments(member, members[0]),
-                prefix=network[member.index].prefix if network else (),
-            )
-            for member in members
-        ]
+        self.network = network
+        self._directory = directory
+        self._arguments = arguments
+        self._environment = dict(environment or {})
+        self._nodes: list[ClusterNode] = []
+        for _ in range(nodes):
+            self.add()
+
+    def add(self, *, environment: Mapping[str, str] | None = None) -> ClusterNode:
+        """One node more, not started yet. ``environment``: its own variables, which win."""
+        index, network = len(self._nodes), self.network
+        assert network is None or len(network) > index
+        host = network[index].address if network else "127.0.0.1"
+        member = Member(index, host, free_port())
+        first = self._nodes[0].member if self._nodes else member
+        node = ClusterNode(
+            member,
+            self._directory / f"node{index}",
+            environment={**_ports(member), **self._environment, **(environment or {})},
+            arguments=self._arguments(member, first),
+            prefix=network[index].prefix if network else (),
+        )
+        self._nodes.append(node)
+        return node
 
     def __enter__(self) -> Cluster:
         with ExitStack() as cleanup:
@@ -159,6 +183,24 @@ class Cluster:
     def _show_logs(self) -> None:
         for node in self._nodes:
             print(f"--- log of node {node.member.index} ({node.url})\n{node.log()[-LOG_TAIL:]}")
+
+
+def clustered(
+    directory: Path,
+    nodes: int,
+    *,
+    network: Network | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Cluster:
+    """Nodes of one cluster; ``environment`` without the prefix and with these defaults."""
+    settings = {
+        "CLUSTER__ENABLED": "true",
+        "CLUSTER__CONSENSUS__BOOTSTRAP_TIMEOUT_SEC": "60",  # the nodes share the cores as they start
+        "LOG_LEVEL": "info",
+        **(environment or {}),
+    }
+    variables = {f"VECRAFT__{name}": value for name, value in settings.items()}
+    return Cluster(directory, nodes, network=network, arguments=joined, environment=variables)
 
 
 def _ports(member: Member) -> dict[str, str]:

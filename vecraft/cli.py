@@ -13,9 +13,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
+
 from vecraft import QDRANT_VERSION, __version__
-from vecraft.configuration import ConfigurationError, Loaded, load
-from vecraft.settings import unmet
+from vecraft.configuration import ConfigurationError, Loaded, Membership, load
+from vecraft.settings import unmet, without_effect
 
 EXIT_BAD_CONFIGURATION = 1
 
@@ -28,10 +30,8 @@ def parser() -> argparse.ArgumentParser:
     )
     flags.add_argument("command", nargs="?", choices=["serve"], default="serve", help="what to do (serve)")
     flags.add_argument("--config-path", type=Path, metavar="FILE", help="another configuration file")
-    flags.add_argument("--uri", metavar="URI", default=os.environ.get("QDRANT_URI"), help="of this peer")
-    flags.add_argument(
-        "--bootstrap", metavar="URI", default=os.environ.get("QDRANT_BOOTSTRAP"), help="of a peer to join"
-    )
+    flags.add_argument("--uri", metavar="URI", help="at which other peers reach this one (QDRANT_URI)")
+    flags.add_argument("--bootstrap", metavar="URI", help="of a peer to join (QDRANT_BOOTSTRAP)")
     flags.add_argument(
         "--snapshot",
         "--collection-snapshot",
@@ -45,7 +45,11 @@ def parser() -> argparse.ArgumentParser:
     )
     flags.add_argument("--disable-telemetry", action="store_true", help="accepted; nothing is ever sent")
     flags.add_argument("--stacktrace", action="store_true", help="accepted; traces are always logged")
-    flags.add_argument("--reinit", action="store_true", help="start the consensus state anew")
+    flags.add_argument(
+        "--reinit",
+        action="store_true",
+        help="start the consensus state anew: alone, or with --bootstrap as a new member of that cluster",
+    )
     # Scripts parse the first line as the ``qdrant`` binary's.
     version = f"qdrant {QDRANT_VERSION}\nvecraft {__version__}"
     flags.add_argument("--version", action="version", version=version)
@@ -78,10 +82,16 @@ def configure(options: argparse.Namespace, environ: Any) -> Loaded:
     problems = unmet(loaded.settings) + _unmet_flags(options)
     if problems:
         raise ConfigurationError("\n".join(problems))
-    for name in ("uri", "bootstrap", "reinit"):
-        if getattr(options, name):
-            loaded.warnings.append(f"--{name} has no effect without cluster.enabled")
-    return loaded
+    membership = Membership(
+        uri=options.uri or environ.get("QDRANT_URI") or None,
+        bootstrap=options.bootstrap or environ.get("QDRANT_BOOTSTRAP") or None,
+        reinit=options.reinit,
+    )
+    warnings = loaded.warnings + without_effect(loaded.settings)
+    if not loaded.settings.cluster.enabled:
+        given = {"uri": membership.uri, "bootstrap": membership.bootstrap, "reinit": membership.reinit}
+        warnings += [f"--{name} has no effect without cluster.enabled" for name in given if given[name]]
+    return replace(loaded, warnings=warnings, membership=membership)
 
 
 def _unmet_flags(options: argparse.Namespace) -> list[str]:

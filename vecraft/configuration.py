@@ -35,10 +35,19 @@ class Given(Struct, frozen=True):
     origin: str
 
 
+class Membership(Struct, frozen=True, kw_only=True):
+    """What the command line says about the cluster to be of (reference 6.2): flags, not settings."""
+
+    uri: str | None = None
+    bootstrap: str | None = None
+    reinit: bool = False
+
+
 class Loaded(Struct, frozen=True):
     settings: Settings
     warnings: list[str]
     sources: list[str]
+    membership: Membership = Membership()
 
 
 Tree = dict[str, Any]  # nested; the leaves are Given

@@ -6,9 +6,14 @@ from typing import Any, TypedDict
 
 import msgspec
 
+from consensus.controller import Limits
+from consensus.state import TransferMethod
 from protos.collections import CollectionDefaults
+from router.cluster.status import ClusterOptions
 from vecraft.configuration import ConfigurationError
 from vecraft.settings import Settings, search_threads
+
+TRANSFERS_MAX = 1 << 30  # where a limit is switched off
 
 
 def collection_defaults(settings: Settings) -> CollectionDefaults:
@@ -48,4 +53,32 @@ def node_options(settings: Settings) -> NodeOptions:
     return NodeOptions(
         search_threads=search_threads(settings),
         builds_max=performance.max_optimization_runtime_threads or None,
+    )
+
+
+def controller_limits(settings: Settings) -> Limits:
+    """How eager the controller is with transfers (reference 14.9)."""
+    performance, chosen = settings.storage.performance, settings.storage.shard_transfer_method
+    limits = Limits(
+        incoming_transfers=performance.incoming_shard_transfers_limit or TRANSFERS_MAX,
+        outgoing_transfers=performance.outgoing_shard_transfers_limit or TRANSFERS_MAX,
+    )
+    if chosen is None:
+        return limits
+    method = TransferMethod(chosen)
+    full = limits.full_method if method is TransferMethod.WAL_DELTA else method
+    return msgspec.structs.replace(limits, recovery_method=method, full_method=full)
+
+
+def cluster_options(settings: Settings) -> ClusterOptions:
+    storage, cluster = settings.storage, settings.cluster
+    method = storage.shard_transfer_method
+    return ClusterOptions(
+        transfer_method=None if method is None else TransferMethod(method),
+        resharding_enabled=cluster.resharding_enabled,
+        grpc_timeout_ms=cluster.grpc_timeout_ms,
+        connection_pool_size=cluster.p2p.connection_pool_size,
+        max_message_queue_size=cluster.consensus.max_message_queue_size,
+        tick_period_ms=cluster.consensus.tick_period_ms,
+        bootstrap_timeout_sec=cluster.consensus.bootstrap_timeout_sec,
     )

@@ -1,11 +1,13 @@
 """``make demo``: start a node, load real embeddings, search them, and leave the node running.
 
-May be run again: a node that runs is used as it is, points have fixed ids. Works without a terminal.
-The bundled data and its licence are in ``examples/wordnet``.
+With ``--url`` (``make demo CLUSTER=1``) a node that runs already is used instead; if it is of a cluster, the
+points are divided into shards, each on two nodes. May be run again: a node that runs is used as it is,
+points have fixed ids. Works without a terminal. The bundled data and its licence are in ``examples/wordnet``.
 """
 
 from __future__ import annotations
 
+import argparse
 import gzip
 import json
 import os
@@ -14,7 +16,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +38,7 @@ START_S_MAX = 30.0
 INDEX_S_MAX = 120.0
 BATCH = 256
 INDEXING_THRESHOLD_KB = 1000  # far below the default, so that this small set gets a graph
+SHARDS, REPLICAS = 6, 2  # in a cluster
 COLUMNS = ("score", "lemma", "category", "gloss")
 INDEXES = {
     "pos": models.PayloadSchemaType.KEYWORD,
@@ -76,15 +79,17 @@ QUESTIONS = (
 )
 
 
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
+    flags = argparse.ArgumentParser(prog="vecraft.demo", description="Load real embeddings and search them")
+    flags.add_argument("--url", type=lambda text: text.rstrip("/"), help="of a node that runs already")
+    options = flags.parse_args(argv)
     console = Console()
     if not DATA.is_dir():
         console.print(f"[red]The demo's data is missing: {DATA}[/]")
         return 1
-    node = running_node() or start_node(console)
+    node = _own_node(console) if options.url is None else _other_node(options.url, console)
     client = QdrantClient(url=node.url, timeout=60)
-    console.print(f"Node [bold]{node.url}[/] (process {node.pid}, storage in {HOME / 'storage'})\n")
-    prepare(client)
+    prepare(client, sharded=is_clustered(client, console))
     load(client, console)
     wait_until_indexed(client, console)
     as_exact = [ask(client, console, question) for question in QUESTIONS]
@@ -96,13 +101,47 @@ def main() -> int:
 # --- the node -----------------------------------------------------------------------------------------
 
 
+class Place(Struct, frozen=True):
+    """Where the demo happens; ``ending``: how it is ended."""
+
+    url: str
+    ending: str
+
+
 class Node(Struct, frozen=True):
+    """One of the demo's own."""
+
     pid: int
     port: int
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+
+def _own_node(console: Console) -> Place:
+    node = running_node() or start_node(console)
+    console.print(f"Node [bold]{node.url}[/] (process {node.pid}, storage in {HOME / 'storage'})\n")
+    stop = f"kill {node.pid}      (its data stays in {HOME / 'storage'})"
+    return Place(node.url, f"The node is left running. Stop it with:  {stop}")
+
+
+def _other_node(url: str, console: Console) -> Place:
+    if not _answers(url):
+        raise SystemExit(
+            f"Nothing that speaks Qdrant's API answers at {url}; `make cluster` starts a cluster"
+        )
+    console.print(f"Node [bold]{url}[/]\n")
+    return Place(url, f"The collection stays. Remove it with:  curl -X DELETE {url}/collections/{COLLECTION}")
+
+
+def is_clustered(client: QdrantClient, console: Console) -> bool:
+    """Whether the node is of a cluster of several."""
+    status = client.cluster_status()
+    peers = len(getattr(status, "peers", None) or {})
+    if peers > 1:
+        console.print(f"It is one of {peers}: {SHARDS} shards, each on {REPLICAS} nodes.\n")
+    return peers > 1
 
 
 def running_node() -> Node | None:
@@ -112,7 +151,7 @@ def running_node() -> Node | None:
         os.kill(found.pid, 0)
     except (OSError, ValueError, TypeError):
         return None
-    return found if _is_our_node(found) and _answers(found.port) else None
+    return found if _is_our_node(found) and _answers(found.url) else None
 
 
 def _is_our_node(node: Node) -> bool:
@@ -140,7 +179,7 @@ def start_node(console: Console) -> Node:
     node = Node(process.pid, port)
     with console.status("Starting a node"):
         deadline = time.monotonic() + START_S_MAX
-        while not _answers(port):
+        while not _answers(node.url):
             if process.poll() is not None or time.monotonic() > deadline:
                 if process.poll() is None:
                     process.send_signal(signal.SIGTERM)
@@ -164,9 +203,9 @@ def free_port() -> int:
     raise SystemExit("No port is free")
 
 
-def _answers(port: int) -> bool:
+def _answers(url: str) -> bool:
     try:
-        client = QdrantClient(url=f"http://127.0.0.1:{port}", timeout=2, check_compatibility=False)
+        client = QdrantClient(url=url, timeout=2, check_compatibility=False)
         return client.info().title.startswith("qdrant")
     except Exception:  # noqa: BLE001 - whatever is wrong, it does not answer
         return False
@@ -183,12 +222,14 @@ def read_set(name: str) -> tuple[Vectors, list[Json]]:
         return rows, [json.loads(line) for line in lines]
 
 
-def prepare(client: QdrantClient) -> None:
+def prepare(client: QdrantClient, *, sharded: bool) -> None:
     if not client.collection_exists(COLLECTION):
         client.create_collection(
             COLLECTION,
             vectors_config=models.VectorParams(size=384, distance=models.Distance.COSINE),
             optimizers_config=models.OptimizersConfigDiff(indexing_threshold=INDEXING_THRESHOLD_KB),
+            shard_number=SHARDS if sharded else None,
+            replication_factor=REPLICAS if sharded else None,
         )
     for field, kind in INDEXES.items():
         client.create_payload_index(COLLECTION, field, kind, wait=True)
@@ -294,18 +335,20 @@ def compare_all(client: QdrantClient, console: Console) -> bool:
     return recall >= 0.98
 
 
-def next_steps(node: Node) -> str:
-    return f"""The node is left running. What to try next:
+def next_steps(place: Place) -> str:
+    url = place.url
+    return f"""What to try next:
 
-  curl {node.url}/collections/{COLLECTION}
-  curl -X POST {node.url}/collections/{COLLECTION}/points/scroll -H 'Content-Type: application/json' \\
+  curl {url}/collections/{COLLECTION}
+  curl {url}/collections/{COLLECTION}/cluster
+  curl -X POST {url}/collections/{COLLECTION}/points/scroll -H 'Content-Type: application/json' \\
        -d '{{"filter": {{"must": [{{"key": "category", "match": {{"value": "noun.food"}}}}]}}, "limit": 3}}'
 
   from qdrant_client import QdrantClient
-  client = QdrantClient(url="{node.url}")
+  client = QdrantClient(url="{url}")
   client.query_points("{COLLECTION}", query=0, limit=3).points   # what is like point 0?
 
-Stop it with:  kill {node.pid}      (its data stays in {HOME / "storage"})"""
+{place.ending}"""
 
 
 if __name__ == "__main__":

@@ -206,8 +206,11 @@ class ConsensusSettings(Struct, frozen=True, kw_only=True):
 
 
 class ClusterSettings(Struct, frozen=True, kw_only=True):
+    """``zone`` is ours: where this peer stands, so that replicas of a shard are put into several zones."""
+
     enabled: bool = False
     peer_id: PeerId | None = None
+    zone: str = ""
     grpc_timeout_ms: Positive = 60_000
     connection_timeout_ms: Positive = 2_000
     resharding_enabled: bool = False
@@ -271,8 +274,7 @@ def unmet(settings: Settings) -> list[str]:
     """Reasons not to start: what is asked for would silently not happen, at somebody's cost."""
     service = settings.service
     asked = {
-        "cluster.enabled": settings.cluster.enabled,
-        "cluster mode": settings.storage.node_type == "Listener",
+        "cluster.p2p.enable_tls": settings.cluster.enabled and settings.cluster.p2p.enable_tls,
         "service.api_key": service.api_key,
         "service.alt_api_key": service.alt_api_key,
         "service.read_only_api_key": service.read_only_api_key,
@@ -284,3 +286,15 @@ def unmet(settings: Settings) -> list[str]:
         "audit.enabled": settings.audit.enabled,
     }
     return [f"{key} is set, but this version does not have it yet" for key, value in asked.items() if value]
+
+
+def without_effect(settings: Settings) -> list[str]:
+    """What is set and does nothing, without harm."""
+    if settings.cluster.enabled:
+        return []
+    idle = {
+        "storage.node_type": settings.storage.node_type == "Listener",
+        "cluster.zone": bool(settings.cluster.zone),
+        "cluster.p2p.enable_tls": settings.cluster.p2p.enable_tls,
+    }
+    return [f"{key} has no effect without cluster.enabled" for key, value in idle.items() if value]

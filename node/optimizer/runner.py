@@ -25,7 +25,7 @@ from msgspec import Struct
 
 from node.optimizer.plan import Drop, Index, Seal, SegmentStat, Task, Vacuum, plan
 from node.optimizer.stats import limits_of, stats_of, wanted_graphs
-from node.replica.commit import Committer
+from node.replica.contents import Contents
 from node.replica.segment_set import new_segment_id
 from node.replica.slots import Slots, aligned
 from node.segments import (
@@ -39,7 +39,7 @@ from node.segments import (
     run_build,
 )
 from node.segments.jobs import AnyJob
-from node.workers import WorkerPool
+from node.workers import WorkerPool, to_its_end
 from protos.shard import ShardStatus
 
 log = structlog.get_logger()
@@ -56,7 +56,7 @@ class Optimizer:
 
     def __init__(
         self,
-        committer: Committer,
+        contents: Contents,
         *,
         on_writer: OnWriter,
         background: WorkerPool,
@@ -65,7 +65,7 @@ class Optimizer:
         changed: Callable[[], None],
     ) -> None:
         """``changed`` is called after segments have changed: there is something to checkpoint."""
-        self._committer, self._on_writer, self._background = committer, on_writer, background
+        self._contents, self._on_writer, self._background = contents, on_writer, background
         self._builds, self._cores, self._changed = builds, cores, changed
         self._busy: frozenset[str] = frozenset()  # replaced, never changed: other threads read it
         self._running: set[asyncio.Task[None]] = set()
@@ -102,10 +102,10 @@ class Optimizer:
 
     @property
     def _tasks_max(self) -> int:
-        return limits_of(self._committer.view.config, cores=self._cores).tasks_max
+        return limits_of(self._contents.view.config, cores=self._cores).tasks_max
 
     def _plan(self) -> list[Task]:
-        view = self._committer.view
+        view = self._contents.view
         return plan(stats_of(view, self._busy), limits_of(view.config, cores=self._cores))
 
     # --- the loop --------------------------------------------------------------------------------------
@@ -167,22 +167,22 @@ class Optimizer:
     # --- in the writer thread --------------------------------------------------------------------------
 
     def _seal(self, segment_id: str) -> None:
-        self._committer.applier.segments.seal_one(segment_id)
-        self._committer.publish()
+        self._contents.applier.segments.seal_one(segment_id)
+        self._contents.publish()
 
     def _drop(self, segments: Sequence[str]) -> None:
         """Forget segments without live rows (dead slots never come back to life)."""
         self._replace(segments, None, frozenset())
 
     def _replace(self, old: Sequence[str], new: SealedSegment | None, hidden: frozenset[str]) -> None:
-        committer = self._committer
-        holders = list(committer.views)
-        committer.applier.segments.replace(old, new, hidden=hidden, holders=holders)
-        committer.publish()
+        contents = self._contents
+        holders = list(contents.views)
+        contents.applier.segments.replace(old, new, hidden=hidden, holders=holders)
+        contents.publish()
 
     def _sources(self, task: Task) -> list[tuple[SealedSegment, Source, frozenset[str]]]:
         """The segments with their live rows as of now, and the names that are hidden in each."""
-        applier = self._committer.applier
+        applier = self._contents.applier
         found = []
         for segment_id in task.segments:
             segment = applier.segments.sealed[segment_id]
@@ -193,7 +193,7 @@ class Optimizer:
 
     def _begin(self, task: Task) -> _Build:
         """Choose the job for ``task`` and what its result takes the place of."""
-        segments = self._committer.applier.segments
+        segments = self._contents.applier.segments
         sources = self._sources(task)
         # A hidden name may exist anew; its old rows must not be copied beside others' new ones.
         mixed = len(sources) > 1 and any(hidden & segments.schemas.keys() for _, _, hidden in sources)
@@ -203,7 +203,7 @@ class Optimizer:
         schemas = tuple(schema for name, schema in segments.schemas.items() if name not in hidden)
         inputs = tuple(source for _, source, _ in sources)
         names = [segment.id for segment, _, _ in sources]
-        stats = [one for one in stats_of(self._committer.view, ()) if one.id in names]
+        stats = [one for one in stats_of(self._contents.view, ()) if one.id in names]
         target = new_segment_id()
         segments.building.add(target)
         common: dict[str, Any] = {
@@ -221,7 +221,7 @@ class Optimizer:
         return _Build(target, MergeJob(sources=inputs, schemas=schemas, **common), frozenset(), names)
 
     def _graphs(self, task: Task, stats: list[SegmentStat], names: list[str]) -> dict[str, Any]:
-        view = self._committer.view
+        view = self._contents.view
         threshold = limits_of(view.config, cores=self._cores).indexing_bytes
         size = sum(stat.vector_bytes * stat.live // max(1, stat.rows) for stat in stats)
         keep = all(stat.indexed for stat in stats) and any(stat.live for stat in stats)
@@ -230,7 +230,7 @@ class Optimizer:
         return wanted_graphs(view.config, names)
 
     def _threads(self) -> int:
-        return self._committer.view.config.hnsw_config.max_indexing_threads or self._cores
+        return self._contents.view.config.hnsw_config.max_indexing_threads or self._cores
 
     # --- rebuilding ------------------------------------------------------------------------------------
 
@@ -244,43 +244,29 @@ class Optimizer:
             else:
                 await self._on_writer(self._replace, build.segments, built, build.hidden)
         finally:
-            await self._uncancelled(self._on_writer(self._end, build))
+            await to_its_end(self._on_writer(self._end, build))
         log.info("segments_rebuilt", task=type(task).__name__, segments=len(build.segments), rows=built.rows)
 
     async def _compact(self, old: list[str], built: SealedSegment) -> None:
         """Admit the new segment, move the points over step by step, then forget the old ones."""
         former = (await self._background.run(old_slots, built)).astype(np.int64)
-        await self._on_writer(self._committer.applier.segments.add, built)
+        await self._on_writer(self._contents.applier.segments.add, built)
         for first in range(0, built.rows, REMAP_POINTS):
             await self._on_writer(self._remap, former[first : first + REMAP_POINTS], built.start + first)
         await self._on_writer(self._replace, old, None, frozenset())
 
     def _remap(self, former: Slots, start: int) -> None:
-        self._committer.applier.remap(former, np.arange(start, start + len(former), dtype=np.int64))
-        self._committer.publish()
+        self._contents.applier.remap(former, np.arange(start, start + len(former), dtype=np.int64))
+        self._contents.publish()
 
     def _end(self, build: _Build) -> None:
         """Give back what the build reserved and did not use."""
-        segments = self._committer.applier.segments
+        segments = self._contents.applier.segments
         segments.building.discard(build.target)
         if isinstance(build.job, CompactJob):
             built = segments.sealed.get(build.target)
             used = 0 if built is None else aligned(built.rows)
             segments.ranges.give_back(build.job.start + used, build.allotted - used)
-
-    @staticmethod
-    async def _uncancelled(call: Awaitable[Any]) -> None:
-        """Wait for ``call`` even while being cancelled."""
-        task = asyncio.ensure_future(call)
-        cancelled = False
-        while not task.done():
-            try:
-                await asyncio.shield(task)
-            except asyncio.CancelledError:
-                cancelled = True
-        task.result()
-        if cancelled:
-            raise asyncio.CancelledError
 
 
 class _Build(Struct, frozen=True):

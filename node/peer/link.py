@@ -1,7 +1,7 @@
 """One established stream between two members: an outbox, a reader, a pulse.
 
-``post`` may be called from the Raft thread; everything else happens on the event loop. What is in the
-outbox when the stream ends is dropped and never sent on another one.
+``post`` may be called from any one thread, as Raft's; everything else happens on the event loop. What is in
+the outbox when the stream ends is dropped and never sent on another one.
 """
 
 from __future__ import annotations
@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import collections
 import contextlib
+import threading
 from collections.abc import Callable
 from typing import Any, Protocol
 
 import grpc.aio
 
-from protos.peer.peer_pb2 import Hello, Ping, RaftFrame
+from protos.peer.peer_pb2 import Frame, Hello, Ping
 
 FRAME_FORMAT = 1
 PULSE_S = 0.5  # a frame goes out at least so often
@@ -36,16 +37,29 @@ class LinkEnded(Exception):
 
 
 class Link:
-    """``hello``: what the other side said of itself, if it dialled."""
+    """``hello``: what the other side said of itself, if it dialled.
 
-    def __init__(self, stream: Stream, *, peer_id: int, incarnation: int, hello: Hello | None = None) -> None:
+    ``drops``: a message that finds the outbox full is dropped alone; otherwise the stream ends.
+    """
+
+    def __init__(
+        self,
+        stream: Stream,
+        *,
+        peer_id: int,
+        incarnation: int,
+        hello: Hello | None = None,
+        drops: bool = False,
+    ) -> None:
         self.peer_id, self.incarnation, self.hello = peer_id, incarnation, hello
         self._stream = stream
+        self._drops = drops
         self._loop = asyncio.get_running_loop()
+        self._loop_thread = threading.get_ident()
         self._outbox: collections.deque[bytes] = collections.deque()
         self._more = asyncio.Event()
         self._ended: asyncio.Future[str] = self._loop.create_future()
-        # Posted counts on the Raft thread, sent on the event loop: each has one writer.
+        # Posted counts on the thread that posts, sent on the event loop: each has one writer.
         self._posted_bytes = self._posted_frames = 0
         self._sent_bytes = self._sent_frames = 0
 
@@ -54,13 +68,14 @@ class Link:
         return self._posted_bytes - self._sent_bytes
 
     def post(self, data: bytes) -> bool:
-        """Send ``data`` after what was posted before; a full outbox ends the link instead."""
+        """Send ``data`` after what was posted before. Returns: whether the outbox had room for it."""
         full = (
             self.backlog + len(data) > OUTBOX_BYTES_MAX
             or self._posted_frames - self._sent_frames >= OUTBOX_FRAMES_MAX
         )
         if full:
-            self._post(self.end, "the outbox is full")
+            if not self._drops:
+                self._post(self.end, "the outbox is full")
             return False
         self._posted_bytes += len(data)
         self._posted_frames += 1
@@ -68,6 +83,9 @@ class Link:
         return True
 
     def _post(self, callback: Callable[..., None], argument: object) -> None:
+        if threading.get_ident() == self._loop_thread:
+            callback(argument)
+            return
         with contextlib.suppress(RuntimeError):  # the loop is closed: the process ends
             self._loop.call_soon_threadsafe(callback, argument)
 
@@ -114,10 +132,10 @@ class Link:
                     async with asyncio.timeout(PULSE_S):
                         await self._more.wait()
                 except TimeoutError:
-                    await self._stream.write(RaftFrame(format=FRAME_FORMAT, ping=Ping()))
+                    await self._stream.write(Frame(format=FRAME_FORMAT, ping=Ping()))
                     continue
             data = self._outbox.popleft()
-            await self._stream.write(RaftFrame(format=FRAME_FORMAT, message=data))
+            await self._stream.write(Frame(format=FRAME_FORMAT, message=data))
             self._sent_bytes += len(data)
             self._sent_frames += 1
 

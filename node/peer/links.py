@@ -1,8 +1,10 @@
-"""Raft's wire over gRPC streams: whom to dial, who is let in, which stream carries what.
+"""Messages over gRPC streams: whom to dial, who is let in, which stream carries what.
+
+Raft's messages have streams of their own, and so have those of replicas, whose bulk must not delay Raft's.
 
 Both sides of a pair dial, and either's stream carries messages both ways, so a pair is connected when one
 of them can reach the other. The first stream of a pair carries what is sent; another is a spare. A stream
-that ends takes its outbox with it: Raft repeats what matters, and a repeated one would not be safe.
+that ends takes its outbox with it: who sends repeats what matters, and a repeat made here would not be safe.
 """
 
 from __future__ import annotations
@@ -12,19 +14,20 @@ import contextlib
 import random
 import time
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import grpc
 import grpc.aio
 import structlog
-from msgspec import Struct
 
 from consensus.raft.transport import Event, Receiver
+from node.client.cluster import SendFailures
 from node.peer import service
 from node.peer.addresses import address_of
+from node.peer.door import Door
 from node.peer.link import FRAME_FORMAT, Link, LinkEnded, Stream
 from protos.errors import BadInput
-from protos.peer.peer_pb2 import Hello, RaftFrame, Refusal, Welcome
+from protos.peer.peer_pb2 import Frame, Hello, Refusal, Welcome
 
 HANDSHAKE_S = 2.0
 REDIAL_MIN_S, REDIAL_MAX_S = 0.05, 0.5
@@ -32,50 +35,36 @@ REDIAL_MIN_S, REDIAL_MAX_S = 0.05, 0.5
 _log = structlog.get_logger(__name__)
 
 
-class Door(Protocol):
-    """What the links need to know of this member and of the cluster."""
+class PeerLinks:
+    """A ``consensus.raft.transport.Wire``. Make it on a running event loop.
 
-    def hello(self, peer_id: int) -> Hello:
-        """How this member presents itself to a peer."""
-        ...
+    ``service_name``: of ``node.peer.service``. ``drops``: what finds an outbox full is dropped; otherwise the
+    stream ends, and its outbox goes.
+    """
 
-    def why_refuse(self, hello: Hello) -> Refusal | None: ...
-
-    def uri_of(self, peer_id: int) -> str | None: ...
-
-    def met(self, hello: Hello) -> None:
-        """A peer has presented itself, and was let in."""
-        ...
-
-    def refused(self, peer_id: int, refusal: Refusal) -> None:
-        """A peer does not let this member in."""
-        ...
-
-
-class Failures(Struct):
-    """Of streams to one peer (``message_send_failures`` of reference 14.2)."""
-
-    count: int = 0
-    latest_error: str = ""
-    latest_unix_s: float = 0.0
-
-
-class RaftLinks:
-    """A ``consensus.raft.transport.Wire``. Make it on a running event loop."""
-
-    def __init__(self, door: Door, *, credentials: Any = None) -> None:
+    def __init__(
+        self,
+        door: Door,
+        *,
+        credentials: Any = None,
+        service_name: str = service.RAFT,
+        drops: bool = False,
+    ) -> None:
         self._door = door
         self._credentials = credentials
+        self._service_name = service_name
+        self._drops = drops
         self._loop = asyncio.get_running_loop()
         self._receiver: Receiver | None = None
         self._links: dict[int, list[Link]] = {}
-        self._current: dict[str, Link] = {}  # replaced, never changed: the Raft thread reads it
+        self._current: dict[str, Link] = {}  # replaced, never changed: Raft's thread reads it
         self._incarnations: dict[int, int] = {}
         self._dialers: dict[int, asyncio.Task[None]] = {}
         self._alone: dict[int, asyncio.Event] = {}
-        self.failures: dict[int, Failures] = {}
+        self._down_since_ms: dict[int, int] = {}
+        self.failures: dict[int, SendFailures] = {}
 
-    # --- the wire: from the Raft thread -----------------------------------------------------------------
+    # --- the wire: from Raft's thread, if it is Raft's ---------------------------------------------------
 
     def attach(self, receiver: Receiver) -> None:
         """On the event loop."""
@@ -103,6 +92,13 @@ class RaftLinks:
 
     # --- on the event loop --------------------------------------------------------------------------------
 
+    def is_connected(self, peer_id: int) -> bool:
+        return str(peer_id) in self._current
+
+    def down_since_ms(self) -> dict[int, int]:
+        """Peers that are watched and not connected, and since when (milliseconds of the monotonic clock)."""
+        return dict(self._down_since_ms)
+
     def review(self) -> None:
         """Let go of those who would not be let in any more."""
         for links in list(self._links.values()):
@@ -129,18 +125,17 @@ class RaftLinks:
                 hello = await self._welcome(context)
             if hello is not None:
                 self._door.met(hello)
-                link = Link(context, peer_id=hello.peer_id, incarnation=hello.incarnation, hello=hello)
-                await self._carry(link)
+                await self._carry(self._link(context, hello.peer_id, hello.incarnation, hello))
 
     async def _welcome(self, context: Stream) -> Hello | None:
         frame = await context.read()
         refusal = self._why_refuse(frame)
         if refusal is not None:
-            await context.write(RaftFrame(format=FRAME_FORMAT, refusal=refusal))
+            await context.write(Frame(format=FRAME_FORMAT, refusal=refusal))
             return None
         mine = self._door.hello(frame.hello.peer_id)
         welcome = Welcome(peer_id=mine.peer_id, incarnation=mine.incarnation)
-        await context.write(RaftFrame(format=FRAME_FORMAT, welcome=welcome))
+        await context.write(Frame(format=FRAME_FORMAT, welcome=welcome))
         hello: Hello = frame.hello
         return hello
 
@@ -159,9 +154,12 @@ class RaftLinks:
     def _watch(self, peers: frozenset[int]) -> None:
         for peer_id in self._dialers.keys() - peers:
             self._dialers.pop(peer_id).cancel()
+            self._down_since_ms.pop(peer_id, None)
             self._end(peer_id, "it is no peer any more")
         for peer_id in peers - self._dialers.keys():
             self._dialers[peer_id] = asyncio.create_task(self._keep_dialling(peer_id))
+            if not self.is_connected(peer_id):
+                self._down_since_ms[peer_id] = _now_ms()
 
     async def _keep_dialling(self, peer_id: int) -> None:
         wait_s = REDIAL_MIN_S
@@ -183,18 +181,18 @@ class RaftLinks:
             raise LinkEnded("its address is not known")
         channel = service.channel(address_of(uri), self._credentials)
         try:
-            call = service.open_stream(channel)
+            call = service.open_stream(channel, self._service_name)
             try:
                 async with asyncio.timeout(HANDSHAKE_S):
                     welcome = await self._introduce(call, peer_id)
-                await self._carry(Link(call, peer_id=peer_id, incarnation=welcome.incarnation))
+                await self._carry(self._link(call, peer_id, welcome.incarnation))
             finally:
                 call.cancel()
         finally:
             await channel.close()
 
     async def _introduce(self, call: Stream, peer_id: int) -> Welcome:
-        await call.write(RaftFrame(format=FRAME_FORMAT, hello=self._door.hello(peer_id)))
+        await call.write(Frame(format=FRAME_FORMAT, hello=self._door.hello(peer_id)))
         frame = await call.read()
         if frame is grpc.aio.EOF:
             raise LinkEnded("it closed the stream")
@@ -207,13 +205,16 @@ class RaftLinks:
         return welcome
 
     def _note(self, peer_id: int, error: BaseException) -> None:
-        failures = self.failures.setdefault(peer_id, Failures())
+        failures = self.failures.setdefault(peer_id, SendFailures())
         failures.count += 1
         details = getattr(error, "details", None)  # of a gRPC error: without its bulk
         failures.latest_error = str(details() if callable(details) else error) or type(error).__name__
         failures.latest_unix_s = time.time()
 
     # --- established streams ------------------------------------------------------------------------------
+
+    def _link(self, stream: Stream, peer_id: int, incarnation: int, hello: Hello | None = None) -> Link:
+        return Link(stream, peer_id=peer_id, incarnation=incarnation, hello=hello, drops=self._drops)
 
     async def _carry(self, link: Link) -> None:
         for older in list(self._links.get(link.peer_id, [])):
@@ -226,7 +227,7 @@ class RaftLinks:
         self._choose(link.peer_id)
         try:
             why = await link.run(lambda data: self._tell(Event(peer, data=data)))
-            _log.info("raft_link_ended", peer=link.peer_id, reason=why)
+            _log.info("peer_link_ended", service=self._service_name, peer=link.peer_id, reason=why)
         finally:
             self._links[link.peer_id].remove(link)
             self._choose(link.peer_id)
@@ -244,7 +245,10 @@ class RaftLinks:
         if before is not None:
             self._tell(Event(peer, up=False))
         if after is not None:
+            self._down_since_ms.pop(peer_id, None)
             self._tell(Event(peer, up=True))
+        elif peer_id in self._dialers:
+            self._down_since_ms[peer_id] = _now_ms()
 
     def _tell(self, event: Event) -> None:
         if self._receiver is not None:
@@ -261,3 +265,7 @@ class RaftLinks:
             event = self._alone[peer_id] = asyncio.Event()
             event.set()
         return event
+
+
+def _now_ms() -> int:
+    return time.monotonic_ns() // 1_000_000

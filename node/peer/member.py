@@ -1,8 +1,9 @@
-"""A member of a cluster, put together: identity, peer port, links, metadata log, voters.
+"""A member of a cluster, put together: identity, peer port, links, calls, mail, metadata log, voters.
 
 ``Member.open`` is what the composition root calls in cluster mode. The order of starting: the identity of
 this process, the peer port (others must reach it while it joins), founding or joining if need be, the
-log. From then on the log's state says who the peers are and where; this keeps the links in step with it.
+log. From then on the log's state says who the peers are and where; this keeps links, calls and mail in step
+with it. What a leader does last is to hand over.
 """
 
 from __future__ import annotations
@@ -21,18 +22,26 @@ from msgspec.structs import replace as with_fields
 from consensus import identity as identities
 from consensus.commands import RegisterPeer
 from consensus.identity import Identity
+from consensus.log import RaftStatus
 from consensus.membership import Keeper, NotAdmitted, Stranger, why_refuse
 from consensus.raft_log import RaftLog
 from consensus.state import FEATURE_LEVEL, ClusterState, NodeType, Peer, founding_state
 from consensus.transitions import Events
+from node.client.cluster import SendFailures
 from node.peer import joining, service
 from node.peer.addresses import AddressBook, normal_uri
+from node.peer.cluster_client import serve_commit_index
+from node.peer.grpc_calls import GrpcCalls
 from node.peer.joining import CannotJoin
-from node.peer.links import Failures, RaftLinks
+from node.peer.lines import CONNECT_S
+from node.peer.links import PeerLinks
+from node.peer.mail import LinkMail
 from node.peer.registrar import Registrar
 from protos.errors import VecraftError
 from protos.peer.peer_pb2 import Hello, Refusal
 
+HAND_OVER_S = 1.0  # until a leader that stops goes anyway
+HAND_OVER_RETRY_S = 0.05
 ANNOUNCE_S = 3.0  # for one try to tell the cluster of this process
 STOP_S = 0.5  # for calls that run when the peer port closes
 
@@ -59,19 +68,28 @@ class MemberOptions(Struct, frozen=True, kw_only=True):
     zone: str = ""
     node_type: NodeType = "Normal"
     founding: ClusterState | None = None
+    connect_s: float = CONNECT_S  # how long a call waits for a connection (`cluster.connection_timeout_ms`)
     server_credentials: Any = None
     channel_credentials: Any = None
 
 
 class Member:
-    """A running member; ``log`` is its metadata log. Use ``Member.open``."""
+    """A running member: ``log`` is its metadata log, ``calls`` and ``mail`` are for what else the node has to
+    say to other members. Use ``Member.open``.
+    """
 
     def __init__(self, options: MemberOptions, identity: Identity) -> None:
         self._options = options
         self._identity = identity
         self._book = AddressBook(options.directory)
         self._own = _own_peer(options, identity, self._book)
-        self._links = RaftLinks(self, credentials=options.channel_credentials)
+        credentials = options.channel_credentials
+        self._links = PeerLinks(self, credentials=credentials)
+        self.mail = LinkMail(self, credentials=credentials)
+        self.calls = GrpcCalls(
+            self, own=identity.peer_id, credentials=credentials, connect_s=options.connect_s
+        )
+        self._incarnations: dict[int, int] = {}  # the latest that each peer was seen to run as
         self._server: Any = None
         self._port = options.port
         self._log: RaftLog | None = None
@@ -112,10 +130,14 @@ class Member:
         return self._port
 
     @property
-    def send_failures(self) -> dict[str, Failures]:
-        """By URI (reference 14.2)."""
+    def send_failures(self) -> dict[str, SendFailures]:
+        """Of Raft's streams, by URI (reference 14.2)."""
         failures = self._links.failures
         return {self._book.uri(peer_id) or str(peer_id): found for peer_id, found in failures.items()}
+
+    def down_since_ms(self) -> dict[int, int]:
+        """Peers at whose addresses nobody answers, and since when, by the monotonic clock."""
+        return self._links.down_since_ms()
 
     async def close(self) -> None:
         if self._announcer is not None:
@@ -123,11 +145,30 @@ class Member:
             await asyncio.gather(self._announcer, return_exceptions=True)
         if self._keeper is not None:
             await self._keeper.close()
+        if self._log is not None:
+            await self._hand_over(self._log)
+        await self.calls.close()
+        await self.mail.close()
         await self._links.close()
         if self._log is not None:
             await self._log.close()
         if self._server is not None:
             await self._server.stop(STOP_S)
+
+    async def _hand_over(self, log: RaftLog) -> None:
+        """Have another voter lead before this member goes: nobody need wait until its silence is noticed."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(HAND_OVER_S):
+                while (heirs := self._heirs(log.status())) and not log.status().stopped:
+                    matched = await log.matched(heirs)
+                    log.hand_over(max(heirs, key=lambda peer: (matched[peer], peer)))
+                    await asyncio.sleep(HAND_OVER_RETRY_S)
+
+    def _heirs(self, status: RaftStatus) -> list[int]:
+        """Who may lead instead of this member; nobody if it does not lead."""
+        if status.role != "Leader" or status.error is not None:
+            return []
+        return [peer for peer in status.voters if self._links.is_connected(peer)]
 
     # --- starting -----------------------------------------------------------------------------------------
 
@@ -144,6 +185,8 @@ class Member:
             on_fatal=on_fatal,
             contacts=contacts,
         )
+        self.mail.start()
+        serve_commit_index(self.calls, self._log)
         self._log.subscribe(self._follow)
         self._follow(self._log.state, ())
         self._keeper = Keeper(self._log)
@@ -153,7 +196,12 @@ class Member:
         registrar = Registrar(self._running_log, self._cluster_id)
         self._server = grpc.aio.server(options=service.SERVER_OPTIONS)
         self._server.add_generic_rpc_handlers(
-            service.handlers(connect=self._links.accept, add_peer=registrar.add_peer)
+            (
+                service.links_handler(service.RAFT, self._links.accept),
+                service.links_handler(service.MAIL, self.mail.accept),
+                service.calls_handler(self.calls.serve_call, self.calls.serve_stream),
+                service.membership_handler(registrar.add_peer),
+            )
         )
         address = f"{self._options.host}:{self._options.port}"
         try:
@@ -204,9 +252,18 @@ class Member:
     def _follow(self, state: ClusterState, _: Events) -> None:
         self._book.learn({peer.id: peer.uri for peer in state.peers.values() if peer.id != self._own.id})
         self._links.review()
+        self.mail.review()
+        self.mail.watch(state.peers.keys() - {self._own.id})
+        for peer in state.peers.values():
+            self._runs_as(peer.id, peer.incarnation)
         late = self.log.applied_index < self._identity.registered_index
         if state.peers and self._own.id not in state.peers and not late:
             self._retire()
+
+    def _runs_as(self, peer_id: int, incarnation: int) -> None:
+        if incarnation > self._incarnations.get(peer_id, 0):
+            self._incarnations[peer_id] = incarnation
+            self.calls.renew(peer_id, incarnation)
 
     def _retire(self) -> None:
         _log.warning("removed_from_cluster", peer_id=self._own.id)
@@ -248,7 +305,7 @@ class Member:
             )
             self._book.learn(joining.uris(accepted))
 
-    # --- ``node.peer.links.Door`` -------------------------------------------------------------------------
+    # --- ``node.peer.door.Door`` --------------------------------------------------------------------------
 
     def hello(self, peer_id: int) -> Hello:
         return Hello(
@@ -261,6 +318,10 @@ class Member:
         )
 
     def why_refuse(self, hello: Hello) -> Refusal | None:
+        if self._log is None:
+            return Refusal(reason=Refusal.NOT_READY, text="this member is not of a running cluster")
+        if hello.incarnation < self._incarnations.get(hello.peer_id, 0):
+            return Refusal(reason=Refusal.STALE, text="a newer process runs under this id")
         stranger = Stranger(
             hello.cluster_id, hello.peer_id, hello.incarnation, hello.wanted_peer_id, hello.registered_index
         )
@@ -268,9 +329,9 @@ class Member:
             stranger,
             cluster_id=self._identity.cluster_id,
             own=self._identity.peer_id,
-            state=self.log.state,
-            voters=self.log.status().voters,
-            applied=self.log.applied_index,
+            state=self._log.state,
+            voters=self._log.status().voters,
+            applied=self._log.applied_index,
         )
         return None if refused is None else _refusal(refused)
 
@@ -279,6 +340,7 @@ class Member:
 
     def met(self, hello: Hello) -> None:
         self._book.learn({hello.peer_id: hello.uri})
+        self._runs_as(hello.peer_id, hello.incarnation)
 
     def refused(self, peer_id: int, refusal: Refusal) -> None:
         _log.warning("peer_refuses_this_one", peer=peer_id, reason=refusal.text)

@@ -5,20 +5,22 @@ Stands in for generated service code, which would bring gRPC into the vocabulary
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import grpc
 import grpc.aio
 
-from protos.peer.peer_pb2 import AddPeerRequest, AddPeerResponse, RaftFrame
+from protos.peer.peer_pb2 import AddPeerRequest, AddPeerResponse, Frame
 
 RAFT = "vecraft.peer.Raft"
+MAIL = "vecraft.peer.Mail"
+CALLS = "vecraft.peer.Calls"
 MEMBERSHIP = "vecraft.peer.Membership"
-MESSAGE_BYTES_MAX = 64 << 20  # Raft sends entries of 4 MiB together, and one more
+MESSAGE_BYTES_MAX = 64 << 20  # Raft sends entries of 4 MiB together, and one more; a write may have 32 MiB
 
-# A channel is made for each try and thrown away, so that names are resolved again and no other
-# channel's waiting time is inherited.
+# A channel is made for each try and thrown away when it has failed, so that names are resolved again and
+# no other channel's waiting time is inherited.
 CHANNEL_OPTIONS: list[tuple[str, Any]] = [
     ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
     ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
@@ -28,7 +30,23 @@ CHANNEL_OPTIONS: list[tuple[str, Any]] = [
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 500),
 ]
+# Streams have their own pulse; what waits for an answer has the transport's: 3 s without a sign of life
+# and the connection is given up.
+_KEEPALIVE: list[tuple[str, Any]] = [
+    ("grpc.keepalive_time_ms", 1000),
+    ("grpc.keepalive_timeout_ms", 2000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.max_pings_without_data", 0),
+]
+CALL_OPTIONS: list[tuple[str, Any]] = [
+    *CHANNEL_OPTIONS,
+    *_KEEPALIVE,
+    ("grpc.min_reconnect_backoff_ms", 1000),  # also the time that connecting may take
+]
 SERVER_OPTIONS: list[tuple[str, Any]] = [
+    *_KEEPALIVE,
+    ("grpc.http2.min_ping_interval_without_data_ms", 500),
+    ("grpc.http2.max_ping_strikes", 0),
     ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
     ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
     ("grpc.so_reuseport", 0),
@@ -36,34 +54,51 @@ SERVER_OPTIONS: list[tuple[str, Any]] = [
 
 Connect = Callable[[Any, Any], Awaitable[None]]
 AddPeer = Callable[[AddPeerRequest, Any], Awaitable[AddPeerResponse]]
+AnswerCall = Callable[[bytes, Any], Awaitable[bytes]]
+AnswerStream = Callable[[bytes, Any], Awaitable[None]]
 
 
-def handlers(*, connect: Connect, add_peer: AddPeer) -> tuple[Any, ...]:
-    """What a server serves. ``connect`` reads and writes frames through its context."""
-    raft = grpc.stream_stream_rpc_method_handler(connect, RaftFrame.FromString, RaftFrame.SerializeToString)
-    membership = grpc.unary_unary_rpc_method_handler(
+def links_handler(name: str, connect: Connect) -> Any:
+    """Serve RAFT or MAIL. ``connect`` reads and writes frames through its context."""
+    method = grpc.stream_stream_rpc_method_handler(connect, Frame.FromString, Frame.SerializeToString)
+    return grpc.method_handlers_generic_handler(name, {"Connect": method})
+
+
+def calls_handler(call: AnswerCall, stream: AnswerStream) -> Any:
+    """Serve CALLS: bytes there, bytes back. ``stream`` writes through its context."""
+    methods: dict[str, Any] = {
+        "Call": grpc.unary_unary_rpc_method_handler(call),
+        "Stream": grpc.unary_stream_rpc_method_handler(stream),
+    }
+    return grpc.method_handlers_generic_handler(CALLS, methods)
+
+
+def membership_handler(add_peer: AddPeer) -> Any:
+    method = grpc.unary_unary_rpc_method_handler(
         add_peer, AddPeerRequest.FromString, AddPeerResponse.SerializeToString
     )
-    return (
-        grpc.method_handlers_generic_handler(RAFT, {"Connect": raft}),
-        grpc.method_handlers_generic_handler(MEMBERSHIP, {"AddPeer": membership}),
-    )
+    return grpc.method_handlers_generic_handler(MEMBERSHIP, {"AddPeer": method})
 
 
-def channel(address: str, credentials: Any = None) -> Any:
+def channel(
+    address: str, credentials: Any = None, *, options: Sequence[tuple[str, Any]] = CHANNEL_OPTIONS
+) -> Any:
     """``address``: host:port. ``credentials``: gRPC's, None for plain text."""
     if credentials is None:
-        return grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS)
-    return grpc.aio.secure_channel(address, credentials, options=CHANNEL_OPTIONS)
+        return grpc.aio.insecure_channel(address, options=options)
+    return grpc.aio.secure_channel(address, credentials, options=options)
 
 
-def open_stream(channel: Any) -> Any:
-    """A ``Connect`` call on ``channel``; read and write frames on it."""
+def open_stream(channel: Any, name: str = RAFT) -> Any:
+    """A ``Connect`` call on ``channel`` of RAFT or MAIL; read and write frames on it."""
     return channel.stream_stream(
-        f"/{RAFT}/Connect",
-        request_serializer=RaftFrame.SerializeToString,
-        response_deserializer=RaftFrame.FromString,
+        f"/{name}/Connect", request_serializer=Frame.SerializeToString, response_deserializer=Frame.FromString
     )()
+
+
+def call_methods(channel: Any) -> tuple[Any, Any]:
+    """The unary method of CALLS and the streaming one, to be called with a request's bytes."""
+    return channel.unary_unary(f"/{CALLS}/Call"), channel.unary_stream(f"/{CALLS}/Stream")
 
 
 async def call_add_peer(channel: Any, request: AddPeerRequest, *, timeout_s: float) -> AddPeerResponse:

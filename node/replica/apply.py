@@ -26,6 +26,7 @@ from node.replica.segment_set import SegmentSet
 from node.replica.slots import LiveBits, Slots
 from node.replica.vectors import Vectors
 from node.replica.view import View
+from node.replication.terms import TermList
 from node.segments import VectorSchema
 from node.storage.points import PointsBatch, PointStore, in_chunks
 from node.storage.records import pack_record, unpack_record
@@ -91,12 +92,13 @@ class Applier:
         live: LiveBits,
         columns: Columns,
         config: CollectionConfig,
-        term: int,
+        terms: TermList,
         seq: int,
         config_version: int,
     ) -> None:
+        """``terms``: of the log's entries up to ``seq``."""
         self.points, self.segments, self.live, self.columns = points, segments, live, columns
-        self.config, self.term, self.seq, self.config_version = config, term, seq, config_version
+        self.config, self.terms, self.seq, self.config_version = config, terms, seq, config_version
 
     @property
     def dims(self) -> dict[str, int]:
@@ -180,8 +182,10 @@ class Applier:
 
     # --- after it --------------------------------------------------------------------------------------
 
-    def apply(self, operations: Sequence[tuple[int, Prepared]]) -> None:
-        """Apply durable operations, given with their seq."""
+    def apply(self, operations: Sequence[tuple[int, Prepared]], *, term: int) -> None:
+        """Apply durable operations of one term, given with their seq."""
+        if operations:
+            self.terms = self.terms.extended(term, operations[0][0])
         with self.points.change() as batch:
             for seq, prepared in operations:
                 assert seq == self.seq + 1

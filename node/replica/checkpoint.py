@@ -1,7 +1,7 @@
 """Checkpoints: what a replica's memory holds beyond its files, made durable in one moment.
 
 Lives here: the meta record, the file of live bits, and the order of steps (vectors, columns, live bits, then
-one LMDB transaction, then trimming the log and removing what nothing names any more).
+one LMDB transaction, then removing what nothing names any more).
 May not live here: when to checkpoint, reading one back (``recovery``).
 
 Invariant: every file that a meta record names was durable before the transaction that stored the record.
@@ -24,9 +24,10 @@ from msgspec import Struct
 
 from node.files import replace_synced, sync_directory
 from node.filter.columns import ColumnsView, Manifest
-from node.replica.commit import Committer
+from node.replica.contents import Contents
 from node.replica.segment_set import SegmentEntry
 from node.replica.slots import PackedBits
+from node.replication.terms import EMPTY_SEQ, Starts, TermList
 from node.segments import VectorSchema
 from node.storage.points import StoreFull
 
@@ -45,7 +46,10 @@ class DamagedFile(Exception):
 
 
 class Meta(Struct, frozen=True):
-    """What ``points.mdb`` says beside the points. New fields go to the end, with a default."""
+    """What ``points.mdb`` says beside the points. New fields go to the end, with a default.
+
+    ``term`` is that of the operation ``seq``; ``starts`` are the terms before and with it (``TermList``).
+    """
 
     format: int
     seq: int
@@ -56,6 +60,14 @@ class Meta(Struct, frozen=True):
     live_file: str
     columns: Manifest
     operation_ids: tuple[tuple[bytes, int, int], ...] = ()
+    starts: Starts = ()
+
+    @property
+    def terms(self) -> TermList:
+        """Of the log's entries up to ``seq``. Before ``starts`` was stored, there was a single term."""
+        if self.starts:
+            return TermList(self.starts)
+        return TermList() if self.seq == EMPTY_SEQ else TermList().extended(self.term, 0)
 
 
 def encode_meta(meta: Meta) -> bytes:
@@ -105,16 +117,20 @@ class Checkpointer:
     replace the log then.
     """
 
-    def __init__(self, directory: Path, committer: Committer, meta: Meta | None) -> None:
-        self._directory, self._committer = directory, committer
+    def __init__(self, directory: Path, contents: Contents, meta: Meta | None) -> None:
+        self._directory, self._contents = directory, contents
         self._stored = (-1, 0) if meta is None else (meta.seq, 0)
         self.failure: str | None = None
 
     @property
+    def directory(self) -> Path:
+        return self._directory
+
+    @property
     def due(self) -> bool:
         """Is there anything that the last checkpoint does not have?"""
-        applier = self._committer.applier
-        usable = self.failure is None and not self._committer.stopped
+        applier = self._contents.applier
+        usable = self.failure is None and self._contents.parted is None
         return usable and self._stored != (applier.seq, applier.segments.generation)
 
     @property
@@ -124,7 +140,7 @@ class Checkpointer:
 
     def presync(self) -> None:
         """Write out most of what ``begin`` must sync, so that writes wait less for it."""
-        for segment in list(self._committer.applier.segments.growing):
+        for segment in list(self._contents.applier.segments.growing):
             for path in segment.directory.glob("vectors.*"):
                 with contextlib.suppress(OSError):
                     handle = os.open(path, os.O_RDONLY)
@@ -135,7 +151,7 @@ class Checkpointer:
 
     def begin(self) -> Draft:
         """Fix the state to store. Raises: OSError."""
-        applier = self._committer.applier
+        applier = self._contents.applier
         try:
             applier.segments.sync()
         except OSError as error:
@@ -146,13 +162,14 @@ class Checkpointer:
         meta = Meta(
             format=FORMAT,
             seq=applier.seq,
-            term=applier.term,
+            term=applier.terms.last_term,
             config_version=applier.config_version,
             schemas=tuple(applier.segments.schemas.values()),
             segments=tuple(applier.segments.entries()),
             live_file="",
             columns=Manifest(),
-            operation_ids=tuple(self._committer.operation_ids.dump()),
+            operation_ids=tuple(self._contents.operation_ids.dump()),
+            starts=applier.terms.starts,
         )
         live = applier.live.snapshot(applier.segments.ranges.end)
         return Draft(meta, live, applier.columns.view(), applier.segments.generation)
@@ -164,7 +181,7 @@ class Checkpointer:
         meta = msgspec.structs.replace(draft.meta, live_file=live_file, columns=columns)
         sync_directory(self._directory / SEGMENTS_DIRECTORY)
         try:
-            self._committer.applier.points.checkpoint(encode_meta(meta))
+            self._contents.applier.points.checkpoint(encode_meta(meta))
         except StoreFull:  # after any other failure the disk may name these files all the same
             recent = [self._directory / COLUMNS_DIRECTORY / saved.recent.name for saved in columns.columns]
             remove_all([self._directory / live_file, *recent])
@@ -172,11 +189,9 @@ class Checkpointer:
         return meta
 
     def finish(self, draft: Draft, meta: Meta) -> list[Path]:
-        """Trim the log; return the paths that nothing names any more."""
+        """Return the paths that nothing names any more."""
         self._stored = (meta.seq, draft.generation)
-        with contextlib.suppress(OSError):  # the log is trimmed again next time
-            self._committer.wal.trim(meta.seq + 1)
-        strays = self._committer.applier.segments.strays(entry.id for entry in meta.segments)
+        strays = self._contents.applier.segments.strays(entry.id for entry in meta.segments)
         return [*strays, *unnamed_files(self._directory, meta)]
 
 

@@ -9,7 +9,7 @@ the first time; a replica opens with everything that was acknowledged, or not at
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import structlog
@@ -17,7 +17,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from node.filter.columns import Columns, ColumnsCorrupted, Manifest
-from node.replica.apply import Applier, Prepared, schema_of
+from node.replica.apply import Applier, schema_of
 from node.replica.checkpoint import (
     COLUMNS_DIRECTORY,
     FORMAT,
@@ -32,10 +32,12 @@ from node.replica.checkpoint import (
     remove_all,
     unnamed_files,
 )
-from node.replica.commit import Committer
+from node.replica.contents import Contents
 from node.replica.operation_ids import OperationIds
+from node.replica.replay import Replay
 from node.replica.segment_set import SegmentEntry, SegmentSet
 from node.replica.slots import LiveBits
+from node.replication.terms import EMPTY_SEQ
 from node.segments import SealedSegment, SegmentCorrupted, SegmentError
 from node.segments.manifest import read_manifest, write_manifest
 from node.storage.points import PointStore, RecordCorrupted, StoreFormatUnknown
@@ -43,11 +45,8 @@ from node.storage.wal import Wal, WalError
 from protos.clock import Clock
 from protos.collections import CollectionConfig
 from protos.errors import VecraftError
-from protos.operations import PutPoints, RemovePoints, decode_entry
 
 log = structlog.get_logger()
-
-REPLAY_GROUP, REPLAY_BYTES = 256, 16 << 20  # operations applied at a time, and about their bytes
 
 # What opening may raise when files are missing or damaged.
 DAMAGE = (
@@ -64,12 +63,17 @@ DAMAGE = (
 
 
 class Opened(Struct, frozen=True):
-    committer: Committer
+    """``floor``: the checkpoint's seq. ``open_wal`` opens the log again after it has failed."""
+
+    contents: Contents
     checkpointer: Checkpointer
+    wal: Wal
+    open_wal: Callable[[], Wal]
+    floor: int
 
 
 def open_replica(
-    directory: Path, config: CollectionConfig, *, term: int, config_version: int, readers: int, clock: Clock
+    directory: Path, config: CollectionConfig, *, config_version: int, readers: int, clock: Clock
 ) -> Opened:
     """Open, or create, the replica in ``directory``. Raises: any of ``DAMAGE``."""
     directory.mkdir(parents=True, exist_ok=True)
@@ -83,13 +87,13 @@ def open_replica(
             return Wal.open(directory / WAL_DIRECTORY, capacity_mb=max(1, config.wal_config.wal_capacity_mb))
 
         wal = open_wal()
-        base = meta or _blank_meta(config, term=term, config_version=config_version)
+        base = meta or _blank_meta(config, config_version=config_version)
         _require_continuous(base, wal)
-        applier = _open_applier(directory, config, points, base, term=term)
+        applier = _open_applier(directory, config, points, base)
         operation_ids = OperationIds()
         operation_ids.load(base.operation_ids)
-        _replay(applier, wal, operation_ids, clock)
-        committer = Committer(applier, wal, reopen_wal=open_wal, operation_ids=operation_ids, clock=clock)
+        contents = Contents(applier, operation_ids, clock)
+        _replay(contents, wal)
     except BaseException:
         if wal is not None:
             wal.close()
@@ -97,12 +101,12 @@ def open_replica(
         raise
     if meta is not None:
         remove_all(unnamed_files(directory, meta))
-    return Opened(committer, Checkpointer(directory, committer, meta))
+    return Opened(contents, Checkpointer(directory, contents, meta), wal, open_wal, base.seq)
 
 
-def _blank_meta(config: CollectionConfig, *, term: int, config_version: int) -> Meta:
+def _blank_meta(config: CollectionConfig, *, config_version: int) -> Meta:
     schemas = tuple(schema_of(name, params) for name, params in config.vectors.items())
-    return Meta(FORMAT, -1, term, config_version, schemas, (), "", Manifest())
+    return Meta(FORMAT, EMPTY_SEQ, 0, config_version, schemas, (), "", Manifest())
 
 
 def _require_continuous(meta: Meta, wal: Wal) -> None:
@@ -113,9 +117,7 @@ def _require_continuous(meta: Meta, wal: Wal) -> None:
         raise DamagedFile(f"the log begins at seq {wal.first_seq}, the checkpoint ends at seq {meta.seq}")
 
 
-def _open_applier(
-    directory: Path, config: CollectionConfig, points: PointStore, meta: Meta, *, term: int
-) -> Applier:
+def _open_applier(directory: Path, config: CollectionConfig, points: PointStore, meta: Meta) -> Applier:
     segments_directory = directory / SEGMENTS_DIRECTORY
     schemas = {schema.name: schema for schema in meta.schemas}
     repair_graphs(segments_directory, meta.segments)
@@ -127,35 +129,21 @@ def _open_applier(
         live=live,
         columns=Columns.load(directory / COLUMNS_DIRECTORY, meta.columns),
         config=config,
-        term=max(term, meta.term),
+        terms=meta.terms,
         seq=meta.seq,
         config_version=meta.config_version,
     )
 
 
-def _replay(applier: Applier, wal: Wal, operation_ids: OperationIds, clock: Clock) -> None:
-    """Apply what the log holds after the checkpoint, in groups of operations independent of each other."""
-    first = applier.seq + 1
-    group: list[tuple[int, Prepared]] = []
-    size = 0
-    now_ms = clock.unix_ms()
+def _replay(contents: Contents, wal: Wal) -> None:
+    """Apply what the log holds after the checkpoint."""
+    first = contents.applier.seq + 1
+    replay = Replay(contents)
     for record in wal.replay(first):
-        entry = decode_entry(record.body)
-        independent = isinstance(entry.operation, PutPoints | RemovePoints)
-        if group and (not independent or len(group) == REPLAY_GROUP or size > REPLAY_BYTES):
-            applier.apply(group)
-            group, size = [], 0
-        group.append((record.seq, applier.prepare(entry)))
-        size += len(record.body)
-        applier.term = max(applier.term, record.term)
-        operation_ids.remember(entry.operation_id, record.seq, now_ms=now_ms)
-        if not independent:
-            applier.apply(group)
-            group, size = [], 0
-    if group:
-        applier.apply(group)
-    if applier.seq >= first:
-        log.info("operations_replayed", first=first, last=applier.seq)
+        replay.add(record.term, record.seq, record.body)
+    replay.flush()
+    if contents.applier.seq >= first:
+        log.info("operations_replayed", first=first, last=contents.applier.seq)
 
 
 def repair_graphs(directory: Path, entries: Sequence[SegmentEntry]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from consensus.state import CollectionState
 from node.replica.apply import schema_of
-from node.replica.replica import ShardReplica
+from node.replica.opened import ReplicaFiles
 from protos.collections import encode_index_params, encode_vector_params
 from protos.operations import (
     AddVectorName,
@@ -19,7 +19,7 @@ from protos.operations import (
 )
 
 
-def missing_operations(replica: ShardReplica, collection: CollectionState) -> list[AnyLogOperation]:
+def missing_operations(replica: ReplicaFiles, collection: CollectionState) -> list[AnyLogOperation]:
     """The operations that make the shard's vector names and payload indexes those of the collection."""
     operations: list[AnyLogOperation] = []
     schemas, wanted = replica.schemas, collection.config.vectors

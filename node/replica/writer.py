@@ -1,7 +1,8 @@
 """The queue in front of a replica: writes wait here, and leave in groups.
 
-Lives here: the asyncio side of writing: bounds, grouping, futures, timeouts.
-May not live here: what a write does (``commit``).
+Lives here: the asyncio side of writing: bounds, grouping, futures.
+May not live here: what a write does (``commit``, or ``node.shard`` in a cluster), how long its caller waits
+(``updates``).
 
 Invariants: at most ``QUEUE_OPERATIONS_MAX`` writes and about ``QUEUE_BYTES_MAX`` bytes wait; writes leave in
 the order they came; a write that was taken up is done even if nobody waits for it any more.
@@ -10,14 +11,13 @@ the order they came; a write that was taken up is done even if nobody waits for 
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 from msgspec import Struct
 
-from node.replica.commit import Done, Write
+from node.replica.staging import Done, Write
 from protos.errors import ServiceError
 from protos.operations import UpdateVectors, Upsert
 
@@ -29,8 +29,8 @@ GROUP_OPERATIONS_MAX = 256
 GROUP_BYTES_MAX = 16 << 20
 _WRITE_BYTES = 512  # of a small write
 
-Commit = Callable[[Sequence[Write]], list[Done]]
-Submit = Callable[[Callable[[], None]], object]
+Outcome = Done | asyncio.Future[Done]
+Commit = Callable[[Sequence[Write]], Awaitable[Sequence[Outcome]]]
 
 
 class _Waiting(Struct, frozen=True):
@@ -40,15 +40,14 @@ class _Waiting(Struct, frozen=True):
 
 
 class Writer:
-    """``submit`` runs a function in the replica's serial executor; ``commit`` does a group there."""
+    """Gives the writes to ``commit``, a group at a time."""
 
-    def __init__(self, commit: Commit, submit: Submit, *, after: Callable[[], None]) -> None:
-        """``after`` is called in the event loop after each group."""
-        self._commit, self._submit, self._after = commit, submit, after
-        self._loop = asyncio.get_running_loop()
+    def __init__(self, commit: Commit) -> None:
+        """``commit`` has an outcome for each write, perhaps a later one; when it returns, the next group may
+        be committed."""
+        self._commit = commit
         self._queue: deque[_Waiting] = deque()
-        self._lock = threading.Lock()
-        self._draining = False
+        self._draining: asyncio.Task[None] | None = None
         self._room = asyncio.Condition()
         self._operations = 0
         self._bytes = 0
@@ -71,13 +70,10 @@ class Writer:
                 raise ServiceError("the shard is being closed")
             self._operations += 1
             self._bytes += size
-        future: asyncio.Future[Done] = self._loop.create_future()
-        with self._lock:
-            self._queue.append(_Waiting(write, size, future))
-            start = not self._draining
-            self._draining = True
-        if start:
-            self._submit(self._drain)
+        future: asyncio.Future[Done] = asyncio.get_running_loop().create_future()
+        self._queue.append(_Waiting(write, size, future))
+        if self._draining is None:
+            self._draining = asyncio.create_task(self._drain())
         return await asyncio.shield(future)
 
     async def close(self) -> None:
@@ -92,39 +88,45 @@ class Writer:
             return True
         return self._operations < QUEUE_OPERATIONS_MAX and self._bytes + size <= QUEUE_BYTES_MAX
 
-    def _drain(self) -> None:
-        """Do one group; the executor gets the next as a new task, so other shards have their turn."""
-        group = self._take()
-        try:
-            done = self._commit([waiting.write for waiting in group])
-        except BaseException as error:
-            log.exception("group_failed", operations=len(group))
-            done = [Done(None, ServiceError(f"{type(error).__name__}: {error}"))] * len(group)
-        self._loop.call_soon_threadsafe(self._settle, group, done)
-        with self._lock:
-            more = self._draining = bool(self._queue)
-        if more:
-            self._submit(self._drain)
+    async def _drain(self) -> None:
+        while self._queue:
+            group = self._take()
+            try:
+                outcomes = await self._commit([waiting.write for waiting in group])
+            except Exception as error:
+                log.exception("group_failed", operations=len(group))
+                outcomes = [Done(None, ServiceError(f"{type(error).__name__}: {error}"))] * len(group)
+            for waiting, outcome in zip(group, outcomes, strict=True):
+                self._expect(waiting, outcome)
+            await self._notify()
+        self._draining = None
 
     def _take(self) -> list[_Waiting]:
         group: list[_Waiting] = []
         size = 0
-        with self._lock:
-            while self._queue and len(group) < GROUP_OPERATIONS_MAX:
-                size += self._queue[0].size_bytes
-                if group and size > GROUP_BYTES_MAX:
-                    break
-                group.append(self._queue.popleft())
+        while self._queue and len(group) < GROUP_OPERATIONS_MAX:
+            size += self._queue[0].size_bytes
+            if group and size > GROUP_BYTES_MAX:
+                break
+            group.append(self._queue.popleft())
         return group
 
-    def _settle(self, group: list[_Waiting], done: list[Done]) -> None:
-        for waiting, outcome in zip(group, done, strict=True):
-            if not waiting.future.done():
-                waiting.future.set_result(outcome)
-            self._operations -= 1
-            self._bytes -= waiting.size_bytes
-        self._after()
-        self._wake = asyncio.ensure_future(self._notify())
+    def _expect(self, waiting: _Waiting, outcome: Outcome) -> None:
+        if isinstance(outcome, Done):
+            self._settle(waiting, outcome)
+            return
+
+        def later(future: asyncio.Future[Done]) -> None:
+            self._settle(waiting, future.result())
+            self._waking = asyncio.ensure_future(self._notify())
+
+        outcome.add_done_callback(later)
+
+    def _settle(self, waiting: _Waiting, done: Done) -> None:
+        if not waiting.future.done():
+            waiting.future.set_result(done)
+        self._operations -= 1
+        self._bytes -= waiting.size_bytes
 
     async def _notify(self) -> None:
         async with self._room:

@@ -95,9 +95,18 @@ class ReplicaMachine:
     def applied(self) -> int:
         return self._core.log.applied
 
+    def term_at(self, seq: int) -> int | None:
+        """The term of the entry at ``seq``; None if the log does not tell any more."""
+        return self._core.log.terms.term_at(seq)
+
     @property
     def is_primary(self) -> bool:
         return isinstance(self._role, Primary)
+
+    @property
+    def primary(self) -> int | None:
+        """Who leads in this term; None: not heard of yet."""
+        return self._core.me if isinstance(self._role, Primary) else self._role.primary
 
     @property
     def is_ready(self) -> bool:

@@ -357,6 +357,8 @@ class Primary:
 
     def _strand(self, peer: int, progress: Progress) -> None:
         progress.strand()
+        if not progress.in_sync and progress.admitting_ms is None:
+            progress.counted = False  # its admission was never proposed: nobody relies on it (P1)
         self._evict(peer, progress)
         if self._core.due(progress.transfer_ms, self._core.tuning.propose_retry_ms):
             progress.transfer_ms = self._core.now_ms

@@ -11,7 +11,7 @@ class Tuning(Struct, frozen=True):
     read_lease_ms: int = 1000  # a new primary waits about this long; strong reads stop this long after a loss
     heartbeat_ms: int = 250  # an idle follower is sent a message this often
     retry_ms: int = 100  # until an unanswered message is asked about
-    evict_after_ms: int = 3000  # an in-sync follower this slow is put out of the set
+    evict_after_ms: int = 2000  # an in-sync follower this slow is put out of the set
     propose_retry_ms: int = 1000  # until a proposal to the cluster that shows no result is repeated
     drift_percent: int = 2  # by which any two clocks' speeds may differ
 

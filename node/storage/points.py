@@ -21,7 +21,14 @@ import numpy as np
 import structlog
 
 from node.storage.overlay import EMPTY_LAYER, REMOVED, Layer, add_run, stacked
-from node.storage.points_file import PointsFile, StoreFailed, StoreFormatUnknown, StoreFull, in_chunks
+from node.storage.points_file import (
+    PointsCopy,
+    PointsFile,
+    StoreFailed,
+    StoreFormatUnknown,
+    StoreFull,
+    in_chunks,
+)
 from node.storage.points_view import PointsView, Slots
 from node.storage.records import RecordCorrupted, StoredRecord, unpack_record
 
@@ -220,6 +227,10 @@ class PointStore:
                 view = self._view
                 self._view = PointsView(view.active, EMPTY_LAYER, generation, view.count)
 
+    def copy(self) -> PointsCopy:
+        """Fix the last checkpoint, for writing it elsewhere. Raises: StoreFailed, RecordCorrupted."""
+        return self._file.copy()
+
     def close(self) -> None:
         """Close the file, after a running checkpoint. Views must not be read any more."""
         with self._checkpointing:
@@ -253,6 +264,7 @@ def _sorted_records(layer: Layer) -> Iterator[tuple[int, bytes | None]]:
 __all__ = [
     "PointStore",
     "PointsBatch",
+    "PointsCopy",
     "PointsView",
     "RecordCorrupted",
     "StoreFailed",

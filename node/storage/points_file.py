@@ -14,9 +14,11 @@ addresses, neither memory nor disk.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import shutil
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -126,6 +128,41 @@ class Generation:
         return found
 
 
+class PointsCopy:
+    """The state of the last ``store``, kept readable until it is written out or forgotten."""
+
+    def __init__(self, env: lmdb.Environment, meta: lmdb._Database, using: threading.Lock) -> None:
+        """Raises: lmdb.Error."""
+        self._env, self._using = env, using
+        self._txn: Reader = env.begin()
+        try:
+            self.blob = _unchecked(b"checkpoint", self._txn.get(b"checkpoint", None, meta))
+            """That of the ``store``; None: there was none."""
+            self.count = int(_unchecked(b"count", self._txn.get(b"count", None, meta)) or b"0")
+        except BaseException:
+            self._txn.abort()
+            raise
+
+    def write(self, path: Path) -> None:
+        """Make ``path``, which must not exist, a store with this state; not synced. Blocks for long.
+
+        Copies of one file are written one after the other. Raises: StoreFailed, also after the store was
+        closed; RecordCorrupted.
+        """
+        try:
+            with self._using:
+                self._env.copy(str(path), compact=True, txn=self._txn)
+        except lmdb.Error as error:
+            raise _write_failure(error) from error
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Let go of the state: as long as it is kept, LMDB cannot use its pages again."""
+        with contextlib.suppress(lmdb.Error):  # the store was closed, and all of its transactions with it
+            self._txn.abort()
+
+
 class PointsFile:
     """The environment. One thread at a time calls ``store``; the rest is for opening and closing."""
 
@@ -135,6 +172,7 @@ class PointsFile:
         Raises: StoreFailed, StoreFormatUnknown, RecordCorrupted (the file is cut short or damaged).
         """
         self._readers = readers + 1
+        self._copying = threading.Lock()
         if not path.exists():
             _create(path)
         self._env = _open_environment(path, self._readers, map_bytes or _default_map_bytes(path))
@@ -187,9 +225,18 @@ class PointsFile:
         except lmdb.Error as error:
             raise _write_failure(error) from error
 
+    def copy(self) -> PointsCopy:
+        """Raises: StoreFailed, RecordCorrupted."""
+        try:
+            return PointsCopy(self._env, self._meta, self._copying)
+        except lmdb.Error as error:
+            raise _write_failure(error) from error
+
     def close(self) -> None:
-        """End every transaction; views that are still used raise afterwards."""
-        self._env.close()
+        """End every transaction, after a copy that is being written (LMDB reads the map for it without
+        a look at who closes it); views that are still used raise afterwards."""
+        with self._copying:
+            self._env.close()
 
     def _require_whole(self, path: Path) -> None:
         """A page beyond the file's end would end the process (SIGBUS) when it is touched."""
@@ -205,12 +252,7 @@ class PointsFile:
 
     def _get_meta(self, key: bytes) -> bytes | None:
         with self._env.begin() as txn:
-            value = txn.get(key, None, self._meta)
-        if value is None:
-            return None
-        if _checked(value[4:]) != value:
-            raise RecordCorrupted(f"checksum mismatch in the store's entry {key.decode()}")
-        return value[4:]
+            return _unchecked(key, txn.get(key, None, self._meta))
 
 
 def in_chunks(items: Iterable[Item], size: int = _CHUNK) -> Iterator[list[Item]]:
@@ -236,6 +278,15 @@ def _write(txn: Reader, db: lmdb._Database, items: Iterable[tuple[bytes, bytes |
 
 def _checked(data: bytes) -> bytes:
     return _CHECKSUM.pack(crc32c(data)) + data
+
+
+def _unchecked(key: bytes, value: bytes | None) -> bytes | None:
+    """The data of what ``_checked`` made. Raises: RecordCorrupted."""
+    if value is None:
+        return None
+    if _checked(value[4:]) != value:
+        raise RecordCorrupted(f"checksum mismatch in the store's entry {key.decode()}")
+    return value[4:]
 
 
 def _encode_slot(key: bytes, slot: int) -> bytes | None:
@@ -333,6 +384,7 @@ def _write_failure(error: lmdb.Error) -> Exception:
 
 __all__ = [
     "Generation",
+    "PointsCopy",
     "PointsFile",
     "RecordCorrupted",
     "StoreFailed",

@@ -132,6 +132,23 @@ class Wal:
             wal._open_last()
         return wal
 
+    @classmethod
+    def begin_after(cls, directory: Path, seq: int, term: int, *, capacity_mb: int = 32) -> Wal:
+        """Create a log whose first record is to be ``seq`` + 1, for a replica that has all before from
+        elsewhere; ``term`` is that of record ``seq`` (0 if ``seq`` is -1). Durable on return.
+
+        Raises: FileExistsError if there is a log in ``directory`` already; OSError.
+        """
+        if seq < EMPTY or term < 0:
+            raise ValueError(f"a log cannot begin after seq {seq} of term {term}")
+        wal = cls.open(directory, capacity_mb=capacity_mb)
+        if wal._files:
+            wal.close()
+            raise FileExistsError(errno.EEXIST, "there is a log already", str(directory))
+        wal._last_term = term
+        wal._start_file(seq + 1)
+        return wal
+
     @property
     def last_seq(self) -> int:
         """Seq of the last record appended, synced or not; -1 if there never was one."""
@@ -171,7 +188,7 @@ class Wal:
         if (self._files and seq != self._last_seq + 1) or seq < 0 or term < self._last_term:
             after = f"seq {self._last_seq} of term {self._last_term}"
             raise ValueError(f"seq {seq} of term {term} does not continue {after}")
-        if not self._files or (not self._unsynced and self._written >= self._capacity_bytes):
+        if not self._files or (not self._unsynced and self._is_full):
             self._start_file(seq)
         self._unsynced.append(_Unsynced(self._position, self._last_term))
         header = frame_header(self._seed, term, seq, self._synced, body)
@@ -231,6 +248,11 @@ class Wal:
     def _position(self) -> int:
         """Where the next frame goes in the last file."""
         return self._written + self._buffered
+
+    @property
+    def _is_full(self) -> bool:
+        """A file without a record takes one, whatever its size: the next file would have its name."""
+        return self._written >= self._capacity_bytes and self._last_seq >= self._files[-1].base_seq
 
     def _require_usable(self) -> None:
         if self._broken:
@@ -305,11 +327,20 @@ class Wal:
 
     # --- the front and the back ------------------------------------------------------------------
 
-    def trim(self, before_seq: int) -> None:
-        """Remove the files that hold only records before ``before_seq``, never the last file."""
-        while len(self._files) > 1 and self._files[1].base_seq <= before_seq:
-            remove_synced(self._files[0].path)
-            del self._files[0]
+    def trim(self, before_seq: int, *, keep_bytes: int = 0) -> None:
+        """Remove the files that hold only records before ``before_seq``, never the last file.
+
+        Of the others the newest are kept all the same until they are ``keep_bytes`` (at most one file
+        more than that), so that another replica can be brought up from them. Raises: OSError.
+        """
+        needless = bisect_right(self._files, before_seq, key=lambda file: file.base_seq) - 1
+        kept = sum(file.path.stat().st_size for file in self._files[:-1]) if keep_bytes else 0
+        for file in self._files[: max(needless, 0)]:
+            kept -= file.path.stat().st_size if keep_bytes else 0
+            if kept < keep_bytes:
+                return
+            remove_synced(file.path)
+            self._files.remove(file)
 
     def cut_after(self, seq: int) -> None:
         """Remove, durably, every record after ``seq`` (a tail that the primary does not have).

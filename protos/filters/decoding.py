@@ -189,7 +189,7 @@ def _match_scalar(value: object) -> MatchScalar:
     raise MalformedBody("expected a string, an integer or a boolean in match.value")
 
 
-def _match_list(value: object) -> tuple[str, ...] | tuple[int, ...]:
+def _match_list(value: object) -> tuple[str | int, ...]:
     items = _list(value, "match")
     if all(isinstance(item, str) for item in items) or all(_is_int64(item) for item in items):
         return tuple(dict.fromkeys(items))

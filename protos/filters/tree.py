@@ -22,11 +22,11 @@ class MatchValue(Struct, frozen=True, tag=True):
 
 
 class MatchAny(Struct, frozen=True, tag=True):
-    values: tuple[str, ...] | tuple[int, ...]
+    values: tuple[str | int, ...]  # all of one type
 
 
 class MatchExcept(Struct, frozen=True, tag=True):
-    values: tuple[str, ...] | tuple[int, ...]
+    values: tuple[str | int, ...]  # all of one type
 
 
 class TextMode(enum.Enum):

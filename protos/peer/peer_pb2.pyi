@@ -10,7 +10,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
-class RaftFrame(_message.Message):
+class Frame(_message.Message):
     __slots__ = ("format", "hello", "welcome", "refusal", "message", "ping")
     FORMAT_FIELD_NUMBER: _ClassVar[int]
     HELLO_FIELD_NUMBER: _ClassVar[int]
@@ -59,11 +59,13 @@ class Refusal(_message.Message):
         STALE: _ClassVar[Refusal.Reason]
         REMOVED: _ClassVar[Refusal.Reason]
         FORMAT: _ClassVar[Refusal.Reason]
+        NOT_READY: _ClassVar[Refusal.Reason]
     UNSPECIFIED: Refusal.Reason
     STRANGER: Refusal.Reason
     STALE: Refusal.Reason
     REMOVED: Refusal.Reason
     FORMAT: Refusal.Reason
+    NOT_READY: Refusal.Reason
     REASON_FIELD_NUMBER: _ClassVar[int]
     TEXT_FIELD_NUMBER: _ClassVar[int]
     reason: Refusal.Reason
@@ -129,3 +131,21 @@ class PeerAddress(_message.Message):
     peer_id: int
     uri: str
     def __init__(self, peer_id: _Optional[int] = ..., uri: _Optional[str] = ...) -> None: ...
+
+class CallHead(_message.Message):
+    __slots__ = ("caller", "method")
+    CALLER_FIELD_NUMBER: _ClassVar[int]
+    METHOD_FIELD_NUMBER: _ClassVar[int]
+    caller: Hello
+    method: str
+    def __init__(self, caller: _Optional[_Union[Hello, _Mapping]] = ..., method: _Optional[str] = ...) -> None: ...
+
+class CallError(_message.Message):
+    __slots__ = ("kinds", "text", "fields")
+    KINDS_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    FIELDS_FIELD_NUMBER: _ClassVar[int]
+    kinds: _containers.RepeatedScalarFieldContainer[str]
+    text: str
+    fields: bytes
+    def __init__(self, kinds: _Optional[_Iterable[str]] = ..., text: _Optional[str] = ..., fields: _Optional[bytes] = ...) -> None: ...

@@ -32,7 +32,7 @@ from consensus.commands import (
     SetVectorName,
 )
 from consensus.log import MetadataLog
-from consensus.state import CollectionState, ReplicaState, ShardKey, Transfer
+from consensus.state import ClusterState, CollectionState, ReplicaState, ShardKey, Transfer
 from consensus.transitions import Events
 from node.client import NodeClient
 from node.client.cluster import ClusterClient
@@ -98,7 +98,8 @@ class CollectionOperations:
         new_uuid: Callable[[], str] = lambda: str(uuid.uuid4()),
         rng: random.Random | None = None,
     ) -> None:
-        """``cluster`` None: this is a node on its own. ``rng`` shuffles the peers that get shards."""
+        """``cluster`` None: this is a node on its own, whose shards are open. ``rng`` shuffles the peers that
+        get shards."""
         self._log = log
         self._node = node
         self._defaults = defaults or CollectionDefaults()
@@ -109,7 +110,8 @@ class CollectionOperations:
         self.watch = StateWatch(log)
         self.clustered = cluster is not None
         self._background = Background()
-        self._shards = Reconciler(self.watch, node)
+        reached = ClusterState() if self.clustered else log.state
+        self._shards = Reconciler(self.watch, node, reached=reached)
         self._following: asyncio.Task[None] | None = None
         self._reports = Reports(node, log.peer_id)
         self._readers = ShardReaders(self.watch, node)

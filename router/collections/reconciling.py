@@ -26,11 +26,11 @@ _log = structlog.get_logger(__name__)
 class Reconciler:
     """``reached`` is the state that the shards were brought to last."""
 
-    def __init__(self, watch: StateWatch, node: NodeClient) -> None:
-        """The node has been reconciled with the present state already."""
+    def __init__(self, watch: StateWatch, node: NodeClient, *, reached: ClusterState) -> None:
+        """The node has been reconciled with ``reached`` already."""
         self._watch, self._node = watch, node
         self._turn = asyncio.Lock()
-        self.reached: ClusterState = watch.state
+        self.reached = reached
         self._advance = asyncio.Event()
         self._stopping = False
 

@@ -1,6 +1,6 @@
 """What this node holds, for operators: the numbers behind ``/metrics`` and ``/telemetry``.
 
-Lives here: asking every local shard once. May not live here: formats, they are ``metrics``'s and
+Lives here: asking every replica of this node once. May not live here: formats, they are ``metrics``'s and
 ``telemetry``'s business.
 """
 
@@ -18,15 +18,19 @@ from protos.shard import ShardInfo, ShardStatus
 
 
 class ShardEntry(Struct, frozen=True):
-    """``info`` is None when the shard cannot be asked (it is being opened or dropped)."""
+    """``info`` is None when the shard cannot be asked: it is not ``local``, or is being opened or dropped."""
 
     id: int
     info: ShardInfo | None
+    local: bool = True
 
 
 class CollectionEntry(Struct, frozen=True):
+    """``peer_id`` is this node's."""
+
     state: CollectionState
     shards: list[ShardEntry]
+    peer_id: int = 0
 
     @property
     def name(self) -> str:
@@ -54,6 +58,14 @@ class CollectionEntry(Struct, frozen=True):
         return sum(info.status is ShardStatus.YELLOW for info in self.infos)
 
     @property
+    def incoming_transfers(self) -> int:
+        return sum(transfer.target == self.peer_id for transfer in self.state.transfers)
+
+    @property
+    def outgoing_transfers(self) -> int:
+        return sum(transfer.source == self.peer_id for transfer in self.state.transfers)
+
+    @property
     def first_error(self) -> str | None:
         return next((info.optimizer_error for info in self.infos if info.optimizer_error), None)
 
@@ -74,10 +86,16 @@ class Inventory:
     async def collections(self) -> list[CollectionEntry]:
         """Every collection, by name."""
         states = sorted(self._log.state.collections.items())
-        return [CollectionEntry(state, await self._shards(state)) for _, state in states]
+        peer_id = self._log.peer_id
+        return [CollectionEntry(state, await self._shards(state, peer_id), peer_id) for _, state in states]
 
-    async def _shards(self, state: CollectionState) -> list[ShardEntry]:
-        return [ShardEntry(shard, await self._info(state.name, shard)) for shard in sorted(state.shards)]
+    async def _shards(self, state: CollectionState, peer_id: int) -> list[ShardEntry]:
+        return [
+            ShardEntry(shard_id, await self._info(state.name, shard_id))
+            if peer_id in shard.replicas
+            else ShardEntry(shard_id, None, local=False)
+            for shard_id, shard in sorted(state.shards.items())
+        ]
 
     async def _info(self, collection: str, shard: int) -> ShardInfo | None:
         try:

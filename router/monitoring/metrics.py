@@ -21,9 +21,12 @@ from prometheus_client.core import (
     Metric,
 )
 
+from consensus.state import ReplicaState
 from protos.shard import ShardInfo
+from router.cluster.status import ClusterReport
 from router.monitoring import machine
-from router.monitoring.inventory import CollectionEntry
+from router.monitoring.cluster import cluster_families
+from router.monitoring.inventory import CollectionEntry, ShardEntry
 
 BUCKETS_S = (0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 50.0)
 
@@ -113,15 +116,18 @@ def render(
     requests: RequestStatistics,
     prefix: str,
     per_collection: bool = False,
+    cluster: ClusterReport | None = None,
 ) -> bytes:
-    """The exposition text; every name starts with ``prefix``.
+    """The exposition text; every name starts with ``prefix``. ``cluster`` None: this node is on its own.
 
     With ``per_collection`` requests are told by collection, and the totals over all collections are left
     out, if there is anything to tell.
     """
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Families(version, collections, _Series(requests, per_collection), prefix))
-    return generate_latest(registry)
+    series = _Series(requests, per_collection)
+    registry.register(_Families(version, collections, series, prefix, in_cluster=cluster is not None))
+    text = generate_latest(registry)
+    return text if cluster is None else text + cluster_families(cluster, prefix)
 
 
 class _Series:
@@ -152,12 +158,19 @@ class _Families:
     """One scrape, in the form the library collects."""
 
     def __init__(
-        self, version: str, collections: list[CollectionEntry], requests: _Series, prefix: str
+        self,
+        version: str,
+        collections: list[CollectionEntry],
+        requests: _Series,
+        prefix: str,
+        *,
+        in_cluster: bool,
     ) -> None:
         self._version = version
         self._collections = collections
         self._requests = requests
         self._prefix = prefix
+        self._in_cluster = in_cluster
 
     def collect(self) -> Iterator[Metric]:
         yield self._app_info()
@@ -172,8 +185,8 @@ class _Families:
 
     def _scalars(self) -> Iterator[Metric]:
         entries = self._collections
-        replicas = 1 if any(entry.shards for entry in entries) else 0
-        dead = sum(shard.info is None for entry in entries for shard in entry.shards)
+        fewest, most = active_replicas(entries)
+        dead = sum(_lacks_a_replica(entry, shard) for entry in entries for shard in entry.shards)
         gauges: dict[str, tuple[str, float]] = {
             "app_status_recovery_mode": ("features enabled in the server", 0),
             "collections_total": ("number of collections", len(entries)),
@@ -181,10 +194,10 @@ class _Families:
                 "total number of vectors in all collections",
                 sum(sum(entry.vectors.values()) for entry in entries),
             ),
-            "collection_active_replicas_min": ("minimum number of active replicas", replicas),
-            "collection_active_replicas_max": ("maximum number of active replicas", replicas),
+            "collection_active_replicas_min": ("minimum number of active replicas", fewest),
+            "collection_active_replicas_max": ("maximum number of active replicas", most),
             "collection_dead_replicas": ("shards that have a replica which is not active", dead),
-            "cluster_enabled": ("is cluster support enabled", 0),
+            "cluster_enabled": ("is cluster support enabled", self._in_cluster),
         }
         gauges |= {f"memory_{name}": (f"memory: {name}", value) for name, value in _memory().items()}
         gauges |= {name: (name.replace("_", " "), value) for name, value in machine.process_gauges().items()}
@@ -203,7 +216,11 @@ class _Families:
         excluded = self._gauge(
             "collection_indexed_only_excluded_points", "points skipped by indexed_only", ["id", "vector"]
         )
+        incoming = self._gauge("collection_shard_transfer_incoming", "shard transfers to this node", ["id"])
+        outgoing = self._gauge("collection_shard_transfer_outgoing", "shard transfers from this node", ["id"])
         for entry in self._collections:
+            incoming.add_metric([entry.name], entry.incoming_transfers)
+            outgoing.add_metric([entry.name], entry.outgoing_transfers)
             for name, count in sorted(entry.vectors.items()):
                 vectors.add_metric([entry.name, name], count)
             points.add_metric([entry.name], entry.points)
@@ -211,7 +228,7 @@ class _Families:
             queue.add_metric([entry.name], sum(info.update_queue_length for info in entry.infos))
             for name, count in sorted(unindexed(entry.infos).items()):
                 excluded.add_metric([entry.name, name], count)
-        return iter([vectors, points, running, queue, excluded])
+        return iter([vectors, points, running, queue, excluded, incoming, outgoing])
 
     def _rest(self) -> Iterator[Metric]:
         labels = self._requests.labels
@@ -239,6 +256,23 @@ class _Families:
         return GaugeMetricFamily(
             self._prefix + name, help_text, value=value, labels=None if labels is None else list(labels)
         )
+
+
+def active_replicas(entries: Iterable[CollectionEntry]) -> tuple[int, int]:
+    """The fewest and the most active replicas of any shard; shards that are being split do not count."""
+    counts = [
+        sum(state is ReplicaState.ACTIVE for state in shard.replicas.values())
+        for entry in entries
+        for shard in entry.state.shards.values()
+        if ReplicaState.RESHARDING not in shard.replicas.values()
+    ]
+    return min(counts, default=0), max(counts, default=0)
+
+
+def _lacks_a_replica(entry: CollectionEntry, shard: ShardEntry) -> bool:
+    """Is a replica of the shard not active, or this node's not to be asked?"""
+    states = entry.state.shards[shard.id].replicas.values()
+    return (shard.local and shard.info is None) or any(state is not ReplicaState.ACTIVE for state in states)
 
 
 def unindexed(shards: Iterable[ShardInfo]) -> dict[str, int]:

@@ -14,9 +14,12 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from consensus.state import Transfer
 from protos.collections import CollectionConfig, echo
 from protos.shard import SegmentInfo, ShardInfo
+from router.cluster.status import ClusterReport, transfer_info
 from router.monitoring import machine
+from router.monitoring.cluster import cluster_section
 from router.monitoring.inventory import CollectionEntry, ShardEntry
 from router.monitoring.metrics import Durations, RequestKey, RequestStatistics, unindexed
 
@@ -33,7 +36,6 @@ class Process(Struct, frozen=True):
     max_collections: int | None = None
     low_memory_mode: str = "disabled"
     healing_threshold: float = 0.3
-    peer_id: int = 0
 
 
 def telemetry(
@@ -44,12 +46,15 @@ def telemetry(
     level: int,
     anonymize: bool,
     per_collection: bool = False,
+    cluster: ClusterReport | None = None,
 ) -> Json:
+    """``cluster`` None: this node is on its own."""
+    comments = {} if cluster is None else cluster.comments
     result: Json = {
         "id": process.id,
         "app": _app(process, level),
-        "collections": _collections(process, collections, level, anonymize),
-        "cluster": {"enabled": False, "resharding_enabled": False},
+        "collections": _collections(process, collections, comments, level, anonymize),
+        "cluster": cluster_section(cluster, level, anonymize=anonymize),
         "requests": _requests(requests, anonymize, per_collection),
         "quota": {"config": {"enabled": False}, "exceeded": {"resident_memory": False, "disk_usage": False}},
     }
@@ -116,7 +121,12 @@ def _statistics(found: Durations) -> Json:
 # --- collections ----------------------------------------------------------------------------------
 
 
-def _collections(process: Process, entries: list[CollectionEntry], level: int, anonymize: bool) -> Json:
+Comments = dict[tuple[str, Transfer], str]
+
+
+def _collections(
+    process: Process, entries: list[CollectionEntry], comments: Comments, level: int, anonymize: bool
+) -> Json:
     shown: Json = {"number_of_collections": len(entries)}
     if process.max_collections is not None:
         shown["max_collections"] = process.max_collections
@@ -126,7 +136,7 @@ def _collections(process: Process, entries: list[CollectionEntry], level: int, a
         shown["collections"] = [_aggregated(entry) for entry in entries]
         shown["snapshots"] = []
         return shown
-    shown["collections"] = [_collection(process, entry, level, anonymize) for entry in entries]
+    shown["collections"] = [_collection(entry, comments, level, anonymize) for entry in entries]
     shown["snapshots"] = [
         {
             "id": _name(entry.name, anonymize),
@@ -148,7 +158,7 @@ def _aggregated(entry: CollectionEntry) -> Json:
     }
 
 
-def _collection(process: Process, entry: CollectionEntry, level: int, anonymize: bool) -> Json:
+def _collection(entry: CollectionEntry, comments: Comments, level: int, anonymize: bool) -> Json:
     shown: Json = {
         "id": _name(entry.name, anonymize),
         "init_time_ms": 0,
@@ -156,8 +166,11 @@ def _collection(process: Process, entry: CollectionEntry, level: int, anonymize:
     }
     if level >= 3:
         shards = [_anonymous(shard) for shard in entry.shards] if anonymize else entry.shards
-        shown["shards"] = [_shard(process, shard, entry.state.config, level) for shard in shards]
-        shown["transfers"] = []
+        shown["shards"] = [_shard(entry, shard, level) for shard in shards]
+        shown["transfers"] = [
+            transfer_info(transfer, comments.get((entry.state.uuid, transfer)))
+            for transfer in entry.state.transfers
+        ]
         shown["resharding"] = []
     return shown
 
@@ -172,14 +185,18 @@ def _config(config: CollectionConfig, anonymize: bool) -> Json:
     return shown
 
 
-def _shard(process: Process, shard: ShardEntry, config: CollectionConfig, level: int) -> Json:
-    info = shard.info
+def _shard(entry: CollectionEntry, shard: ShardEntry, level: int) -> Json:
+    info, agreed = shard.info, entry.state.shards[shard.id]
     return {
         "id": shard.id,
-        "key": None,
-        "local": None if info is None else _local(info, config, level),
-        "remote": [],
-        "replicate_states": {str(process.peer_id): "Active"},
+        "key": agreed.key,
+        "local": None if info is None else _local(info, entry.state.config, level),
+        "remote": [
+            {"shard_id": shard.id, "peer_id": peer_id}
+            for peer_id in sorted(agreed.replicas)
+            if peer_id != entry.peer_id
+        ],
+        "replicate_states": {str(peer_id): state.value for peer_id, state in sorted(agreed.replicas.items())},
     }
 
 
@@ -192,7 +209,7 @@ def _anonymous(shard: ShardEntry) -> ShardEntry:
         for segment in shard.info.segment_infos
     ]
     info = replace(shard.info, vectors=_hashed(shard.info.vectors), segment_infos=segments)
-    return ShardEntry(shard.id, info)
+    return replace(shard, info=info)
 
 
 def _local(info: ShardInfo, config: CollectionConfig, level: int) -> Json:

@@ -15,11 +15,15 @@ import structlog
 from aiohttp import hdrs, web
 
 from protos.errors import ServiceError, VecraftError
+from router.cluster import ClusterOperations
+from router.cluster.local_shards import LocalShardOperations
 from router.collections import CollectionOperations
 from router.points import PointOperations
+from router.rest.cluster import cluster_routes
 from router.rest.collections import collection_routes
 from router.rest.compression import compress
 from router.rest.envelope import failure
+from router.rest.local_shards import local_shard_routes
 from router.rest.openapi import openapi_route
 from router.rest.points import point_routes
 from router.rest.query import query_routes
@@ -41,6 +45,8 @@ def create_app(
     points: PointOperations,
     searches: SearchOperations,
     *,
+    cluster: ClusterOperations,
+    local_shards: LocalShardOperations,
     max_request_size_mb: int = 32,
     enable_cors: bool = True,
     extra_routes: Iterable[Route] = (),
@@ -48,7 +54,8 @@ def create_app(
 ) -> web.Application:
     """Build the REST application; ``extra_routes`` are the service endpoints.
 
-    The caller runs it (``web.AppRunner``), which is where keep-alive and TLS are set.
+    The caller runs it (``web.AppRunner``), which is where keep-alive and TLS are set. When it ends, so does
+    what ``cluster`` and ``local_shards`` still carry out.
     """
     table = RouteTable(extra_routes)
     for routes in (
@@ -56,6 +63,8 @@ def create_app(
         point_routes(points),
         read_routes(searches),
         query_routes(searches),
+        cluster_routes(cluster),
+        local_shard_routes(local_shards),
     ):
         for route in routes:
             table.add(route)
@@ -63,6 +72,12 @@ def create_app(
     app = web.Application(client_max_size=max_request_size_mb * MIB)
     edge = Edge(table, enable_cors=enable_cors, metrics_hook=metrics_hook)
     app.router.add_route("*", r"/{path:[\s\S]*}", edge.handle)  # names may hold a line break
+
+    async def close(_app: web.Application) -> None:
+        await local_shards.close()
+        await cluster.close()
+
+    app.on_cleanup.append(close)
     return app
 
 

@@ -18,7 +18,6 @@ from protos.collections import (
     decode_update,
     decode_vector_name,
 )
-from protos.errors import StandaloneMode
 from protos.json_path import parse_path
 from protos.operations import UpdateResult
 from router.collections import CollectionOperations, SchemaOptions
@@ -122,14 +121,6 @@ def _cluster_routes(handlers: _CollectionHandlers) -> list[Route]:
             result=dict[str, Any],
         ),
         _route("GET", f"{_BASE}/shards", handlers.shard_keys, "List shard keys", result=ShardKeyList),
-        *(
-            _route(method, _BASE + path, handlers.refuse, summary, _TIMEOUT, body=dict[str, Any], result=bool)
-            for method, path, summary in (
-                ("POST", "/cluster", "Update cluster setup (needs cluster mode)"),
-                ("PUT", "/shards", "Create shard key (needs cluster mode)"),
-                ("POST", "/shards/delete", "Delete shard key (needs cluster mode)"),
-            )
-        ),
     ]
 
 
@@ -199,11 +190,6 @@ class _CollectionHandlers:
     async def shard_keys(self, request: web.Request) -> ShardKeyList:
         keys = self._collections.shard_keys(collection_name(request))
         return ShardKeyList(None if keys is None else [ShardKeyDescription(key) for key in keys])
-
-    async def refuse(self, request: web.Request) -> object:
-        collection_name(request)
-        operation_timeout_ms(request)
-        raise StandaloneMode
 
 
 class _SchemaHandlers:

@@ -27,6 +27,11 @@ class _Success(Struct):
     time: float
 
 
+class _Accepted(Struct):
+    status: str
+    time: float
+
+
 class _Failure(Struct):
     status: dict[str, str]
     time: float
@@ -39,6 +44,12 @@ def json_response(body: bytes, *, status: int = 200) -> web.Response:
 def success(result: object, started_s: float) -> web.Response:
     """Wrap ``result`` (anything msgspec encodes); ``started_s`` is a ``perf_counter`` reading."""
     return json_response(_encoder.encode(_Success(result, "ok", time.perf_counter() - started_s)))
+
+
+def accepted(started_s: float) -> web.Response:
+    """202: it is being done; there is no result."""
+    body = _encoder.encode(_Accepted("accepted", time.perf_counter() - started_s))
+    return json_response(body, status=202)
 
 
 def enveloped(operation: Operation) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:

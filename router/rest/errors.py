@@ -47,6 +47,7 @@ STATUS: dict[type[VecraftError], int] = {
     errors.InsufficientStorage: 507,
     errors.ShardUnavailable: 503,
     errors.NotPrimary: 503,
+    errors.TooFewReplicas: 503,
     errors.ServiceError: 500,
     BadQuery: 400,
     BadPath: 400,

@@ -33,6 +33,10 @@ _QUERY_SCHEMAS: dict[str, tuple[str, dict[str, Any]]] = {
         },
     ),
     "with": ("Comma-separated parts to include", {"type": "string"}),
+    "force": ("Remove a peer with its replicas", {"type": "boolean", "default": False}),
+    "anonymize": ("Leave out names", {"type": "boolean", "default": False}),
+    "details_level": ("How much to tell", {"type": "integer", "minimum": 0, "default": 0}),
+    "per_collection": ("Tell requests by collection", {"type": "boolean", "default": False}),
     "completed_limit": ("Completed tasks to show at most", {"type": "integer", "minimum": 0}),
 }
 

@@ -73,7 +73,7 @@ class _ReadHandlers:
     async def scroll(self, request: web.Request) -> ScrollResult:
         name, options = collection_name(request), read_options(request)
         body = await read_json(request, _scroll)
-        wanted = _scroll_request(body)
+        wanted = scroll_request(body)
         page = await self._searches.scroll(name, wanted, options, decode_shard_keys(body.shard_key))
         points = self._encode(name, page.records, wanted.projection)
         return ScrollResult(points, page.next_offset)
@@ -90,7 +90,7 @@ class _ReadHandlers:
         return encode_records(records, bare=bare)
 
 
-def _scroll_request(body: schemas.ScrollBody) -> ScrollRequest:
+def scroll_request(body: schemas.ScrollBody) -> ScrollRequest:
     if body.offset is not None and body.order_by is not None:
         raise BadInput(
             "Cannot use an `offset` when using `order_by`. "

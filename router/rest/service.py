@@ -1,11 +1,11 @@
-"""Service endpoints: who we are, health, metrics, telemetry, issues, what needs a cluster (reference 3).
+"""Service endpoints: who we are, health, metrics, telemetry, issues (reference 3).
 
-May not live here: anything about collections and points.
+May not live here: anything about collections and points; of the cluster, anything but readiness and what is
+measured.
 """
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable
 
@@ -13,31 +13,21 @@ import msgspec
 from aiohttp import web
 from msgspec import Struct
 
-from protos.errors import StandaloneMode, Timeout
-from router.monitoring.inventory import CollectionEntry, Inventory
+from router.cluster import ClusterOperations
+from router.cluster.checking import ReadyCheck
+from router.cluster.telemetry import ClusterTelemetry
+from router.monitoring.collecting import Collector
+from router.monitoring.inventory import Inventory
 from router.monitoring.issues import Issues
-from router.monitoring.metrics import RequestStatistics, render
-from router.monitoring.telemetry import Process, telemetry
+from router.monitoring.metrics import RequestStatistics
+from router.monitoring.telemetry import Process
 from router.rest import params
 from router.rest.app import ROUTE, MetricsHook
-from router.rest.envelope import json_response, success
-from router.rest.errors import BadPath
-from router.rest.routes import Handler, Route
+from router.rest.envelope import enveloped, json_response, success
+from router.rest.routes import Route
 
 TITLE = "qdrant - vector search engine"
 METRICS_TYPE = "text/plain; charset=utf-8"
-COLLECT_TIMEOUT_MS = 60_000
-
-# Cluster operations that a single node refuses, after its own checks of the path.
-_CLUSTER_ONLY = (
-    ("GET", "/cluster/telemetry"),
-    ("POST", "/cluster/recover"),
-    ("DELETE", "/cluster/peer/{peer_id}"),
-    ("GET", "/cluster/metadata/keys"),
-    ("GET", "/cluster/metadata/keys/{key}"),
-    ("PUT", "/cluster/metadata/keys/{key}"),
-    ("DELETE", "/cluster/metadata/keys/{key}"),
-)
 
 
 class VersionInfo(Struct, frozen=True, omit_defaults=True):
@@ -61,6 +51,8 @@ def metrics_hook(requests: RequestStatistics, unix_s: Callable[[], float] = time
 
 
 class ServiceEndpoints:
+    """``ready`` None: a node on its own, which is ready as soon as it answers."""
+
     def __init__(
         self,
         *,
@@ -69,31 +61,56 @@ class ServiceEndpoints:
         inventory: Inventory,
         requests: RequestStatistics,
         issues: Issues,
+        cluster: ClusterOperations,
+        ready: ReadyCheck | None = None,
         metrics_prefix: str = "",
     ) -> None:
         self._process = process
         self._commit = commit
         self._inventory = inventory
-        self._requests = requests
         self._issues = issues
-        self._prefix = metrics_prefix
+        self._cluster = cluster
+        self._ready = ready
+        self._collector = Collector(
+            process, inventory, requests, cluster=cluster.report, metrics_prefix=metrics_prefix
+        )
+
+    async def telemetry_for_peers(self, level: int) -> bytes:
+        """What this node answers when another member asks for its telemetry: a JSON object."""
+        return await self._collector.for_peers(level)
 
     def routes(self) -> list[Route]:
-        handlers: list[tuple[str, str, Handler, str]] = [
-            ("GET", "/", self.root, "Returns information about the running instance"),
-            ("GET", "/healthz", self.health, "Kubernetes healthz endpoint"),
-            ("GET", "/livez", self.health, "Kubernetes livez endpoint"),
-            ("GET", "/readyz", self.ready, "Kubernetes readyz endpoint"),
-            ("GET", "/metrics", self.metrics, "Collect Prometheus metrics data"),
-            ("GET", "/telemetry", self.telemetry, "Collect telemetry data"),
-            ("GET", "/cluster", self.cluster, "Get cluster status info"),
-            ("GET", "/issues", self.issues, "Get issues"),
-            ("DELETE", "/issues", self.clear_issues, "Clear issues"),
+        return [
+            Route("GET", "/", self.root, "Returns information about the running instance"),
+            Route("GET", "/healthz", self.health, "Kubernetes healthz endpoint"),
+            Route("GET", "/livez", self.health, "Kubernetes livez endpoint"),
+            Route("GET", "/readyz", self.ready, "Kubernetes readyz endpoint"),
+            Route(
+                "GET",
+                "/metrics",
+                self.metrics,
+                "Collect Prometheus metrics data",
+                query=("anonymize", "per_collection", "timeout"),
+            ),
+            Route(
+                "GET",
+                "/telemetry",
+                self.telemetry,
+                "Collect telemetry data",
+                query=("anonymize", "details_level", "per_collection", "timeout"),
+            ),
+            Route(
+                "GET",
+                "/cluster/telemetry",
+                enveloped(self.cluster_telemetry),
+                "Collect telemetry data of the whole cluster",
+                query=("details_level", "timeout"),
+                result=ClusterTelemetry,
+                enveloped=True,
+            ),
+            Route("GET", "/issues", self.issues, "Get issues"),
+            Route("DELETE", "/issues", self.clear_issues, "Clear issues"),
         ]
-        handlers += [
-            (method, path, refuse_standalone, "Needs cluster mode") for method, path in _CLUSTER_ONLY
-        ]
-        return [Route(method, path, handler, summary=text) for method, path, handler, text in handlers]
 
     async def root(self, _request: web.Request) -> web.Response:
         about = VersionInfo(TITLE, self._process.version, self._commit)
@@ -104,42 +121,34 @@ class ServiceEndpoints:
 
     async def ready(self, _request: web.Request) -> web.Response:
         """A single node is ready as soon as it answers: its shards are opened before it listens."""
-        return web.Response(text="all shards are ready")
+        if self._ready is None or await self._ready.ready():
+            return web.Response(text="all shards are ready")
+        return web.Response(status=503, text="some shards are not ready")
 
     async def metrics(self, request: web.Request) -> web.Response:
         params.flag(request, "anonymize")  # nothing in the metrics names anybody but collections
-        text = render(
-            version=self._process.version,
-            collections=await self._entries(request),
-            requests=self._requests,
-            prefix=self._prefix,
+        text = await self._collector.metrics(
             per_collection=params.flag(request, "per_collection"),
+            timeout_ms=params.operation_timeout_ms(request),
         )
         return web.Response(body=text, headers={"Content-Type": METRICS_TYPE})
 
     async def telemetry(self, request: web.Request) -> web.Response:
         started_s = time.perf_counter()
-        result = telemetry(
-            process=self._process,
-            collections=await self._entries(request),
-            requests=self._requests,
+        result = await self._collector.telemetry(
             level=params.natural(request, "details_level", 0),
             anonymize=params.flag(request, "anonymize"),
             per_collection=params.flag(request, "per_collection"),
+            timeout_ms=params.operation_timeout_ms(request),
         )
         return success(result, started_s)
 
-    async def _entries(self, request: web.Request) -> list[CollectionEntry]:
-        """Raises: Timeout, as the query parameter says."""
-        timeout_s = (params.operation_timeout_ms(request) or COLLECT_TIMEOUT_MS) / 1000
-        try:
-            async with asyncio.timeout(timeout_s):
-                return await self._inventory.collections()
-        except TimeoutError as error:
-            raise Timeout(f"collecting telemetry timed out after {timeout_s:g}s") from error
-
-    async def cluster(self, _request: web.Request) -> web.Response:
-        return success({"status": "disabled"}, time.perf_counter())
+    async def cluster_telemetry(self, request: web.Request) -> ClusterTelemetry:
+        return await self._cluster.telemetry(
+            self.telemetry_for_peers,
+            level=params.natural(request, "details_level", 0),
+            timeout_ms=params.operation_timeout_ms(request),
+        )
 
     async def issues(self, _request: web.Request) -> web.Response:
         started_s = time.perf_counter()
@@ -149,14 +158,3 @@ class ServiceEndpoints:
         started_s = time.perf_counter()
         self._issues.clear()
         return success(True, started_s)
-
-
-async def refuse_standalone(request: web.Request) -> web.Response:
-    """What a request got wrong is told first."""
-    peer = request.match_info.get("peer_id", "0")
-    if not (peer.isascii() and peer.isdigit()):
-        raise BadPath(f"can not parse `{peer}` to a u64")
-    params.operation_timeout_ms(request)
-    params.flag(request, "force")
-    params.flag(request, "wait")
-    raise StandaloneMode

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from node.index.library import faiss
-from node.workers import SerialExecutor, WorkerPool
+from node.workers import SerialExecutor, WorkerPool, to_its_end
 
 
 @pytest.fixture
@@ -94,3 +94,29 @@ async def test_closing_finishes_what_is_queued_and_refuses_more() -> None:
     for _ in range(2):
         with pytest.raises(RuntimeError):
             serial.submit("k", ran.append, 4)
+
+
+async def test_a_cancelled_caller_waits_for_what_runs_in_its_name(pool: WorkerPool) -> None:
+    began, go = threading.Event(), threading.Event()
+    ended: list[bool] = []
+
+    def work() -> None:
+        began.set()
+        ended.append(go.wait(10))
+
+    caller = asyncio.create_task(to_its_end(pool.run(work)))
+    await asyncio.to_thread(began.wait)
+    for _ in range(2):
+        caller.cancel()
+        await asyncio.sleep(0)
+    assert not caller.done()
+    go.set()
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+    assert ended == [True]
+
+
+async def test_without_a_cancellation_the_outcome_is_handed_on(pool: WorkerPool) -> None:
+    assert await to_its_end(pool.run(int, "7")) == 7
+    with pytest.raises(ZeroDivisionError):
+        await to_its_end(pool.run(lambda: 1 // 0))

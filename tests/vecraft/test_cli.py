@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from vecraft.cli import EXIT_BAD_CONFIGURATION, configure, main, parser
-from vecraft.configuration import ConfigurationError
+from vecraft.configuration import ConfigurationError, Membership
 
 
 @pytest.fixture(autouse=True)
@@ -54,9 +54,17 @@ def test_a_wrong_configuration_ends_the_start_with_its_reasons(
     assert "service.enable_cors = 'perhaps'" in text
 
 
-def test_cluster_mode_is_refused_clearly(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("QDRANT__CLUSTER__ENABLED", "true")
-    assert main([]) == EXIT_BAD_CONFIGURATION
-    assert "cluster.enabled is set, but this version does not have it yet" in capsys.readouterr().err
+def test_cluster_flags_may_come_from_variables_and_flags_win() -> None:
+    environ = {
+        "QDRANT__CLUSTER__ENABLED": "true",
+        "QDRANT_URI": "http://a:6335",
+        "QDRANT_BOOTSTRAP": "http://b:6335",
+    }
+    loaded = configure(parser().parse_args(["--uri", "http://c:6335"]), environ)
+    assert loaded.membership == Membership(uri="http://c:6335", bootstrap="http://b:6335")
+    assert not loaded.warnings
+
+
+def test_an_empty_variable_is_no_flag() -> None:
+    environ = {"VECRAFT__CLUSTER__ENABLED": "true", "QDRANT_BOOTSTRAP": ""}
+    assert configure(parser().parse_args(["--reinit"]), environ).membership == Membership(reinit=True)

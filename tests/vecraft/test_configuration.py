@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from vecraft.configuration import ConfigurationError, Loaded, load
-from vecraft.settings import Settings, unmet
+from vecraft.settings import Settings, unmet, without_effect
 
 
 def read(directory: Path, environ: dict[str, str] | None = None, config_path: Path | None = None) -> Loaded:
@@ -125,12 +125,34 @@ def test_a_missing_file_of_the_flag_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "variable", ["CLUSTER__ENABLED=true", "SERVICE__API_KEY=x", "SERVICE__ENABLE_TLS=true"]
+    "variables",
+    [
+        {"SERVICE__API_KEY": "x"},
+        {"SERVICE__ENABLE_TLS": "true"},
+        {"CLUSTER__P2P__ENABLE_TLS": "true", "CLUSTER__ENABLED": "true"},
+    ],
 )
 def test_what_this_version_does_not_have_is_refused_rather_than_ignored(
-    tmp_path: Path, variable: str
+    tmp_path: Path, variables: dict[str, str]
 ) -> None:
-    name, value = variable.split("=")
-    settings = read(tmp_path, {f"QDRANT__{name}": value}).settings
+    settings = read(tmp_path, {f"QDRANT__{name}": value for name, value in variables.items()}).settings
     (reason,) = unmet(settings)
-    assert name.lower().replace("__", ".") in reason
+    assert next(iter(variables)).lower().replace("__", ".") in reason
+
+
+def test_what_only_a_cluster_heeds_is_warned_about_without_one(tmp_path: Path) -> None:
+    environ = {
+        "QDRANT__STORAGE__NODE_TYPE": "Listener",
+        "VECRAFT__CLUSTER__ZONE": "east",
+        "QDRANT__CLUSTER__P2P__ENABLE_TLS": "true",
+    }
+    settings = read(tmp_path, environ).settings
+    assert not unmet(settings)
+    assert [text.split()[0] for text in without_effect(settings)] == [
+        "storage.node_type",
+        "cluster.zone",
+        "cluster.p2p.enable_tls",
+    ]
+    with_a_cluster = read(tmp_path, {**environ, "QDRANT__CLUSTER__ENABLED": "true"}).settings
+    assert not without_effect(with_a_cluster)
+    assert with_a_cluster.cluster.zone == "east"

@@ -59,8 +59,8 @@ async def answers(replica: ShardReplica) -> list[list[object]]:
 
 
 async def seal(replica: ShardReplica) -> None:
-    await replica._on_writer(replica._committer.applier.segments.seal_all)
-    await replica._on_writer(replica._committer.publish)
+    await replica.on_writer(replica.contents.applier.segments.seal_all)
+    await replica.on_writer(replica.contents.publish)
 
 
 @pytest.mark.slow
@@ -286,4 +286,4 @@ async def test_a_failed_build_is_red_and_tried_again(shards: Shards, monkeypatch
     assert info.optimizer_error == "Index failed: no luck"
     await until(replica, lambda _: len(attempts) > 1)
     assert len(await contents(replica)) == ROWS
-    assert not replica._committer.applier.segments.building or attempts
+    assert not replica.contents.applier.segments.building or attempts

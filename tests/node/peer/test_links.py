@@ -11,8 +11,8 @@ import pytest
 from consensus.raft.transport import Event
 from node.peer import service
 from node.peer.link import FRAME_FORMAT
-from node.peer.links import RaftLinks
-from protos.peer.peer_pb2 import Hello, RaftFrame, Refusal
+from node.peer.links import PeerLinks
+from protos.peer.peer_pb2 import Frame, Hello, Refusal
 from tests.node.peer.test_member import until
 
 
@@ -26,11 +26,10 @@ class End:
         self.unwanted: dict[int, Refusal] = {}
         self.refusals: list[Refusal] = []
         self.events: list[Event] = []
-        self.links = RaftLinks(self)
+        self.links = PeerLinks(self)
         self.links.attach(self.events.append)
         self.server = grpc.aio.server(options=service.SERVER_OPTIONS)
-        handlers = service.handlers(connect=self.links.accept, add_peer=_no_one)
-        self.server.add_generic_rpc_handlers(handlers)
+        self.server.add_generic_rpc_handlers((service.links_handler(service.RAFT, self.links.accept),))
         self.port = self.server.add_insecure_port("127.0.0.1:0")
 
     @property
@@ -57,10 +56,6 @@ class End:
 
     def refused(self, peer_id: int, refusal: Refusal) -> None:
         self.refusals.append(refusal)
-
-
-async def _no_one(request: Any, context: Any) -> Any:
-    raise NotImplementedError
 
 
 @pytest.fixture
@@ -164,16 +159,14 @@ async def test_a_silent_stream_is_ended(make: Callable[[int], Any], monkeypatch:
     channel = service.channel(f"127.0.0.1:{host.port}")
     call = service.open_stream(channel)
     hello = Hello(cluster_id="c", peer_id=2, incarnation=1, wanted_peer_id=1)
-    await call.write(RaftFrame(format=FRAME_FORMAT, hello=hello))
+    await call.write(Frame(format=FRAME_FORMAT, hello=hello))
     assert (await call.read()).WhichOneof("body") == "welcome"
     await until(lambda: host.ups == [True, False])
     call.cancel()
     await channel.close()
 
 
-@pytest.mark.parametrize(
-    "frame", [RaftFrame(format=99, message=b"x"), RaftFrame(format=FRAME_FORMAT, message=b"x")]
-)
+@pytest.mark.parametrize("frame", [Frame(format=99, message=b"x"), Frame(format=FRAME_FORMAT, message=b"x")])
 async def test_one_that_does_not_say_hello_is_refused(make: Callable[[int], Any], frame: Any) -> None:
     host = await make(1)
     channel = service.channel(f"127.0.0.1:{host.port}")

@@ -144,14 +144,14 @@ class ReplicaMachine(RuleBasedStateMachine):
     @rule()
     def seal(self) -> None:
         async def sealed() -> None:
-            await self.replica._on_writer(self.replica._committer.applier.segments.seal_all)
-            await self.replica._on_writer(self.replica._committer.publish)
+            await self.replica.on_writer(self.replica.contents.applier.segments.seal_all)
+            await self.replica.on_writer(self.replica.contents.publish)
 
         self.run(sealed())
 
     def finished(self) -> list[tuple[str, int]]:
         """(id, live rows) of each finished segment."""
-        applier = self.replica._committer.applier
+        applier = self.replica.contents.applier
         segments = sorted(applier.segments.sealed.values(), key=lambda segment: segment.start)
         return [(segment.id, applier.live.count(segment.start, segment.rows)) for segment in segments]
 
@@ -184,7 +184,7 @@ class ReplicaMachine(RuleBasedStateMachine):
 
     @invariant()
     def live_bits_and_slots_agree_with_the_points(self) -> None:
-        applier = self.replica._committer.applier
+        applier = self.replica.contents.applier
         slots = {slot for _, slot in applier.points.view().iter_ids()}
         held = {
             segment.start + row

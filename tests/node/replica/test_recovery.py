@@ -249,7 +249,7 @@ async def test_no_room_for_vectors_refuses_the_write_before_it_is_logged(
 ) -> None:
     replica = await shards.open()
     await write(replica, upsert([1]))
-    (growing,) = replica._committer.applier.segments.growing
+    (growing,) = replica.contents.applier.segments.growing
     disk = FullDisk(growing.append)
     monkeypatch.setattr(growing, "append", disk)
     with pytest.raises(InsufficientStorage):
@@ -267,8 +267,8 @@ async def test_a_failed_checkpoint_turns_red_and_is_done_later(
 ) -> None:
     replica = await shards.open()
     await write(replica, upsert([1]))
-    disk = FullDisk(replica._committer.applier.points.checkpoint)
-    monkeypatch.setattr(replica._committer.applier.points, "checkpoint", disk)
+    disk = FullDisk(replica.contents.applier.points.checkpoint)
+    monkeypatch.setattr(replica.contents.applier.points, "checkpoint", disk)
     with pytest.raises(OSError, match="No space"):
         await replica.checkpoint()
     assert (await replica.info()).status is ShardStatus.RED
@@ -289,7 +289,7 @@ async def test_an_operation_that_cannot_be_applied_stops_writes_and_keeps_reads(
     def broken(*_: object) -> None:
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(replica._committer.applier, "apply", broken)
+    monkeypatch.setattr(replica.contents.applier, "apply", broken)
     with pytest.raises(ServiceError, match="could not be applied"):
         await write(replica, upsert([2]))
     monkeypatch.undo()
@@ -305,7 +305,7 @@ async def test_an_operation_that_cannot_be_applied_stops_writes_and_keeps_reads(
 async def test_writes_go_on_during_a_checkpoint(shards: Shards, monkeypatch: pytest.MonkeyPatch) -> None:
     replica = await shards.open()
     await write(replica, upsert([1]))
-    points = replica._committer.applier.points
+    points = replica.contents.applier.points
     store, release, loop = points.checkpoint, asyncio.Event(), asyncio.get_running_loop()
     started = asyncio.Event()
 
@@ -328,8 +328,8 @@ async def test_writes_go_on_during_a_checkpoint(shards: Shards, monkeypatch: pyt
 async def test_damage_to_a_finished_segment_is_found_by_a_scrub(shards: Shards) -> None:
     replica = await shards.open()
     await write(replica, upsert(range(100)))
-    await replica._on_writer(replica._committer.applier.segments.seal_all)
-    await replica._on_writer(replica._committer.publish)
+    await replica.on_writer(replica.contents.applier.segments.seal_all)
+    await replica.on_writer(replica.contents.publish)
     assert await replica.verify() == []
     with segment_file(shards).open("r+b") as file:
         file.seek(100)
@@ -346,7 +346,7 @@ async def test_a_checkpoint_that_was_stored_and_reported_as_failed_can_be_opened
     """What a failed sync left on disk is unknown, so the files that the new checkpoint names must stay."""
     replica = await shards.open()
     await busy_day(replica)
-    points = replica._committer.applier.points
+    points = replica.contents.applier.points
     store = points.checkpoint
 
     def fail_late(meta: bytes) -> None:
@@ -378,7 +378,7 @@ async def test_checkpoints_that_find_no_room_leave_no_files_behind(
             if "recent-" in path.name or "live." in path.name
         }
 
-    monkeypatch.setattr(replica._committer.applier.points, "checkpoint", full)
+    monkeypatch.setattr(replica.contents.applier.points, "checkpoint", full)
     with pytest.raises(StoreFull):
         await replica.checkpoint()
     assert files() == set()

@@ -200,7 +200,7 @@ async def test_a_write_that_takes_too_long_goes_on(shards: Shards) -> None:
     release = asyncio.Event()
     loop = asyncio.get_running_loop()
     blocked = asyncio.ensure_future(
-        replica._on_writer(lambda: asyncio.run_coroutine_threadsafe(release.wait(), loop).result())
+        replica.on_writer(lambda: asyncio.run_coroutine_threadsafe(release.wait(), loop).result())
     )
     result = await write(replica, upsert([1]), timeout_ms=1)
     assert result.status is UpdateStatus.WAIT_TIMEOUT
@@ -329,7 +329,7 @@ async def test_what_cannot_be_applied_is_refused_before_it_is_logged(
             else write(replica, change)
         )
     assert replica._committer.wal.last_seq == logged
-    assert not replica._committer.stopped
+    assert replica.contents.parted is None
     assert (await write(replica, upsert([4]))).operation_id == logged + 1
     shards.crash()
     assert list(await contents(await shards.open())) == [1, 4]

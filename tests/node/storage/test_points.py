@@ -513,3 +513,74 @@ def test_a_checkpoint_without_a_free_reader_is_stored_and_read_from_the_overlay(
     again = reopened(store, tmp_path)
     assert (again.meta(), again.view().count, again.view().slot_of(id_key(14))) == (b"second", 15, 14)
     again.close()
+
+
+# --- copies -------------------------------------------------------------------------------------------
+
+
+def test_a_copy_is_the_last_checkpoint_whatever_comes_after_it(store: PointStore, tmp_path: Path) -> None:
+    put_points(store, range(100))
+    checkpoint(store, b"first")
+    put_points(store, range(100, 150))
+    copy = store.copy()
+    put_points(store, range(100), version=1)
+    checkpoint(store, b"second")
+    copy.write(tmp_path / "copy.mdb")
+    assert (copy.blob, copy.count) == (b"first", 100)
+    copied = PointStore.open(tmp_path / "copy.mdb", 1)
+    view = copied.view()
+    assert (copied.meta(), view.count, view.slot_of(id_key(120))) == (b"first", 100, -1)
+    found = view.record(7)
+    assert found is not None
+    assert found.version == 0
+    copied.close()
+
+
+def test_a_copy_before_the_first_checkpoint_is_empty(store: PointStore, tmp_path: Path) -> None:
+    put_points(store, range(3))
+    copy = store.copy()
+    copy.write(tmp_path / "copy.mdb")
+    assert copy.blob is None
+    copied = PointStore.open(tmp_path / "copy.mdb", 1)
+    assert copied.view().count == 0
+    copied.close()
+
+
+def test_a_copy_overwrites_nothing(store: PointStore, tmp_path: Path) -> None:
+    (tmp_path / "taken.mdb").write_bytes(b"mine")
+    with pytest.raises(StoreFailed, match="exists"):
+        store.copy().write(tmp_path / "taken.mdb")
+    assert (tmp_path / "taken.mdb").read_bytes() == b"mine"
+
+
+def test_a_copy_of_a_closed_store_fails_instead_of_ending_the_process(
+    store: PointStore, tmp_path: Path
+) -> None:
+    copy = store.copy()
+    store.close()
+    with pytest.raises(StoreFailed):
+        copy.write(tmp_path / "copy.mdb")
+    assert not (tmp_path / "copy.mdb").exists()
+
+
+def test_closing_waits_for_a_copy_that_is_being_written(store: PointStore, tmp_path: Path) -> None:
+    put_points(store, range(20_000))
+    checkpoint(store)
+    copy = store.copy()
+    writing = threading.Thread(target=copy.write, args=(tmp_path / "copy.mdb",))
+    writing.start()
+    while not (tmp_path / "copy.mdb").exists() and writing.is_alive():
+        pass
+    store.close()
+    writing.join()
+    copied = PointStore.open(tmp_path / "copy.mdb", 1)
+    assert copied.view().count == 20_000
+    copied.close()
+
+
+def test_copies_given_up_hold_no_pages(store: PointStore, tmp_path: Path) -> None:
+    for version in range(30):
+        put_points(store, range(2000), version)
+        store.copy().close()
+        checkpoint(store)
+    assert (tmp_path / "points.mdb").stat().st_size < 10 * 2000 * 200

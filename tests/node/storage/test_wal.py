@@ -305,6 +305,72 @@ def test_trim_keeps_the_file_that_holds_the_given_seq(small_files: Wal, tmp_path
     assert file_names(tmp_path) == [4]
 
 
+def test_trim_keeps_the_newest_closed_files_up_to_a_size(small_files: Wal, tmp_path: Path) -> None:
+    for seq in range(6):
+        append(small_files, seq, size=1000)
+        small_files.sync()
+    small_files.trim(100, keep_bytes=2500)
+    assert file_names(tmp_path) == [2, 3, 4, 5]  # three closed ones, the last is not counted
+    small_files.trim(3, keep_bytes=0)
+    assert file_names(tmp_path) == [3, 4, 5]
+    small_files.trim(4, keep_bytes=10**9)
+    assert file_names(tmp_path) == [3, 4, 5]
+
+
+def test_what_was_kept_on_trimming_is_replayed(small_files: Wal, tmp_path: Path) -> None:
+    for seq in range(4):
+        append(small_files, seq, size=1000)
+        small_files.sync()
+    small_files.trim(4, keep_bytes=1)
+    log = reopened(small_files, tmp_path)
+    assert (log.first_seq, seqs(log)) == (2, [2, 3])
+    log.close()
+
+
+@pytest.mark.parametrize("capacity_mb", [0, 1])
+def test_a_log_may_begin_after_what_came_from_elsewhere(tmp_path: Path, capacity_mb: int) -> None:
+    log = Wal.begin_after(tmp_path / "wal", 41, 3, capacity_mb=capacity_mb)
+    assert (log.first_seq, log.last_seq, log.last_term, log.synced_seq) == (42, 41, 3, 41)
+    log = reopened(log, tmp_path)
+    assert (log.first_seq, log.last_seq, log.last_term) == (42, 41, 3)
+    assert list(log.replay(42)) == []
+    with pytest.raises(WalTrimmed, match="begins at seq 42"):
+        log.replay(41)
+    with pytest.raises(ValueError, match="does not continue"):
+        append(log, 42, term=2)
+    append(log, 42, term=3)
+    log.sync()
+    append(log, 43, term=3)
+    log.rollback_to(42)
+    log = reopened(log, tmp_path)
+    assert seqs(log) == [42]
+    log.cut_after(41)
+    assert (log.last_seq, log.last_term) == (41, 3)
+    log.close()
+
+
+def test_a_log_that_begins_after_nothing_is_a_new_one(tmp_path: Path) -> None:
+    log = Wal.begin_after(tmp_path / "wal", -1, 0)
+    append(log, 0)
+    log.sync()
+    log = reopened(log, tmp_path)
+    assert seqs(log) == [0]
+    log.close()
+
+
+def test_a_log_does_not_begin_where_there_is_one(wal: Wal, tmp_path: Path) -> None:
+    append(wal, 0)
+    wal.sync()
+    with pytest.raises(FileExistsError, match="a log already"):
+        Wal.begin_after(tmp_path / "wal", 7, 1)
+    assert seqs(wal) == [0]
+
+
+def test_a_log_cannot_begin_after_an_impossible_position(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="cannot begin after seq -2"):
+        Wal.begin_after(tmp_path / "wal", -2, 0)
+
+
 def test_a_trimmed_log_remembers_where_it_stands(small_files: Wal, tmp_path: Path) -> None:
     append(small_files, 0, term=3)
     small_files.sync()

@@ -14,9 +14,7 @@ from router.monitoring.metrics import RequestStatistics
 from router.monitoring.telemetry import Process, telemetry
 from tests.router.monitoring.test_metrics import entry, segment
 
-PROCESS = Process(
-    id="p", version="1.2.3", started=datetime(2026, 1, 2, tzinfo=UTC), search_threads=2, peer_id=9
-)
+PROCESS = Process(id="p", version="1.2.3", started=datetime(2026, 1, 2, tzinfo=UTC), search_threads=2)
 BASE = {"id", "app", "collections", "cluster", "requests", "quota"}
 
 
@@ -73,7 +71,7 @@ def test_a_local_shard_tells_about_segments_from_level_four_on() -> None:
     for level, keys in ((3, level_3), (4, level_3 | {"segments", "indexed_only_excluded_vectors"})):
         (shard,) = at(level)["collections"]["collections"][0]["shards"]
         assert set(shard["local"]) == keys
-        assert shard["replicate_states"] == {"9": "Active"}
+        assert shard["replicate_states"] == {"1": "Active"}
 
 
 def test_segments_tell_which_vectors_are_indexed() -> None:

@@ -10,11 +10,14 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
+from router.cluster import ClusterOperations
+from router.cluster.local_shards import LocalShardOperations
 from router.collections import CollectionOperations
 from router.points import PointOperations
 from router.rest.app import create_app
 from router.rest.routes import Route
 from router.search import SearchOperations
+from tests.router.cluster.fakes import FakeShardKeys
 from tests.router.fakes import FakeLog, FakeNode, FakeShard
 
 
@@ -97,12 +100,14 @@ TEST_ROUTES = (
 
 @pytest.fixture
 async def rest() -> AsyncIterator[Rest]:
-    node = FakeNode()
-    collections = CollectionOperations(FakeLog(), node)
+    log, node = FakeLog(), FakeNode()
+    collections = CollectionOperations(log, node)
     app = create_app(
         collections,
         PointOperations(collections, node),
         SearchOperations(collections, node),
+        cluster=ClusterOperations(log, None, FakeShardKeys()),
+        local_shards=LocalShardOperations(log, node),
         max_request_size_mb=1,
         extra_routes=TEST_ROUTES,
     )

@@ -12,6 +12,8 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from yarl import URL
 
+from router.cluster import ClusterOperations
+from router.cluster.local_shards import LocalShardOperations
 from router.collections import CollectionOperations
 from router.monitoring.inventory import Inventory
 from router.monitoring.issues import SLOW_READ_S, Issues, SlowReads
@@ -21,6 +23,7 @@ from router.points import PointOperations
 from router.rest.app import create_app
 from router.rest.service import ServiceEndpoints, metrics_hook
 from router.search import SearchOperations
+from tests.router.cluster.fakes import FakeShardKeys
 from tests.router.fakes import FakeLog, FakeNode
 from tests.router.rest.conftest import Rest
 
@@ -45,17 +48,21 @@ class _EveryReadIsSlow:
 async def service() -> AsyncIterator[Rest]:
     log, node, requests, issues = FakeLog(), FakeNode(), RequestStatistics(), Issues()
     collections = CollectionOperations(log, node)
+    cluster = ClusterOperations(log, None, FakeShardKeys())
     endpoints = ServiceEndpoints(
         process=Process(id="p", version="1.19.0", started=datetime.now(UTC), search_threads=2),
         commit=COMMIT,
         inventory=Inventory(log, node),
         requests=requests,
         issues=issues,
+        cluster=cluster,
     )
     app = create_app(
         collections,
         PointOperations(collections, node),
         SearchOperations(collections, node, SlowReads(issues, clock=_EveryReadIsSlow())),
+        cluster=cluster,
+        local_shards=LocalShardOperations(log, node),
         extra_routes=endpoints.routes(),
         metrics_hook=metrics_hook(requests, lambda: 5.0),
     )
@@ -226,7 +233,7 @@ async def test_a_shard_that_does_not_report_in_time_is_a_timeout(
     await service.create("c")
     (shard,) = service.shards()
     monkeypatch.setattr(shard, "info", never)
-    monkeypatch.setattr("router.rest.service.COLLECT_TIMEOUT_MS", 1)
+    monkeypatch.setattr("router.monitoring.collecting.COLLECT_TIMEOUT_MS", 1)
     answer = await service.get(path)
     assert (answer.status, answer.error.startswith("Timeout: ")) == (408, True)
 

@@ -25,7 +25,7 @@ CATCHING = {
     "operation ids outlive a cut": 4,
     "files forget the term": 192,
     "files are dropped early": 0,
-    "commands name no epoch": 3,
+    "commands name no epoch": 76,
 }
 
 

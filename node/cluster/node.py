@@ -1,0 +1,345 @@
+"""This node's replicas in a cluster, and the way to everybody else's.
+
+Lives here: the clustered form of ``node.client.NodeClient``: which shards this node holds as the cluster
+state says, letters and ticks to their machines, bases for other nodes, the end.
+May not live here: what a shard does (``node.shard``), what should change (``controlling``).
+
+Invariant: before this process is registered in the cluster state (under its own incarnation) no replica is
+told of any agreement, so it leads nothing and joins nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from pathlib import Path
+
+import structlog
+
+from consensus.commands import Command
+from consensus.raft_log import RaftLog
+from consensus.reports import ReplicaKey, ReplicaReport
+from consensus.state import ClusterState, CollectionState, ShardState, Transfer
+from consensus.transitions import Events
+from node.client import ReplicaClient
+from node.directories import ShardDirectories
+from node.engine import Engine
+from node.peer.calls import Mail, PeerCalls
+from node.peer.remote import RemoteReplica
+from node.peer.shard_service import serve_shards
+from node.replica.checkpoint import remove_all
+from node.replica.opened import Machinery, ReplicaFiles
+from node.replication.tuning import Tuning
+from node.shard.shard import Base, ReplicatedShard
+from node.transfer.between_peers import fetch_base, serve_bases
+from node.transfer.progress import Transfers, key_of
+from node.transfer.sending import BaseSender
+from node.transfer.wire import BaseRefused, BaseRequest
+from node.transfer.workshop import Workshop
+from protos.clock import Clock
+from protos.errors import ServiceError, ShardUnavailable, VecraftError
+from protos.shard import ShardClient
+
+log = structlog.get_logger()
+
+TICK_S = 0.08  # several per heartbeat of the replicas
+PROPOSE_S = 3.0  # for one try to have the cluster agree on something about a replica
+FAREWELL_S = 1.5  # for handing over, when the process is to end
+FETCH_TRIES, FETCH_RETRY_S = 20, 0.25  # the source may hear of the transfer later than this node
+LIVES_BITS = 20  # openings of replicas of one process that are told apart
+
+Key = tuple[str, int]
+
+
+class ClusterNode:
+    """Made and closed in one event loop. Use ``open``."""
+
+    def __init__(
+        self,
+        storage: Path,
+        metadata: RaftLog,
+        calls: PeerCalls,
+        mail: Mail,
+        *,
+        incarnation: int,
+        tuning: Tuning | None = None,
+        search_threads: int | None = None,
+        builds_max: int | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        """``incarnation`` is the process's. Others as for ``node.local.LocalNode``."""
+        self._metadata, self._calls, self._mail = metadata, calls, mail
+        self._incarnation = incarnation
+        self._lives = 0
+        self.tuning = tuning or Tuning()
+        self.directories = ShardDirectories(storage)
+        self._engine = Engine(search_threads=search_threads, builds_max=builds_max, clock=clock)
+        self._workshop = Workshop(storage, self._engine.background)
+        self._sender = BaseSender(self._workshop)
+        self._transfers = Transfers(time.monotonic)
+        self._shards: dict[Key, ReplicatedShard] = {}  # by collection uuid and shard id
+        self._seen: dict[Key, tuple[CollectionState, ShardState]] = {}
+        self._names: dict[tuple[str, int], Key] = {}
+        self._dropping: dict[tuple[str, int], asyncio.Task[None]] = {}
+        self._nudge = asyncio.Event()
+        self._ticker: asyncio.Task[None] | None = None
+        self._stop_following = _nothing
+        self._closing = False
+
+    @classmethod
+    async def open(
+        cls,
+        storage: Path,
+        metadata: RaftLog,
+        calls: PeerCalls,
+        mail: Mail,
+        *,
+        incarnation: int,
+        tuning: Tuning | None = None,
+        search_threads: int | None = None,
+        builds_max: int | None = None,
+        clock: Clock | None = None,
+    ) -> ClusterNode:
+        """Begin to follow the metadata log; shards are opened beside that. Raises: OSError."""
+        node = cls(
+            storage,
+            metadata,
+            calls,
+            mail,
+            incarnation=incarnation,
+            tuning=tuning,
+            search_threads=search_threads,
+            builds_max=builds_max,
+            clock=clock,
+        )
+        await node._start()
+        return node
+
+    async def _start(self) -> None:
+        background = self._engine.background
+        await background.run(self.directories.clean, self._metadata.state.collections)
+        await self._workshop.clear()
+        serve_shards(self._calls, self)
+        serve_bases(self._calls, self._sender, self._transfers, self._copyable)
+        self._follow(self._metadata.state, ())
+        self._stop_following = self._metadata.subscribe(self._follow)
+        self._mail.receive(self._letter)
+        self._ticker = asyncio.create_task(self._tick())
+
+    # --- ``node.client.NodeClient`` -----------------------------------------------------------------------
+
+    def shard(self, collection: str, shard_id: int) -> ShardClient:
+        return self._by_name(collection, shard_id).local()
+
+    def replica(self, collection: CollectionState, shard_id: int, peer_id: int) -> ReplicaClient:
+        if peer_id == self.me:
+            return self.hosted(collection.uuid, shard_id)
+        return RemoteReplica(self._calls, peer_id, collection.uuid, shard_id)
+
+    async def reconcile(self, state: ClusterState) -> None:
+        """Return when this node's replicas of ``state`` are open, have failed, or wait to be filled."""
+        wanted = {
+            (collection.uuid, shard_id)
+            for collection in state.collections.values()
+            for shard_id, shard in collection.shards.items()
+            if self.me in shard.replicas
+        }
+        opening = [shard.opened() for key, shard in self._shards.items() if key in wanted]
+        await asyncio.gather(*opening)
+
+    def touch(self, collection: str) -> None:
+        for shard in self._shards.values():
+            if shard.name == collection:
+                shard.touch()
+
+    async def close(self) -> None:
+        """Hand over what others can take on, then checkpoint and close every shard."""
+        self._closing = True
+        await self._say_farewell()
+        self._stop_following()
+        self._mail.receive(None)
+        if self._ticker is not None:
+            self._ticker.cancel()
+            await asyncio.gather(self._ticker, return_exceptions=True)
+        closing = (shard.close(checkpoint=True) for shard in self._shards.values())
+        for error in await asyncio.gather(*closing, return_exceptions=True):
+            if error is not None:  # the others and the threads are to end all the same
+                log.error("shard_not_closed", error=repr(error))
+        await asyncio.gather(*self._dropping.values(), return_exceptions=True)
+        await self._engine.close()
+
+    async def _say_farewell(self) -> None:
+        commands = [command for shard in self._shards.values() if (command := shard.farewell())]
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(FAREWELL_S):
+                await asyncio.gather(*map(self._try_to_propose, commands))
+
+    async def _try_to_propose(self, command: Command) -> None:
+        with contextlib.suppress(VecraftError):
+            await self.propose(command)
+
+    # --- following the log --------------------------------------------------------------------------------
+
+    def _follow(self, state: ClusterState, _: Events) -> None:
+        own = state.peers.get(self.me)
+        registered = own is not None and own.incarnation == self._incarnation
+        held: set[Key] = set()
+        for collection in state.collections.values():
+            for shard in collection.shards.values():
+                if self.me in shard.replicas:
+                    held.add((collection.uuid, shard.id))
+                    self._update(collection, shard, state.version, registered=registered)
+        for key in self._shards.keys() - held:
+            self._drop(key)
+        self._forget_transfers(state)
+
+    def _update(
+        self, collection: CollectionState, shard: ShardState, version: int, *, registered: bool
+    ) -> None:
+        key = (collection.uuid, shard.id)
+        replica = self._shards.get(key)
+        if replica is None:
+            place = (collection.name, shard.id)
+            replica = ReplicatedShard(self, collection, shard, version, after=self._dropping.get(place))
+            self._shards[key] = replica
+            self._names[place] = key
+        seen = self._seen.get(key)
+        unchanged = seen is not None and seen[0] is collection and seen[1] is shard
+        if registered and not unchanged:
+            self._seen[key] = (collection, shard)
+            replica.agreed(collection, shard, version)
+
+    def _drop(self, key: Key) -> None:
+        shard = self._shards.pop(key)
+        self._seen.pop(key, None)
+        place = (shard.name, shard.shard_id)
+        if self._names.get(place) == key:
+            del self._names[place]
+        task = asyncio.create_task(self._remove(shard, after=self._dropping.get(place)))
+        self._dropping[place] = task
+
+        def forget(done: asyncio.Task[None]) -> None:
+            if self._dropping.get(place) is done:
+                del self._dropping[place]
+
+        task.add_done_callback(forget)
+
+    async def _remove(self, shard: ReplicatedShard, after: asyncio.Task[None] | None) -> None:
+        if after is not None:
+            await asyncio.wait({after})
+        await shard.close(checkpoint=False)
+        background = self._engine.background
+        try:
+            trashed = await background.run(self.directories.remove, shard.name, shard.uuid, shard.shard_id)
+        except OSError:
+            log.exception("shard_not_removed", collection=shard.name, shard_id=shard.shard_id)
+            return
+        if trashed is not None:
+            await background.run(remove_all, [trashed])
+
+    def _forget_transfers(self, state: ClusterState) -> None:
+        running = {
+            key_of(collection.uuid, transfer)
+            for collection in state.collections.values()
+            for transfer in collection.transfers
+        }
+        self._transfers.keep(running)
+
+    # --- letters, ticks, reports --------------------------------------------------------------------------
+
+    def _letter(self, peer_id: int, collection_uuid: str, shard_id: int, message: bytes) -> None:
+        shard = self._shards.get((collection_uuid, shard_id))
+        if shard is not None:
+            shard.letter(peer_id, message)
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_S)
+            for shard in list(self._shards.values()):
+                try:
+                    shard.tick()
+                except Exception:  # the others must go on
+                    log.exception("tick_failed", collection=shard.name, shard_id=shard.shard_id)
+
+    def reports(self) -> dict[ReplicaKey, ReplicaReport]:
+        """What this node tells the controller of its replicas."""
+        found = ((key, shard.report()) for key, shard in self._shards.items())
+        return {key: report for key, report in found if report is not None}
+
+    @property
+    def reporting(self) -> asyncio.Event:
+        """Set when the controller should hear of this node at once."""
+        return self._nudge
+
+    def transfer_comment(self, collection_uuid: str, transfer: Transfer) -> str | None:
+        """How far a transfer that this node sends has come."""
+        return self._transfers.comment(key_of(collection_uuid, transfer))
+
+    # --- for other peers ----------------------------------------------------------------------------------
+
+    def hosted(self, collection_uuid: str, shard_id: int) -> ReplicaClient:
+        shard = self._shards.get((collection_uuid, shard_id))
+        if shard is None:
+            raise ShardUnavailable(f"shard {shard_id} is not on peer {self.me}")
+        return shard
+
+    def _copyable(self, peer_id: int, request: BaseRequest) -> ReplicaFiles:
+        shard = self._shards.get((request.collection, request.shard_id))
+        if shard is None or not shard.feeds(peer_id, request.epoch):
+            raise ShardUnavailable(f"peer {self.me} knows of no transfer of this shard to peer {peer_id}")
+        return shard.files
+
+    def _by_name(self, collection: str, shard_id: int) -> ReplicatedShard:
+        key = self._names.get((collection, shard_id))
+        if key is None:
+            raise ShardUnavailable(f"shard {shard_id} of collection `{collection}` is not on this node")
+        return self._shards[key]
+
+    # --- ``node.shard.shard.Node`` ------------------------------------------------------------------------
+
+    @property
+    def me(self) -> int:
+        return self._metadata.peer_id
+
+    @property
+    def machinery(self) -> Machinery:
+        return self._engine.machinery
+
+    def now_ms(self) -> int:
+        return time.monotonic_ns() // 1_000_000
+
+    def next_incarnation(self) -> int:
+        self._lives += 1
+        assert self._lives < 1 << LIVES_BITS
+        return (self._incarnation << LIVES_BITS) + self._lives
+
+    def send(self, peer: int, collection_uuid: str, shard_id: int, message: bytes) -> None:
+        self._mail.send(peer, collection_uuid, shard_id, message)
+
+    async def propose(self, command: Command) -> None:
+        await self._metadata.propose(command, timeout_s=PROPOSE_S)
+
+    async def barrier(self) -> None:
+        await self._metadata.barrier(timeout_s=PROPOSE_S)
+
+    async def fetch_base(self, collection_uuid: str, transfer: Transfer) -> Base:
+        for attempt in range(FETCH_TRIES):
+            try:
+                received = await fetch_base(self._calls, collection_uuid, transfer, self._workshop)
+            except BaseRefused as error:
+                raise ServiceError(f"no base: {error}") from error
+            except ShardUnavailable:
+                if attempt == FETCH_TRIES - 1:
+                    raise
+                await asyncio.sleep(FETCH_RETRY_S)
+            else:
+                return Base(received.directory, received.term)
+        raise AssertionError
+
+    def report_soon(self) -> None:
+        self._nudge.set()
+
+
+def _nothing() -> None:
+    """Stands for the end of a subscription that was not begun."""

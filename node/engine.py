@@ -1,0 +1,46 @@
+"""The threads that the shards of a process share.
+
+Lives here: the pools, made and ended together. May not live here: shards.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+
+from node.replica.opened import Machinery
+from node.workers import SerialExecutor, WorkerPool
+from protos.clock import Clock, SystemClock
+
+WRITER_THREADS = 2
+BACKGROUND_THREADS = 2
+
+
+class Engine:
+    """Made and closed in one event loop."""
+
+    def __init__(
+        self,
+        *,
+        search_threads: int | None = None,
+        builds_max: int | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        """``search_threads`` and ``builds_max`` (builder processes at once): None chooses by the cores."""
+        cores = os.cpu_count() or 1
+        self.search = WorkerPool(search_threads or max(2, cores), "search")
+        self._writers = WorkerPool(WRITER_THREADS, "writer")
+        self.background = WorkerPool(BACKGROUND_THREADS, "background")
+        self.machinery = Machinery(
+            search=self.search,
+            writers=SerialExecutor(self._writers),
+            background=self.background,
+            builds=asyncio.Semaphore(builds_max or max(1, cores // 2)),
+            clock=clock or SystemClock(),
+            cores=cores,
+        )
+
+    async def close(self) -> None:
+        """Finish what is queued, end the threads."""
+        for pool in (self.search, self._writers, self.background):
+            await asyncio.to_thread(pool.close)

@@ -1,0 +1,87 @@
+"""``node.client.cluster.ClusterClient`` of a member, and the calls it makes for that.
+
+Requests and answers begin with a format byte: COMMIT_INDEX has no request, its answer is the index (8 bytes,
+big-endian); TELEMETRY asks with the level (1 byte), its answer is a JSON object.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+
+from consensus.log import RaftStatus
+from consensus.raft_log import RaftLog
+from consensus.state import Transfer
+from node.client.cluster import SendFailures
+from node.peer.calls import PeerCalls
+from protos.errors import ShardUnavailable
+
+COMMIT_INDEX = "cluster.commit_index"
+TELEMETRY = "cluster.telemetry"
+FORMAT = 1
+
+TransferComment = Callable[[str, Transfer], str | None]
+Telemetry = Callable[[int], Awaitable[bytes]]  # the level; returns a JSON object
+
+
+class MemberCluster:
+    """A ``ClusterClient``. ``failures``: as ``Member.send_failures``; ``comment``: of transfers sent."""
+
+    def __init__(
+        self,
+        log: RaftLog,
+        calls: PeerCalls,
+        *,
+        failures: Callable[[], Mapping[str, SendFailures]],
+        comment: TransferComment,
+    ) -> None:
+        self._log, self._calls = log, calls
+        self._failures = failures
+        self._comment = comment
+
+    @property
+    def peer_id(self) -> int:
+        return self._log.peer_id
+
+    def status(self) -> RaftStatus:
+        return self._log.status()
+
+    def send_failures(self) -> Mapping[str, SendFailures]:
+        return self._failures()
+
+    async def commit_index(self, peer_id: int, *, timeout_s: float) -> int:
+        answer = await self._calls.call(peer_id, COMMIT_INDEX, bytes([FORMAT]), timeout_s=timeout_s)
+        return int.from_bytes(_body(answer), "big")
+
+    async def telemetry(self, peer_id: int, *, level: int, timeout_s: float) -> bytes:
+        request = bytes((FORMAT, level))
+        return _body(await self._calls.call(peer_id, TELEMETRY, request, timeout_s=timeout_s))
+
+    async def catch_up(self) -> None:
+        await self._log.barrier()
+
+    def transfer_comment(self, collection_uuid: str, transfer: Transfer) -> str | None:
+        return self._comment(collection_uuid, transfer)
+
+
+def serve_commit_index(calls: PeerCalls, log: RaftLog) -> None:
+    async def answer(caller: int, request: bytes) -> bytes:
+        del caller
+        _body(request)
+        return bytes([FORMAT]) + log.status().commit.to_bytes(8, "big")
+
+    calls.handle(COMMIT_INDEX, answer)
+
+
+def serve_telemetry(calls: PeerCalls, telemetry: Telemetry) -> None:
+    async def answer(caller: int, request: bytes) -> bytes:
+        del caller
+        return bytes([FORMAT]) + await telemetry(_body(request)[0])
+
+    calls.handle(TELEMETRY, answer)
+
+
+def _body(data: bytes) -> bytes:
+    """Raises: ShardUnavailable: it is of another release."""
+    if not data or data[0] != FORMAT:
+        raise ShardUnavailable(f"Format {FORMAT} is expected, {data[0] if data else 'nothing'} was found")
+    return data[1:]

@@ -1,0 +1,58 @@
+"""Answering what other members ask of this node's replicas."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Protocol, TypeVar
+
+from node.client import ReplicaClient
+from node.peer import shard_wire as wire
+from node.peer.calls import Handler, PeerCalls
+from node.peer.shard_wire import Method
+from protos.errors import ShardUnavailable
+from protos.shard import ReadSession
+
+Q = TypeVar("Q")
+A = TypeVar("A")
+Ask = Callable[[ReplicaClient, ReadSession, Q], Awaitable[A]]
+
+
+class ShardHost(Protocol):
+    def hosted(self, collection_uuid: str, shard_id: int) -> ReplicaClient:
+        """This node's replica. Raises: ShardUnavailable if it holds none (yet)."""
+        ...
+
+
+def serve_shards(calls: PeerCalls, host: ShardHost) -> None:
+    """Answer the methods of ``node.peer.shard_wire``."""
+
+    def serve(method: Method[Q, A], ask: Ask[Q, A]) -> None:
+        calls.handle(method.name, _handler(host, method, ask))
+
+    serve(wire.UPDATE, lambda replica, session, request: replica.open(session).update(request))
+    serve(wire.SEARCH, lambda replica, session, requests: replica.open(session).search(requests))
+    serve(wire.SCROLL, lambda replica, session, request: replica.open(session).scroll(request))
+    serve(
+        wire.RETRIEVE,
+        lambda replica, session, asked: replica.open(session).retrieve(asked.ids, asked.projection),
+    )
+    serve(
+        wire.COUNT,
+        lambda replica, session, asked: replica.open(session).count(asked.filter, exact=asked.exact),
+    )
+    serve(wire.INFO, lambda replica, session, _: replica.open(session).info())
+    serve(wire.SETTLE_SCHEMA, lambda replica, _, config_version: replica.settle_schema(config_version))
+
+
+def _handler(host: ShardHost, method: Method[Q, A], ask: Ask[Q, A]) -> Handler:
+    async def handle(caller: int, data: bytes) -> bytes:
+        del caller
+        try:
+            asked = method.decode_request(data)
+        except ValueError as error:
+            raise ShardUnavailable(f"{method.name} was not understood: {error}") from error
+        session = ReadSession(strong=asked.strong, at_least=asked.at_least)
+        result = await ask(host.hosted(asked.collection_uuid, asked.shard_id), session, asked.request)
+        return method.encode_answer(session.position, result)
+
+    return handle

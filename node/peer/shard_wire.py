@@ -1,0 +1,150 @@
+"""What is asked of a replica on another node, and what it answers, as bytes.
+
+``bytes([FORMAT]) + msgpack``: of ``Asked`` with the request, of ``Answered`` with the result, both as the
+structs of ``protos``. Names of fields, tags and methods never change; new fields get a default. Arrays go
+as an extension: the number of dimensions (1 byte), each dimension (4 bytes), little-endian float32 in C order.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Generic, TypeVar
+
+import msgspec
+import numpy as np
+from msgspec import Struct
+from msgspec.msgpack import Ext
+
+from protos.filters import Filter
+from protos.ids import PointId
+from protos.operations import UpdateResult
+from protos.shard import (
+    FloatArray,
+    Hits,
+    Position,
+    Projection,
+    ReadSession,
+    Record,
+    ScrollRequest,
+    SearchRequest,
+    ShardInfo,
+    UpdateRequest,
+)
+
+FORMAT = 1
+_ARRAY = 1  # the extension's code
+_DIMENSIONS_MAX = 8
+
+Q = TypeVar("Q")
+A = TypeVar("A")
+
+
+class Asked(Struct, Generic[Q], frozen=True, array_like=True):
+    """``strong`` and ``at_least``: of the ``ReadSession``."""
+
+    collection_uuid: str
+    shard_id: int
+    strong: bool
+    at_least: Position | None
+    request: Q
+
+
+class Answered(Struct, Generic[A], frozen=True, array_like=True):
+    position: Position | None
+    result: A
+
+
+class Retrieve(Struct, frozen=True):
+    ids: list[PointId]
+    projection: Projection
+
+
+class Count(Struct, frozen=True):
+    filter: Filter | None
+    exact: bool
+
+
+class Method(Generic[Q, A]):
+    """The codec of one method."""
+
+    def __init__(self, name: str, request: Any, result: Any) -> None:
+        self.name = name
+        self._asked = _decoder_of(Asked[request])
+        self._answered = _decoder_of(Answered[result])
+
+    def encode_request(self, collection_uuid: str, shard_id: int, session: ReadSession, request: Q) -> bytes:
+        """Raises: OverflowError: an integer of more than 64 bits."""
+        return _encode(Asked(collection_uuid, shard_id, session.strong, session.at_least, request))
+
+    def decode_request(self, data: bytes) -> Asked[Q]:
+        """Raises: ValueError."""
+        asked: Asked[Q] = _decode(self._asked, data)
+        return asked
+
+    def encode_answer(self, position: Position | None, result: A) -> bytes:
+        return _encode(Answered(position, result))
+
+    def decode_answer(self, data: bytes) -> Answered[A]:
+        """Raises: ValueError."""
+        answered: Answered[A] = _decode(self._answered, data)
+        return answered
+
+
+# --- msgpack -----------------------------------------------------------------------------------------------
+
+
+def _from_numpy(value: object) -> object:
+    if isinstance(value, np.ndarray):
+        assert value.dtype == np.float32, f"arrays of float32 travel, not of {value.dtype}"
+        head = bytes([value.ndim]) + np.array(value.shape, dtype="<u4").tobytes()
+        return Ext(_ARRAY, head + value.astype("<f4", copy=False).tobytes())
+    if isinstance(value, np.generic):
+        return value.item()
+    raise NotImplementedError(f"{type(value).__name__} does not travel")
+
+
+def _from_extension(code: int, data: memoryview) -> FloatArray:
+    if code != _ARRAY or not data or data[0] > _DIMENSIONS_MAX:
+        raise ValueError(f"extension {code} is not known here")
+    start = 1 + 4 * data[0]
+    shape = np.frombuffer(data[1:start], dtype="<u4")
+    # A copy is aligned, and does not keep the whole message alive.
+    return np.frombuffer(data[start:], dtype="<f4").reshape(shape).astype(np.float32)
+
+
+def _array(_: type, value: object) -> object:
+    """An extension has been made an array already."""
+    if isinstance(value, np.ndarray):
+        return value
+    raise ValueError(f"an array is expected, {type(value).__name__} was found")
+
+
+def _decoder_of(kind: Any) -> msgspec.msgpack.Decoder[Any]:
+    return msgspec.msgpack.Decoder(kind, dec_hook=_array, ext_hook=_from_extension)
+
+
+_encoder = msgspec.msgpack.Encoder(enc_hook=_from_numpy)
+
+
+def _encode(value: object) -> bytes:
+    return bytes([FORMAT]) + _encoder.encode(value)
+
+
+def _decode(decoder: msgspec.msgpack.Decoder[Any], data: bytes) -> Any:
+    if not data or data[0] != FORMAT:
+        found = data[0] if data else "nothing"
+        raise ValueError(f"format {FORMAT} of shard calls is expected, {found} was found")
+    try:
+        return decoder.decode(memoryview(data)[1:])
+    except msgspec.MsgspecError as error:
+        raise ValueError(f"not a shard call: {error}") from error
+
+
+# --- the methods: after the codec, which they use ----------------------------------------------------------
+
+UPDATE: Method[UpdateRequest, UpdateResult] = Method("shard.update", UpdateRequest, UpdateResult)
+SEARCH: Method[list[SearchRequest], list[Hits]] = Method("shard.search", list[SearchRequest], list[Hits])
+SCROLL: Method[ScrollRequest, list[Record]] = Method("shard.scroll", ScrollRequest, list[Record])
+RETRIEVE: Method[Retrieve, list[Record]] = Method("shard.retrieve", Retrieve, list[Record])
+COUNT: Method[Count, int] = Method("shard.count", Count, int)
+INFO: Method[None, ShardInfo] = Method("shard.info", None, ShardInfo)
+SETTLE_SCHEMA: Method[int, UpdateResult] = Method("shard.settle_schema", int, UpdateResult)

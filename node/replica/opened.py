@@ -1,0 +1,362 @@
+"""One replica's files, open in this process: views for reads, checkpoints, the optimizer, the end.
+
+Lives here: the life cycle, the loop that checkpoints, what info says. How writes come in is the business of
+who opens it: ``replica`` on a single node, ``node.shard`` in a cluster.
+May not live here: what operations do, what searches do.
+
+Invariants: a read answers from one published view and never sees a closed store; after ``close`` returns no
+thread touches the replica's files; while ``quiet`` is held nothing but its holder changes the replica.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import AsyncIterator, Callable
+from functools import partial
+from pathlib import Path
+from typing import Concatenate, ParamSpec, Protocol, TypeVar
+
+import structlog
+from msgspec import Struct
+
+from node import query
+from node.optimizer.runner import Optimizer
+from node.replica.checkpoint import Checkpointer, remove_all
+from node.replica.contents import Contents
+from node.replica.recovery import Opened, open_replica
+from node.replica.view import View
+from node.segments import SealedSegment, SegmentError, VectorSchema
+from node.storage.points import PointStore, RecordCorrupted, StoreFailed
+from node.workers import SerialExecutor, WorkerPool
+from protos.clock import Clock
+from protos.collections import CollectionConfig
+from protos.errors import ServiceError, ShardUnavailable
+from protos.filters import Filter
+from protos.ids import PointId
+from protos.shard import (
+    Hits,
+    Projection,
+    Record,
+    ScrollRequest,
+    SearchRequest,
+    ShardInfo,
+    ShardStatus,
+)
+
+log = structlog.get_logger()
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+CHECKPOINT_OVERLAY_BYTES = 64 << 20  # a checkpoint does not wait for its interval then
+SCRUB_INTERVAL_S = 24 * 3600  # between two readings of all finished segments
+
+
+def _verify(segment: SealedSegment) -> list[str]:
+    try:
+        return [str(finding) for finding in segment.verify()]
+    except (SegmentError, OSError) as error:
+        return [str(error)]
+
+
+class Machinery(Struct, frozen=True):
+    """What replicas of one process share. ``builds`` bounds the builder processes that run at once."""
+
+    search: WorkerPool
+    writers: SerialExecutor
+    background: WorkerPool
+    builds: asyncio.Semaphore
+    clock: Clock
+    cores: int
+
+
+class ReadGate:
+    """Counts reads that run, so that closing can wait for them."""
+
+    def __init__(self) -> None:
+        self._condition = threading.Condition()
+        self._reads = 0
+        self._closed = False
+
+    def __enter__(self) -> None:
+        with self._condition:
+            if self._closed:
+                raise ShardUnavailable("the shard is being closed")
+            self._reads += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._condition:
+            self._reads -= 1
+            self._condition.notify_all()
+
+    def close(self) -> None:
+        """Refuse further reads and wait for the running ones."""
+        with self._condition:
+            self._closed = True
+            self._condition.wait_for(lambda: self._reads == 0)
+
+
+class Stored(Struct, frozen=True):
+    """A replica's files. ``gate`` is to be held while ``points`` is read."""
+
+    directory: Path
+    points: PointStore
+    gate: ReadGate
+
+
+class CheckpointPostponed(Exception):
+    """What memory holds may not be stored now, or not any more."""
+
+
+class Checkpoints(Protocol):
+    """What a checkpoint has to do with the log that it shortens."""
+
+    async def before_store(self, seq: int) -> None:
+        """Return when a checkpoint of everything up to ``seq`` may be stored. Raises: CheckpointPostponed."""
+        ...
+
+    async def checkpointed(self, seq: int) -> None:
+        """One is: the log is not needed up to ``seq`` any more, as far as this replica goes."""
+        ...
+
+
+class ReplicaFiles:
+    """See the module. The reads are those of ``protos.shard.ShardClient``."""
+
+    def __init__(self, opened: Opened, machinery: Machinery, checkpoints: Checkpoints) -> None:
+        self.contents: Contents = opened.contents
+        self._checkpointer: Checkpointer = opened.checkpointer
+        self._checkpoints = checkpoints
+        self._machinery = machinery
+        self.quiet = asyncio.Lock()
+        self._gate = ReadGate()
+        self._damage: str | None = None
+        self._checkpoint_failure: str | None = None
+        self._checkpointing = asyncio.Lock()
+        self._closed = False
+        self._dirty = asyncio.Event()
+        self._urgent = asyncio.Event()
+        self._optimizer = Optimizer(
+            self.contents,
+            on_writer=self._undisturbed,
+            background=machinery.background,
+            builds=machinery.builds,
+            cores=machinery.cores,
+            changed=self._dirty.set,
+        )
+        self._optimizer.start()
+        self._loop = asyncio.create_task(self._checkpoint_loop(), name="checkpoints")
+        self._scrubbing = asyncio.create_task(self._scrub_loop(), name="scrub")
+        if self._checkpointer.due:
+            self._dirty.set()
+
+    # --- changes ----------------------------------------------------------------------------------------
+
+    async def update_config(self, config: CollectionConfig) -> None:
+        """Use ``config`` for reads, checkpoints and the optimizer from now on."""
+
+        def change() -> None:
+            self.contents.applier.config = config
+            self.contents.publish()
+
+        await self._undisturbed(change)
+        self._optimizer.trigger()
+
+    def touch(self) -> None:
+        self._optimizer.trigger()
+
+    async def on_writer(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call in the thread that alone changes this replica."""
+        return await self._machinery.writers.run(self, call, *args, **kwargs)
+
+    async def _undisturbed(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """The same, between two groups of writes."""
+        async with self.quiet:
+            return await self.on_writer(call, *args, **kwargs)
+
+    def changed(self) -> None:
+        """Operations were applied."""
+        self._dirty.set()
+        self._optimizer.trigger()
+        if self.contents.applier.points.overlay_bytes > CHECKPOINT_OVERLAY_BYTES:
+            self._urgent.set()
+
+    # --- reads -----------------------------------------------------------------------------------------
+
+    @property
+    def view(self) -> View:
+        """The last published state."""
+        return self.contents.view
+
+    @property
+    def schemas(self) -> dict[str, VectorSchema]:
+        """The vector names that new points may have."""
+        return dict(self.contents.applier.segments.schemas)
+
+    async def search(self, requests: list[SearchRequest]) -> list[Hits]:
+        return await self.read(self.view, query.search, requests)
+
+    async def scroll(self, request: ScrollRequest) -> list[Record]:
+        return await self.read(self.view, query.scroll, request)
+
+    async def retrieve(self, ids: list[PointId], projection: Projection) -> list[Record]:
+        return await self.read(self.view, query.retrieve, ids, projection)
+
+    async def count(self, filter: Filter | None, *, exact: bool) -> int:
+        return await self.read(self.view, query.count, filter, exact=exact)
+
+    async def info(self) -> ShardInfo:
+        return await self.read(self.view, self._describe)
+
+    async def read(
+        self, view: View, call: Callable[Concatenate[View, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Answer from ``view`` in a search thread."""
+        return await self._machinery.search.run(partial(self._read_now, view, call, *args, **kwargs))
+
+    def _read_now(
+        self, view: View, call: Callable[Concatenate[View, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        with self._gate:
+            try:
+                return call(view, *args, **kwargs)
+            except (RecordCorrupted, StoreFailed) as error:
+                self._damage = str(error)
+                raise ServiceError(f"stored data is damaged: {error}") from error
+
+    def _describe(self, view: View) -> ShardInfo:
+        counters = query.count_vectors(view)
+        error = self.failure
+        return ShardInfo(
+            status=ShardStatus.RED if error else self._optimizer.status(),
+            points=view.points.count,
+            vectors=counters.vectors,
+            indexed_vectors=counters.indexed_vectors,
+            segments=len(view.segments),
+            index_points={field: view.columns.points(field) for field in view.columns.fields},
+            operations_applied=view.seq + 1,
+            update_queue_length=self.queue_length,
+            optimizer_error=error or self._optimizer.error,
+            segment_infos=counters.segments,
+        )
+
+    @property
+    def queue_length(self) -> int:
+        """Writes accepted and not yet done."""
+        return 0
+
+    @property
+    def failure(self) -> str | None:
+        """Why the replica is red, apart from its optimizer."""
+        parted = self.contents.parted
+        return (
+            self._damage
+            or (str(parted) if parted else None)
+            or self._checkpointer.failure
+            or self._checkpoint_failure
+        )
+
+    # --- checkpoints and the end -----------------------------------------------------------------------
+
+    async def _checkpoint_loop(self) -> None:
+        while True:
+            await self._dirty.wait()
+            interval = max(1, self.view.config.optimizer_config.flush_interval_sec)
+            # Not wait_for: in Python 3.11 it can swallow the cancellation that ends this loop.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(interval):
+                    await self._urgent.wait()
+            self._dirty.clear()
+            self._urgent.clear()
+            try:
+                await self.checkpoint()
+            except (OSError, CheckpointPostponed):
+                self._dirty.set()  # tried again after the interval; a failure was logged and is shown
+            except Exception as error:
+                self._checkpoint_failure = f"checkpoint failed: {error!r}"
+                log.exception("checkpoint_failed")
+
+    async def checkpoint(self) -> None:
+        """Make the files hold everything applied so far. Raises: OSError, CheckpointPostponed."""
+        async with self._checkpointing:
+            if self._closed:
+                raise CheckpointPostponed("the shard is being closed")
+            if not self._checkpointer.due:
+                return
+            background = self._machinery.background
+            try:
+                await background.run(self._checkpointer.presync)
+                draft = await self._undisturbed(self._checkpointer.begin)
+                await self._checkpoints.before_store(draft.meta.seq)
+                meta = await background.run(self._checkpointer.store, draft)
+            except OSError as error:
+                self._checkpoint_failure = f"checkpoint failed: {error}"
+                log.error("checkpoint_failed", error=str(error))
+                raise
+            self._checkpoint_failure = None
+            paths = await self._undisturbed(self._checkpointer.finish, draft, meta)
+            await background.run(remove_all, paths)
+            await self._checkpoints.checkpointed(meta.seq)
+
+    @contextlib.asynccontextmanager
+    async def stored(self) -> AsyncIterator[Stored]:
+        """The last checkpoint; its files stay as they are, and where they are, within this block."""
+        async with self._checkpointing:
+            with self._gate:  # closed?
+                points = self.contents.applier.points
+            yield Stored(self._checkpointer.directory, points, self._gate)
+
+    async def verify(self) -> list[str]:
+        """Compare finished segments with their checksums; what is damaged makes the replica red."""
+        found = []
+        for segment in await self.on_writer(lambda: list(self.contents.applier.segments.sealed.values())):
+            findings = await self._machinery.background.run(_verify, segment)
+            if segment.directory.exists():  # it may have been replaced meanwhile
+                found += findings
+        if found:
+            self._damage = found[0]
+            log.error("damage_found", findings=found)
+        return found
+
+    async def _scrub_loop(self) -> None:
+        while True:
+            await asyncio.sleep(SCRUB_INTERVAL_S)
+            try:
+                await self.verify()
+            except Exception:
+                log.exception("scrub_failed")
+
+    async def close(self, *, checkpoint: bool = True) -> None:
+        """Store what was applied, and let go of the files. No writes may be under way."""
+        await self._optimizer.close()
+        self._scrubbing.cancel()
+        async with self._checkpointing:  # never in the middle of one
+            self._loop.cancel()
+        await asyncio.gather(self._loop, self._scrubbing, return_exceptions=True)
+        if checkpoint:
+            with contextlib.suppress(OSError, CheckpointPostponed):  # the log has it all
+                await self.checkpoint()
+        async with self._checkpointing:  # others may want one, too
+            self._closed = True
+        await self._machinery.background.run(self._gate.close)
+        await self.on_writer(self._release)
+
+    def _release(self) -> None:
+        self.contents.applier.segments.close()
+        self.contents.applier.points.close()
+
+
+async def open_files(
+    directory: Path, config: CollectionConfig, machinery: Machinery, *, config_version: int
+) -> Opened:
+    """Open the replica in ``directory``, which is created if need be. Raises: ``recovery.DAMAGE``."""
+    return await machinery.background.run(
+        open_replica,
+        directory,
+        config,
+        config_version=config_version,
+        readers=machinery.search.threads + machinery.background.threads + 2,
+        clock=machinery.clock,
+    )

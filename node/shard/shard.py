@@ -1,0 +1,425 @@
+"""A replica of a shard on this node, through all its lives.
+
+Lives here: opening the files, opening them again after a failure, taking a base in their place, telling the
+machine of the agreement, what the replica reports of itself.
+May not live here: what a life does (``life``), when a replica is filled or promoted
+(``consensus.controller``).
+
+One task (``_run``) opens, closes and replaces the files; everything else only wakes it.
+
+Invariants: files are dropped for a base only if nobody relies on their log: there is none that could be
+opened, or this term's primary says that it is of no use (``machine.stranded``), and a transfer with a base
+has begun; a base is taken once per transfer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from pathlib import Path
+from typing import Protocol
+
+import structlog
+from msgspec import Struct
+
+from consensus.commands import AbortTransfer, Command
+from consensus.replica_sets import IN_SYNC, transfer_to
+from consensus.reports import ReplicaReport
+from consensus.state import CollectionState, ShardState, Transfer, TransferMethod
+from node.directories import ShardDirectories
+from node.replica.identity import FORMAT, Identity
+from node.replica.opened import Machinery, ReplicaFiles, open_files
+from node.replica.recovery import DAMAGE, Opened
+from node.replica.schema import missing_operations
+from node.replication import effects as do
+from node.replication import events as ev
+from node.replication.messages import decode_message
+from node.replication.tuning import Tuning
+from node.shard.agreement import command_of, farewell, replica_set
+from node.shard.life import Life, LifeOptions
+from node.shard.session import Session
+from protos.errors import NotPrimary, ShardUnavailable, VecraftError
+from protos.operations import UpdateResult, UpdateStatus
+from protos.shard import ReadSession, ShardClient
+
+log = structlog.get_logger()
+
+RETRY_MIN_S, RETRY_MAX_S = 0.5, 30.0  # between two tries to open files that failed
+PROPOSALS_MAX = 8  # of one replica under way; more would only repeat what these ask for
+KEEP_BYTES = 128 << 20  # of the log, for replicas that were away for a while
+KEEP_BYTES_FILLING = 4 << 30  # while a replica is being filled, which will need what was written meanwhile
+
+
+class Base(Struct, frozen=True):
+    """Files of a replica as of a committed operation, in a directory that is the caller's."""
+
+    directory: Path
+    term: int
+
+
+class Node(Protocol):
+    """What a shard needs of its node; on the event loop."""
+
+    @property
+    def me(self) -> int: ...
+
+    @property
+    def machinery(self) -> Machinery: ...
+
+    @property
+    def directories(self) -> ShardDirectories: ...
+
+    @property
+    def tuning(self) -> Tuning: ...
+
+    def now_ms(self) -> int: ...
+
+    def next_incarnation(self) -> int:
+        """Greater than any before, over restarts too."""
+        ...
+
+    def send(self, peer: int, collection_uuid: str, shard_id: int, message: bytes) -> None: ...
+
+    async def propose(self, command: Command) -> None:
+        """Raises: VecraftError."""
+        ...
+
+    async def barrier(self) -> None:
+        """Return when all that was agreed on before the call is known here. Raises: VecraftError."""
+        ...
+
+    async def fetch_base(self, collection_uuid: str, transfer: Transfer) -> Base:
+        """Raises: VecraftError, OSError."""
+        ...
+
+    def report_soon(self) -> None:
+        """Something changed that the controller should hear of."""
+        ...
+
+
+class ReplicatedShard:
+    """Implements ``node.client.ReplicaClient``. ``close`` it."""
+
+    def __init__(
+        self,
+        node: Node,
+        collection: CollectionState,
+        shard: ShardState,
+        version: int,
+        *,
+        after: asyncio.Task[None] | None = None,
+    ) -> None:
+        """``after``: what still goes on in the directory, with an earlier replica's files."""
+        self._node, self._after = node, after
+        self._collection, self._shard, self._version = collection, shard, version
+        self.uuid, self.shard_id = collection.uuid, shard.id
+        self.name = collection.name
+        self._directory = node.directories.of(collection.name, shard.id)
+        self._life: Life | None = None
+        self._failure: str | None = None
+        self._registered = False
+        self._wake = asyncio.Event()
+        self._settled = asyncio.Event()  # opened, or failed, or waiting for a base
+        self._based_epoch = 0  # of the transfer whose base was taken
+        self._filling = False
+        self._proposals: set[asyncio.Task[None]] = set()
+        self._settling = asyncio.Lock()
+        self._configuring: asyncio.Task[None] | None = None
+        self._config_version = collection.config_version
+        self._closed = False
+        self._task = asyncio.create_task(self._run(), name=f"shard-{collection.name}-{shard.id}")
+
+    # --- the agreement ----------------------------------------------------------------------------------
+
+    def agreed(self, collection: CollectionState, shard: ShardState, version: int) -> None:
+        """The cluster state says this of the shard. To be called with all versions, or later ones only."""
+        self._registered = True
+        self._collection, self._shard, self._version = collection, shard, version
+        self._tell_machine()
+        self._wake.set()
+
+    def _tell_machine(self) -> None:
+        life = self._life
+        if life is None or not self._registered:
+            return
+        life.step(ev.ConfigChanged(replica_set(self._collection, self._shard, self._version)))
+        if self._collection.config_version != self._config_version:
+            self._config_version = self._collection.config_version
+            self._configuring = asyncio.create_task(self._configure(life, self._collection))
+
+    async def _configure(self, life: Life, collection: CollectionState) -> None:
+        try:
+            await life.files.update_config(collection.config)
+            await self._settle(life)
+        except NotPrimary:
+            pass
+        except VecraftError as error:  # done again when the shard next has a primary
+            log.info("schema_not_settled", collection=self.name, shard_id=self.shard_id, error=str(error))
+
+    def letter(self, peer: int, message: bytes) -> None:
+        life = self._life
+        if life is None or not self._registered:
+            return
+        try:
+            decoded = decode_message(message)
+        except ValueError as error:
+            log.warning("letter_not_understood", peer=peer, error=str(error))
+            return
+        life.step(ev.Received(peer, decoded))
+        if life.machine.stranded:
+            self._wake.set()
+
+    def tick(self) -> None:
+        if self._life is not None and self._registered:
+            self._life.step(ev.Tick())
+
+    def report(self) -> ReplicaReport | None:
+        """None: nothing can be told yet."""
+        epoch = self._shard.epoch_of(self._node.me)
+        if self._life is not None and self._life.failure is None:
+            machine = self._life.machine
+            return ReplicaReport(epoch=epoch, term=machine.term, seq=machine.durable)
+        if self._filling:
+            return ReplicaReport(epoch=epoch)
+        return None if self._failure is None else ReplicaReport(epoch=epoch, healthy=False)
+
+    async def opened(self) -> None:
+        """Return when the files were opened, or that has failed, or they wait to be filled."""
+        await self._settled.wait()
+
+    def touch(self) -> None:
+        if self._life is not None:
+            self._life.files.touch()
+
+    # --- requests ---------------------------------------------------------------------------------------
+
+    def open(self, session: ReadSession) -> ShardClient:
+        return Session(self, session, checked=True)
+
+    def local(self) -> ShardClient:
+        """What this replica has, whatever its state."""
+        return Session(self, ReadSession(), checked=False)
+
+    async def settle_schema(self, config_version: int) -> UpdateResult:
+        if self._collection.config_version < config_version:
+            await self._node.barrier()
+        if self._collection.config_version < config_version:
+            raise ShardUnavailable(f"this node has not heard of configuration {config_version} yet")
+        return await self._settle(self.life)
+
+    async def _settle(self, life: Life) -> UpdateResult:
+        """Raises: NotPrimary, and what writes raise."""
+        if not life.machine.is_primary:
+            raise NotPrimary("another replica leads the shard", primary=self._shard.primary)
+        async with self._settling:
+            collection = self._collection
+            logged = life.files.contents.applier.config_version
+            if collection.config_version < logged:  # what is missing there may be in the log already
+                raise ShardUnavailable(f"this node has not heard of configuration {logged} yet")
+            for operation in missing_operations(life.files, collection):
+                await life.updates.log(operation, config_version=collection.config_version)
+            return UpdateResult(UpdateStatus.COMPLETED, life.machine.last_seq)
+
+    @property
+    def life(self) -> Life:
+        if self._life is None:
+            reason = self._failure or "its files are not open yet"
+            raise ShardUnavailable(f"the replica of shard {self.shard_id} cannot answer: {reason}")
+        return self._life
+
+    @property
+    def files(self) -> ReplicaFiles:
+        """Raises: ShardUnavailable."""
+        return self.life.files
+
+    def check_readable(self) -> None:
+        state = self._shard.replicas.get(self._node.me)
+        if state not in IN_SYNC:
+            shown = "not there" if state is None else state.value
+            raise ShardUnavailable(f"the replica of shard {self.shard_id} is {shown}")
+
+    def feeds(self, peer: int, epoch: int) -> bool:
+        """Is this replica the source of that transfer?"""
+        return any(
+            (transfer.shard_id, transfer.source) == (self.shard_id, self._node.me)
+            and (transfer.target, transfer.epoch) == (peer, epoch)
+            for transfer in self._collection.transfers
+        )
+
+    # --- ``life.World`` ---------------------------------------------------------------------------------
+
+    def now_ms(self) -> int:
+        return self._node.now_ms()
+
+    def send(self, peer: int, message: bytes) -> None:
+        self._node.send(peer, self.uuid, self.shard_id, message)
+
+    def propose(self, effect: do.Effect) -> None:
+        if isinstance(effect, do.PrimaryReady):
+            if self._life is not None:
+                self._configuring = asyncio.create_task(self._configure(self._life, self._collection))
+            return
+        if isinstance(effect, do.ReportFailed):
+            self._node.report_soon()
+            return
+        command = command_of(effect, self._collection, self._shard, me=self._node.me)
+        if command is not None and len(self._proposals) < PROPOSALS_MAX:
+            self._propose(command)
+
+    def _propose(self, command: Command) -> None:
+        task = asyncio.create_task(self._try_to_propose(command))
+        self._proposals.add(task)
+        task.add_done_callback(self._proposals.discard)
+
+    async def _try_to_propose(self, command: Command) -> None:
+        try:
+            await self._node.propose(command)
+        except VecraftError as error:  # it was outdated, or is proposed again if it still matters
+            log.info("proposal_without_effect", command=type(command).__name__, error=str(error))
+
+    async def confirms(self, term: int) -> bool:
+        await self._node.barrier()
+        return self._shard.term == term
+
+    def keep_bytes(self) -> int:
+        shard = self._shard
+        if any(transfer.target_shard_id == shard.id for transfer in self._collection.transfers):
+            return KEEP_BYTES_FILLING
+        return KEEP_BYTES if len(shard.replicas) > 1 else 0
+
+    async def reopen(self) -> Opened:
+        return await open_files(
+            self._directory,
+            self._collection.config,
+            self._node.machinery,
+            config_version=self._collection.config_version,
+        )
+
+    def failed(self) -> None:
+        self._node.report_soon()
+        self._wake.set()
+
+    # --- from life to life ------------------------------------------------------------------------------
+
+    async def _run(self) -> None:
+        if self._after is not None:
+            await asyncio.wait({self._after})
+        retry_s = RETRY_MIN_S
+        while not self._closed:
+            self._wake.clear()
+            try:
+                retry_s = await self._next_step(retry_s)
+            except Exception as error:
+                self._failure = repr(error)
+                log.exception("shard_not_opened", collection=self.name, shard_id=self.shard_id)
+            self._settled.set()
+            await self._until_woken(retry_s if self._life is None else None)
+
+    async def _until_woken(self, seconds: float | None) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
+
+    async def _next_step(self, retry_s: float) -> float:
+        """Do what is to be done next. Returns: after how long to try again, if it has failed."""
+        if self._life is not None and self._life.failure is not None:
+            self._failure = str(self._life.failure)
+            await self._end_life(checkpoint=False)
+            await self._until_woken(RETRY_MIN_S)
+        transfer = self._transfer_with_base()
+        if transfer is not None and await self._needs_base(transfer) and not await self._take_base(transfer):
+            return RETRY_MAX_S
+        if self._life is not None:
+            return RETRY_MIN_S
+        try:
+            await self._open()
+        except DAMAGE as error:
+            if self._failure is None:
+                log.exception("shard_not_opened", collection=self.name, shard_id=self.shard_id)
+            self._failure = str(error) or repr(error)
+            self._node.report_soon()
+            return min(retry_s * 2, RETRY_MAX_S)
+        self._failure = None
+        return RETRY_MIN_S
+
+    async def _open(self) -> None:
+        node, collection = self._node, self._collection
+        background = node.machinery.background
+        identity = await background.run(
+            node.directories.claim, self._directory, collection.uuid, self.shard_id
+        )
+        opened = await self.reopen()
+        options = LifeOptions(self._directory, node.me, node.next_incarnation(), node.tuning)
+        self._config_version = collection.config_version
+        self._life = Life(options, opened, identity, node.machinery, self)
+        self._tell_machine()
+        if self._based_epoch:
+            self._life.files.touch()  # a base of records comes without graphs
+
+    async def _end_life(self, *, checkpoint: bool) -> None:
+        life, self._life = self._life, None
+        if life is not None:
+            await life.close(checkpoint=checkpoint)
+
+    # --- bases ------------------------------------------------------------------------------------------
+
+    def _transfer_with_base(self) -> Transfer | None:
+        if not self._registered:
+            return None
+        transfer = transfer_to(self._collection, self.shard_id, self._node.me)
+        if transfer is None or transfer.to_shard_id is not None:
+            return None
+        return None if transfer.method is TransferMethod.WAL_DELTA else transfer
+
+    async def _needs_base(self, transfer: Transfer) -> bool:
+        if self._life is not None and self._life.machine.stranded:
+            if transfer.epoch != self._based_epoch:
+                return True
+            self._propose(AbortTransfer(self.name, self.uuid, transfer, "the log moved on"))
+            return False
+        if self._life is not None or transfer.epoch == self._based_epoch:
+            return False
+        if self._failure is not None:
+            return True
+        directories = self._node.directories
+        identity = directories.identity
+        return await self._node.machinery.background.run(identity, self._directory, self.uuid) is None
+
+    async def _take_base(self, transfer: Transfer) -> bool:
+        """Put the source's files in the place of what is here. False: it did not come to that."""
+        node = self._node
+        term = max(self._shard.term, 0 if self._life is None else self._life.machine.term)
+        self._filling = True
+        self._settled.set()
+        try:
+            base = await node.fetch_base(self.uuid, transfer)
+            await self._end_life(checkpoint=False)
+            identity = Identity(FORMAT, self.uuid, self.shard_id, max(term, base.term))
+            install = node.directories.install
+            await node.machinery.background.run(install, base.directory, self._directory, identity)
+        except DAMAGE as error:
+            log.warning("base_not_taken", collection=self.name, shard_id=self.shard_id, error=str(error))
+            if self._transfer_with_base() == transfer:
+                self._propose(AbortTransfer(self.name, self.uuid, transfer, str(error) or repr(error)))
+            return False
+        finally:
+            self._filling = False
+        self._based_epoch = transfer.epoch
+        self._failure = None
+        return True
+
+    # --- the end ----------------------------------------------------------------------------------------
+
+    def farewell(self) -> Command | None:
+        """What to propose before the process ends."""
+        return farewell(self._collection, self._shard, me=self._node.me) if self._registered else None
+
+    async def close(self, *, checkpoint: bool) -> None:
+        self._closed = True
+        self._task.cancel()
+        tasks = [self._task, *self._proposals, *([self._configuring] if self._configuring else [])]
+        for task in tasks[1:]:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._failure = "the replica is being closed"
+        await self._end_life(checkpoint=checkpoint)

@@ -1,0 +1,82 @@
+"""One scrape or report: what this node holds, its requests and its cluster, put together when asked for.
+
+Lives here: gathering within a time. What is shown of it is ``metrics``'s and ``telemetry``'s business.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import msgspec
+
+from protos.errors import Timeout
+from router.cluster.status import ClusterReport
+from router.monitoring.inventory import CollectionEntry, Inventory
+from router.monitoring.metrics import RequestStatistics, render
+from router.monitoring.telemetry import Json, Process, telemetry
+
+COLLECT_TIMEOUT_MS = 60_000
+
+
+def on_its_own() -> ClusterReport | None:
+    return None
+
+
+class Collector:
+    """``cluster`` tells of the cluster; None if there is none."""
+
+    def __init__(
+        self,
+        process: Process,
+        inventory: Inventory,
+        requests: RequestStatistics,
+        *,
+        cluster: Callable[[], ClusterReport | None] = on_its_own,
+        metrics_prefix: str = "",
+    ) -> None:
+        self._process, self._inventory, self._requests = process, inventory, requests
+        self._cluster = cluster
+        self._prefix = metrics_prefix
+
+    async def metrics(self, *, per_collection: bool = False, timeout_ms: int | None = None) -> bytes:
+        """Raises: Timeout."""
+        return render(
+            version=self._process.version,
+            collections=await self._entries(timeout_ms),
+            requests=self._requests,
+            prefix=self._prefix,
+            per_collection=per_collection,
+            cluster=self._cluster(),
+        )
+
+    async def telemetry(
+        self,
+        *,
+        level: int,
+        anonymize: bool = False,
+        per_collection: bool = False,
+        timeout_ms: int | None = None,
+    ) -> Json:
+        """Raises: Timeout."""
+        return telemetry(
+            process=self._process,
+            collections=await self._entries(timeout_ms),
+            requests=self._requests,
+            level=level,
+            anonymize=anonymize,
+            per_collection=per_collection,
+            cluster=self._cluster(),
+        )
+
+    async def for_peers(self, level: int) -> bytes:
+        """This node's telemetry as JSON, which other members put together. Raises: Timeout."""
+        return msgspec.json.encode(await self.telemetry(level=level))
+
+    async def _entries(self, timeout_ms: int | None) -> list[CollectionEntry]:
+        timeout_s = (timeout_ms or COLLECT_TIMEOUT_MS) / 1000
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await self._inventory.collections()
+        except TimeoutError as error:
+            raise Timeout(f"collecting telemetry timed out after {timeout_s:g}s") from error

@@ -1,0 +1,100 @@
+"""The public face over a log and a node: the REST applications and their ports.
+
+What is the same whether the node runs alone or in a cluster. May not live here: what differs
+(``standalone``, ``clustered``), and listening.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+
+from aiohttp import web
+
+from consensus.log import MetadataLog
+from node.client import NodeClient
+from node.client.cluster import ClusterClient
+from router.cluster.checking import ReadyCheck
+from router.cluster.local_shards import LocalShardOperations
+from router.cluster.operations import ClusterOperations
+from router.collections import CollectionOperations
+from router.monitoring.inventory import Inventory
+from router.monitoring.issues import Issues, SlowReads
+from router.monitoring.metrics import RequestStatistics
+from router.monitoring.telemetry import Process
+from router.points import PointOperations
+from router.rest.app import Edge, create_app
+from router.rest.routes import Route, RouteTable
+from router.rest.service import ServiceEndpoints, metrics_hook
+from router.search import SearchOperations
+from vecraft import QDRANT_VERSION
+from vecraft.build import commit
+from vecraft.defaults import cluster_options
+from vecraft.settings import Settings, search_threads
+
+Applications = list[tuple[web.Application, int]]  # and the port of each
+
+
+def applications(
+    settings: Settings,
+    collections: CollectionOperations,
+    log: MetadataLog,
+    node: NodeClient,
+    *,
+    cluster: ClusterClient | None = None,
+    ready: ReadyCheck | None = None,
+    serve_telemetry: Callable[[Callable[[int], Awaitable[bytes]]], None] | None = None,
+) -> Applications:
+    """``cluster`` and ``ready`` None: a node on its own. ``serve_telemetry`` lets other members ask for this
+    node's."""
+    service = settings.service
+    operations = ClusterOperations(log, cluster, collections, cluster_options(settings))
+    requests, issues = RequestStatistics(), Issues()
+    endpoints = ServiceEndpoints(
+        process=_process(settings),
+        commit=commit(),
+        inventory=Inventory(log, node),
+        requests=requests,
+        issues=issues,
+        cluster=operations,
+        ready=ready,
+        metrics_prefix=service.metrics_prefix or "",
+    )
+    if serve_telemetry is not None:
+        serve_telemetry(endpoints.telemetry_for_peers)
+    app = create_app(
+        collections,
+        PointOperations(collections, node),
+        SearchOperations(collections, node, SlowReads(issues, slow_s=service.slow_query_secs)),
+        max_request_size_mb=service.max_request_size_mb,
+        enable_cors=service.enable_cors,
+        cluster=operations,
+        local_shards=LocalShardOperations(log, node),
+        extra_routes=endpoints.routes(),
+        metrics_hook=metrics_hook(requests),
+    )
+    apps = [(app, service.http_port)]
+    if service.metrics_port is not None:
+        apps.append((_metrics_app(endpoints), service.metrics_port))
+    return apps
+
+
+def _metrics_app(endpoints: ServiceEndpoints) -> web.Application:
+    """``/metrics`` and nothing else, with the other port's error responses."""
+    table = RouteTable([Route("GET", "/metrics", endpoints.metrics)])
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", Edge(table, enable_cors=False, metrics_hook=None).handle)
+    return app
+
+
+def _process(settings: Settings) -> Process:
+    return Process(
+        id=str(uuid.uuid4()),
+        version=QDRANT_VERSION,
+        started=datetime.now(UTC),
+        search_threads=search_threads(settings),
+        max_collections=settings.storage.max_collections,
+        low_memory_mode=settings.storage.low_memory_mode,
+        healing_threshold=settings.storage.hnsw_global_config.healing_threshold,
+    )

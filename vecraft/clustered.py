@@ -1,0 +1,142 @@
+"""The composition of a node in a cluster.
+
+Order: member (identity, peer port, metadata log), node, operations; the shards are opened only then, beside
+the listeners, so that ``/cluster`` and ``/readyz`` answer while many or large shards recover. Requests for
+a collection wait for its shards. Stopping is the reverse: requests end, then the node hands its leads over
+and closes its shards, then the member leaves its leadership and the log closes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from pathlib import Path
+
+import msgspec
+
+from consensus.identity import IdentityDamaged
+from consensus.raft.founding import RaftFilesMissing
+from consensus.raft.journal import JournalDamaged
+from consensus.raft.snapshots import SnapshotDamaged
+from consensus.replicated import UnknownFormat
+from consensus.reports import PeerReport
+from node.cluster.controlling import Controller
+from node.cluster.node import ClusterNode
+from node.cluster.reporting import Reporter, receive_reports
+from node.peer.cluster_client import MemberCluster, serve_telemetry
+from node.peer.joining import BootstrapRefused, CannotJoin
+from node.peer.member import Member, MemberOptions
+from protos.clock import SystemClock
+from protos.errors import VecraftError
+from router.cluster.checking import ReadyCheck
+from router.collections import CollectionOperations
+from vecraft.applications import Applications, applications
+from vecraft.configuration import Membership
+from vecraft.defaults import collection_defaults, controller_limits, node_options
+from vecraft.ending import EXIT_BOOTSTRAP_REFUSED, EXIT_METADATA_FAILED, CannotStart, Ending
+from vecraft.membership import joins_now, member_options
+from vecraft.settings import Settings
+
+_UNUSABLE = (
+    CannotJoin,
+    IdentityDamaged,
+    RaftFilesMissing,
+    JournalDamaged,
+    SnapshotDamaged,
+    UnknownFormat,
+    VecraftError,
+    msgspec.MsgspecError,
+    OSError,
+)
+
+
+@asynccontextmanager
+async def clustered(
+    settings: Settings, membership: Membership, ending: Ending
+) -> AsyncIterator[Applications]:
+    """Everything but the listeners. Raises: CannotStart, ConfigurationError, Ended."""
+    defaults = collection_defaults(settings)
+    joins = joins_now(settings, membership)
+    options = await member_options(settings, membership)
+    async with AsyncExitStack() as stack:
+        member = await ending.unless_asked(_open_member(options, ending))
+        stack.push_async_callback(member.close)
+        node = await _open_node(settings, member)
+        stack.push_async_callback(node.close)
+        await stack.enter_async_context(_controlling(settings, member, node))
+        cluster = MemberCluster(
+            member.log,
+            member.calls,
+            failures=lambda: member.send_failures,
+            comment=node.transfer_comment,
+        )
+        collections = CollectionOperations(member.log, node, defaults, cluster=cluster)
+        stack.push_async_callback(collections.close)
+        collections.start()
+        ready = ReadyCheck(member.log, cluster, joins=joins)
+        ready.start()
+        stack.push_async_callback(ready.close)
+        yield applications(
+            settings,
+            collections,
+            member.log,
+            node,
+            cluster=cluster,
+            ready=ready,
+            serve_telemetry=partial(serve_telemetry, member.calls),
+        )
+
+
+@asynccontextmanager
+async def _controlling(settings: Settings, member: Member, node: ClusterNode) -> AsyncIterator[None]:
+    """Reports to whoever leads, and the controller for when this node does."""
+    clock = SystemClock()
+
+    def own() -> PeerReport:
+        return PeerReport(clock.monotonic_ms(), member.identity.incarnation, node.reports())
+
+    log = member.log
+    controller = Controller(
+        log,
+        log.status,
+        own,
+        clock=clock,
+        limits=controller_limits(settings),
+        down_since_ms=member.down_since_ms,
+    )
+    receive_reports(member.calls, controller, clock)
+    reporter = Reporter(member.calls, controller, log.status, own, peer_id=log.peer_id, urgent=node.reporting)
+    controller.start()
+    reporter.start()
+    try:
+        yield
+    finally:
+        await reporter.close()
+        await controller.close()
+
+
+async def _open_member(options: MemberOptions, ending: Ending) -> Member:
+    def failed(why: str) -> None:
+        ending.fail(EXIT_METADATA_FAILED, f"the metadata log has failed: {why}")
+
+    try:
+        return await Member.open(options, on_fatal=failed)
+    except BootstrapRefused as error:
+        raise CannotStart(str(error), status=EXIT_BOOTSTRAP_REFUSED) from error
+    except _UNUSABLE as error:
+        raise CannotStart(str(error) or repr(error)) from error
+
+
+async def _open_node(settings: Settings, member: Member) -> ClusterNode:
+    try:
+        return await ClusterNode.open(
+            Path(settings.storage.storage_path),
+            member.log,
+            member.calls,
+            member.mail,
+            incarnation=member.identity.incarnation,
+            **node_options(settings),
+        )
+    except OSError as error:
+        raise CannotStart(f"the shards' directories cannot be used: {error}") from error

@@ -1,0 +1,117 @@
+"""Which cluster a storage is of: from settings, flags and what lies in the storage to ``MemberOptions``.
+
+A storage that ran alone founds a cluster with all its collections: the founding state is the local log's,
+and the founder keeps the local peer id, since the shards' replicas are this peer's. From then on the
+local log is history. There is no way back: whoever leaves a cluster by a switch of its configuration would
+go on with shards that others hold too, and a cluster of one peer serves all that a node alone serves.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from msgspec import Struct
+
+from consensus import identity as identities
+from consensus.identity import IdentityDamaged
+from consensus.local_log import LocalLog
+from consensus.log_format import MetadataCorrupted
+from consensus.state import ClusterState
+from node.peer.addresses import address_of, normal_uri
+from node.peer.member import MemberOptions
+from protos.errors import BadInput
+from vecraft import __version__
+from vecraft.configuration import Membership
+from vecraft.ending import CannotStart
+from vecraft.settings import Settings
+
+LOCAL_LOG = "meta"  # of a node that runs alone
+CLUSTER = "cluster"  # identity, Raft files, addresses
+
+
+class _Alone(Struct, frozen=True):
+    """What a node knew when it ran alone."""
+
+    peer_id: int
+    state: ClusterState
+
+
+def refuse_storage_of_a_cluster(storage: Path) -> None:
+    """Raises: CannotStart if the storage belongs to a cluster."""
+    identity = _identity(storage / CLUSTER)
+    if identity is not None and identity.cluster_id:
+        raise CannotStart(
+            f"storage directory {storage} belongs to peer {identity.peer_id} of cluster "
+            f"{identity.cluster_id}, but cluster.enabled is not set. Set it: a cluster of one peer serves "
+            "the same. To leave the others for good, start with cluster.enabled and --reinit"
+        )
+
+
+async def member_options(settings: Settings, membership: Membership) -> MemberOptions:
+    """Raises: CannotStart if the flags make no sense, or not with this storage."""
+    _check_uris(membership)
+    storage, cluster = Path(settings.storage.storage_path), settings.cluster
+    identity = _identity(storage / CLUSTER)
+    alone = None if identity is not None and identity.cluster_id else await _ran_alone(storage)
+    if alone is not None and alone.state.collections and _joins_others(membership):
+        raise CannotStart(
+            f"storage directory {storage} holds collections of a node that ran alone, which cannot be taken "
+            "into another cluster. Found a cluster with it (no --bootstrap), or join with an empty storage"
+        )
+    return MemberOptions(
+        directory=storage / CLUSTER,
+        host=settings.service.host,
+        port=cluster.p2p.port,
+        uri=membership.uri,
+        bootstrap=membership.bootstrap,
+        bootstrap_timeout_s=float(cluster.consensus.bootstrap_timeout_sec),
+        reinit=membership.reinit,
+        peer_id=cluster.peer_id if alone is None else alone.peer_id,
+        version=__version__,
+        zone=cluster.zone,
+        node_type=settings.storage.node_type,
+        founding=None if alone is None else alone.state,
+        connect_s=cluster.connection_timeout_ms / 1000,
+    )
+
+
+def joins_now(settings: Settings, membership: Membership) -> bool:
+    """Is this the first start of a peer that joins a cluster? To be asked before it does."""
+    identity = _identity(Path(settings.storage.storage_path) / CLUSTER)
+    return _joins_others(membership) and (identity is None or not identity.cluster_id)
+
+
+def _identity(directory: Path) -> identities.Identity | None:
+    try:
+        return identities.load(directory)
+    except IdentityDamaged as error:
+        raise CannotStart(str(error)) from error
+
+
+async def _ran_alone(storage: Path) -> _Alone | None:
+    directory = storage / LOCAL_LOG
+    if not directory.is_dir():
+        return None
+    try:
+        log = LocalLog.open(directory)
+    except MetadataCorrupted as error:
+        raise CannotStart(str(error)) from error
+    await log.close()
+    return _Alone(log.peer_id, log.state)
+
+
+def _check_uris(membership: Membership) -> None:
+    for flag, uri in (("--uri", membership.uri), ("--bootstrap", membership.bootstrap)):
+        try:
+            if uri is not None:
+                address_of(uri)
+        except BadInput as error:
+            raise CannotStart(f"{flag}: {error}") from error
+
+
+def _joins_others(membership: Membership) -> bool:
+    """A peer that bootstraps from itself is a first one (reference 6.2)."""
+    uri, bootstrap = membership.uri, membership.bootstrap
+    if bootstrap is None:
+        return False
+    return uri is None or normal_uri(uri) != normal_uri(bootstrap)
