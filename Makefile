@@ -85,7 +85,9 @@ $(JS_CLIENT): tests/seeds/js/package.json tests/seeds/js/package-lock.json | too
 
 test: tools check $(OLD_CLIENT) $(JS_CLIENT) ## Everything: slow tests, congruence, documentation snippets, crashes
 	$(PYTEST) -q -n 2 -m slow tests --ignore=tests/congruence --ignore=tests/seeds
-	$(PYTEST) -q -n 2 tests/congruence tests/seeds tests_cluster
+	$(PYTEST) -q -n 2 tests/congruence tests/seeds tests_cluster --ignore-glob='*/test_cluster_*'
+	CONGRUENCE_NODES=3 CONGRUENCE_SHARE=0.2 $(PYTEST) -q tests/congruence
+	$(PYTEST) -q tests_cluster/test_cluster_*.py
 
 demo: install ## Start a node, load real data, search it, and leave it running; CLUSTER=1 uses that of `make cluster`
 	$(BIN)/python -m vecraft.demo $(if $(CLUSTER),--url http://127.0.0.1:$(PORT)) $(ARGS)
@@ -95,6 +97,10 @@ cluster: install ## N nodes (3) as one cluster until Ctrl-C, with their status; 
 
 crash: install ## Kill a node under load ROUNDS times (200) and look for lost writes; SEED=n repeats one
 	CRASH_ROUNDS=$(ROUNDS) CRASH_SEED=$(SEED) $(PYTEST) -q -s --timeout=0 tests_cluster/test_crash.py -k acknowledged
+
+faults: install ## Fail nodes of a cluster of three under load, ROUNDS times (20) at random; SEED=n repeats one
+	FAULTS_ROUNDS=$(if $(filter file,$(origin ROUNDS)),20,$(ROUNDS)) FAULTS_SEED=$(SEED) \
+	  $(PYTEST) -q -s --timeout=0 tests_cluster/test_cluster_faults.py
 
 sim: install ## The simulations at full size: SEEDS schedules (2000) of the metadata log and of a shard's replicas
 	$(BIN)/python -m tests.sim.raft --seeds $(SEEDS)

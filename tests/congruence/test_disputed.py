@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.live import LiveNode
+from tests.congruence.server import serving
 
 VALUES: dict[int, Any] = {
     1: "red",
@@ -32,7 +32,7 @@ VALUES: dict[int, Any] = {
 @pytest.fixture(scope="module")
 def scroll(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     directory: Path = tmp_path_factory.mktemp("disputed")
-    with LiveNode(directory) as node, httpx.Client(base_url=f"{node.url}/collections/c", timeout=30) as http:
+    with serving(directory) as urls, httpx.Client(base_url=f"{urls[-1]}/collections/c", timeout=30) as http:
         assert http.put("", json={"vectors": {"size": 1, "distance": "Dot"}}).status_code == 200
         points: list[Any] = [
             {"id": key, "vector": [1.0], "payload": {"t": value}} for key, value in VALUES.items()

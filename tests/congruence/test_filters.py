@@ -4,6 +4,7 @@ the engine's exact scores."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -23,9 +24,10 @@ from tests.congruence.material import (
     filters,
     make_points,
 )
-from tests.live import LiveNode, wait_for
+from tests.congruence.server import CLUSTERED, examples, serving
+from tests.live import wait_for
 
-EXAMPLES = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+EXAMPLES = settings(max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 COLLECTIONS = ("plain", "indexed", "late", "sealed")
 # Not nearly zero: the engine leaves vectors shorter than 3e-4 as they are, whatever the distance.
 vectors_8 = st.lists(st.floats(-1, 1, width=16), min_size=8, max_size=8).filter(
@@ -40,12 +42,13 @@ class Bench:
     afterwards, ``sealed`` is indexed and optimised into graphs.
     """
 
-    def __init__(self, node: LiveNode, judges: dict[str, Judge]) -> None:
-        self.http = httpx.Client(base_url=node.url, timeout=60)
+    def __init__(self, urls: list[str], judges: dict[str, Judge]) -> None:
+        self.http = httpx.Client(timeout=60, trust_env=False)
         self.judges = judges
+        self._urls = itertools.cycle(urls)
 
     def call(self, method: str, path: str, body: object = None) -> Any:
-        answer = self.http.request(method, path, json=body)
+        answer = self.http.request(method, next(self._urls) + path, json=body)
         assert answer.status_code == 200, f"{method} {path} {body}: {answer.text}"
         return answer.json()["result"]
 
@@ -64,7 +67,9 @@ class Bench:
 
     def _create(self, name: str) -> None:
         vectors = {each: {"size": size, "distance": distance} for each, (size, distance) in VECTORS.items()}
-        body = {"vectors": vectors, "optimizers_config": {"indexing_threshold": 0}}
+        body: Json = {"vectors": vectors, "optimizers_config": {"indexing_threshold": 0}}
+        if name == "sealed" and CLUSTERED:
+            body["shard_number"] = 2  # of six none would have enough points for a graph
         self.call("PUT", f"/collections/{name}", body)
 
     def _index(self, name: str) -> None:
@@ -102,8 +107,8 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
         judge.upsert(points)
     for field, kind in INDEXES.items():
         judges["indexed"].index(field, kind)
-    with LiveNode(directory / "node") as node:
-        found = Bench(node, judges)
+    with serving(directory / "server") as urls:
+        found = Bench(urls, judges)
         found.fill(points)
         yield found
         found.http.close()
@@ -128,7 +133,7 @@ def test_a_condition_selects_what_the_engine_selects(bench: Bench, kind: str) ->
     compare()
 
 
-@settings(EXAMPLES, max_examples=200)
+@settings(EXAMPLES, max_examples=examples(200))
 @given(filter=filters)
 def test_a_filter_selects_what_the_engine_selects(bench: Bench, filter: Json) -> None:
     agree(bench, filter)

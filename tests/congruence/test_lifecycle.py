@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from qdrant_client import QdrantClient, models
 
 from tests.congruence.material import DISTANCES, INDEXES
-from tests.live import LiveNode
+from tests.congruence.server import examples, serving
 
 IDS = st.integers(1, 12)
 SIZE = 4
@@ -107,10 +107,20 @@ writes = st.one_of(
 class Pair:
     """Ours and theirs; a fresh collection of each for every example."""
 
-    def __init__(self, node: LiveNode) -> None:
-        self.ours = QdrantClient(url=node.url, timeout=60)
+    def __init__(self, urls: list[str]) -> None:
+        self._ours = [QdrantClient(url=url, timeout=60) for url in urls]
+        self._turns = itertools.cycle(self._ours)
         self.theirs = QdrantClient(":memory:")
         self._numbers = itertools.count()
+
+    @property
+    def ours(self) -> QdrantClient:
+        """Of each node in turn."""
+        return next(self._turns)
+
+    def close(self) -> None:
+        for client in (*self._ours, self.theirs):
+            client.close()
 
     def begin(self, *, indexed: bool) -> str:
         name = f"example_{next(self._numbers)}"
@@ -149,17 +159,16 @@ def all_points(client: QdrantClient, name: str) -> dict[Any, Any]:
 
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
-    with LiveNode(tmp_path_factory.mktemp("lifecycle")) as node:
-        found = Pair(node)
+    with serving(tmp_path_factory.mktemp("lifecycle")) as urls:
+        found = Pair(urls)
         yield found
-        found.ours.close()
-        found.theirs.close()
+        found.close()
 
 
 @pytest.mark.parametrize("indexed", [False, True], ids=["without indexes", "with indexes"])
 @pytest.mark.filterwarnings("ignore:Payload indexes have no effect in the local Qdrant")
 def test_writes_leave_the_same_points_and_the_same_answers(pair: Pair, indexed: bool) -> None:
-    @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=examples(80), deadline=None, suppress_health_check=[HealthCheck.too_slow])
     @given(first=points, changes=st.lists(writes, max_size=8), query=vector, filter=st.none() | some_filter)
     def compare(
         first: list[models.PointStruct],
@@ -198,7 +207,7 @@ def answers_agree(
 
 @pytest.mark.parametrize("field", ["n", "f"])
 def test_scrolling_in_order_of_a_field_gives_the_same_values(pair: Pair, field: str) -> None:
-    @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=examples(30), deadline=None, suppress_health_check=[HealthCheck.too_slow])
     @given(
         first=points, direction=st.sampled_from(list(models.Direction)), start=st.none() | st.integers(-1, 1)
     )

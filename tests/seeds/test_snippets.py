@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ import httpx
 import pytest
 
 from tests.live import LiveNode, wait_for
+from tests_cluster.cluster import clustered
+from tests_cluster.view import View
 
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parents[1]
@@ -43,9 +46,32 @@ def named(entry: Entry) -> str:
 
 
 @pytest.fixture(scope="module")
-def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveNode]:
-    with LiveNode(tmp_path_factory.mktemp("snippets")) as live:
-        yield live
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[int], LiveNode]]:
+    """A node to ask, by how many there are; started when it is wanted first."""
+    with ExitStack() as running:
+        started: dict[int, LiveNode] = {}
+
+        def of(nodes: int) -> LiveNode:
+            if nodes not in started:
+                directory = tmp_path_factory.mktemp(f"snippets{nodes}")
+                started[nodes] = _start(directory, nodes, running)
+            return started[nodes]
+
+        yield of
+
+
+def _start(directory: Path, nodes: int, running: ExitStack) -> LiveNode:
+    if nodes == 1:
+        return running.enter_context(LiveNode(directory))
+    cluster = running.enter_context(clustered(directory, nodes))
+    running.enter_context(View(cluster)).wait_joined(nodes)
+    return cluster[0]
+
+
+@pytest.fixture
+def node(request: pytest.FixtureRequest, servers: Callable[[int], LiveNode]) -> LiveNode:
+    """The one that the test's snippet is run against."""
+    return servers(request.node.callspec.params["entry"].get("nodes", 1))
 
 
 @pytest.fixture
@@ -81,8 +107,17 @@ class Api:
     def info(self, name: str) -> Any:
         return self.call("GET", f"/collections/{name}")
 
-    def count(self, name: str) -> int:
-        return int(self.call("POST", f"/collections/{name}/points/count", {"exact": True})["count"])
+    def count(self, name: str, **body: object) -> int:
+        return int(self.call("POST", f"/collections/{name}/points/count", {"exact": True, **body})["count"])
+
+    def keys(self, name: str) -> list[str]:
+        return [found["key"] for found in self.call("GET", f"/collections/{name}/shards")["shard_keys"]]
+
+    def replicas(self, name: str) -> list[int]:
+        """How many each shard has."""
+        found = self.call("GET", f"/collections/{name}/cluster")
+        shards = [shard["shard_id"] for shard in (*found["local_shards"], *found["remote_shards"])]
+        return [shards.count(shard) for shard in sorted(set(shards))]
 
     def point(self, name: str, point_id: int | str) -> Any:
         return self.call("GET", f"/collections/{name}/points/{point_id}")
@@ -100,6 +135,8 @@ class Api:
             else {each: {"size": size, "distance": "Cosine"} for each, size in sizes.items()}
         )
         self.call("PUT", f"/collections/{name}", {"vectors": vectors, **wanted.get("options", {})})
+        for key in wanted.get("shard_keys", []):
+            self.call("PUT", f"/collections/{name}/shards", {"shard_key": key})
         points = wanted.get("points", [])
         if isinstance(points, int):
             points = [{"id": i, "vector": [i + 1.0, 1.0, 0.5]} for i in range(points)]
@@ -124,7 +161,8 @@ def until(condition: Callable[[], bool]) -> bool:
 
 
 def check(entry: Entry, api: Api, result: Any) -> None:
-    helpers = {name: getattr(api, name) for name in ("info", "collections", "aliases", "count", "point")} | {
+    questions = ("info", "collections", "aliases", "count", "point", "keys", "replicas")
+    helpers = {name: getattr(api, name) for name in questions} | {
         "near": near,
         "until": until,
         "result": result,

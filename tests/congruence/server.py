@@ -1,0 +1,39 @@
+"""Who is asked: one node, or several as a cluster, with the same questions and the same judges.
+
+``CONGRUENCE_NODES=3`` makes it a cluster, where every collection has six shards with two replicas unless it
+says otherwise, and each request goes to another node. ``make test`` runs a share of the examples so.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.live import LiveNode
+from tests_cluster.cluster import clustered
+from tests_cluster.view import View
+
+NODES = int(os.environ.get("CONGRUENCE_NODES") or 1)
+SHARE = float(os.environ.get("CONGRUENCE_SHARE") or 1)
+EXAMPLES_MIN = 5
+CLUSTERED = NODES > 1
+DEFAULTS = {"STORAGE__COLLECTION__SHARD_NUMBER": "6", "STORAGE__COLLECTION__REPLICATION_FACTOR": "2"}
+
+
+def examples(count: int) -> int:
+    """How many of ``count`` to try."""
+    return max(EXAMPLES_MIN, round(count * SHARE))
+
+
+@contextmanager
+def serving(directory: Path) -> Iterator[list[str]]:
+    """The URLs of the nodes, any of which may be asked."""
+    if not CLUSTERED:
+        with LiveNode(directory) as node:
+            yield [node.url]
+        return
+    with clustered(directory, NODES, environment=DEFAULTS) as cluster, View(cluster) as view:
+        view.wait_joined(NODES)
+        yield cluster.urls
