@@ -102,6 +102,7 @@ class Group:
         self.tuning = tuning
         self.state = state
         self.cut: set[tuple[int, int]] = set()
+        self.unreachable: frozenset[int] = frozenset()
         self.bases: list[tuple[int, int]] = []
         self.commands: list[Command] = []
         self._number = 0
@@ -168,7 +169,7 @@ class Group:
             await asyncio.sleep(TICK_S)
             for place in self.places.values():
                 if place.shard is not None:
-                    place.shard.tick()
+                    place.shard.tick(self.unreachable)
 
     # --- processes --------------------------------------------------------------------------------------
 
