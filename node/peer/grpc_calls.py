@@ -32,8 +32,8 @@ from protos.peer.peer_pb2 import CallHead, Refusal, Welcome
 
 BODY_BYTES_MAX = MESSAGE_BYTES_MAX - (64 << 10)  # the rest is for what stands before a body
 GREETING = "hello"  # the method that tells who answers
-# How the details of a call begin that was given to no connection. Should gRPC word it anew, such a call counts
-# as one that may have been done, which is safe.
+# How the details of a call begin that was given to no connection. Should gRPC word it anew, such a call
+# counts as one that may have been done, which is safe.
 _NOT_SENT = "failed to connect to all addresses"
 
 _T = TypeVar("_T")
