@@ -71,6 +71,8 @@ class Place:
         self._group.post(self._peer, peer, message)
 
     async def propose(self, command: Command) -> None:
+        if self.held_back:
+            raise ShardUnavailable("no majority")
         self._group.propose(command)
 
     async def barrier(self) -> None:
