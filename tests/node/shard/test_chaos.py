@@ -1,8 +1,8 @@
 """Replicas on real files under the real controller's plans, while peers die, are cut off and lose letters.
 
-Each client writes numbers to a key of its own, the next one only when the last was acknowledged; until then it
-tries again under the same operation id, as the router does. What a key holds in the end must be the last number
-acknowledged, or one sent after it.
+Each client writes numbers to a key of its own, the next one only when the last was acknowledged; until then
+it tries again under the same operation id, as the router does. What a key holds in the end must be the last
+number acknowledged, or one sent after it.
 """
 
 from __future__ import annotations
