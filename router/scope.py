@@ -30,12 +30,12 @@ class Scope:
         self,
         state: CollectionState,
         readers: ShardReaders,
-        consistency: ReadConsistency | None = None,
+        consistency: ReadConsistency = 1,
         affinity: bytes = b"",
     ) -> None:
         self.state = state
         self._readers = readers
-        self._consistency: ReadConsistency = 1 if consistency is None else consistency
+        self._consistency = consistency
         self._affinity = affinity
 
     def of(self, state: CollectionState) -> Scope:
@@ -49,11 +49,12 @@ class Scope:
 
     def nearest_replicas(self) -> Scope:
         """The same, with one replica's word being enough."""
-        return Scope(self.state, self._readers, 1, self._affinity)
+        return Scope(self.state, self._readers, affinity=self._affinity)
 
     def shards(self, selector: ShardSelector | None) -> list[ShardReader]:
         """Raises: as ``shards_to_read``, ``ShardReaders.open``."""
-        return [self._open(shard_id) for shard_id in shards_to_read(self.state, selector)]
+        ids = shards_to_read(self.state, selector)
+        return [self._readers.open(self.state, one, self._consistency, self._affinity) for one in ids]
 
     async def retrieve(
         self, ids: list[PointId], projection: Projection, selector: ShardSelector | None
@@ -67,13 +68,12 @@ class Scope:
         else:
             parts = split_ids(self.state, ids, None)
             asked = [
-                self._open(shard_id).retrieve([ids[index] for index in indices], projection)
+                self._readers.open(self.state, shard_id, self._consistency, self._affinity).retrieve(
+                    [ids[index] for index in indices], projection
+                )
                 for shard_id, indices in parts.items()
             ]
         return in_order(await gather(asked), ids)
-
-    def _open(self, shard_id: int) -> ShardReader:
-        return self._readers.open(self.state, shard_id, self._consistency, self._affinity)
 
 
 async def gather(calls: Sequence[Coroutine[Any, Any, T]]) -> list[T]:

@@ -124,7 +124,7 @@ class SearchOperations:
         Raises: NotFound for an unknown collection, example point, or vector of it; BadInput if a vector
             does not fit the collection; Timeout.
         """
-        scope = await self._scope(collection, options)
+        scope = self._scope(await self._collections.opened(collection), options)
         for request in requests:
             _check(request, scope.state)
         filters = (request.filter for request in requests)
@@ -135,7 +135,7 @@ class SearchOperations:
         self, collection: str, request: ScrollRequest, options: ReadOptions, keys: ShardSelector | None = None
     ) -> Page:
         """One page of points. Raises: as ``query``; BadInput if ``order_by`` has no range index."""
-        scope = await self._scope(collection, options)
+        scope = self._scope(await self._collections.opened(collection), options)
         _check_projection(request.projection, scope.state.config.vectors)
         if request.order_by is not None:
             require_range_index(scope.state.payload_schema, request.order_by.key)
@@ -151,7 +151,7 @@ class SearchOperations:
         exact: bool,
         keys: ShardSelector | None = None,
     ) -> int:
-        scope = await self._scope(collection, options)
+        scope = self._scope(await self._collections.opened(collection), options)
         counts = gather([shard.count(filter, exact=exact) for shard in scope.shards(keys)])
         return sum(await self._watched(scope.state, (filter,), _bounded(counts, options, "Count")))
 
@@ -164,14 +164,12 @@ class SearchOperations:
         keys: ShardSelector | None = None,
     ) -> list[Record]:
         """The points that exist, in the order asked, without repeats."""
-        scope = await self._scope(collection, options)
+        scope = self._scope(await self._collections.opened(collection), options)
         _check_projection(projection, scope.state.config.vectors)
         return await _bounded(scope.retrieve(ids, projection, keys), options, "Retrieve")
 
-    async def _scope(self, collection: str, options: ReadOptions) -> Scope:
-        """Raises: NotFound, ShardUnavailable: as ``CollectionOperations.opened``."""
-        state = await self._collections.opened(collection)
-        return Scope(state, self._readers, options.consistency, options.affinity)
+    def _scope(self, state: CollectionState, options: ReadOptions) -> Scope:
+        return Scope(state, self._readers, options.consistency or 1, options.affinity)
 
     async def _watched(
         self, state: CollectionState, filters: Iterable[Filter | None], call: Coroutine[Any, Any, T]

@@ -56,8 +56,11 @@ def shards_to_read(state: CollectionState, selector: ShardSelector | None) -> li
     Without a selector those of all keys, less shards of a key that no replica can serve yet.
     Raises: BadInput on an unknown key; NotFound, ShardUnavailable if neither key of a fallback serves.
     """
-    if selector is None and state.custom_sharding:
-        return [shard_id for shard_id, shard in sorted(state.shards.items()) if readable(shard)]
+    if selector is None:
+        shards = state.shards
+        if state.custom_sharding:
+            shards = {shard_id: shard for shard_id, shard in shards.items() if readable(shard)}
+        return sorted(shards)
     if isinstance(selector, KeyWithFallback):
         selector = (_key_to_read(state, selector),)
     return selected_shards(state, selector)

@@ -23,6 +23,7 @@ from consensus.reports import ReplicaKey, ReplicaReport
 from consensus.state import ClusterState, CollectionState, ShardState, Transfer
 from consensus.transitions import Events
 from node.client import ReplicaClient
+from node.cluster.copying import PointCopies
 from node.directories import ShardDirectories
 from node.engine import Engine
 from node.peer.calls import Mail, PeerCalls
@@ -78,6 +79,9 @@ class ClusterNode:
         self._workshop = Workshop(storage, self._engine.background)
         self._sender = BaseSender(self._workshop)
         self._transfers = Transfers(time.monotonic)
+        self._copies = PointCopies(
+            metadata.peer_id, lambda: metadata.state, self.replica, self.propose, self._transfers
+        )
         self._shards: dict[Key, ReplicatedShard] = {}  # by collection uuid and shard id
         self._seen: dict[Key, tuple[CollectionState, ShardState]] = {}
         self._names: dict[tuple[str, int], Key] = {}
@@ -158,6 +162,7 @@ class ClusterNode:
         self._closing = True
         await self._say_farewell()
         self._stop_following()
+        await self._copies.close()
         self._mail.receive(None)
         if self._ticker is not None:
             self._ticker.cancel()
@@ -193,6 +198,8 @@ class ClusterNode:
         for key in self._shards.keys() - held:
             self._drop(key)
         self._forget_transfers(state)
+        if registered:
+            self._copies.follow(state)
 
     def _update(
         self, collection: CollectionState, shard: ShardState, version: int, *, registered: bool

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterator
+from contextlib import aclosing
 from typing import Any, TypeVar
 
 import grpc
@@ -80,11 +81,9 @@ class GrpcCalls:
 
     async def stream(self, peer_id: int, method: str, request: bytes) -> AsyncIterator[bytes]:
         if peer_id == self._own:
-            handler = self._stream_handlers.get(method)
-            if handler is None:
-                raise ShardUnavailable(f"this peer takes no calls of {method} yet")
-            async for part in self._parts_here(handler, method, request):
-                yield part
+            async with aclosing(self._stream_here(method, request)) as parts:
+                async for part in parts:
+                    yield part
             return
         line = await self._line(peer_id, request, self._connect_s)
         framed = self._framed(line, peer_id, method, request)
@@ -126,6 +125,8 @@ class GrpcCalls:
         except grpc.aio.AioRpcError as error:
             if error.code() is grpc.StatusCode.UNIMPLEMENTED:
                 raise ShardUnavailable(f"Peer {peer_id} takes no calls") from error
+            if error.code() is grpc.StatusCode.UNAVAILABLE:
+                self._lines.drop(peer_id, line)  # it may go on looking ready for a moment
             why = error.details() or error.code().name
             raise Timeout(f"{method} at peer {peer_id} may have been done, but: {why}") from error
         except asyncio.CancelledError as error:
@@ -159,17 +160,11 @@ class GrpcCalls:
         except TimeoutError:
             raise Timeout(f"{method} took longer than {timeout_s:g} s and may have been done") from None
 
-    async def _parts_here(self, handler: StreamHandler, method: str, request: bytes) -> AsyncIterator[bytes]:
-        parts = handler(self._own, request)
-        try:
-            async for part in parts:
-                yield part
-        except VecraftError:
-            raise
-        except Exception as error:
-            raise _unexpected(error, method) from error
-        finally:
-            await _end(parts)
+    def _stream_here(self, method: str, request: bytes) -> AsyncGenerator[bytes, None]:
+        handler = self._stream_handlers.get(method)
+        if handler is None or self._closed:
+            raise ShardUnavailable(f"this peer takes no calls of {method} yet")
+        return _known_errors_of_parts(handler(self._own, request), method)
 
     # --- answering -----------------------------------------------------------------------------------------
 
@@ -193,16 +188,12 @@ class GrpcCalls:
             await context.write(refusal or _not_handled(head))
             return
         parts = handler(head.caller.peer_id, body)
-        try:
-            async for part in parts:
-                await context.write(_body(part, head.method))
-        except VecraftError as error:
-            await context.write(frames.encode_answer(ERROR, frames.encode_error(error)))
-        except Exception as error:  # noqa: BLE001 - told to the caller
-            hidden = _unexpected(error, head.method)
-            await context.write(frames.encode_answer(ERROR, frames.encode_error(hidden)))
-        finally:
-            await _end(parts)
+        async with aclosing(_known_errors_of_parts(parts, head.method)) as known:
+            try:
+                async for part in known:
+                    await context.write(_body(part, head.method))
+            except VecraftError as error:
+                await context.write(frames.encode_answer(ERROR, frames.encode_error(error)))
 
     def _admit(self, request: bytes) -> tuple[CallHead | None, bytes, bytes]:
         """Returns: head and body; or no head, and the refusal to answer with."""
@@ -228,6 +219,21 @@ async def _known_errors(answer: Awaitable[_T], method: str) -> _T:
         raise _unexpected(error, method) from error
 
 
+async def _known_errors_of_parts(parts: AsyncIterator[bytes], method: str) -> AsyncGenerator[bytes, None]:
+    """As ``_known_errors``, for a stream; closed with it."""
+    try:
+        async for part in parts:
+            yield part
+    except VecraftError:
+        raise
+    except Exception as error:
+        raise _unexpected(error, method) from error
+    finally:
+        close = getattr(parts, "aclose", None)
+        if close is not None:
+            await close()
+
+
 def _unexpected(error: Exception, method: str) -> ServiceError:
     _log.error("call_failed", method=method, exc_info=error)
     return ServiceError(f"{method} failed: {type(error).__name__}: {error}")
@@ -243,9 +249,3 @@ def _body(answer: bytes, method: str) -> bytes:
         text = f"The answer of {method} has {len(answer)} bytes, {BODY_BYTES_MAX} can be sent: ask for less"
         return frames.encode_answer(ERROR, frames.encode_error(ServiceError(text)))
     return frames.encode_answer(BODY, answer)
-
-
-async def _end(parts: AsyncIterator[bytes]) -> None:
-    close = getattr(parts, "aclose", None)
-    if close is not None:
-        await close()

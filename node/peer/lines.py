@@ -143,22 +143,25 @@ class Lines:
         """A line that is ready. Raises: NoLine."""
         uri = self._uri_of(peer_id)
         line = self._lines.get(peer_id)
-        if line is not None and line.uri == uri and line.is_ready:
-            return line
+        if line is not None:
+            if line.uri == uri and line.is_ready:
+                return line
+            self.drop(peer_id, line)
         if uri is None:
             raise NoLine("its address is not known")
-        self.drop(peer_id)
-        try:
-            async with asyncio.timeout(timeout_s):
-                return await asyncio.shield(self._dialled(peer_id, uri))
-        except TimeoutError:
-            raise NoLine(f"it did not answer at {uri} within {timeout_s:g} s") from None
+        dialled = self._dialled(peer_id, uri)
+        await asyncio.wait({dialled}, timeout=timeout_s)  # whoever else waits for it goes on
+        if not dialled.done():
+            raise NoLine(f"it did not answer at {uri} within {timeout_s:g} s")
+        if dialled.cancelled():
+            raise NoLine("this member stops")
+        return dialled.result()
 
-    def drop(self, peer_id: int) -> None:
-        """Make a new line for the next call; those that run may end."""
-        line = self._lines.pop(peer_id, None)
-        if line is not None:
-            line.put_aside()
+    def drop(self, peer_id: int, line: Line) -> None:
+        """Have another line made for the next call; those that run on this one may end."""
+        if self._lines.get(peer_id) is line:
+            del self._lines[peer_id]
+        line.put_aside()
 
     def renew(self, peer_id: int, incarnation: int) -> None:
         """The peer runs as ``incarnation`` now: what was asked of an older process stays unanswered."""
@@ -215,6 +218,8 @@ class Lines:
         except BaseException:
             line.put_aside()
             raise
-        self.drop(peer_id)
+        older = self._lines.get(peer_id)
+        if older is not None:
+            self.drop(peer_id, older)
         self._lines[peer_id] = line
         return line

@@ -59,6 +59,9 @@ class LinkMail:
     def failures(self) -> dict[int, SendFailures]:
         return self._links.failures
 
+    def is_connected(self, peer_id: int) -> bool:
+        return self._links.is_connected(peer_id)
+
     def start(self) -> None:
         """Let others connect."""
         self._links.attach(self._take)

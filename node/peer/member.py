@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -85,10 +85,11 @@ class Member:
         self._own = _own_peer(options, identity, self._book)
         credentials = options.channel_credentials
         self._links = PeerLinks(self, credentials=credentials)
-        self.mail = LinkMail(self, credentials=credentials)
+        self.mail = LinkMail(_NodeDoor(self), credentials=credentials)
         self.calls = GrpcCalls(
-            self, own=identity.peer_id, credentials=credentials, connect_s=options.connect_s
+            _NodeDoor(self), own=identity.peer_id, credentials=credentials, connect_s=options.connect_s
         )
+        self._retired = False
         self._incarnations: dict[int, int] = {}  # the latest that each peer was seen to run as
         self._server: Any = None
         self._port = options.port
@@ -253,7 +254,8 @@ class Member:
         self._book.learn({peer.id: peer.uri for peer in state.peers.values() if peer.id != self._own.id})
         self._links.review()
         self.mail.review()
-        self.mail.watch(state.peers.keys() - {self._own.id})
+        if not self._retired:
+            self.mail.watch(state.peers.keys() - {self._own.id})
         for peer in state.peers.values():
             self._runs_as(peer.id, peer.incarnation)
         late = self.log.applied_index < self._identity.registered_index
@@ -266,6 +268,10 @@ class Member:
             self.calls.renew(peer_id, incarnation)
 
     def _retire(self) -> None:
+        if self._retired:
+            return
+        self._retired = True
+        self.mail.watch(())
         _log.warning("removed_from_cluster", peer_id=self._own.id)
         self.log.retire("this peer was removed from the cluster")
         if self._announcer is not None:
@@ -318,6 +324,13 @@ class Member:
         )
 
     def why_refuse(self, hello: Hello) -> Refusal | None:
+        return self._why_refuse(hello, voters=() if self._log is None else self._log.status().voters)
+
+    def why_refuse_to_node(self, hello: Hello) -> Refusal | None:
+        """As ``why_refuse``, but a removed peer that still has a vote has a say in Raft alone."""
+        return self._why_refuse(hello, voters=())
+
+    def _why_refuse(self, hello: Hello, *, voters: Collection[int]) -> Refusal | None:
         if self._log is None:
             return Refusal(reason=Refusal.NOT_READY, text="this member is not of a running cluster")
         if hello.incarnation < self._incarnations.get(hello.peer_id, 0):
@@ -330,7 +343,7 @@ class Member:
             cluster_id=self._identity.cluster_id,
             own=self._identity.peer_id,
             state=self._log.state,
-            voters=self._log.status().voters,
+            voters=voters,
             applied=self._log.applied_index,
         )
         return None if refused is None else _refusal(refused)
@@ -343,7 +356,8 @@ class Member:
         self._runs_as(hello.peer_id, hello.incarnation)
 
     def refused(self, peer_id: int, refusal: Refusal) -> None:
-        _log.warning("peer_refuses_this_one", peer=peer_id, reason=refusal.text)
+        if not self._retired:
+            _log.warning("peer_refuses_this_one", peer=peer_id, reason=refusal.text)
         if refusal.reason == Refusal.REMOVED:
             self._retire()
 
@@ -352,6 +366,15 @@ class Member:
 
     def _cluster_id(self) -> str:
         return self._identity.cluster_id
+
+
+class _NodeDoor:
+    """The ``Door`` to the rest of the node: to calls and mail."""
+
+    def __init__(self, member: Member) -> None:
+        self.hello, self.uri_of = member.hello, member.uri_of
+        self.met, self.refused = member.met, member.refused
+        self.why_refuse = member.why_refuse_to_node
 
 
 def _own_peer(options: MemberOptions, identity: Identity, book: AddressBook) -> Peer:

@@ -30,11 +30,12 @@ CHANNEL_OPTIONS: list[tuple[str, Any]] = [
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 500),
 ]
-# Streams have their own pulse; what waits for an answer has the transport's: 3 s without a sign of life
-# and the connection is given up.
+# Streams of messages have their own pulse; what waits for an answer has the transport's: a connection without
+# a sign of life is given up after 5 s. Less would mistake a slow network with full buffers for a dead one.
 _KEEPALIVE: list[tuple[str, Any]] = [
     ("grpc.keepalive_time_ms", 1000),
-    ("grpc.keepalive_timeout_ms", 2000),
+    ("grpc.keepalive_timeout_ms", 4000),
+    ("grpc.http2.ping_timeout_ms", 4000),  # the keepalive's ping waits for this, too
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.max_pings_without_data", 0),
 ]

@@ -1,8 +1,8 @@
 """What is asked of a replica on another node, and what it answers, as bytes.
 
 ``bytes([FORMAT]) + msgpack``: of ``Asked`` with the request, of ``Answered`` with the result, both as the
-structs of ``protos``. Names of fields, tags and methods never change; new fields get a default. Arrays go
-as an extension: the number of dimensions (1 byte), each dimension (4 bytes), little-endian float32 in C order.
+structs of ``protos``. Names of fields, tags and methods never change; new fields get a default. Arrays are an
+extension: the number of dimensions (1 byte), each dimension (4 bytes), little-endian float32 in C order.
 """
 
 from __future__ import annotations
@@ -135,7 +135,7 @@ def _decode(decoder: msgspec.msgpack.Decoder[Any], data: bytes) -> Any:
         raise ValueError(f"format {FORMAT} of shard calls is expected, {found} was found")
     try:
         return decoder.decode(memoryview(data)[1:])
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, ValueError) as error:  # ValueError: of an extension
         raise ValueError(f"not a shard call: {error}") from error
 
 

@@ -44,7 +44,7 @@ from protos.ids import parse_point_id
 from protos.json_path import parse_path
 
 FILTER_DEPTH_MAX: Final = 32  # filters within filters; bounds every later recursion
-_INT64_MIN, _INT64_MAX = -(2**63), 2**63 - 1
+_INT64_MIN, _INT64_MAX, _UINT64_MAX = -(2**63), 2**63 - 1, 2**64 - 1
 _CLAUSES: Final = frozenset({"must", "should", "must_not", "min_should"})
 
 
@@ -305,7 +305,16 @@ def _boolean(value: object) -> bool:
 def _number(value: object) -> int | float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise MalformedBody(f"invalid type: {_json_type(value)}, expected a number")
+    if isinstance(value, int) and not _INT64_MIN <= value <= _UINT64_MAX:
+        return _as_float(value)  # a filter travels, as integers of 64 bits
     return value
+
+
+def _as_float(value: int) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        raise MalformedBody("number out of range") from None
 
 
 def _count(value: object, maximum: int = 2**64 - 1) -> int:

@@ -11,7 +11,7 @@ from consensus.state import CollectionState
 from protos.collections import VectorsConfig
 from protos.errors import BadInput
 from protos.ids import id_key
-from protos.operations import Upsert, VectorBatch
+from protos.rewriting import upsert_of
 from protos.shard import Projection, Record, ScrollRequest, UpdateRequest
 from router.primaries import PrimaryCalls
 from router.replicas.readers import ShardReader, ShardReaders
@@ -57,20 +57,4 @@ async def _put(primaries: PrimaryCalls, target: CollectionState, records: Sequen
     owners = shards_of(target, [id_key(record.id) for record in records])
     for shard_id in np.unique(owners).tolist():
         part = [records[index] for index in np.flatnonzero(owners == shard_id).tolist()]
-        await primaries.update(target, shard_id, UpdateRequest(_upsert(part), wait=True))
-
-
-def _upsert(records: Sequence[Record]) -> Upsert:
-    names = sorted({name for record in records for name in record.vectors or {}})
-    return Upsert(
-        ids=[record.id for record in records],
-        vectors=tuple(_batch(name, records) for name in names),
-        payloads=[record.payload or b"{}" for record in records],
-    )
-
-
-def _batch(name: str, records: Sequence[Record]) -> VectorBatch:
-    rows = [index for index, record in enumerate(records) if name in (record.vectors or {})]
-    matrix = np.stack([(records[index].vectors or {})[name] for index in rows]).astype("<f4", copy=False)
-    owners = b"" if len(rows) == len(records) else np.asarray(rows, dtype="<u4").tobytes()
-    return VectorBatch(name, matrix.shape[1], matrix.tobytes(), owners)
+        await primaries.update(target, shard_id, UpdateRequest(upsert_of(part), wait=True))

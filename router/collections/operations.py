@@ -81,7 +81,6 @@ T = TypeVar("T")
 
 META_TIMEOUT_MS = 10_000
 COPY_TIMEOUT_MS = 600_000  # creation from another collection, when the client sets no timeout
-SETTLING_SHARE = 0.8  # of a caller's time may be spent on waiting for other nodes
 OPENING_TIMEOUT_S = 10.0  # how long a request waits for the shards of a collection that is being created
 
 
@@ -117,7 +116,10 @@ class CollectionOperations:
         self._reports = Reports(node, log.peer_id)
         self._readers = ShardReaders(self.watch, node)
         self._primaries = PrimaryCalls(self.watch, node, retrying=self.clustered)
-        self._schema = SchemaChanges(self._change, self._shards, self._primaries, self._background)
+        self._settling = Settling(self.watch, node, cluster)
+        self._schema = SchemaChanges(
+            self._change, self._shards, self._primaries, self._settling, self._background
+        )
 
     def start(self) -> None:
         """Follow changes that others make from now on, until ``close``. A node on its own need not."""
@@ -220,9 +222,8 @@ class CollectionOperations:
 
         Raises: NotFound, AlreadyExists for the first action that fails; those before it stay done.
         """
-        change = self._log.propose(ChangeAliases(tuple(actions)))
-        await self._complete(change, "Update aliases", timeout_ms or META_TIMEOUT_MS)
-        return True
+        budget_ms = timeout_ms or META_TIMEOUT_MS
+        return await self._complete(self._change_aliases(actions, budget_ms), "Update aliases", budget_ms)
 
     # --- shard keys -----------------------------------------------------------------------------------
 
@@ -330,7 +331,7 @@ class CollectionOperations:
             max_collections=self._defaults.max_collections,
         )
         await self._change(command)
-        await self._settle(name, budget_ms)
+        await self._settling.wait(budget_ms, self._log.state.collections.get(name))
         if source is not None:
             await self._fill(name, source)
         return True
@@ -339,17 +340,13 @@ class CollectionOperations:
         state = self._log.state
         peers = shuffled_peers(state, self._rng)
         await self._change(shard_key_command(state, self.resolve(real), key, plan, peers))
-        await self._settle(real, budget_ms, key)
+        await self._settling.wait(budget_ms, self._log.state.collections.get(real), key)
         return True
 
-    async def _settle(self, real: str, budget_ms: int, key: ShardKey | None = None) -> None:
-        """Give the other nodes a moment to follow; ``key``: only its shards are new."""
-        collection = self._log.state.collections.get(real)
-        if self._cluster is None or collection is None:
-            return
-        settling = Settling(self.watch, self._node, self._cluster)
-        new = [shard_id for shard_id, shard in collection.shards.items() if key in (None, shard.key)]
-        await settling.wait(collection, new, timeout_s=budget_ms / 1000 * SETTLING_SHARE)
+    async def _change_aliases(self, actions: Sequence[AliasAction], budget_ms: int) -> bool:
+        await self._log.propose(ChangeAliases(tuple(actions)))
+        await self._settling.wait(budget_ms)
+        return True
 
     async def _fill(self, name: str, source: CollectionState) -> None:
         """Copy the source's points; a collection that could not be filled is dropped again."""

@@ -6,8 +6,8 @@ peers with the lowest ids (reference 14.8). Peers that a client names are used a
 
 from __future__ import annotations
 
-import random
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
@@ -16,6 +16,9 @@ from consensus.placement import deal_shards, eligible_peers, place_shards
 from consensus.state import ClusterState, CollectionState, ReplicaState, ShardKey
 from protos.collections import CollectionConfig
 from protos.errors import BadRequest
+
+if TYPE_CHECKING:
+    import random
 
 
 class ShardKeyPlan(Struct, frozen=True):

@@ -17,6 +17,7 @@ from protos.errors import collection_not_found
 from protos.operations import UpdateResult, UpdateStatus
 from router.collections.background import Background
 from router.collections.reconciling import Reconciler
+from router.collections.settling import Settling
 from router.primaries import PrimaryCalls
 
 SCHEMA_TIMEOUT_MS = 60_000
@@ -40,10 +41,11 @@ class SchemaChanges:
         propose: Callable[[Command], Awaitable[Events]],
         shards: Reconciler,
         primaries: PrimaryCalls,
+        settling: Settling,
         background: Background,
     ) -> None:
-        self._propose, self._shards = propose, shards
-        self._primaries, self._background = primaries, background
+        self._propose, self._shards, self._primaries = propose, shards, primaries
+        self._settling, self._background = settling, background
 
     async def change(self, real: str, command: Command, options: SchemaOptions) -> UpdateResult:
         """Change the state of collection ``real``, then log what each shard lacks of it.
@@ -51,7 +53,7 @@ class SchemaChanges:
         Raises: the error of a rejected command; what the shards raise.
         """
         timeout_ms = SCHEMA_TIMEOUT_MS if options.timeout_ms is None else options.timeout_ms
-        call = self._everywhere(real, command)
+        call = self._everywhere(real, command, timeout_ms)
         try:
             ids = await self._background.finish(call, what="Update schema", timeout_s=timeout_ms / 1000)
         except TimeoutError:
@@ -60,7 +62,7 @@ class SchemaChanges:
             return UpdateResult(UpdateStatus.ACKNOWLEDGED)
         return UpdateResult(UpdateStatus.COMPLETED if options.wait else UpdateStatus.ACKNOWLEDGED, max(ids))
 
-    async def _everywhere(self, real: str, command: Command) -> list[int]:
+    async def _everywhere(self, real: str, command: Command, timeout_ms: int) -> list[int]:
         """The shards are asked even if the state had it already: a crash may have come in between."""
         await self._propose(command)
         collection = self._shards.reached.collections.get(real)
@@ -72,4 +74,5 @@ class SchemaChanges:
                 for shard_id in sorted(collection.shards)
             )
         )
+        await self._settling.wait(timeout_ms)
         return [result.operation_id for result in results if result.operation_id is not None]

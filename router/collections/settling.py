@@ -7,10 +7,11 @@ business; requests that come too early for a replica are tried again where they 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
-from consensus.replica_sets import IN_SYNC
-from consensus.state import CollectionState
+from consensus.replica_sets import is_in_sync
+from consensus.state import CollectionState, ShardKey, ShardState
 from node.client import NodeClient
 from node.client.cluster import ClusterClient
 from protos.errors import VecraftError
@@ -18,62 +19,85 @@ from protos.shard import ReadSession
 from router.watch import StateWatch
 
 SETTLING_S = 3.0
+BUDGET_SHARE = 0.8  # of the caller's time: what is agreed on must not look as if it were not
+UNREACHABLE_S = 1.0  # a peer that gives no answer for so long is not waited for
 POLL_S = 0.02
 POLL_S_MAX = 0.25
 CALL_S = 1.0  # one question to one peer
 
 
 class Settling:
-    def __init__(self, watch: StateWatch, node: NodeClient, cluster: ClusterClient) -> None:
+    """``cluster`` None: there are no other nodes to wait for."""
+
+    def __init__(self, watch: StateWatch, node: NodeClient, cluster: ClusterClient | None) -> None:
         self._watch, self._node, self._cluster = watch, node, cluster
 
-    async def wait(self, collection: CollectionState, shard_ids: Iterable[int], *, timeout_s: float) -> None:
-        """Return when the shards' replicas in sync answer and every peer knows of them, or time is over."""
-        own = self._watch.peer_id
-        replicas = [
-            (shard_id, peer)
-            for shard_id in shard_ids
-            for peer, state in collection.shards[shard_id].replicas.items()
-            if peer != own and state in IN_SYNC
-        ]
+    async def wait(
+        self, budget_ms: int, collection: CollectionState | None = None, key: ShardKey | None = None
+    ) -> None:
+        """Return when every peer knows what this one does, or it has taken long enough.
+
+        Args:
+            budget_ms: the caller's whole time, a share of which may be used.
+            collection: one whose replicas in sync are to answer, too; with a ``key``, only that key's.
+        """
+        if self._cluster is None:
+            return
+        shards = [] if collection is None else collection.shards.values()
+        new = [shard for shard in shards if key in (None, shard.key)]
         commit = self._cluster.status().commit
-        others = [peer for peer in self._watch.state.peers if peer != own]
-        waits = [_until(self._answers(collection, *replica)) for replica in replicas]
-        waits += [_until(self._has_reached(peer, commit)) for peer in others]
-        tasks = [asyncio.create_task(wait) for wait in waits]
+        tasks = [
+            asyncio.create_task(
+                self._settled(
+                    self._cluster, peer, commit, collection, [one for one in new if is_in_sync(one, peer)]
+                )
+            )
+            for peer in self._watch.state.peers
+            if peer != self._watch.peer_id
+        ]
         if not tasks:
             return
         try:
-            await asyncio.wait(tasks, timeout=min(timeout_s, SETTLING_S))
+            await asyncio.wait(tasks, timeout=min(budget_ms / 1000 * BUDGET_SHARE, SETTLING_S))
         finally:
             for task in tasks:
                 task.cancel()
 
-    def _answers(
-        self, collection: CollectionState, shard_id: int, peer: int
-    ) -> Callable[[], Awaitable[bool]]:
-        async def ask() -> bool:
-            async with asyncio.timeout(CALL_S):
-                await self._node.replica(collection, shard_id, peer).open(ReadSession()).info()
-            return True
+    async def _settled(
+        self,
+        cluster: ClusterClient,
+        peer: int,
+        commit: int,
+        collection: CollectionState | None,
+        shards: Sequence[ShardState],
+    ) -> None:
+        """``shards`` of ``collection`` are those that the peer holds."""
 
-        return ask
+        async def follows() -> bool:
+            return await cluster.commit_index(peer, timeout_s=CALL_S) >= commit
 
-    def _has_reached(self, peer: int, commit: int) -> Callable[[], Awaitable[bool]]:
-        async def ask() -> bool:
-            return await self._cluster.commit_index(peer, timeout_s=CALL_S) >= commit
+        if await _until(follows, patience_s=UNREACHABLE_S) and collection is not None:
+            for shard in shards:
+                answers = partial(self._answers, collection, shard.id, peer)
+                await _until(answers, patience_s=SETTLING_S)
 
-        return ask
+    async def _answers(self, collection: CollectionState, shard_id: int, peer: int) -> bool:
+        async with asyncio.timeout(CALL_S):
+            await self._node.replica(collection, shard_id, peer).open(ReadSession()).info()
+        return True
 
 
-async def _until(ask: Callable[[], Awaitable[bool]]) -> None:
-    """Ask again and again, until cancelled."""
-    pause_s = POLL_S
+async def _until(ask: Callable[[], Awaitable[bool]], *, patience_s: float) -> bool:
+    """Ask until it is so. False: there was no answer at all for ``patience_s``."""
+    loop = asyncio.get_running_loop()
+    answered, pause_s = loop.time(), POLL_S
     while True:
         try:
             if await ask():
-                return
+                return True
+            answered = loop.time()
         except (VecraftError, TimeoutError):
-            pass
+            if loop.time() - answered >= patience_s:
+                return False
         await asyncio.sleep(pause_s)
         pause_s = min(pause_s * 2, POLL_S_MAX)

@@ -29,7 +29,7 @@ from router.watch import StateWatch
 T = TypeVar("T")
 
 WRITE_TIMEOUT_MS = 60_000
-ATTEMPT_S = 15.0  # a primary's time for one answer; a repeat is harmless
+ATTEMPT_S = 30.0  # a primary's time for one answer; a repeat is harmless
 GRACE_S = 0.5  # after the request's time: a shard that was told of it answers by itself
 OPERATION_ID_BYTES = 16
 

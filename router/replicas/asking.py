@@ -59,7 +59,7 @@ class ReplicaReads:
         resolve: Resolve[T],
         *,
         hedge_delay_ms: int | None = None,
-        attempt_ms: int = ATTEMPT_MS,
+        attempt_ms: int | None = ATTEMPT_MS,
     ) -> T:
         """Ask as ``plan`` says until ``resolve`` has a value.
 
@@ -67,10 +67,12 @@ class ReplicaReads:
             replicas: clients by peer; one without counts as failed.
             call: the read itself; made once per replica asked, perhaps again.
             hedge_delay_ms: ``read_fan_out_delay_ms``; None: as experience says, within a budget; 0: never.
+            attempt_ms: one replica's time for one answer; None: as long as the caller waits.
         Raises: the first replica's error when too few can answer; at once if it is not transient.
         """
         self.hedging.earn()
-        read = _Read(self, plan, replicas, call, resolve, hedge_delay_ms, attempt_ms / 1000)
+        attempt_s = None if attempt_ms is None else attempt_ms / 1000
+        read = _Read(self, plan, replicas, call, resolve, hedge_delay_ms, attempt_s)
         try:
             return await read.run()
         finally:
@@ -86,7 +88,7 @@ class _Read(Generic[T]):
         call: Call[T],
         resolve: Resolve[T],
         hedge_delay_ms: int | None,
-        attempt_s: float,
+        attempt_s: float | None,
     ) -> None:
         self._owner, self._plan, self._replicas = owner, plan, replicas
         self._call, self._resolve = call, resolve

@@ -14,7 +14,7 @@ from protos.filters import Filter
 from protos.ids import PointId
 from protos.shard import Hits, Projection, Record, ScrollRequest, SearchRequest
 from router.merge import in_order, merge_hits, merge_pages
-from router.replicas.asking import Call, ReplicaReads, Resolve
+from router.replicas.asking import ATTEMPT_MS, Call, ReplicaReads, Resolve
 from router.replicas.consistency import (
     Answer,
     AskAgain,
@@ -84,6 +84,13 @@ class ShardReads:
         return await self._read(lambda shard: shard.count(filter, exact=exact), resolve)
 
     async def _read(self, call: Call[T], resolve: Resolve[T]) -> T:
+        plan = self._plan
+        dispensable = plan.spare or len(plan.ask) > plan.votes  # is there a way without one of them?
         return await self._reads.read(
-            self._plan, self._replicas, call, resolve, hedge_delay_ms=self._hedge_delay_ms
+            plan,
+            self._replicas,
+            call,
+            resolve,
+            hedge_delay_ms=self._hedge_delay_ms,
+            attempt_ms=ATTEMPT_MS if dispensable else None,
         )

@@ -77,6 +77,7 @@ def test_every_kind_of_match(match: dict[str, Any], expected: Any) -> None:
 
 def test_a_range_with_text_bounds_is_of_datetimes() -> None:
     assert predicate(range={"gte": 1, "lt": 2.5}) == Range(gte=1, lt=2.5)
+    assert repr(predicate(range={"gte": 2**64 - 1, "lt": 2**64}).lt) == "1.8446744073709552e+19"
     assert predicate(range={"gt": "1970-01-01T00:00:01Z", "lt": None}) == DatetimeRange(gt=1_000_000)
 
 
@@ -122,6 +123,7 @@ def test_a_polygon_is_made_of_closed_rings() -> None:
         ({"key": 1, "match": {"value": 1}}, "Filter condition 'key' must be a string"),
         ({"key": "a..b", "match": {"value": 1}}, "Invalid json path"),
         ({"key": "a", "matches": {"value": 1}}, "unknown field `matches`"),
+        ({"key": "a", "range": {"lt": 10**400}}, "out of range"),
         ({"key": "a", "match": {"value": 1.5}}, "match.value"),
         ({"key": "a", "match": {"value": 2**63}}, "match.value"),
         ({"key": "a", "match": {"any": ["a", 1]}}, "list of strings or a list of integers"),

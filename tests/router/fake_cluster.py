@@ -294,6 +294,11 @@ class Front:
         self.points = PointOperations(self.collections, self.node)
         self.searches = SearchOperations(self.collections, self.node)
 
+    def started(self) -> Front:
+        """Following what others change; ends with the loop."""
+        self.collections.start()
+        return self
+
 
 def upsert(*ids: PointId, shard_keys: Any = None) -> Draft:
     """Points with vectors of two numbers, the first of which is the id if that is a number."""

@@ -78,7 +78,7 @@ def test_the_replica_here_is_read_first() -> None:
 def test_a_sole_replica_here_is_read_without_any_choosing() -> None:
     async def test() -> None:
         cluster = await Cluster().created(replication_factor=1)
-        front = Front(cluster, cluster.primary("c", 0))
+        front = Front(cluster, cluster.primary("c", 0)).started()
         assert await front.searches.count("c", None, ReadOptions(), exact=True) == 20
         assert cluster.sessions == []
 
@@ -100,9 +100,10 @@ def test_callers_with_an_affinity_meet_the_same_replica_on_every_node() -> None:
     async def test() -> None:
         cluster = await Cluster().created()
         met: dict[bytes, set[int]] = {}
+        fronts = [Front(cluster, peer).started() for peer in (1, 2, 3)]
         for number in range(8):
             affinity = b"%d" % number
-            for front in (Front(cluster, 1), Front(cluster, 2), Front(cluster, 3)):
+            for front in fronts:
                 cluster.forget()
                 await front.searches.count("c", None, ReadOptions(affinity=affinity), exact=True)
                 met.setdefault(affinity, set()).update(cluster.asked)

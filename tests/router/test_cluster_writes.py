@@ -253,7 +253,7 @@ def test_the_same_idempotency_key_is_one_write_through_any_node() -> None:
         cluster = await Cluster().created()
         options = WriteOptions(wait=True, idempotency_key="k")
         await cluster.write(1, options=options)
-        await Front(cluster, 3).points.apply("c", upsert(1), options)
+        await Front(cluster, 3).started().points.apply("c", upsert(1), options)
         assert list(cluster.applied.values()) == [1]
 
     run(test())

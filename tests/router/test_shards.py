@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from consensus.buckets import deal_buckets, shard_of
 from consensus.state import CollectionState, ReplicaState, ShardGroup, ShardKey, ShardState
 from protos.collections import CollectionConfig, CollectionParams, Distance, VectorParams
-from protos.errors import BadInput
+from protos.errors import BadInput, NotFound, ShardUnavailable
 from protos.filters import Filter
 from protos.ids import id_key
 from protos.operations import DeletePoints, DeleteVectors, UpdateVectors, Upsert, VectorBatch
-from router.shards import selected_shards, split_change, split_ids
+from router.shards import KeyWithFallback, selected_shards, shards_to_read, split_change, split_ids
 
 IDS: list[int | str] = [*range(40), "550e8400-e29b-41d4-a716-446655440000"]
 
@@ -103,3 +104,83 @@ def test_ids_of_a_keyed_collection_need_a_key() -> None:
 def test_an_unknown_key_is_refused(collection: CollectionState) -> None:
     with pytest.raises(BadInput, match="Shard key"):
         split_change(collection, DeletePoints(ids=[1]), ("nope",))
+
+
+# --- fallbacks (reference 14.1) ----------------------------------------------------------------------
+
+A, R, P, D = ReplicaState.ACTIVE, ReplicaState.ACTIVE_READ, ReplicaState.PARTIAL, ReplicaState.DEAD
+TARGET, FALLBACK = {0, 1}, {2}
+BOTH = KeyWithFallback("a", 7)
+
+
+def _with_states(*states: tuple[ReplicaState, ...]) -> CollectionState:
+    """``KEYED``, with the states of each shard's replicas."""
+    shards = {
+        shard: replace(KEYED.shards[shard], replicas=dict(enumerate(held, 1)))
+        for shard, held in enumerate(states)
+    }
+    return replace(KEYED, shards=shards)
+
+
+def _written(collection: CollectionState, selector: KeyWithFallback = BOTH) -> set[int]:
+    by_filter = set(split_change(collection, DeletePoints(filter=Filter()), selector))
+    assert set(split_change(collection, DeletePoints(ids=IDS), selector)) == by_filter
+    return by_filter
+
+
+@pytest.mark.parametrize(
+    ("states", "written", "read"),
+    [
+        (((A,), (A, D), (A,)), TARGET, TARGET),
+        (((A, R), (A,), (D,)), TARGET, TARGET),
+        (((R,), (A,), (A,)), TARGET | FALLBACK, TARGET),
+        (((R, P), (R,), (A,)), TARGET | FALLBACK, TARGET),
+        (((R,), (P,), (A,)), TARGET | FALLBACK, FALLBACK),
+        (((P,), (A,), (A,)), FALLBACK, FALLBACK),
+        (((P,), (P,), (A,)), FALLBACK, FALLBACK),
+        (((D,), (D,), (R,)), FALLBACK, FALLBACK),
+    ],
+)
+def test_a_fallback_serves_until_the_target_does(
+    states: tuple[tuple[ReplicaState, ...], ...], written: set[int], read: set[int]
+) -> None:
+    collection = _with_states(*states)
+    assert _written(collection) == written
+    assert set(shards_to_read(collection, BOTH)) == read
+
+
+def test_a_missing_target_is_replaced_and_a_missing_fallback_not_missed() -> None:
+    assert _written(KEYED, KeyWithFallback("new", 7)) == FALLBACK
+    assert _written(KEYED, KeyWithFallback("a", "gone")) == TARGET
+    assert _written(_with_states((R,), (A,), (A,)), KeyWithFallback("a", "gone")) == TARGET
+
+
+def test_keys_that_look_alike_are_two() -> None:
+    assert shards_to_read(KEYED, (7,)) == [2]
+    with pytest.raises(BadInput, match='Shard key "7" not found'):
+        shards_to_read(KEYED, ("7",))
+
+
+def test_fallbacks_that_cannot_serve_say_why() -> None:
+    nowhere = _with_states((P,), (A,), (D,))
+    for call in (lambda: shards_to_read(nowhere, BOTH), lambda: _written(nowhere)):
+        with pytest.raises(
+            ShardUnavailable, match='target shard key "a" nor fallback shard key 7 have active'
+        ):
+            call()
+    unknown = KeyWithFallback("x", 8)
+    for call in (lambda: shards_to_read(KEYED, unknown), lambda: _written(KEYED, unknown)):
+        with pytest.raises(
+            NotFound, match=r'^Not found: Neither target shard key "x" nor fallback shard key 8 exist$'
+        ):
+            call()
+    for call in (lambda: shards_to_read(THREE, BOTH), lambda: _written(THREE)):
+        with pytest.raises(BadInput, match='Shard key "a" not found'):
+            call()
+
+
+def test_reads_of_everything_leave_out_keyed_shards_that_nobody_can_read() -> None:
+    assert shards_to_read(_with_states((A,), (P,), (D, A)), None) == [0, 2]
+    assert shards_to_read(_with_states((A,), (P,), (A,)), ("a",)) == [0, 1]
+    dead = {0: replace(THREE.shards[0], replicas={1: D})}
+    assert shards_to_read(replace(THREE, shards={**THREE.shards, **dead}), None) == [0, 1, 2]

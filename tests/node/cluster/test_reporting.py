@@ -125,11 +125,11 @@ def test_the_leader_is_told_again_and_again() -> None:
 
 def test_the_next_report_goes_to_whoever_leads_then() -> None:
     async def story(scene: Scene) -> None:
-        await asyncio.sleep(0.6)
+        await asyncio.sleep(1.2 * REPORT_INTERVAL_S)
         scene.leader = None
         await asyncio.sleep(5)
         scene.leader = 3
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(0.9 * REPORT_INTERVAL_S)
 
     assert [peer for _, peer, _ in play(story).calls.sent] == [2, 2, 3]
 
@@ -171,11 +171,11 @@ def test_a_leader_that_does_not_answer_is_told_again_before_it_misses_this_peer(
 def test_failures_are_no_end() -> None:
     async def story(scene: Scene) -> None:
         scene.calls.failure = ShardUnavailable("not the leader")
-        await asyncio.sleep(0.6)
+        await asyncio.sleep(1.2 * REPORT_INTERVAL_S)
         scene.calls.failure = RuntimeError("a bug")
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(REPORT_INTERVAL_S)
         scene.calls.failure = None
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(REPORT_INTERVAL_S)
 
     with capture_logs() as logs:
         scene = play(story)

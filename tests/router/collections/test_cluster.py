@@ -15,14 +15,22 @@ from structlog.testing import capture_logs
 
 from consensus.commands import AddCollection, DropCollection, PlacedShard
 from consensus.state import ReplicaState, Transfer, TransferMethod
-from protos.collections import CollectionDefaults, decode_create, decode_field_index, new_config
+from protos.collections import (
+    CollectionDefaults,
+    CreateAlias,
+    Distance,
+    VectorParams,
+    decode_create,
+    decode_field_index,
+    new_config,
+)
 from protos.errors import BadRequest, NotFound, ShardUnavailable, StandaloneMode
 from protos.operations import UpdateResult, UpdateStatus
 from protos.shard import ShardStatus
 from router.collections import CollectionOperations, SchemaOptions
 from router.collections.placing import ShardKeyPlan, shard_key_command
 from router.collections.reconciling import RETRY_S
-from router.collections.settling import SETTLING_S
+from router.collections.settling import POLL_S_MAX, SETTLING_S, UNREACHABLE_S
 from router.points import WriteOptions
 from router.search import ReadOptions
 from tests.router.fake_cluster import LOST_ANSWER, FakeCluster, Front, upsert
@@ -107,13 +115,44 @@ def test_creation_waits_until_the_other_nodes_have_followed() -> None:
 
 
 @pytest.mark.parametrize(("timeout_ms", "waited_s"), [(None, SETTLING_S), (1000, 0.8)])
-def test_a_node_that_is_down_is_not_waited_for_beyond_bounds(timeout_ms: int | None, waited_s: float) -> None:
+def test_a_node_that_stays_behind_is_not_waited_for_beyond_bounds(
+    timeout_ms: int | None, waited_s: float
+) -> None:
     async def test() -> None:
         cluster = FakeCluster(3)
-        cluster.down.add(2)
+        cluster.behind.add(2)
         body = decode_create(DENSE)
         assert await Front(cluster).collections.create("c", body, timeout_ms=timeout_ms) is True
         assert asyncio.get_running_loop().time() == pytest.approx(waited_s)
+
+    run(test())
+
+
+def test_a_node_that_is_down_is_soon_given_up() -> None:
+    async def test() -> None:
+        cluster = FakeCluster(3)
+        cluster.down.add(2)
+        assert await Front(cluster).collections.create("c", decode_create(DENSE)) is True
+        assert UNREACHABLE_S <= asyncio.get_running_loop().time() < UNREACHABLE_S + POLL_S_MAX + 0.01
+
+    run(test())
+
+
+def test_aliases_and_vector_names_are_known_everywhere_when_their_call_returns() -> None:
+    async def test() -> None:
+        cluster = FakeCluster(3)
+        collections = Front(cluster).collections
+        await collections.create("c", decode_create(DENSE))
+        for change in (
+            lambda: collections.change_aliases([CreateAlias("c", "a")]),
+            lambda: collections.create_vector_name("c", "v", VectorParams(2, Distance.DOT), WAIT),
+        ):
+            cluster.behind.add(3)
+            call = asyncio.create_task(change())
+            await asyncio.sleep(1)
+            assert not call.done()
+            cluster.catch_up()
+            await call
 
     run(test())
 
