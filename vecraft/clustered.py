@@ -136,6 +136,7 @@ async def _open_node(settings: Settings, member: Member) -> ClusterNode:
             member.calls,
             member.mail,
             incarnation=member.identity.incarnation,
+            down_since_ms=member.down_since_ms,
             **node_options(settings),
         )
     except OSError as error:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import structlog
@@ -64,13 +65,16 @@ class ClusterNode:
         mail: Mail,
         *,
         incarnation: int,
+        down_since_ms: Callable[[], Mapping[int, int]] = dict,
         tuning: Tuning | None = None,
         search_threads: int | None = None,
         builds_max: int | None = None,
         clock: Clock | None = None,
     ) -> None:
-        """``incarnation`` is the process's. Others as for ``node.local.LocalNode``."""
+        """``incarnation`` is the process's. ``down_since_ms``: peers at whose addresses nobody answers, and
+        since when. Others as for ``node.local.LocalNode``."""
         self._metadata, self._calls, self._mail = metadata, calls, mail
+        self._down_since_ms = down_since_ms
         self._incarnation = incarnation
         self._lives = 0
         self.tuning = tuning or Tuning()
@@ -100,6 +104,7 @@ class ClusterNode:
         mail: Mail,
         *,
         incarnation: int,
+        down_since_ms: Callable[[], Mapping[int, int]] = dict,
         tuning: Tuning | None = None,
         search_threads: int | None = None,
         builds_max: int | None = None,
@@ -112,6 +117,7 @@ class ClusterNode:
             calls,
             mail,
             incarnation=incarnation,
+            down_since_ms=down_since_ms,
             tuning=tuning,
             search_threads=search_threads,
             builds_max=builds_max,
@@ -263,9 +269,10 @@ class ClusterNode:
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(TICK_S)
+            unreachable = frozenset(self._down_since_ms())
             for shard in list(self._shards.values()):
                 try:
-                    shard.tick()
+                    shard.tick(unreachable)
                 except Exception:  # the others must go on
                     log.exception("tick_failed", collection=shard.name, shard_id=shard.shard_id)
 

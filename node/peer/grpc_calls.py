@@ -1,9 +1,10 @@
 """Calls between members over gRPC: ``node.peer.calls.PeerCalls``.
 
-What an outcome means. Until there is a line (``node.peer.lines``) nothing was sent. A call that was sent has
+What an outcome means. Until there is a line (``node.peer.lines``) nothing was sent. A call on a line has
 certainly not begun only if the other side says so itself: it refuses the caller, has no handler, does not
-know the service. Whatever else ends it, the time, a broken connection, a server that stops, may have come
-after the handler had begun: gRPC's UNAVAILABLE means both, so it counts as Timeout.
+know the service; or if gRPC says that it found no connection, since the line broke as it was taken. Whatever
+else ends it, the time, a broken connection, a server that stops, may have come after the handler had begun:
+gRPC's UNAVAILABLE means both, so it counts as Timeout.
 
 A caller that gives up, or whose time is up, cancels the handler.
 """
@@ -31,6 +32,9 @@ from protos.peer.peer_pb2 import CallHead, Refusal, Welcome
 
 BODY_BYTES_MAX = MESSAGE_BYTES_MAX - (64 << 10)  # the rest is for what stands before a body
 GREETING = "hello"  # the method that tells who answers
+# How the details of a call begin that was given to no connection. Should gRPC word it anew, such a call
+# counts as one that may have been done, which is safe.
+_NOT_SENT = "failed to connect to all addresses"
 
 _T = TypeVar("_T")
 _log = structlog.get_logger(__name__)
@@ -123,17 +127,22 @@ class GrpcCalls:
         except BadFrame as error:
             raise Timeout(f"{method} at peer {peer_id} may have been done: {error}") from error
         except grpc.aio.AioRpcError as error:
-            if error.code() is grpc.StatusCode.UNIMPLEMENTED:
-                raise ShardUnavailable(f"Peer {peer_id} takes no calls") from error
-            if error.code() is grpc.StatusCode.UNAVAILABLE:
-                self._lines.drop(peer_id, line)  # it may go on looking ready for a moment
-            why = error.details() or error.code().name
-            raise Timeout(f"{method} at peer {peer_id} may have been done, but: {why}") from error
+            raise self._meaning(error, peer_id, method, line) from error
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
             if line.cut and (task is None or not task.cancelling()):
                 raise Timeout(f"{method} at peer {peer_id} may have been done, but {line.cut}") from error
             raise
+
+    def _meaning(self, error: grpc.aio.AioRpcError, peer_id: int, method: str, line: Line) -> VecraftError:
+        why = error.details() or error.code().name
+        if error.code() is grpc.StatusCode.UNIMPLEMENTED:
+            return ShardUnavailable(f"Peer {peer_id} takes no calls")
+        if error.code() is grpc.StatusCode.UNAVAILABLE:
+            self._lines.drop(peer_id, line)  # it may go on looking ready for a moment
+            if why.startswith(_NOT_SENT):
+                return ShardUnavailable(f"Peer {peer_id} cannot be called: {why}")
+        return Timeout(f"{method} at peer {peer_id} may have been done, but: {why}")
 
     async def _greet(self, peer_id: int, line: Line) -> int:
         """See ``Lines``. Raises: NoLine."""

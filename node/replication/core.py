@@ -22,6 +22,7 @@ class Core:
         self.opened_term = self.term  # a primary of this term may have sent what it then lost
         self.config: ReplicaSet | None = None
         self.failure: str | None = None
+        self.unreachable: frozenset[int] = frozenset()
         self.now_ms = 0
         self._effects: list[Effect] = []
 

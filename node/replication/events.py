@@ -141,6 +141,12 @@ class TermConfirmed(Struct, frozen=True):
     number: int
 
 
+class Unreachable(Struct, frozen=True):
+    """At the addresses of these peers nobody answers, as far as this process can tell; all others' do."""
+
+    peers: frozenset[int]
+
+
 class Tick(Struct, frozen=True):
     """Time passes; several per heartbeat."""
 
@@ -159,5 +165,6 @@ Event = (
     | Received
     | LogRead
     | TermConfirmed
+    | Unreachable
     | Tick
 )

@@ -31,6 +31,7 @@ from node.replication.events import (
     TailCut,
     TermConfirmed,
     Tick,
+    Unreachable,
 )
 from node.replication.follower import Follower, make_reply
 from node.replication.messages import Reply, Status
@@ -63,6 +64,7 @@ class ReplicaMachine:
             Received: self._received,
             LogRead: self._log_read,
             TermConfirmed: self._term_confirmed,
+            Unreachable: self._unreachable,
             Tick: self._tick,
         }
 
@@ -227,6 +229,9 @@ class ReplicaMachine:
             self._role.log_read(event)
 
     # --- time ------------------------------------------------------------------------------------------
+
+    def _unreachable(self, event: Unreachable) -> None:
+        self._core.unreachable = event.peers
 
     def _tick(self, _: Tick) -> None:
         self._role.tick()

@@ -340,12 +340,14 @@ class Primary:
     def _judge(self, peer: int, progress: Progress) -> None:
         """Put out a follower that keeps others waiting."""
         now_ms, tuning = self._core.now_ms, self._core.tuning
-        if not progress.counted or now_ms < self._patient_until_ms:
+        gone = peer in self._core.unreachable
+        if not progress.counted or (now_ms < self._patient_until_ms and not gone):
             return
         if self.phase not in (Phase.ALIGNING, Phase.READY):
             return
         oldest = next((stamp.at_ms for stamp in self._stamps if stamp.seq > progress.matched), now_ms)
-        if now_ms - min(oldest, progress.heard_ms) > tuning.evict_after_ms:
+        limit_ms = tuning.evict_gone_after_ms if gone else tuning.evict_after_ms
+        if now_ms - min(oldest, progress.heard_ms) > limit_ms:
             self._evict(peer, progress)
         elif self._core.due(progress.evicting_ms, tuning.propose_retry_ms):
             progress.evicting_ms = None  # it was refused or lost, and the follower is well again

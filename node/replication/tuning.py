@@ -12,6 +12,7 @@ class Tuning(Struct, frozen=True):
     heartbeat_ms: int = 250  # an idle follower is sent a message this often
     retry_ms: int = 100  # until an unanswered message is asked about
     evict_after_ms: int = 2000  # an in-sync follower this slow is put out of the set
+    evict_gone_after_ms: int = 600  # likewise, where nobody answers at its address at all
     propose_retry_ms: int = 1000  # until a proposal to the cluster that shows no result is repeated
     drift_percent: int = 2  # by which any two clocks' speeds may differ
 

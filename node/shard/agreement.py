@@ -93,11 +93,12 @@ def command_of(effect: Effect, collection: CollectionState, shard: ShardState, *
 
 
 def farewell(collection: CollectionState, shard: ShardState, *, me: int) -> Command | None:
-    """What a replica proposes before its process ends, so that nobody has to find out; None: nothing."""
-    others = [peer for peer in in_sync(shard) if peer != me]
-    if not others or not is_in_sync(shard, me):
+    """What a replica proposes before its process ends; None: nothing.
+
+    It hands its lead over, and stays in sync: whether writes go on without it is for the others to find out.
+    When all processes end together none should be taken out, or the last one alone could serve afterwards.
+    """
+    heir = next((peer for peer in in_sync(shard) if peer != me), None)
+    if shard.primary != me or heir is None or not is_in_sync(shard, me):
         return None
-    ref = ShardRef(collection.name, collection.uuid, shard.id, shard.term)
-    if shard.primary == me:
-        return PromotePrimary(ref, others[0], lost=True)
-    return EvictReplica(ref, me, shard.epoch_of(me))
+    return PromotePrimary(ShardRef(collection.name, collection.uuid, shard.id, shard.term), heir)

@@ -122,6 +122,8 @@ class ReplicatedShard:
         self._settled = asyncio.Event()  # opened, or failed, or waiting for a base
         self._based_epoch = 0  # of the transfer whose base was taken
         self._filling = False
+        self._unreachable: frozenset[int] = frozenset()
+        self._told: Life | None = None  # of ``_unreachable``
         self._proposals: set[asyncio.Task[None]] = set()
         self._settling = asyncio.Lock()
         self._configuring: asyncio.Task[None] | None = None
@@ -169,9 +171,15 @@ class ReplicatedShard:
         if life.machine.stranded:
             self._wake.set()
 
-    def tick(self) -> None:
-        if self._life is not None and self._registered:
-            self._life.step(ev.Tick())
+    def tick(self, unreachable: frozenset[int]) -> None:
+        """``unreachable``: peers at whose addresses nobody answers."""
+        life = self._life
+        if life is None or not self._registered:
+            return
+        if unreachable != self._unreachable or self._told is not life:
+            self._unreachable, self._told = unreachable, life
+            life.step(ev.Unreachable(unreachable))
+        life.step(ev.Tick())
 
     def report(self) -> ReplicaReport | None:
         """None: nothing can be told yet."""

@@ -14,6 +14,7 @@ from tests.node.replication.shell import Shell, entries, ready_primary, recovere
 
 LEASE_WAIT_MS = Tuning().lease_wait_ms
 EVICT_AFTER_MS = Tuning().evict_after_ms
+EVICT_GONE_AFTER_MS = Tuning().evict_gone_after_ms
 
 
 # --- the beginning of a term -----------------------------------------------------------------------
@@ -254,6 +255,21 @@ def test_a_primary_that_was_stopped_does_not_blame_its_followers() -> None:
     shell(ev.Tick())
     assert not shell.of(do.ProposeEviction)
     assert shell.after(EVICT_AFTER_MS + 300).of(do.ProposeEviction)
+
+
+def test_a_follower_where_nobody_answers_is_put_out_sooner() -> None:
+    shell = ready_primary()(ev.Unreachable(frozenset({3}))).write(7).reply(2, 1)
+    shell.after(EVICT_GONE_AFTER_MS // 2).reply(2, 1)
+    assert not shell.of(do.ProposeEviction)
+    shell.after(EVICT_GONE_AFTER_MS // 2 + 10)
+    assert shell.of(do.ProposeEviction) == [do.ProposeEviction(3, 1, 0)]
+
+
+def test_a_follower_that_is_reached_again_has_its_whole_time() -> None:
+    shell = ready_primary()(ev.Unreachable(frozenset({3}))).write(7).reply(2, 1)
+    shell(ev.Unreachable(frozenset()))
+    shell.after(EVICT_GONE_AFTER_MS + 10).reply(2, 1)
+    assert not shell.of(do.ProposeEviction)
 
 
 def test_a_follower_whose_disk_failed_is_put_out_at_once() -> None:

@@ -71,6 +71,8 @@ class Place:
         self._group.post(self._peer, peer, message)
 
     async def propose(self, command: Command) -> None:
+        if self.held_back:
+            raise ShardUnavailable("no majority")
         self._group.propose(command)
 
     async def barrier(self) -> None:
@@ -102,6 +104,7 @@ class Group:
         self.tuning = tuning
         self.state = state
         self.cut: set[tuple[int, int]] = set()
+        self.unreachable: frozenset[int] = frozenset()
         self.bases: list[tuple[int, int]] = []
         self.commands: list[Command] = []
         self._number = 0
@@ -168,7 +171,7 @@ class Group:
             await asyncio.sleep(TICK_S)
             for place in self.places.values():
                 if place.shard is not None:
-                    place.shard.tick()
+                    place.shard.tick(self.unreachable)
 
     # --- processes --------------------------------------------------------------------------------------
 
