@@ -1,8 +1,9 @@
-"""Three nodes, six shards, two replicas of each, ten clients, and a node that fails under load.
+"""Three nodes, six shards with two or three replicas, ten clients, and a node that fails under load.
 
 Whatever happens to one node: what the clients saw has an order (reads ask for a majority), nothing that was
 acknowledged is lost, the others serve every shard again within five seconds, and afterwards all replicas are
-active and equal.
+active and equal. More than half of two replicas is both, so with two such reads fail while one is down;
+writes, and reads of any one replica, are served.
 
 ``make faults ROUNDS=n`` plays random sequences of faults, ``SEED=n`` repeats one.
 """
@@ -28,7 +29,8 @@ pytestmark = pytest.mark.slow
 
 ROUNDS = int(os.environ.get("FAULTS_ROUNDS") or 1)
 SEED = int(os.environ.get("FAULTS_SEED") or random.SystemRandom().randint(1, 10**6))
-NODES, SHARDS, REPLICAS = 3, 6, 2
+NODES, SHARDS = 3, 6
+REPLICAS = {"leader": 2, "follower": 3}  # of the shards, when that one fails
 CLIENTS, KEYS = 10, 20
 BEFORE_S, HELD_S, AFTER_S = 0.7, 1.0, 0.7  # under load: before the fault, once the others serve, after it
 RANDOM_HELD_S = (0.1, 6.0)  # some of it longer than it takes to be evicted
@@ -60,17 +62,17 @@ def view(cluster: Cluster) -> Iterator[View]:
 class Trial:
     """A collection under load, and what must hold for it."""
 
-    def __init__(self, cluster: Cluster, view: View, name: str, *, seed: int) -> None:
-        self.cluster, self.view, self.name = cluster, view, name
+    def __init__(self, cluster: Cluster, view: View, name: str, *, seed: int, replicas: int = 2) -> None:
+        self.cluster, self.view, self.name, self.replicas = cluster, view, name, replicas
         self.recorder = Recorder(
             cluster.urls, name, seed=seed, keys=KEYS, read_query={"consistency": "majority"}
         )
 
     async def __aenter__(self) -> Trial:
         await self.recorder.create_collection(
-            shard_number=SHARDS, replication_factor=REPLICAS, write_consistency_factor=1
+            shard_number=SHARDS, replication_factor=self.replicas, write_consistency_factor=1
         )
-        await self.in_thread(self.view.wait_active, self.name, replicas=SHARDS * REPLICAS)
+        await self.in_thread(self.view.wait_active, self.name, replicas=SHARDS * self.replicas)
         return self
 
     async def __aexit__(self, *error: object) -> None:
@@ -92,7 +94,7 @@ class Trial:
 
     async def check(self) -> None:
         """Nothing is lost, and no replica differs. The collection is dropped then."""
-        await self.in_thread(self.view.wait_active, self.name, replicas=SHARDS * REPLICAS)
+        await self.in_thread(self.view.wait_active, self.name, replicas=SHARDS * self.replicas)
         await self.recorder.read_all()
         outcomes = self.recorder.outcomes()
         print(f"{len(self.recorder.history)} operations, {dict(outcomes)}")
@@ -111,7 +113,7 @@ class Trial:
 async def test_a_node_fails_under_load(cluster: Cluster, view: View, fault: Fault, role: str) -> None:
     """The leader of the metadata log is primary of some shards, and replica of others, as any node is."""
     name = f"{fault.name}-{role}".replace(" ", "")
-    async with Trial(cluster, view, name, seed=SEED) as trial:
+    async with Trial(cluster, view, name, seed=SEED, replicas=REPLICAS[role]) as trial:
         victim = view.leader() if role == "leader" else view.follower()
         await trial.suffer(fault, victim)
         await trial.check()
@@ -143,7 +145,8 @@ async def test_random_faults_one_after_another(cluster: Cluster, view: View) -> 
     print(f"seed {SEED}: repeat with `make faults ROUNDS={ROUNDS} SEED={SEED}`")
     rng = random.Random(SEED)
     for number in range(ROUNDS):
-        async with Trial(cluster, view, f"random{number}", seed=rng.randrange(10**9)) as trial:
+        seed, replicas = rng.randrange(10**9), rng.choice([2, 3])
+        async with Trial(cluster, view, f"random{number}", seed=seed, replicas=replicas) as trial:
             async with trial.recorder.running(CLIENTS):
                 await _some_faults(cluster, rng)
                 await trial.in_thread(view.wait_joined, NODES)

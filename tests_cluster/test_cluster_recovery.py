@@ -81,12 +81,16 @@ def test_a_node_that_was_away_learns_of_collections_made_and_dropped_meanwhile(
     victim = view.follower()
     victim.stop()
     view.drop("dropped")
-    view.create("made", replication_factor=1)
-    view.put(view.running()[0], "made", range(50), 1)
+    other = view.running()[0]
+    view.create_quietly("made")  # with replicas on the peer that is away, too
+    view.wait_served("made", other, within_s=10.0)
+    view.put(other, "made", range(50), 1)
     victim.launch()
     view.wait_joined(NODES)
+    view.wait_active("made", replicas=12)
     assert view.request(victim, "GET", "/collections/dropped").status_code == 404
-    assert len(view.values(victim, "made")) == 50
+    assert set(range(50)) <= view.values(victim, "made").keys()
+    view.assert_replicas_equal("made")
     cluster.wait_for(lambda: not (victim.storage / "collections/dropped").exists(), what="files to go")
 
 

@@ -143,7 +143,7 @@ class View:
         self.wait_active(name, replicas=replicas)
 
     def create_quietly(self, name: str, **options: Any) -> None:
-        """By default six shards with two replicas each."""
+        """By default six shards with two replicas each; the other nodes may not have followed on return."""
         defaults = {"vectors": {"size": DIM, "distance": "Dot"}, "shard_number": 6, "replication_factor": 2}
         self.call(self.running()[0], "PUT", f"/collections/{name}", defaults | options)
 
@@ -273,10 +273,12 @@ class View:
         since_s: float | None = None,
         within_s: float = SERVED_S_MAX,
         vector: Any = None,
+        consistency: str = "1",
     ) -> float:
         """Until the node takes a write to every shard and reads it back, which must be within ``within_s``.
 
-        ``since_s``: on the monotonic clock; now, if not given. Returns: seconds it took.
+        ``since_s``: on the monotonic clock; now, if not given. ``consistency``: of the read; dead replicas
+        count in what is more than half. Returns: seconds it took.
         """
         since_s = time.monotonic() if since_s is None else since_s
         vector = [1.0] * DIM if vector is None else vector
@@ -286,7 +288,7 @@ class View:
             try:
                 wrote = self.request(node, "PUT", path, {"points": points}, timeout_s=2.0, wait="true")
                 body = {"filter": {"must": [{"has_id": list(PROBES)}]}, "exact": True}
-                query = {"consistency": "majority"}
+                query = {"consistency": consistency}
                 read = self.request(node, "POST", f"{path}/count", body, timeout_s=2.0, **query)
             except httpx.TransportError as error:
                 latest = repr(error)
