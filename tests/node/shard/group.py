@@ -27,7 +27,7 @@ from node.transfer.progress import Progress
 from node.transfer.receiving import receive_base
 from node.transfer.sending import BaseSender
 from node.transfer.workshop import Workshop
-from protos.errors import ShardUnavailable, VecraftError
+from protos.errors import ShardUnavailable, Timeout, VecraftError
 from protos.ids import PointId
 from protos.operations import PointChange, UpdateResult
 from protos.shard import Position, Projection, ReadSession, ScrollRequest, UpdateRequest
@@ -208,9 +208,12 @@ class Group:
         return self.places[self.agreed.primary]
 
     async def write(self, change: PointChange, at: int | None = None, **more: Any) -> UpdateResult:
-        replica = (self.primary if at is None else self.places[at]).replica
+        place = self.primary if at is None else self.places[at]
         request = UpdateRequest(change, **({"wait": True} | more))
-        return await replica.open(ReadSession()).update(request)
+        result = await place.replica.open(ReadSession()).update(request)
+        if place.killed:
+            raise Timeout("the process died before it could answer")
+        return result
 
     async def write_in_the_end(self, change: PointChange, **more: Any) -> UpdateResult:
         """As a router does: tried again, also at another primary, until it is taken."""
