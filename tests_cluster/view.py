@@ -7,7 +7,7 @@ nodes may disagree: what waits here waits until all nodes that run agree.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Any
 
@@ -203,25 +203,39 @@ class View:
         return states[0]
 
     def wait_states(self, name: str, wanted: dict[Replica, str], *, seconds: float = 30.0) -> None:
-        def reached() -> bool:
-            return self.settled(name) == wanted
-
-        self._cluster.wait_for(reached, seconds=seconds, what=f"replicas {wanted}")
+        self._wait_settled(name, lambda states: states == wanted, seconds=seconds, what=f"replicas {wanted}")
 
     def wait_active(
         self, name: str, *, replicas: int | None = None, seconds: float = 30.0
     ) -> dict[Replica, str]:
         """Until every replica (``replicas`` in all, if given) is Active, and settled."""
 
-        def active() -> dict[Replica, str] | None:
-            states = self.settled(name)
-            if states is None or not set(states.values()) <= {"Active"}:
-                return None
-            return states if replicas in (None, len(states)) else None
+        def active(states: dict[Replica, str]) -> bool:
+            return set(states.values()) <= {"Active"} and replicas in (None, len(states))
 
-        what = f"every replica of {name} to be active"
-        self._cluster.wait_for(lambda: active() is not None, seconds=seconds, what=what)
-        return active() or {}
+        return self._wait_settled(name, active, seconds=seconds, what=f"every replica of {name} to be active")
+
+    def _wait_settled(
+        self, name: str, wanted: Callable[[dict[Replica, str]], bool], *, seconds: float, what: str
+    ) -> dict[Replica, str]:
+        """The states once they are settled and as wanted."""
+        found: list[dict[Replica, str]] = []
+
+        def reached() -> bool:
+            states = self.settled(name)
+            if states is None or not wanted(states):
+                return False
+            found.append(states)
+            return True
+
+        try:
+            self._cluster.wait_for(reached, seconds=seconds, what=what)
+        except AssertionError as error:
+            for node in self.running():
+                seen = self.request(node, "GET", f"/collections/{name}/cluster", timeout_s=ANSWER_S_MAX)
+                error.add_note(f"node {node.member.index}: {seen.text}")
+            raise
+        return found[0]
 
     # --- contents -----------------------------------------------------------------------------------------
 
