@@ -65,8 +65,8 @@ class Limits(Struct, frozen=True):
     Attributes:
         lost_after_ms: silence after which a peer is no primary any more, and gets no new work.
         gone_after_ms: likewise, when nobody answers at its address at all.
-        evict_after_ms: silence after which its replicas are declared dead if nobody else did; too short,
-            and every restart of an idle node costs a recovery.
+        evict_after_ms: silence after which its replicas are declared dead if nobody else did: their primaries
+            do as soon as somebody waits for them. Too short, and a restart of an idle node costs a recovery.
         replace_after_ms: silence after which its replicas are made anew elsewhere; None: never.
         incoming_transfers: at a time, per collection and node (reference 14.9); likewise ``outgoing_``.
         recovery_method: the first choice for a replica that had data.
@@ -78,7 +78,7 @@ class Limits(Struct, frozen=True):
 
     lost_after_ms: int = 1_500
     gone_after_ms: int = 500
-    evict_after_ms: int = 10_000
+    evict_after_ms: int = 30_000
     replace_after_ms: int | None = 600_000
     incoming_transfers: int = 1
     outgoing_transfers: int = 1

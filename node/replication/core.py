@@ -23,6 +23,7 @@ class Core:
         self.config: ReplicaSet | None = None
         self.failure: str | None = None
         self.unreachable: frozenset[int] = frozenset()
+        self._lease_missed_ms: int | None = None
         self.now_ms = 0
         self._effects: list[Effect] = []
 
@@ -38,6 +39,15 @@ class Core:
     def drain(self) -> list[Effect]:
         effects, self._effects = self._effects, []
         return effects
+
+    def miss_lease(self, now_ms: int) -> None:
+        """A strong read was asked for, and there is no lease to answer it."""
+        self._lease_missed_ms = now_ms
+
+    @property
+    def wants_lease(self) -> bool:
+        missed_ms = self._lease_missed_ms
+        return missed_ms is not None and self.now_ms - missed_ms <= self.tuning.read_lease_ms
 
     def due(self, last_ms: int | None, interval_ms: int) -> bool:
         return last_ms is None or self.now_ms - last_ms >= interval_ms

@@ -145,6 +145,7 @@ class Follower:
     def strong_read_seq(self, now_ms: int) -> int | None:
         """Everything that may have been acknowledged on this replica's word."""
         if self._core.failure is not None or not self._lease.runs(now_ms):
+            self._core.miss_lease(now_ms)
             return None
         return self._confirmed
 
@@ -175,4 +176,5 @@ def make_reply(core: Core, status: Status, *, heard: ToFollower) -> Reply:
         applied=log.applied,
         floor=log.floor,
         complete=log.complete,
+        wants_lease=core.wants_lease,
     )

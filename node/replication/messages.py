@@ -93,7 +93,8 @@ class Reply(Struct, frozen=True, array_like=True, tag="reply"):
     """``session``, ``number`` and ``sent_ms`` repeat the latest message's; ``clock_ms`` is by the own clock.
 
     Only with ``OK`` and ``GAP`` do the seqs speak of the primary's log: everything up to ``durable`` is the
-    same there. ``floor`` is the least seq the log can be cut to.
+    same there. ``floor`` is the least seq the log can be cut to. ``wants_lease``: strong reads were asked for
+    lately and could not be answered.
     """
 
     term: int
@@ -108,6 +109,7 @@ class Reply(Struct, frozen=True, array_like=True, tag="reply"):
     applied: int
     floor: int
     complete: bool = True
+    wants_lease: bool = False
 
 
 Message = Align | Detach | Append | Reply

@@ -302,6 +302,8 @@ class Primary:
         progress = self._followers.get(peer)
         if progress is None or not progress.hear(reply, now_ms=self._core.now_ms):
             return
+        if reply.wants_lease:
+            self._core.miss_lease(self._core.now_ms)
         if reply.status is Status.NEEDS_TRANSFER and not progress.aligned:
             self._strand(peer, progress)
         elif reply.status is Status.FAILED:
@@ -338,16 +340,22 @@ class Primary:
     # --- the set ---------------------------------------------------------------------------------------
 
     def _judge(self, peer: int, progress: Progress) -> None:
-        """Put out a follower that keeps others waiting."""
+        """Put out a follower that keeps others waiting: writes, or strong reads.
+
+        One that keeps nobody waiting may be away: it misses nothing, and should all processes end one after
+        another, the last one must not be the only one that can serve afterwards.
+        """
         now_ms, tuning = self._core.now_ms, self._core.tuning
         gone = peer in self._core.unreachable
         if not progress.counted or (now_ms < self._patient_until_ms and not gone):
             return
         if self.phase not in (Phase.ALIGNING, Phase.READY):
             return
-        oldest = next((stamp.at_ms for stamp in self._stamps if stamp.seq > progress.matched), now_ms)
+        oldest = next((stamp.at_ms for stamp in self._stamps if stamp.seq > progress.matched), None)
+        awaited = oldest is not None or self._core.wants_lease
+        since_ms = min(now_ms if oldest is None else oldest, progress.heard_ms)
         limit_ms = tuning.evict_gone_after_ms if gone else tuning.evict_after_ms
-        if now_ms - min(oldest, progress.heard_ms) > limit_ms:
+        if awaited and now_ms - since_ms > limit_ms:
             self._evict(peer, progress)
         elif self._core.due(progress.evicting_ms, tuning.propose_retry_ms):
             progress.evicting_ms = None  # it was refused or lost, and the follower is well again
@@ -389,4 +397,7 @@ class Primary:
         return own_until_ms(answered, self._core.tuning.read_lease_ms)
 
     def strong_read_seq(self, now_ms: int) -> int | None:
-        return self._core.log.committed if now_ms < self._own_until_ms() else None
+        if now_ms < self._own_until_ms():
+            return self._core.log.committed
+        self._core.miss_lease(now_ms)
+        return None

@@ -5,6 +5,7 @@ An attempt ends in one of four ways:
 | error | applied? | next |
 |---|---|---|
 | NotPrimary | no | ask the peer it names, at once; after ``HINTS_MAX`` of these wait as below |
+| TooFewReplicas | no | give up: until a replica has come back nothing changes |
 | ShardUnavailable | no | wait for another primary, at most as long as the backoff says, and try again |
 | Timeout | perhaps | the same: the operation id makes a repeat harmless |
 | any other | no, and never will be | give up |
@@ -58,7 +59,7 @@ def next_step(
         remaining_ms: what is left of the request's time.
         chance: uniform in [0, 1); keeps callers that failed together from coming back together.
     """
-    if not isinstance(error, ShardUnavailable | Timeout):
+    if not isinstance(error, ShardUnavailable | Timeout) or not error.transient:
         return GiveUp(error)
     unknown = past.unknown or (error if isinstance(error, Timeout) else None)
     if remaining_ms < BACKOFF_MS_MIN:

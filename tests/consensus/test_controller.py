@@ -115,7 +115,7 @@ def test_a_primary_that_lost_its_files_is_replaced() -> None:
 def test_a_follower_that_is_lost_or_damaged_is_evicted() -> None:
     state = cluster((1, 2), factor=2, peers=2)
     evicted = [EvictReplica(ref(state), 2, 0)]
-    assert steps(state, silent(all_well(state), 20_000, 2)) == evicted
+    assert steps(state, silent(all_well(state), 40_000, 2)) == evicted
     assert steps(state, says(all_well(state), 2, ReplicaReport(healthy=False))) == evicted
     assert steps(state, silent(all_well(state), 5_000, 2)) == []
 

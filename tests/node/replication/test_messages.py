@@ -31,6 +31,13 @@ WRITTEN: list[tuple[Message, str]] = [
     (APPEND, "019aa6617070656e64030207cd03e80229289293032ac4036f6e6593032bc40374776f930563cd02ee"),
     (
         Reply(3, 2, 7, 1000, 5, 99, Status.GAP, 41, 40, 39, -1, True),
+        "019ea57265706c79030207cd03e8056301292827ffc3c2",
+    ),
+]
+# Written before a field was added.
+OLDER: list[tuple[Message, str]] = [
+    (
+        Reply(3, 2, 7, 1000, 5, 99, Status.GAP, 41, 40, 39, -1, True, wants_lease=False),
         "019da57265706c79030207cd03e8056301292827ffc3",
     ),
 ]
@@ -40,6 +47,11 @@ WRITTEN: list[tuple[Message, str]] = [
 def test_bytes_written_by_format_1_mean_what_they_meant(message: Message, written: str) -> None:
     assert decode_message(bytes.fromhex(written)) == message
     assert encode_message(message).hex() == written
+
+
+@pytest.mark.parametrize(("message", "written"), OLDER)
+def test_bytes_of_before_a_field_was_added_stay_readable(message: Message, written: str) -> None:
+    assert decode_message(bytes.fromhex(written)) == message
 
 
 def test_a_heartbeat_needs_neither_entries_nor_a_lease() -> None:

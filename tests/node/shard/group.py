@@ -49,7 +49,7 @@ class Place:
         self.workshop = Workshop(storage, self.engine.background)
         self.tuning = group.tuning
         self.shard: ReplicatedShard | None = None
-        self.held_back = False
+        self.held_back = self.killed = False
         self.reported = 0
 
     @property
@@ -68,15 +68,16 @@ class Place:
 
     def send(self, peer: int, collection_uuid: str, shard_id: int, message: bytes) -> None:
         assert (collection_uuid, shard_id) == (UUID, 0)
-        self._group.post(self._peer, peer, message)
+        if not self.killed:
+            self._group.post(self._peer, peer, message)
 
     async def propose(self, command: Command) -> None:
-        if self.held_back:
+        if self.held_back or self.killed:
             raise ShardUnavailable("no majority")
         self._group.propose(command)
 
     async def barrier(self) -> None:
-        if self.held_back:
+        if self.held_back or self.killed:
             raise ShardUnavailable("no majority")
 
     async def fetch_base(self, collection_uuid: str, transfer: Transfer) -> Base:
@@ -178,6 +179,7 @@ class Group:
     def kill(self, peer: int) -> None:
         """The next start finds what the disk holds now; the former process goes on where nobody sees it."""
         place = self.places[peer]
+        place.killed = True
         self._copies += 1
         copy = self._root / f"{peer}-{self._copies}"
         shutil.copytree(place.storage, copy)

@@ -1,8 +1,8 @@
 """Replicas on real files under the real controller's plans, while peers die, are cut off and lose letters.
 
-Each client writes numbers to a key of its own, the next one only when the last was acknowledged; until then it
-tries again under the same operation id, as the router does. What a key holds in the end must be the last number
-acknowledged, or one sent after it.
+Each client writes numbers to a key of its own, the next one only when the last was acknowledged; until then
+it tries again under the same operation id, as the router does. What a key holds in the end must be the last
+number acknowledged, or one sent after it.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from consensus.reports import PeerReport, Reports
 from consensus.state import TransferMethod
 from node.shard import shard as shard_module
 from protos.errors import VecraftError
+from protos.operations import UpdateStatus
 from tests.node.replica.points import upsert
 from tests.node.shard.group import UUID, Group, group_of
 
@@ -56,15 +57,16 @@ class Client:
         operation_id = f"{self.key}/{self.sent}".encode()
         while not stop.is_set():
             try:
-                await self._group.write(change, operation_id=operation_id, timeout_ms=1_000)
+                result = await self._group.write(change, operation_id=operation_id, timeout_ms=1_000)
             except VecraftError:
                 await asyncio.sleep(0.02)
                 continue
             except AssertionError:  # the primary is down
                 await asyncio.sleep(0.02)
                 continue
-            self.acked = self.sent
-            return
+            if result.status is UpdateStatus.COMPLETED:  # else its outcome is not known yet
+                self.acked = self.sent
+                return
 
     async def _read(self, rng: random.Random) -> None:
         """A strong read, wherever it is answered, misses nothing that was acknowledged before it."""
