@@ -93,7 +93,8 @@ class ShardDirectories:
         self._trash.mkdir(parents=True, exist_ok=True)
         trashed = self._trash / uuid.uuid4().hex
         directory.rename(trashed)
-        sync_directory(directory.parent)
+        with contextlib.suppress(FileNotFoundError):  # its last other shard is just being discarded, too
+            sync_directory(directory.parent)
         with contextlib.suppress(OSError):  # other shards of the collection are still there
             directory.parent.rmdir()
         return trashed

@@ -27,6 +27,7 @@ from typing import TypeVar
 READY_S_MAX = 30.0
 STOP_S_MAX = 30.0
 POLL_S = 0.02
+ROOT = Path(__file__).resolve().parents[1]
 
 T = TypeVar("T")
 
@@ -158,9 +159,12 @@ class LiveNode:
         ours = {
             "VECRAFT__SERVICE__HOST": self.host,
             "VECRAFT__SERVICE__HTTP_PORT": str(self.port),
-            "PYTHONPATH": str(Path(__file__).resolve().parents[1]),
+            "PYTHONPATH": str(ROOT),
+            "PYTHONPYCACHEPREFIX": str(ROOT / ".cache/bytecode"),
         }
-        return {**os.environ, **ours, **self._environment}
+        # Nodes are started hundreds of times; with its modules compiled, each takes a third of the time.
+        inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+        return {**inherited, **ours, **self._environment}
 
     def _answers(self) -> bool:
         assert self.process is not None

@@ -8,7 +8,6 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 
-import httpx
 import pytest
 
 from tests_cluster.cluster import Cluster, ClusterNode, clustered
@@ -164,7 +163,7 @@ def test_nodes_that_come_back_in_any_order_serve_what_they_had(
     first, second, third = (cluster[index] for index in order)
     for node in (first, second):
         node.launch()
-        cluster.wait_for(lambda: _answers(node), what="the node to answer")  # noqa: B023
+        cluster.wait_for(lambda: view.answers(node), what="the node to answer")  # noqa: B023
     view.leader(among=(first, second))
     majority_s = time.monotonic()
     view.wait_served(name, first, since_s=majority_s)
@@ -181,7 +180,7 @@ def test_a_restarted_node_tells_the_leader_in_less_than_three_seconds(cluster: C
     node.stop()
     started_s = time.monotonic()
     node.launch()
-    cluster.wait_for(lambda: _answers(node) and view.status(node)["raft_info"]["leader"], what="a leader")
+    cluster.wait_for(lambda: view.answers(node) and view.status(node)["raft_info"]["leader"], what="a leader")
     assert time.monotonic() - started_s < 3.0
 
 
@@ -192,10 +191,3 @@ def test_a_node_that_is_told_to_end_ends_in_less_than_five_seconds(cluster: Clus
     started_s = time.monotonic()
     node.stop()
     assert time.monotonic() - started_s < 5.0
-
-
-def _answers(node: ClusterNode) -> bool:
-    try:
-        return httpx.get(f"{node.url}/healthz", timeout=1, trust_env=False).status_code == 200
-    except httpx.TransportError:
-        return False

@@ -159,7 +159,7 @@ def test_shards_whose_files_were_deleted_while_the_node_was_down_are_filled_agai
     victim.stop()
     shutil.rmtree(victim.storage / "collections/lost")
     victim.launch()
-    cluster.wait_for(lambda: len(view.status(victim)["peers"]) == NODES, what="the node to be back")
+    cluster.wait_for(lambda: view.answers(victim), what="the node to be back")
     view.call(victim, "POST", "/cluster/recover")
     view.wait_joined(NODES)
     view.wait_active("lost", replicas=12, seconds=60)

@@ -7,7 +7,7 @@ nodes may disagree: what waits here waits until all nodes that run agree.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Any
 
@@ -20,7 +20,9 @@ Json = dict[str, Any]
 Replica = tuple[int, int]  # shard id, peer id
 
 ANSWER_S_MAX = 5.0
-PROBES = range(1_000, 1_060)  # so many that with six shards each gets some: all but 1 in 10**4 times
+# So many that with six shards each gets some, all but 1 in 10**4 times; and away from what tests write, since
+# a probe that was not answered in time may still arrive.
+PROBES = range(1_000_000, 1_000_060)
 SERVED_S_MAX = 5.0
 PAGE = 1_000
 BATCH = 500  # points per request
@@ -70,6 +72,13 @@ class View:
         answer = self.request(node, method, path, body, timeout_s=timeout_s, **query)
         assert answer.status_code == 200, f"node {node.member.index}, {method} {path}: {answer.text}"
         return answer.json()["result"]
+
+    def answers(self, node: ClusterNode) -> bool:
+        """Does it take requests already?"""
+        try:
+            return self.request(node, "GET", "/healthz", timeout_s=1.0).status_code == 200
+        except httpx.TransportError:
+            return False
 
     def running(self) -> list[ClusterNode]:
         return [node for node in self._cluster if node.runs]
@@ -203,25 +212,39 @@ class View:
         return states[0]
 
     def wait_states(self, name: str, wanted: dict[Replica, str], *, seconds: float = 30.0) -> None:
-        def reached() -> bool:
-            return self.settled(name) == wanted
-
-        self._cluster.wait_for(reached, seconds=seconds, what=f"replicas {wanted}")
+        self._wait_settled(name, lambda states: states == wanted, seconds=seconds, what=f"replicas {wanted}")
 
     def wait_active(
         self, name: str, *, replicas: int | None = None, seconds: float = 30.0
     ) -> dict[Replica, str]:
         """Until every replica (``replicas`` in all, if given) is Active, and settled."""
 
-        def active() -> dict[Replica, str] | None:
-            states = self.settled(name)
-            if states is None or not set(states.values()) <= {"Active"}:
-                return None
-            return states if replicas in (None, len(states)) else None
+        def active(states: dict[Replica, str]) -> bool:
+            return set(states.values()) <= {"Active"} and replicas in (None, len(states))
 
-        what = f"every replica of {name} to be active"
-        self._cluster.wait_for(lambda: active() is not None, seconds=seconds, what=what)
-        return active() or {}
+        return self._wait_settled(name, active, seconds=seconds, what=f"every replica of {name} to be active")
+
+    def _wait_settled(
+        self, name: str, wanted: Callable[[dict[Replica, str]], bool], *, seconds: float, what: str
+    ) -> dict[Replica, str]:
+        """The states once they are settled and as wanted."""
+        found: list[dict[Replica, str]] = []
+
+        def reached() -> bool:
+            states = self.settled(name)
+            if states is None or not wanted(states):
+                return False
+            found.append(states)
+            return True
+
+        try:
+            self._cluster.wait_for(reached, seconds=seconds, what=what)
+        except AssertionError as error:
+            for node in self.running():
+                seen = self.request(node, "GET", f"/collections/{name}/cluster", timeout_s=ANSWER_S_MAX)
+                error.add_note(f"node {node.member.index}: {seen.text}")
+            raise
+        return found[0]
 
     # --- contents -----------------------------------------------------------------------------------------
 

@@ -192,7 +192,7 @@ class ReplicatedShard:
         return None if self._failure is None else ReplicaReport(epoch=epoch, healthy=False)
 
     async def opened(self) -> None:
-        """Return when the files were opened, or that has failed, or they wait to be filled."""
+        """Return when the files were opened, or that failed, or they wait to be filled, or it is closed."""
         await self._settled.wait()
 
     def touch(self) -> None:
@@ -424,6 +424,7 @@ class ReplicatedShard:
 
     async def close(self, *, checkpoint: bool) -> None:
         self._closed = True
+        self._settled.set()  # who waits for it to be opened need wait no more
         self._task.cancel()
         tasks = [self._task, *self._proposals, *([self._configuring] if self._configuring else [])]
         for task in tasks[1:]:

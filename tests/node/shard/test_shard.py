@@ -318,6 +318,17 @@ async def test_closing_answers_every_write(tmp_path: Path) -> None:
             assert isinstance(outcome, Timeout | ShardUnavailable)
 
 
+async def test_closing_a_replica_that_is_being_opened_ends_the_waiting_for_it(tmp_path: Path) -> None:
+    async with group_of(tmp_path, (1, 2)) as group:
+        group.kill(2)
+        group.start(2)
+        shard, group.places[2].shard = group.places[2].replica, None
+        waiting = asyncio.create_task(shard.opened())
+        await shard.close(checkpoint=False)
+        async with asyncio.timeout(5):
+            await waiting
+
+
 async def test_a_shard_that_is_new_to_a_peer_joins_through_the_log_without_a_transfer(tmp_path: Path) -> None:
     async with group_of(tmp_path, (1,)) as group:
         await group.write(upsert([1]))
