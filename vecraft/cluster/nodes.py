@@ -23,6 +23,7 @@ from consensus import identity as identities
 
 HOST = "127.0.0.1"
 ROOT = Path(__file__).resolve().parents[2]
+DEFAULT_PORT = 6333
 PORT_STEP = 10
 STOP_S_MAX = 30.0  # then a node is killed
 TAIL_LINES = 15
