@@ -227,7 +227,9 @@ def prepare(client: QdrantClient, *, sharded: bool) -> None:
         client.create_collection(
             COLLECTION,
             vectors_config=models.VectorParams(size=384, distance=models.Distance.COSINE),
-            optimizers_config=models.OptimizersConfigDiff(indexing_threshold=INDEXING_THRESHOLD_KB),
+            optimizers_config=models.OptimizersConfigDiff(
+                indexing_threshold=INDEXING_THRESHOLD_KB // (SHARDS if sharded else 1)
+            ),
             shard_number=SHARDS if sharded else None,
             replication_factor=REPLICAS if sharded else None,
         )

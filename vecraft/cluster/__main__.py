@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 from vecraft.cluster.launcher import Launcher
-from vecraft.cluster.nodes import ROOT, places
+from vecraft.cluster.nodes import DEFAULT_PORT, ROOT, places
 
 NODES_MAX = 50
 
@@ -30,7 +30,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     flags = argparse.ArgumentParser(prog="vecraft.cluster", description="Run a cluster on this machine")
     flags.add_argument("-n", "--nodes", type=_count, default=3, help="how many (3)")
-    flags.add_argument("--port", type=int, default=6333, help="REST port of node 1, the next has 10 more")
+    flags.add_argument(
+        "--port", type=int, default=DEFAULT_PORT, help="REST port of node 1, the next has 10 more"
+    )
     flags.add_argument("--directory", type=Path, default=ROOT / ".cluster", help="for data and logs")
     flags.add_argument("--clean", action="store_true", help="begin anew: remove the nodes that are there")
     return flags

@@ -15,6 +15,7 @@ import signal
 import socket
 import sys
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
 from msgspec import Struct
@@ -23,6 +24,7 @@ from consensus import identity as identities
 
 HOST = "127.0.0.1"
 ROOT = Path(__file__).resolve().parents[2]
+DEFAULT_PORT = 6333
 PORT_STEP = 10
 STOP_S_MAX = 30.0  # then a node is killed
 TAIL_LINES = 15
@@ -117,7 +119,7 @@ class Node:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,  # Ctrl-C is the launcher's: it ends the nodes one and all
-                preexec_fn=_end_with_the_parent,
+                preexec_fn=partial(_end_with, os.getpid()),
             )
         return cls(place, process)
 
@@ -166,10 +168,12 @@ def _environment(place: Place) -> dict[str, str]:
     return {"PYTHONPATH": str(ROOT), **{f"VECRAFT__{key}": str(value) for key, value in settings.items()}}
 
 
-def _end_with_the_parent() -> None:
+def _end_with(parent: int) -> None:
     """In the child, before the program: have the kernel send SIGTERM when the launcher is gone."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != parent:  # it went just before
+            os._exit(1)
 
 
 def _is_taken(port: int) -> bool:

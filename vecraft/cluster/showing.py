@@ -10,7 +10,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from vecraft.cluster.nodes import Place
+from vecraft.cluster.nodes import DEFAULT_PORT, Place
 from vecraft.cluster.watching import ClusterStatus, CollectionStatus, NodeStatus
 
 _NUMBERS = frozenset(
@@ -41,12 +41,13 @@ def changes(before: ClusterStatus | None, after: ClusterStatus) -> list[str]:
 def welcome(places: list[Place]) -> str:
     first = places[0]
     urls = "\n".join(f"  {place.name}  {place.url}   log: {place.log_path}" for place in places)
+    port = "" if first.http_port == DEFAULT_PORT else f" PORT={first.http_port}"
     return f"""The cluster is ready. Every node takes every request:
 
 {urls}
 
   curl {first.url}/cluster
-  make demo CLUSTER=1     # real embeddings in 6 shards, each on two nodes, from another terminal
+  make demo CLUSTER=1{port}     # real embeddings in 6 shards, each on two nodes, from another terminal
 """
 
 

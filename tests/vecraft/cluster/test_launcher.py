@@ -81,8 +81,8 @@ class Launched:
 
 @pytest.fixture
 def port() -> int:
-    """With all the others after it free."""
-    for first in range(20_001, 30_000, PORT_STEP * NODES):
+    """With all the others after it free; test processes start to look at different places."""
+    for first in range(20_001 + os.getpid() % 400 * PORT_STEP * NODES, 32_000, PORT_STEP * NODES):
         if not taken_ports([Place(number, Path(), first) for number in range(1, NODES + 1)]):
             return first
     raise AssertionError("no ports are free")
@@ -120,6 +120,7 @@ def test_a_cluster_starts_tells_of_a_lost_node_ends_and_comes_back_with_its_data
 
 def test_ports_in_use_are_told_before_anything_starts(tmp_path: Path, port: int) -> None:
     with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a test before may have had it
         other.bind(("127.0.0.1", port + PORT_STEP + 2))
         other.listen()
         launched = Launched(tmp_path, port)
@@ -144,4 +145,12 @@ def test_nodes_end_with_a_launcher_that_is_killed(launched: Launched) -> None:
     pids = launched.pids()
     launched.process.kill()
     launched.process.wait()
-    wait_for(lambda: not any(Path(f"/proc/{pid}/cmdline").exists() for pid in pids), what="the nodes to end")
+    wait_for(lambda: not any(map(runs, pids)), what="the nodes to end")
+
+
+def runs(pid: int) -> bool:
+    """A process that has ended and that nobody has asked for yet has no command line."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes() != b""
+    except FileNotFoundError:
+        return False
