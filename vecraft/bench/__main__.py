@@ -1,4 +1,4 @@
-"""``python -m vecraft.bench {recall,startup,engine}``: run a benchmark, show it, fail on a missed bar."""
+"""``python -m vecraft.bench PART``: run a benchmark, show it, fail on a missed bar."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from vecraft.bench import engine, quality, startup
+from vecraft.bench import cluster, engine, quality, startup
 from vecraft.bench.report import Report, save, show
 from vecraft.bench.server import ServerFailed
 
@@ -44,6 +44,10 @@ def parser() -> argparse.ArgumentParser:
     restart.add_argument("--tail", type=int, default=20_000, help="points written right before the last kill")
     inside = parts.add_parser("engine", parents=[common, real], help="in process: overhead above FAISS")
     inside.add_argument("--edge", action="store_true", help="compare with qdrant-edge-py")
+    several = parts.add_parser("cluster", parents=[common, real], help="three nodes: start, writes, deaths")
+    several.add_argument("--effort", type=int, default=4, help="how often things are done")
+    several.add_argument("--seconds", type=float, default=30.0, help="of bulk load")
+    several.add_argument("--rounds", type=int, default=4, help="nodes killed")
     return root
 
 
@@ -71,6 +75,10 @@ def _run(options: argparse.Namespace, folder: Path) -> Report:
         case "startup":
             return startup.measure(
                 startup.StartupPlan(options.points, options.dim, options.seed, options.tail, folder)
+            )
+        case "cluster":
+            return cluster.measure(
+                cluster.ClusterPlan(options.data, folder, options.effort, options.seconds, options.rounds)
             )
         case _:
             return engine.measure(engine.EnginePlan(options.data, options.queries, options.edge, folder))

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -52,9 +53,13 @@ class Client:
 class Server:
     """Starts and ends the process; use as a context manager so that it never outlives its owner."""
 
-    def __init__(self, folder: Path) -> None:
-        self.port = _free_port()
+    def __init__(
+        self, folder: Path, *, arguments: Sequence[str] = (), environment: Mapping[str, str] | None = None
+    ) -> None:
+        """``arguments`` and ``environment``: further ones of the process."""
+        self.port = free_port()
         self._folder = folder.resolve()
+        self._arguments, self._environment = tuple(arguments), dict(environment or {})
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Server:
@@ -66,29 +71,39 @@ class Server:
         if self._process is not None:
             self.kill()
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None, "not started"
+        return self._process.pid
+
     def start(self) -> float:
         """Start and wait for /readyz; returns the seconds it took."""
+        started = time.perf_counter()
+        self.launch()
+        self._wait_ready(started)
+        return time.perf_counter() - started
+
+    def launch(self) -> None:
+        """Start, and do not wait."""
         self._folder.mkdir(parents=True, exist_ok=True)
         environ = os.environ | {
             "PYTHONPATH": str(_SOURCES),
             "QDRANT__SERVICE__HOST": "127.0.0.1",
             "QDRANT__SERVICE__HTTP_PORT": str(self.port),
-            "QDRANT__SERVICE__GRPC_PORT": str(_free_port()),
+            "QDRANT__SERVICE__GRPC_PORT": str(free_port()),
             "QDRANT__STORAGE__STORAGE_PATH": str(self._folder / "storage"),
             "QDRANT__STORAGE__SNAPSHOTS_PATH": str(self._folder / "snapshots"),
             "QDRANT__TELEMETRY_DISABLED": "true",
+            **self._environment,
         }
-        started = time.perf_counter()
         with (self._folder / "server.log").open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "vecraft.cli", "serve"],
+            self._process = subprocess.Popen(  # noqa: S603 - our own program
+                [sys.executable, "-m", "vecraft.cli", "serve", *self._arguments],
                 cwd=self._folder,  # where it looks for its configuration and leaves its marker
                 env=environ,
                 stdout=log,
                 stderr=log,
             )
-        self._wait_ready(started)
-        return time.perf_counter() - started
 
     def client(self) -> Client:
         return Client(self.port)
@@ -150,7 +165,7 @@ def wait_green(client: Client, collection: str, *, indexed_at_least: int, timeou
     raise ServerFailed(f"{collection} is not green after {timeout_s:.0f} s: {info}")
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
