@@ -15,13 +15,14 @@ from typing import Any, Protocol
 
 import grpc.aio
 
-from protos.peer.peer_pb2 import Frame, Hello, Ping
+from protos.peer.peer_pb2 import Frame, Hello, Messages, Ping
 
 FRAME_FORMAT = 1
 PULSE_S = 0.5  # a frame goes out at least so often
 SILENCE_S_MAX = 3.0  # a stream so long without a frame is dead
 OUTBOX_BYTES_MAX = 64 << 20
 OUTBOX_FRAMES_MAX = 10_000
+GATHERED_BYTES_MAX, GATHERED_MAX = 256 << 10, 256  # of messages in one frame
 
 
 class Stream(Protocol):
@@ -121,8 +122,12 @@ class Link:
                 raise LinkEnded("the other side closed it")
             if frame.format != FRAME_FORMAT:
                 raise LinkEnded(f"frame format {frame.format} is not known here")
-            if frame.WhichOneof("body") == "message":
+            body = frame.WhichOneof("body")
+            if body == "message":
                 receive(frame.message)
+            elif body == "messages":
+                for message in frame.messages.messages:
+                    receive(message)
 
     async def _write(self) -> None:
         while True:
@@ -134,10 +139,25 @@ class Link:
                 except TimeoutError:
                     await self._stream.write(Frame(format=FRAME_FORMAT, ping=Ping()))
                     continue
-            data = self._outbox.popleft()
-            await self._stream.write(Frame(format=FRAME_FORMAT, message=data))
-            self._sent_bytes += len(data)
-            self._sent_frames += 1
+            gathered = self._take()
+            await self._stream.write(_frame_of(gathered))
+            self._sent_bytes += sum(map(len, gathered))
+            self._sent_frames += len(gathered)
+
+    def _take(self) -> list[bytes]:
+        """What has gathered, as much as one frame takes. A frame costs more than what is in it."""
+        taken = [self._outbox.popleft()]
+        size = len(taken[0])
+        while self._outbox and size < GATHERED_BYTES_MAX and len(taken) < GATHERED_MAX:
+            taken.append(self._outbox.popleft())
+            size += len(taken[-1])
+        return taken
+
+
+def _frame_of(gathered: list[bytes]) -> Frame:
+    if len(gathered) == 1:
+        return Frame(format=FRAME_FORMAT, message=gathered[0])
+    return Frame(format=FRAME_FORMAT, messages=Messages(messages=gathered))
 
 
 def _is_cause(result: object) -> bool:

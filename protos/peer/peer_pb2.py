@@ -27,7 +27,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16protos/peer/peer.proto\x12\x0cvecraft.peer\"\xd0\x01\n\x05\x46rame\x12\x0e\n\x06\x66ormat\x18\x01 \x01(\r\x12$\n\x05hello\x18\x02 \x01(\x0b\x32\x13.vecraft.peer.HelloH\x00\x12(\n\x07welcome\x18\x03 \x01(\x0b\x32\x15.vecraft.peer.WelcomeH\x00\x12(\n\x07refusal\x18\x04 \x01(\x0b\x32\x15.vecraft.peer.RefusalH\x00\x12\x11\n\x07message\x18\x05 \x01(\x0cH\x00\x12\"\n\x04ping\x18\x06 \x01(\x0b\x32\x12.vecraft.peer.PingH\x00\x42\x06\n\x04\x62ody\"\x80\x01\n\x05Hello\x12\x12\n\ncluster_id\x18\x01 \x01(\t\x12\x0f\n\x07peer_id\x18\x02 \x01(\x04\x12\x13\n\x0bincarnation\x18\x03 \x01(\x04\x12\x16\n\x0ewanted_peer_id\x18\x04 \x01(\x04\x12\x18\n\x10registered_index\x18\x05 \x01(\x04\x12\x0b\n\x03uri\x18\x06 \x01(\t\"/\n\x07Welcome\x12\x0f\n\x07peer_id\x18\x01 \x01(\x04\x12\x13\n\x0bincarnation\x18\x02 \x01(\x04\"\xa1\x01\n\x07Refusal\x12,\n\x06reason\x18\x01 \x01(\x0e\x32\x1c.vecraft.peer.Refusal.Reason\x12\x0c\n\x04text\x18\x02 \x01(\t\"Z\n\x06Reason\x12\x0f\n\x0bUNSPECIFIED\x10\x00\x12\x0c\n\x08STRANGER\x10\x01\x12\t\n\x05STALE\x10\x02\x12\x0b\n\x07REMOVED\x10\x03\x12\n\n\x06\x46ORMAT\x10\x04\x12\r\n\tNOT_READY\x10\x05\"\x06\n\x04Ping\"\xae\x01\n\x0e\x41\x64\x64PeerRequest\x12\x0f\n\x07peer_id\x18\x01 \x01(\x04\x12\x0b\n\x03uri\x18\x02 \x01(\t\x12\x0c\n\x04port\x18\x03 \x01(\r\x12\x13\n\x0bincarnation\x18\x04 \x01(\x04\x12\x0f\n\x07version\x18\x05 \x01(\t\x12\x12\n\ncluster_id\x18\x06 \x01(\t\x12\x0c\n\x04zone\x18\x07 \x01(\t\x12\x11\n\tnode_type\x18\x08 \x01(\t\x12\x15\n\rfeature_level\x18\t \x01(\r\"q\n\x0f\x41\x64\x64PeerResponse\x12*\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x0b\x32\x16.vecraft.peer.AcceptedH\x00\x12(\n\x07refused\x18\x02 \x01(\x0b\x32\x15.vecraft.peer.RefusedH\x00\x42\x08\n\x06result\"o\n\x08\x41\x63\x63\x65pted\x12\x12\n\ncluster_id\x18\x01 \x01(\t\x12\x18\n\x10registered_index\x18\x02 \x01(\x04\x12\x0b\n\x03uri\x18\x03 \x01(\t\x12(\n\x05peers\x18\x04 \x03(\x0b\x32\x19.vecraft.peer.PeerAddress\"\x17\n\x07Refused\x12\x0c\n\x04text\x18\x01 \x01(\t\"+\n\x0bPeerAddress\x12\x0f\n\x07peer_id\x18\x01 \x01(\x04\x12\x0b\n\x03uri\x18\x02 \x01(\t\"?\n\x08\x43\x61llHead\x12#\n\x06\x63\x61ller\x18\x01 \x01(\x0b\x32\x13.vecraft.peer.Hello\x12\x0e\n\x06method\x18\x02 \x01(\t\"8\n\tCallError\x12\r\n\x05kinds\x18\x01 \x03(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x0e\n\x06\x66ields\x18\x03 \x01(\x0c\x32?\n\x04Raft\x12\x37\n\x07\x43onnect\x12\x13.vecraft.peer.Frame\x1a\x13.vecraft.peer.Frame(\x01\x30\x01\x32?\n\x04Mail\x12\x37\n\x07\x43onnect\x12\x13.vecraft.peer.Frame\x1a\x13.vecraft.peer.Frame(\x01\x30\x01\x32T\n\nMembership\x12\x46\n\x07\x41\x64\x64Peer\x12\x1c.vecraft.peer.AddPeerRequest\x1a\x1d.vecraft.peer.AddPeerResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16protos/peer/peer.proto\x12\x0cvecraft.peer\"\xfc\x01\n\x05\x46rame\x12\x0e\n\x06\x66ormat\x18\x01 \x01(\r\x12$\n\x05hello\x18\x02 \x01(\x0b\x32\x13.vecraft.peer.HelloH\x00\x12(\n\x07welcome\x18\x03 \x01(\x0b\x32\x15.vecraft.peer.WelcomeH\x00\x12(\n\x07refusal\x18\x04 \x01(\x0b\x32\x15.vecraft.peer.RefusalH\x00\x12\x11\n\x07message\x18\x05 \x01(\x0cH\x00\x12\"\n\x04ping\x18\x06 \x01(\x0b\x32\x12.vecraft.peer.PingH\x00\x12*\n\x08messages\x18\x07 \x01(\x0b\x32\x16.vecraft.peer.MessagesH\x00\x42\x06\n\x04\x62ody\"\x1c\n\x08Messages\x12\x10\n\x08messages\x18\x01 \x03(\x0c\"\x80\x01\n\x05Hello\x12\x12\n\ncluster_id\x18\x01 \x01(\t\x12\x0f\n\x07peer_id\x18\x02 \x01(\x04\x12\x13\n\x0bincarnation\x18\x03 \x01(\x04\x12\x16\n\x0ewanted_peer_id\x18\x04 \x01(\x04\x12\x18\n\x10registered_index\x18\x05 \x01(\x04\x12\x0b\n\x03uri\x18\x06 \x01(\t\"/\n\x07Welcome\x12\x0f\n\x07peer_id\x18\x01 \x01(\x04\x12\x13\n\x0bincarnation\x18\x02 \x01(\x04\"\xa1\x01\n\x07Refusal\x12,\n\x06reason\x18\x01 \x01(\x0e\x32\x1c.vecraft.peer.Refusal.Reason\x12\x0c\n\x04text\x18\x02 \x01(\t\"Z\n\x06Reason\x12\x0f\n\x0bUNSPECIFIED\x10\x00\x12\x0c\n\x08STRANGER\x10\x01\x12\t\n\x05STALE\x10\x02\x12\x0b\n\x07REMOVED\x10\x03\x12\n\n\x06\x46ORMAT\x10\x04\x12\r\n\tNOT_READY\x10\x05\"\x06\n\x04Ping\"\xae\x01\n\x0e\x41\x64\x64PeerRequest\x12\x0f\n\x07peer_id\x18\x01 \x01(\x04\x12\x0b\n\x03uri\x18\x02 \x01(\t\x12\x0c\n\x04port\x18\x03 \x01(\r\x12\x13\n\x0bincarnation\x18\x04 \x01(\x04\x12\x0f\n\x07version\x18\x05 \x01(\t\x12\x12\n\ncluster_id\x18\x06 \x01(\t\x12\x0c\n\x04zone\x18\x07 \x01(\t\x12\x11\n\tnode_type\x18\x08 \x01(\t\x12\x15\n\rfeature_level\x18\t \x01(\r\"q\n\x0f\x41\x64\x64PeerResponse\x12*\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x0b\x32\x16.vecraft.peer.AcceptedH\x00\x12(\n\x07refused\x18\x02 \x01(\x0b\x32\x15.vecraft.peer.RefusedH\x00\x42\x08\n\x06result\"o\n\x08\x41\x63\x63\x65pted\x12\x12\n\ncluster_id\x18\x01 \x01(\t\x12\x18\n\x10registered_index\x18\x02 \x01(\x04\x12\x0b\n\x03uri\x18\x03 \x01(\t\x12(\n\x05peers\x18\x04 \x03(\x0b\x32\x19.vecraft.peer.PeerAddress\"\x17\n\x07Refused\x12\x0c\n\x04text\x18\x01 \x01(\t\"+\n\x0bPeerAddress\x12\x0f\n\x07peer_id\x18\x01 \x01(\x04\x12\x0b\n\x03uri\x18\x02 \x01(\t\"?\n\x08\x43\x61llHead\x12#\n\x06\x63\x61ller\x18\x01 \x01(\x0b\x32\x13.vecraft.peer.Hello\x12\x0e\n\x06method\x18\x02 \x01(\t\"8\n\tCallError\x12\r\n\x05kinds\x18\x01 \x03(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x0e\n\x06\x66ields\x18\x03 \x01(\x0c\x32?\n\x04Raft\x12\x37\n\x07\x43onnect\x12\x13.vecraft.peer.Frame\x1a\x13.vecraft.peer.Frame(\x01\x30\x01\x32?\n\x04Mail\x12\x37\n\x07\x43onnect\x12\x13.vecraft.peer.Frame\x1a\x13.vecraft.peer.Frame(\x01\x30\x01\x32T\n\nMembership\x12\x46\n\x07\x41\x64\x64Peer\x12\x1c.vecraft.peer.AddPeerRequest\x1a\x1d.vecraft.peer.AddPeerResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,35 +35,37 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'protos.peer.peer_pb2', _glo
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_FRAME']._serialized_start=41
-  _globals['_FRAME']._serialized_end=249
-  _globals['_HELLO']._serialized_start=252
-  _globals['_HELLO']._serialized_end=380
-  _globals['_WELCOME']._serialized_start=382
-  _globals['_WELCOME']._serialized_end=429
-  _globals['_REFUSAL']._serialized_start=432
-  _globals['_REFUSAL']._serialized_end=593
-  _globals['_REFUSAL_REASON']._serialized_start=503
-  _globals['_REFUSAL_REASON']._serialized_end=593
-  _globals['_PING']._serialized_start=595
-  _globals['_PING']._serialized_end=601
-  _globals['_ADDPEERREQUEST']._serialized_start=604
-  _globals['_ADDPEERREQUEST']._serialized_end=778
-  _globals['_ADDPEERRESPONSE']._serialized_start=780
-  _globals['_ADDPEERRESPONSE']._serialized_end=893
-  _globals['_ACCEPTED']._serialized_start=895
-  _globals['_ACCEPTED']._serialized_end=1006
-  _globals['_REFUSED']._serialized_start=1008
-  _globals['_REFUSED']._serialized_end=1031
-  _globals['_PEERADDRESS']._serialized_start=1033
-  _globals['_PEERADDRESS']._serialized_end=1076
-  _globals['_CALLHEAD']._serialized_start=1078
-  _globals['_CALLHEAD']._serialized_end=1141
-  _globals['_CALLERROR']._serialized_start=1143
-  _globals['_CALLERROR']._serialized_end=1199
-  _globals['_RAFT']._serialized_start=1201
-  _globals['_RAFT']._serialized_end=1264
-  _globals['_MAIL']._serialized_start=1266
-  _globals['_MAIL']._serialized_end=1329
-  _globals['_MEMBERSHIP']._serialized_start=1331
-  _globals['_MEMBERSHIP']._serialized_end=1415
+  _globals['_FRAME']._serialized_end=293
+  _globals['_MESSAGES']._serialized_start=295
+  _globals['_MESSAGES']._serialized_end=323
+  _globals['_HELLO']._serialized_start=326
+  _globals['_HELLO']._serialized_end=454
+  _globals['_WELCOME']._serialized_start=456
+  _globals['_WELCOME']._serialized_end=503
+  _globals['_REFUSAL']._serialized_start=506
+  _globals['_REFUSAL']._serialized_end=667
+  _globals['_REFUSAL_REASON']._serialized_start=577
+  _globals['_REFUSAL_REASON']._serialized_end=667
+  _globals['_PING']._serialized_start=669
+  _globals['_PING']._serialized_end=675
+  _globals['_ADDPEERREQUEST']._serialized_start=678
+  _globals['_ADDPEERREQUEST']._serialized_end=852
+  _globals['_ADDPEERRESPONSE']._serialized_start=854
+  _globals['_ADDPEERRESPONSE']._serialized_end=967
+  _globals['_ACCEPTED']._serialized_start=969
+  _globals['_ACCEPTED']._serialized_end=1080
+  _globals['_REFUSED']._serialized_start=1082
+  _globals['_REFUSED']._serialized_end=1105
+  _globals['_PEERADDRESS']._serialized_start=1107
+  _globals['_PEERADDRESS']._serialized_end=1150
+  _globals['_CALLHEAD']._serialized_start=1152
+  _globals['_CALLHEAD']._serialized_end=1215
+  _globals['_CALLERROR']._serialized_start=1217
+  _globals['_CALLERROR']._serialized_end=1273
+  _globals['_RAFT']._serialized_start=1275
+  _globals['_RAFT']._serialized_end=1338
+  _globals['_MAIL']._serialized_start=1340
+  _globals['_MAIL']._serialized_end=1403
+  _globals['_MEMBERSHIP']._serialized_start=1405
+  _globals['_MEMBERSHIP']._serialized_end=1489
 # @@protoc_insertion_point(module_scope)

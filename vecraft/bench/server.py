@@ -96,6 +96,7 @@ class Server:
             "QDRANT__TELEMETRY_DISABLED": "true",
             **self._environment,
         }
+        environ.pop("PYTHONDONTWRITEBYTECODE", None)  # compiling everything anew is not what is measured
         with (self._folder / "server.log").open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 - our own program
                 [sys.executable, "-m", "vecraft.cli", "serve", *self._arguments],

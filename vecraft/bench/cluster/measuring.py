@@ -36,21 +36,19 @@ def measure(plan: ClusterPlan) -> Report:
     results = _alone(plan, found.base, load)
     with Nodes(plan.folder / "cluster", NODES) as nodes:
         results += _starts(nodes)
-        client = nodes.servers[0].client()
         dim = found.base.shape[1]
         for factor in range(1, NODES + 1):
             name = f"writes{factor}"
-            writes.create(client, name, dim, shards=NODES, factor=factor)
+            writes.create(nodes.client(), name, dim, shards=NODES, factor=factor)
             nodes.wait_active(name)
             label = f"{NODES} nodes, {factor} replicas"
             results += writes.measure(label, nodes.servers, name, found.base, load)
-            client.call("DELETE", f"/collections/{name}")
+            nodes.client().call("DELETE", f"/collections/{name}")
         results += _reads(nodes, found.base, found.queries, each=100 * plan.effort)
-        writes.create(client, "deaths", dim, shards=2 * NODES, factor=2)
+        writes.create(nodes.client(), "deaths", dim, shards=2 * NODES, factor=2)
         nodes.wait_active("deaths")
         results += failing.failover(nodes, "deaths", dim, rounds=plan.rounds)
-        client = nodes.servers[0].client()  # the connection of before may have died with its node
-        writes.create(client, "bulk", dim, shards=2 * NODES, factor=2)
+        writes.create(nodes.client(), "bulk", dim, shards=2 * NODES, factor=2)
         nodes.wait_active("bulk")
         results += failing.bulk_load(nodes, "bulk", found.base, batch=load.batch, seconds=plan.seconds)
     facts: dict[str, str | int | float] = {
@@ -81,7 +79,7 @@ def _starts(nodes: Nodes) -> list[Measurement]:
 
 
 def _reads(nodes: Nodes, rows: FloatMatrix, queries: FloatMatrix, *, each: int) -> list[Measurement]:
-    client = nodes.servers[0].client()
+    client = nodes.client()
     body = {
         "vectors": {"size": rows.shape[1], "distance": "Cosine"},
         "shard_number": NODES,
@@ -96,5 +94,5 @@ def _reads(nodes: Nodes, rows: FloatMatrix, queries: FloatMatrix, *, each: int) 
     for server in nodes.servers:
         wait_green(server.client(), "reads", indexed_at_least=len(rows) // 2, timeout_s=600)
     results = reads.measure(nodes, "reads", np.asarray(queries), each=each)
-    client.call("DELETE", "/collections/reads")
+    nodes.client().call("DELETE", "/collections/reads")
     return results

@@ -77,6 +77,10 @@ class Nodes:
 
         until(lambda: all(active(server) for server in self.servers), ACTIVE_TIMEOUT_S, "all replicas active")
 
+    def client(self) -> Client:
+        """Of the first node; the server closes a connection that is idle for some seconds."""
+        return self.servers[0].client()
+
     def leader(self) -> Server:
         for server in self.servers:
             status = asked(server, "/cluster")
