@@ -62,7 +62,7 @@ async def clustered(
     async with AsyncExitStack() as stack:
         member = await ending.unless_asked(_open_member(options, ending))
         stack.push_async_callback(member.close)
-        node = await _open_node(settings, member)
+        node = await _start_node(settings, member)
         stack.push_async_callback(node.close)
         await stack.enter_async_context(_controlling(settings, member, node))
         cluster = MemberCluster(
@@ -128,16 +128,18 @@ async def _open_member(options: MemberOptions, ending: Ending) -> Member:
         raise CannotStart(str(error) or repr(error)) from error
 
 
-async def _open_node(settings: Settings, member: Member) -> ClusterNode:
+async def _start_node(settings: Settings, member: Member) -> ClusterNode:
+    node = ClusterNode(
+        Path(settings.storage.storage_path),
+        member.log,
+        member.calls,
+        member.mail,
+        incarnation=member.identity.incarnation,
+        down_since_ms=member.down_since_ms,
+        **node_options(settings),
+    )
     try:
-        return await ClusterNode.open(
-            Path(settings.storage.storage_path),
-            member.log,
-            member.calls,
-            member.mail,
-            incarnation=member.identity.incarnation,
-            down_since_ms=member.down_since_ms,
-            **node_options(settings),
-        )
+        await node.start()
     except OSError as error:
         raise CannotStart(f"the shards' directories cannot be used: {error}") from error
+    return node

@@ -55,7 +55,7 @@ Key = tuple[str, int]
 
 
 class ClusterNode:
-    """Made and closed in one event loop. Use ``open``."""
+    """Made, started and closed in one event loop."""
 
     def __init__(
         self,
@@ -95,38 +95,8 @@ class ClusterNode:
         self._stop_following = _nothing
         self._closing = False
 
-    @classmethod
-    async def open(
-        cls,
-        storage: Path,
-        metadata: RaftLog,
-        calls: PeerCalls,
-        mail: Mail,
-        *,
-        incarnation: int,
-        down_since_ms: Callable[[], Mapping[int, int]] = dict,
-        tuning: Tuning | None = None,
-        search_threads: int | None = None,
-        builds_max: int | None = None,
-        clock: Clock | None = None,
-    ) -> ClusterNode:
+    async def start(self) -> None:
         """Begin to follow the metadata log; shards are opened beside that. Raises: OSError."""
-        node = cls(
-            storage,
-            metadata,
-            calls,
-            mail,
-            incarnation=incarnation,
-            down_since_ms=down_since_ms,
-            tuning=tuning,
-            search_threads=search_threads,
-            builds_max=builds_max,
-            clock=clock,
-        )
-        await node._start()
-        return node
-
-    async def _start(self) -> None:
         background = self._engine.background
         await background.run(self.directories.clean, self._metadata.state.collections)
         await self._workshop.clear()

@@ -1,8 +1,9 @@
 """One replica of a shard in a cluster: the state machine of ``node.replication``, its files and its peers.
 
 Lives here: the shell. ``agreement`` (pure) translates between the cluster state and the machine, ``disk``
-does what the machine asks of the files, ``life`` is one opening of them, ``shard`` goes from one life to
-the next (failures, bases from other replicas), ``session`` answers requests.
+does what the machine asks of the files, ``life`` is one opening of them, ``writes`` and ``checkpoints`` what
+goes through it, ``shard`` goes from one life to the next (failures, bases from other replicas), ``session``
+answers requests.
 May not live here: decisions about order, terms, acknowledgement and leases (``node.replication``), how the
 files are copied (``node.transfer``), what operations do (``node.replica``).
 

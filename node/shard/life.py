@@ -1,7 +1,8 @@
 """One life of a replica: its files, opened once, and the machine that goes with them.
 
-Lives here: carrying out the machine's effects (two lanes for the files, mail, proposals), clients that wait.
-May not live here: what to do when a life has failed (``shard``), what requests mean (``session``).
+Lives here: carrying out the machine's effects: two lanes for the files, mail, proposals.
+May not live here: clients' writes (``writes``), what to do when a life has failed (``shard``), what requests
+mean (``session``).
 
 The *log lane* persists and cuts, the *state lane* applies and rebuilds, each in order; a cut waits for all
 that was given to either lane before it. So the log goes on while a long operation is applied.
@@ -12,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,9 +22,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from node.replica.identity import Identity
-from node.replica.opened import CheckpointPostponed, Machinery, ReplicaFiles
+from node.replica.opened import Machinery, ReplicaFiles
 from node.replica.recovery import DAMAGE, Opened
-from node.replica.staging import Done, Write, storage_error
+from node.replica.staging import storage_error
 from node.replica.updates import Updates
 from node.replica.writer import Writer
 from node.replication import effects as do
@@ -31,10 +32,11 @@ from node.replication import events as ev
 from node.replication.machine import ReplicaMachine
 from node.replication.messages import Entry, Message, encode_message
 from node.replication.tuning import Tuning
+from node.shard.checkpoints import CommittedCheckpoints
 from node.shard.disk import Disk
-from node.shard.refusals import LOST, refused
 from node.shard.waiting import Milestones
-from protos.errors import ServiceError, Timeout, VecraftError
+from node.shard.writes import Writes
+from protos.errors import ServiceError, VecraftError
 from protos.shard import Position, ShardInfo
 
 log = structlog.get_logger()
@@ -81,7 +83,7 @@ class LifeOptions(Struct, frozen=True):
 
 
 class Life:
-    """``failure`` says why it is over, if it is. Not for use before ``start``."""
+    """``failure`` says why it is over, if it is."""
 
     def __init__(
         self,
@@ -110,19 +112,17 @@ class Life:
         self._state_idle.set()
         self._reading: set[asyncio.Task[None]] = set()
         self._asking: set[asyncio.Task[None]] = set()
-        self._applied = Milestones(self.machine.applied)
-        self._committed = Milestones(self.machine.committed)
-        self._tokens: dict[int, asyncio.Future[Done]] = {}
-        self._next_token = 0
-        self._closing = self._over = False
-        self.writer = Writer(self._commit)
+        self.applied = Milestones(self.machine.applied)
+        self.committed = Milestones(self.machine.committed)
+        self._writes = Writes(self)
+        self.writer = Writer(self._writes.commit)
         self.updates = Updates(self.writer)
         self._lanes = [asyncio.create_task(lane) for lane in (self._run_log(), self._run_state())]
 
     def _take_files(self, opened: Opened) -> None:
-        self._hooks = _Checkpoints(self)
+        self._hooks = CommittedCheckpoints(self)
         self.files = ReplicaFiles(opened, self._machinery, self._hooks)
-        self._disk = Disk(self._options.directory, self._identity, opened.contents, opened.wal)
+        self.disk = Disk(self._options.directory, self._identity, opened.contents, opened.wal)
 
     # --- the machine ------------------------------------------------------------------------------------
 
@@ -131,8 +131,8 @@ class Life:
             return
         for effect in self.machine.step(event, self._world.now_ms()):
             self._do(effect)
-        self._applied.reached(self.machine.applied)
-        self._committed.reached(self.machine.committed)
+        self.applied.reached(self.machine.applied)
+        self.committed.reached(self.machine.committed)
 
     def _do(self, effect: do.Effect) -> None:
         match effect:
@@ -147,15 +147,15 @@ class Life:
                 self._state_work.set()
             case do.CutTail(after, _):
                 self._hooks.limit(after)
-                self._applied.give_up(after)
+                self.applied.give_up(after)
                 self._log_lane.append(effect)
                 self._log_work.set()
             case do.Acknowledge(token, seq):
-                self._answer(token, Done(seq))
+                self._writes.acknowledged(token, seq)
             case do.Refuse(token, refusal, primary):
-                self._answer(token, Done(None, refused(refusal, primary, self.failure)))
+                self._writes.refused(token, refusal, primary)
             case do.OutcomeUnknown(token):
-                self._answer(token, Done(None, Timeout(LOST)))
+                self._writes.lost(token)
             case do.ReadLog():
                 self._in_background(self._reading, self._read_log(effect))
             case do.ConfirmTerm(term, number):
@@ -169,11 +169,6 @@ class Life:
     def _send(self, peer: int, message: Message) -> None:
         self._world.send(peer, encode_message(message))
 
-    def _answer(self, token: int, done: Done) -> None:
-        future = self._tokens.pop(token, None)
-        if future is not None and not future.done():
-            future.set_result(done)
-
     def _in_background(self, tasks: set[asyncio.Task[None]], call: Any) -> None:
         task = asyncio.create_task(call)
         tasks.add(task)
@@ -182,7 +177,7 @@ class Life:
     async def _read_log(self, effect: do.ReadLog) -> None:
         entries: tuple[Entry, ...] = ()
         try:
-            read = self._disk.read
+            read = self.disk.read
             entries = await self._machinery.background.run(
                 read, effect, self._options.tuning.append_entries_max
             )
@@ -204,14 +199,13 @@ class Life:
         log.error("replica_failed", directory=str(self._options.directory), reason=str(error))
         self.failure = error
         self.step(ev.PersistFailed(str(error)))
-        self._give_up()
+        self._writes.give_up()
+        self._wake_all()
         self._world.failed()
 
-    def _give_up(self) -> None:
-        for token in list(self._tokens):
-            self._answer(token, Done(None, Timeout(LOST)))
-        self._applied.give_up()
-        self._committed.give_up()
+    def _wake_all(self) -> None:
+        self.applied.give_up()
+        self.committed.give_up()
 
     # --- the log lane -----------------------------------------------------------------------------------
 
@@ -238,7 +232,7 @@ class Life:
             entries += effect.entries
             self._log_lane.popleft()
         async with self._log_turn:
-            await self._on_log(self._disk.persist, entries)
+            await self._on_log(self.disk.persist, entries)
         self.step(ev.Persisted(entries[-1].seq))
 
     async def _cut(self, effect: do.CutTail) -> None:
@@ -246,8 +240,8 @@ class Life:
         if self._reading:
             await asyncio.wait(self._reading)
         async with self._log_turn:
-            await self._on_log(self._disk.cut, effect.after, effect.term)
-        await self.files.on_writer(self._disk.forget_staged)
+            await self._on_log(self.disk.cut, effect.after, effect.term)
+        await self.files.on_writer(self.disk.forget_staged)
         self._log_lane.popleft()
         self.step(ev.TailCut(effect.after))
         if not any(isinstance(task, do.Rebuild) for task in self._state_lane):
@@ -283,7 +277,7 @@ class Life:
                 break
             entries += effect.entries
             self._state_lane.popleft()
-        await self.files.on_writer(self._disk.apply, entries)
+        await self.files.on_writer(self.disk.apply, entries)
         self.files.changed()
         self.step(ev.Applied(entries[-1].seq))
 
@@ -293,77 +287,10 @@ class Life:
             log.info("replica_rebuilding", directory=str(self._options.directory))
             self._hooks.close()
             await self.files.close(checkpoint=False)
-            await self._on_log(self._disk.close_log)
+            await self._on_log(self.disk.close_log)
             opened = await self._world.reopen()
             self._take_files(opened)
             return opened.contents.applier.seq
-
-    # --- writes -----------------------------------------------------------------------------------------
-
-    async def _commit(self, writes: Sequence[Write]) -> Sequence[Done | asyncio.Future[Done]]:
-        """Log ``writes`` in groups; each group is resolved on the state that the one before it left here."""
-        outcomes: dict[int, Done | asyncio.Future[Done]] = {}
-        position = 0
-        while position < len(writes):
-            refusal = self._why_not()
-            if refusal is not None:
-                outcomes.update(dict.fromkeys(range(position, len(writes)), Done(None, refusal)))
-                break
-            async with self.files.quiet:
-                position = await self._commit_group(writes, position, outcomes)
-        return [outcomes[place] for place in range(len(writes))]
-
-    def _why_not(self) -> VecraftError | None:
-        refusal = self.machine.refusal()
-        if self._closing or self.failure is not None:
-            refusal = do.Refusal.FAILED
-        return None if refusal is None else refused(refusal, self.machine.primary, self.failure)
-
-    async def _commit_group(
-        self, writes: Sequence[Write], first: int, outcomes: dict[int, Done | asyncio.Future[Done]]
-    ) -> int:
-        group, following = await self.files.on_writer(self._disk.stage, writes, first)
-        outcomes.update(group.failed)
-        last = self.machine.last_seq + len(group.staged)
-        if group.staged and group.staged[0].seq != self.machine.last_seq + 1:
-            await self.files.on_writer(self._disk.discard, group)  # the log went on: no primary any more
-            refusal = Done(None, refused(do.Refusal.NOT_PRIMARY, self.machine.primary, self.failure))
-            outcomes.update({one.position: refusal for one in group.staged})
-            outcomes.update({position: refusal for position, _ in group.repeats})
-            return following
-        proposed = []
-        for one in group.staged:
-            write = writes[one.position]
-            token = self._expect(outcomes, one.position, one.error)
-            proposed.append(ev.Write(token, one.body, write.visible, write.confirm_term))
-        if proposed:
-            logged = self.machine.last_seq
-            self.step(ev.Proposed(tuple(proposed)))
-            if self.machine.last_seq == logged:  # it was refused
-                await self.files.on_writer(self._disk.discard, group)
-                last = logged
-        for position, seq in group.repeats:
-            write = writes[position]
-            token = self._expect(outcomes, position, None)
-            self.step(ev.RepeatProposed(token, seq, write.visible, write.confirm_term))
-        if self._over:
-            self._give_up()  # nobody carries out what was just asked for
-        await self._applied.wait(last)
-        return following
-
-    def _expect(
-        self,
-        outcomes: dict[int, Done | asyncio.Future[Done]],
-        position: int,
-        error: VecraftError | None,
-    ) -> int:
-        """A token for a write; ``error``: what its answer tells although it is logged."""
-        self._next_token += 1
-        loop = asyncio.get_running_loop()
-        raw: asyncio.Future[Done] = loop.create_future()
-        self._tokens[self._next_token] = raw
-        outcomes[position] = raw if error is None else _with_error(raw, error)
-        return self._next_token
 
     # --- reads ------------------------------------------------------------------------------------------
 
@@ -379,18 +306,14 @@ class Life:
 
     async def until_applied(self, seq: int) -> None:
         """Raises: ServiceError when this life ends before."""
-        if not await self._applied.wait(seq):
+        if not await self.applied.wait(seq):
             raise ServiceError("the replica is being closed")
 
-    async def until_committed(self, seq: int) -> bool:
-        """False: this life ended before."""
-        return await self._committed.wait(seq)
-
-    async def log_shortened(self, seq: int) -> None:
+    async def shorten_log(self, seq: int) -> None:
         """A checkpoint holds everything up to ``seq``."""
         async with self._log_turn:
-            first = await self._on_log(self._disk.trim, seq + 1, self._world.keep_bytes())
-        await self.files.on_writer(self._disk.trim_terms, first)
+            first = await self._on_log(self.disk.trim, seq + 1, self._world.keep_bytes())
+        await self.files.on_writer(self.disk.trim_terms, first)
         if self.failure is None:
             self.step(ev.Checkpointed(seq, first))
 
@@ -398,63 +321,18 @@ class Life:
 
     async def close(self, *, checkpoint: bool) -> None:
         """Answer those who wait, store what may be stored, let go of the files."""
-        self._closing = True
+        self._writes.close()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_S):
                 await self.writer.close()
         self._hooks.close()
-        self._over = True
         for task in (*self._lanes, *self._reading, *self._asking):
             task.cancel()
         await asyncio.gather(*self._lanes, *self._reading, *self._asking, return_exceptions=True)
-        self._give_up()
+        self._writes.end()
+        self._wake_all()
         await self.writer.close()
         try:
             await self.files.close(checkpoint=checkpoint and self.failure is None)
         finally:
-            await self._on_log(self._disk.close_log)
-
-
-class _Checkpoints:
-    """``opened.Checkpoints`` of one opening of the files: nothing is stored that a cut may take back."""
-
-    def __init__(self, life: Life) -> None:
-        self._life = life
-        self._limit: int | None = None
-        self._closed = False
-
-    def limit(self, seq: int | None) -> None:
-        """What memory holds after ``seq`` is being cut; None: no more."""
-        self._limit = seq if self._limit is None or seq is None else min(self._limit, seq)
-        if self._limit is not None:
-            self._life._committed.give_up(self._limit)
-
-    def close(self) -> None:
-        """Do not wait any more."""
-        self._closed = True
-        self._life._committed.give_up()
-
-    async def before_store(self, seq: int) -> None:
-        committed = self._life.machine.committed >= seq
-        if not committed and not self._closed and not self._beyond(seq):
-            committed = await self._life.until_committed(seq)
-        if not committed or self._beyond(seq):
-            raise CheckpointPostponed
-
-    async def checkpointed(self, seq: int) -> None:
-        await self._life.log_shortened(seq)
-
-    def _beyond(self, seq: int) -> bool:
-        return self._limit is not None and seq > self._limit
-
-
-def _with_error(raw: asyncio.Future[Done], error: VecraftError) -> asyncio.Future[Done]:
-    """``raw``'s outcome, with the error that part of the change met."""
-    whole: asyncio.Future[Done] = asyncio.get_running_loop().create_future()
-
-    def pass_on(done: asyncio.Future[Done]) -> None:
-        outcome = done.result()
-        whole.set_result(outcome if outcome.error is not None else Done(outcome.seq, error))
-
-    raw.add_done_callback(pass_on)
-    return whole
+            await self._on_log(self.disk.close_log)

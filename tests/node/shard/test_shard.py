@@ -180,7 +180,7 @@ async def test_a_replica_whose_log_is_of_no_use_gives_its_files_up_for_a_base(
         group.isolate(2)
         group.places[2].held_back = True
         group.propose(EvictReplica(shard_ref(group.collection, group.agreed), 2, 0))
-        wal = group.primary.replica.life._disk._wal
+        wal = group.primary.replica.life.disk._wal
         wal._capacity_bytes = 1  # every group begins a file
         for i in range(5):
             await group.write(upsert([i + 10]))
@@ -217,7 +217,7 @@ async def test_a_broken_log_takes_the_replica_out_and_not_the_shard(
 ) -> None:
     async with group_of(tmp_path, (1, 2)) as group:
         await group.write(upsert([1]))
-        broken = group.places[2].replica.life._disk._wal._fd
+        broken = group.places[2].replica.life.disk._wal._fd
         sync = os.fdatasync
 
         def fail(fd: int) -> None:
@@ -240,7 +240,7 @@ async def test_a_primary_whose_log_is_broken_is_replaced(
 ) -> None:
     async with group_of(tmp_path, (1, 2)) as group:
         await group.write(upsert([1]))
-        broken = group.primary.replica.life._disk._wal._fd
+        broken = group.primary.replica.life.disk._wal._fd
         sync = os.fdatasync
 
         def fail(fd: int) -> None:
