@@ -164,7 +164,9 @@ class ClusterNode:
 
     def _follow(self, state: ClusterState, _: Events) -> None:
         own = state.peers.get(self.me)
-        registered = own is not None and own.incarnation == self._incarnation
+        if own is None:
+            return  # removed (or not there yet): what it holds is for an operator to decide about
+        registered = own.incarnation == self._incarnation
         held: set[Key] = set()
         for collection in state.collections.values():
             for shard in collection.shards.values():
