@@ -67,6 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.environ["OMP_NUM_THREADS"] = (
         "1"  # FAISS reads it when it is loaded; serving threads take one core each
     )
+    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")  # processes are started by spawn, never forked
     from vecraft.serve import run  # here: the engine is heavy and sets up its threads on import
 
     return run(loaded)
