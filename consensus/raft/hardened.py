@@ -34,6 +34,9 @@ class CommittedEntryTruncated(Exception):
     """A leader asked to replace a committed entry: two histories exist, and this node must stop."""
 
 
+SOON_SHARE = 0.4  # of an election timeout
+
+
 def configuration(journal: DurableJournal, **overrides: Any) -> SyncObjConf:
     """The library's settings; what is not here was found unsafe or is of no use."""
     settings: dict[str, Any] = {
@@ -42,9 +45,10 @@ def configuration(journal: DurableJournal, **overrides: Any) -> SyncObjConf:
         "commandsWaitLeader": False,
         "appendEntriesUseBatch": False,
         "appendEntriesPeriod": 0.1,
-        "raftMinTimeout": 0.5,
-        "raftMaxTimeout": 1.0,
-        "leaderFallbackTimeout": 1.5,
+        # Longer than a busy leader is silent; one whose connections broke is not waited for so long.
+        "raftMinTimeout": 1.0,
+        "raftMaxTimeout": 2.0,
+        "leaderFallbackTimeout": 3.0,
         "connectionTimeout": 3.5,
         "connectionRetryTime": 0.5,
         "appendEntriesBatchSizeBytes": BATCH_BYTES,
@@ -318,8 +322,18 @@ class HardenedSyncObj(SyncObj):  # type: ignore[misc]
         had_quorum = self.hasQuorum
         super()._SyncObj__onNodeConnected(node)
         if not had_quorum and self.hasQuorum:
-            timeout = self._SyncObj__generateRaftTimeout()
-            self._SyncObj__raftElectionDeadline = library.monotonicTime() + timeout
+            self._SyncObj__raftElectionDeadline = self._soon()
+
+    def _SyncObj__onNodeDisconnected(self, node: Any) -> None:  # noqa: N802
+        super()._SyncObj__onNodeDisconnected(node)
+        if node == self._getLeader():  # dead, or it dials anew at once and is heard again in time
+            deadline = self._SyncObj__raftElectionDeadline
+            self._SyncObj__raftElectionDeadline = min(deadline, self._soon())
+
+    def _soon(self) -> float:
+        """When to campaign if no leader is heard; several of its messages are due before."""
+        timeout = float(self._SyncObj__generateRaftTimeout()) * SOON_SHARE
+        return float(library.monotonicTime()) + timeout
 
     def _SyncObj__changeCluster(self, request: list[str]) -> bool:  # noqa: N802
         verb, member = request
