@@ -83,8 +83,8 @@ class Trial:
         survivor = next(node for node in self.view.running() if node is not victim)
         async with self.recorder.running(CLIENTS):
             await asyncio.sleep(BEFORE_S)
-            began_s = time.monotonic()
             await self.in_thread(fault.begin, self.cluster, victim)
+            began_s = time.monotonic()  # a node that is told to end serves until it has ended
             served_s = await self.in_thread(self.view.wait_served, self.name, survivor, since_s=began_s)
             print(f"{fault} of node {victim.member.index}: served again after {served_s:.1f} s")
             await asyncio.sleep(HELD_S)

@@ -162,5 +162,16 @@ def test_shards_whose_files_were_deleted_while_the_node_was_down_are_filled_agai
     cluster.wait_for(lambda: view.answers(victim), what="the node to be back")
     view.call(victim, "POST", "/cluster/recover")
     view.wait_joined(NODES)
+    cluster.wait_for(lambda: _holds_all(view, victim, "lost"), seconds=60, what="the shards to be filled")
     view.wait_active("lost", replicas=12, seconds=60)
     assert view.assert_replicas_equal("lost").keys() == set(range(300))
+
+
+def _holds_all(view: View, node: ClusterNode, name: str) -> bool:
+    """Do all replicas of the node answer? Until it has reported their loss they count as active."""
+    paths = (
+        f"/collections/{name}/shards/{shard}/points/count"
+        for shard in shards_on(view, name, view.peer_id(node))
+    )
+    answers = [view.request(node, "POST", path, {"exact": True}) for path in paths]
+    return all(answer.status_code == 200 for answer in answers)

@@ -16,7 +16,7 @@ from vecraft.ending import CannotStart
 from vecraft.logs import ACCESS_LOGGER
 from vecraft.settings import ServiceSettings
 
-SHUTDOWN_S_MAX = 10.0  # for requests that run when the end is asked for
+SHUTDOWN_S_MAX = 5.0  # for requests that run when the end is asked for
 BACKLOG = 1024
 
 
