@@ -21,12 +21,15 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+import structlog
 from msgspec import Struct
 from pysyncobj import FAIL_REASON
 
 from consensus.raft.hardened import COMMAND_BYTES_MAX, HardenedSyncObj
 
+_log = structlog.get_logger(__name__)
 TICK_S = 0.05
+SLOW_TICK_S = 0.5  # a leader that is silent for longer may be deposed
 
 _T = TypeVar("_T")
 _Outcome = tuple[int, int, Any] | None  # index, term, result
@@ -184,13 +187,24 @@ class RaftDriver:
             return
         try:
             while not self._stopping.is_set():
-                self._work(self._member)
-                self._on_tick()
-                self._member.doTick(TICK_S)
-                self._latest = _status(self._member)
+                self._tick(self._member)
             self._member.destroy()
         except BaseException as error:  # noqa: BLE001 - a member that failed once is never asked again
             self._on_fatal(error)
+
+    def _tick(self, member: HardenedSyncObj) -> None:
+        began = time.monotonic()
+        self._work(member)
+        worked = time.monotonic()
+        self._on_tick()
+        member.doTick(TICK_S)
+        before, self._latest = self._latest, _status(member)
+        took_s = time.monotonic() - began
+        if took_s > SLOW_TICK_S:
+            _log.warning("raft_tick_slow", took_s=round(took_s, 3), messages_s=round(worked - began, 3))
+        if before is None or _leadership(before) != _leadership(self._latest):
+            role, leader, term = _leadership(self._latest)
+            _log.info("raft_leadership", role=role, leader=leader, term=term)
 
     def _work(self, member: HardenedSyncObj) -> None:
         for _ in range(len(self._inbox)):
@@ -233,6 +247,10 @@ def _settle(answer: asyncio.Future[Committed], result: _Outcome, reason: int, le
         answer.set_exception(NotAppended(_REASONS[reason], leader))
     else:
         answer.set_exception(OutcomeUnknown(_REASONS.get(reason, str(reason))))
+
+
+def _leadership(status: Status) -> tuple[str, str | None, int]:
+    return status.role, status.leader, status.term
 
 
 def _status(member: HardenedSyncObj) -> Status:

@@ -22,7 +22,7 @@ from msgspec import Struct
 from node.replica.slots import ALIGNMENT, SlotRanges, Slots, aligned
 from node.replica.vectors import Vectors
 from node.segments import GrowingSegment, SealedSegment, SegmentError, SegmentView, VectorSchema, seal
-from node.segments.view import VectorsView
+from node.segments.dense import VectorsView
 
 log = structlog.get_logger()
 

@@ -18,11 +18,12 @@ from msgspec import Struct
 
 from node import bits
 from node.files import replace_synced, sync_directory
+from node.segments.dense import VectorsView
 from node.segments.errors import SegmentCorrupted, SegmentFull, SegmentIncomplete
 from node.segments.files import allocated_bytes
 from node.segments.manifest import MANIFEST_FILE
 from node.segments.schema import VectorSchema, present_file, vectors_file
-from node.segments.view import SegmentView, VectorsView
+from node.segments.view import SegmentView
 
 FORMAT = 1
 GROWING_FILE = "growing.json"

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from node import bits
 from node.index import HnswGraph
+from node.segments.dense import VectorsView
 from node.segments.errors import SegmentCorrupted
 from node.segments.files import allocated_bytes, map_array
 from node.segments.growing import GrowingSegment
@@ -27,7 +28,7 @@ from node.segments.manifest import (
     write_manifest,
 )
 from node.segments.schema import SLOTS_FILE, graph_file, graph_rows_file, present_file, vectors_file
-from node.segments.view import SegmentView, VectorsView
+from node.segments.view import SegmentView
 
 
 class SealedSegment(SegmentView):
