@@ -27,7 +27,14 @@ from consensus.state import (
     Transfer,
     TransferMethod,
 )
-from protos.collections import AliasAction, CollectionConfig, PayloadSchema, UpdateCollection, VectorParams
+from protos.collections import (
+    AliasAction,
+    CollectionConfig,
+    PayloadSchema,
+    SparseVectorParams,
+    UpdateCollection,
+    VectorParams,
+)
 from protos.errors import BadInput
 
 
@@ -79,9 +86,12 @@ class DropPayloadIndex(Struct, frozen=True, tag="drop_index"):
 
 
 class SetVectorName(Struct, frozen=True, tag="set_vector"):
+    """Exactly one of ``params`` (dense vectors, multivectors) and ``sparse`` is not None."""
+
     collection: str
     name: str
-    params: VectorParams
+    params: VectorParams | None = None
+    sparse: SparseVectorParams | None = None
 
 
 class DropVectorName(Struct, frozen=True, tag="drop_vector"):

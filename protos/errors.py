@@ -141,3 +141,12 @@ def vector_name_not_found(name: str) -> BadInput:
 
 def wrong_dimension(expected: int, got: int) -> BadInput:
     return BadInput(f"Vector dimension error: expected dim: {expected}, got {got}")
+
+
+def sparse_conversion() -> BadInput:
+    """A sparse vector where a regular one belongs, or the other way round."""
+    return BadInput("Conversion between sparse and regular vectors failed")
+
+
+def multi_conversion() -> BadInput:
+    return BadInput("Conversion between multi and regular vectors failed")

@@ -12,37 +12,96 @@ fields go to the end, with a default.
 from __future__ import annotations
 
 import enum
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
+from protos.errors import multi_conversion, sparse_conversion, wrong_dimension
 from protos.filters import Filter
 from protos.ids import PointId
+from protos.ragged import Positions, elements_of, offsets_of
 
 FORMAT = 1
 
 FloatMatrix = npt.NDArray[np.float32]
 
 
-class VectorBatch(Struct, frozen=True, array_like=True):
-    """Dense vectors of one name for some of an operation's points.
+class VectorKind(enum.Enum):
+    """DENSE: one row of ``dim`` numbers; MULTI: several such rows; SPARSE: pairs of index and value."""
 
-    ``data`` holds little-endian float32 in C order, shape (n, dim), as the client sent them
-    (Cosine vectors are normalised when stored). ``rows`` holds n little-endian uint32 indices into
-    the operation's ``ids``, strictly ascending; empty means one row per id, in order.
+    DENSE = "dense"
+    MULTI = "multi"
+    SPARSE = "sparse"
+
+
+class VectorShape(NamedTuple):
+    """What vectors of one name must be like; ``dim`` is 0 for sparse ones."""
+
+    kind: VectorKind
+    dim: int
+
+
+class VectorBatch(Struct, frozen=True, array_like=True):
+    """Vectors of one name and kind for n of an operation's points.
+
+    Everything is little-endian and as the client sent it (Cosine vectors are normalised when stored).
+
+    Attributes:
+        dim: numbers in a row; 0 for sparse vectors.
+        data: float32 in C order: dense (n, dim), multi (sum of counts, dim), sparse (sum of counts,).
+        rows: uint32 (n,), indices into the operation's ``ids``, strictly ascending; empty: one per id.
+        counts: uint32 (n,), the sub-vectors or the pairs of each point; empty for dense vectors.
+        indices: uint32 (sum of counts,), of sparse vectors, strictly ascending within each.
     """
 
     name: str
     dim: int
     data: bytes
     rows: bytes = b""
+    counts: bytes = b""
+    indices: bytes = b""
+
+    @property
+    def kind(self) -> VectorKind:
+        if not self.dim:
+            return VectorKind.SPARSE
+        return VectorKind.MULTI if self.counts else VectorKind.DENSE
+
+    @property
+    def shape(self) -> VectorShape:
+        return VectorShape(self.kind, self.dim)
+
+    @property
+    def size_bytes(self) -> int:
+        return len(self.data) + len(self.rows) + len(self.counts) + len(self.indices)
 
     def matrix(self) -> FloatMatrix:
-        """Shape (n, dim), read-only, no copy."""
-        return np.frombuffer(self.data, dtype="<f4").reshape(-1, self.dim)
+        """Shape (rows of all points, dim), read-only, no copy; of sparse vectors the values, one a row."""
+        return np.frombuffer(self.data, dtype="<f4").reshape(-1, self.dim or 1)
+
+    def values(self) -> FloatMatrix:
+        """Shape (sum of counts,), of sparse vectors."""
+        return np.frombuffer(self.data, dtype="<f4")
+
+    def offsets(self) -> Positions:
+        """Shape (n + 1,): where the elements of each multivector or sparse vector begin and end."""
+        return offsets_of(np.frombuffer(self.counts, dtype="<u4"))
+
+    def index_numbers(self) -> npt.NDArray[np.uint32]:
+        return np.frombuffer(self.indices, dtype="<u4")
+
+    def select(self, rows: Positions, owners: Positions, points: int) -> VectorBatch:
+        """Only ``rows``, as the vectors of the points at ``owners`` (ascending) of ``points``."""
+        given = b"" if len(owners) == points else owners.astype("<u4").tobytes()
+        if self.kind is VectorKind.DENSE:
+            return VectorBatch(self.name, self.dim, self.matrix()[rows].tobytes(), given)
+        elements, offsets = elements_of(self.offsets(), rows)
+        counts = np.diff(offsets).astype("<u4").tobytes()
+        indices = self.index_numbers()[elements].tobytes() if self.indices else b""
+        return VectorBatch(self.name, self.dim, self.matrix()[elements].tobytes(), given, counts, indices)
 
     def row_of_point(self, points: int) -> npt.NDArray[np.int64]:
         """Shape (points,): each point's row in ``matrix()``, or -1 where it has none."""
@@ -52,6 +111,15 @@ class VectorBatch(Struct, frozen=True, array_like=True):
         owners = np.frombuffer(self.rows, dtype="<u4")
         table[owners] = np.arange(len(owners), dtype=np.int64)
         return table
+
+
+def check_shape(given: VectorShape, expected: VectorShape) -> None:
+    """Raises: BadInput if a vector of one shape cannot be of a name that has the other."""
+    if given.kind is not expected.kind:
+        sparse = VectorKind.SPARSE in (given.kind, expected.kind)
+        raise sparse_conversion() if sparse else multi_conversion()
+    if given.dim != expected.dim:
+        raise wrong_dimension(expected.dim, given.dim)
 
 
 class UpdateMode(enum.Enum):
@@ -195,7 +263,7 @@ class DropIndex(LogOperation, frozen=True, tag="rm_idx"):
 
 
 class AddVectorName(LogOperation, frozen=True, tag="mk_vec"):
-    """``params`` is the JSON of a ``protos.collections.VectorParams``."""
+    """``params``: as ``protos.collections.encode_vector_params`` makes it, of dense and sparse vectors."""
 
     name: str
     params: bytes

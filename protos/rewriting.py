@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from protos.operations import Upsert, VectorBatch
-from protos.shard import Record
+from protos.shard import AnyVector, Record, SparseVector
 
 
 def upsert_of(records: Sequence[Record]) -> Upsert:
@@ -22,6 +22,23 @@ def upsert_of(records: Sequence[Record]) -> Upsert:
 
 def _batch(name: str, records: Sequence[Record]) -> VectorBatch:
     rows = [index for index, record in enumerate(records) if name in (record.vectors or {})]
-    matrix = np.stack([(records[index].vectors or {})[name] for index in rows]).astype("<f4", copy=False)
+    found = [(records[index].vectors or {})[name] for index in rows]
     owners = b"" if len(rows) == len(records) else np.asarray(rows, dtype="<u4").tobytes()
-    return VectorBatch(name, matrix.shape[1], matrix.tobytes(), owners)
+    return batch_of(name, found, owners)
+
+
+def batch_of(name: str, vectors: Sequence[AnyVector], owners: bytes = b"") -> VectorBatch:
+    """One or more vectors of one kind, of the points that ``VectorBatch.rows`` says."""
+    sparse = [vector for vector in vectors if isinstance(vector, SparseVector)]
+    if sparse:
+        counts = np.array([len(vector.indices) for vector in sparse], dtype="<u4").tobytes()
+        values = np.concatenate([vector.values for vector in sparse]).astype("<f4", copy=False)
+        indices = np.concatenate([vector.indices for vector in sparse]).astype("<u4", copy=False)
+        return VectorBatch(name, 0, values.tobytes(), owners, counts, indices.tobytes())
+    arrays = [vector for vector in vectors if not isinstance(vector, SparseVector)]
+    if arrays[0].ndim == 1:
+        matrix = np.stack(arrays).astype("<f4", copy=False)
+        return VectorBatch(name, matrix.shape[1], matrix.tobytes(), owners)
+    matrix = np.concatenate(arrays).astype("<f4", copy=False)
+    counts = np.array([len(array) for array in arrays], dtype="<u4").tobytes()
+    return VectorBatch(name, matrix.shape[1], matrix.tobytes(), owners, counts)

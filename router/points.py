@@ -14,8 +14,8 @@ from msgspec import Struct
 
 from consensus.state import CollectionState
 from node.client import NodeClient
-from protos.collections import VectorsConfig
-from protos.errors import BadRequest, Timeout, VecraftError, wrong_dimension
+from protos.collections import CollectionParams
+from protos.errors import BadRequest, Timeout, VecraftError
 from protos.operations import (
     PointChange,
     UpdateResult,
@@ -23,13 +23,14 @@ from protos.operations import (
     UpdateVectors,
     Upsert,
     WriteOrdering,
+    check_shape,
 )
 from protos.shard import UpdateRequest
 from router.collections import CollectionOperations
 from router.primaries import PrimaryCalls
 from router.primaries.calls import OPERATION_ID_BYTES, WRITE_TIMEOUT_MS
 from router.shards import ShardSelector, split_change
-from router.vectors import params_of
+from router.vectors import params_of, shape_of
 
 # Worst last: a write over several shards is what its worst part is.
 _BY_SEVERITY = (UpdateStatus.COMPLETED, UpdateStatus.ACKNOWLEDGED, UpdateStatus.WAIT_TIMEOUT)
@@ -47,7 +48,7 @@ class WriteOptions(Struct, frozen=True):
 class Draft(Struct, frozen=True):
     """A decoded request that becomes a change once the collection's vectors are known."""
 
-    build: Callable[[VectorsConfig], PointChange]
+    build: Callable[[CollectionParams], PointChange]
     shard_keys: ShardSelector | None = None
 
 
@@ -78,8 +79,8 @@ class PointOperations:
         self, collection: str, draft: Draft, options: WriteOptions, *, position: int
     ) -> UpdateResult:
         state = await self._collections.opened(collection)
-        change = draft.build(state.config.vectors)
-        _check(change, state.config.vectors)
+        change = draft.build(state.config.params)
+        _check(change, state.config.params)
         parts = split_change(state, change, draft.shard_keys)
         if not parts:
             return UpdateResult(UpdateStatus.ACKNOWLEDGED)
@@ -160,13 +161,11 @@ def _retold(error: VecraftError, text: str) -> VecraftError:
     return retold
 
 
-def _check(change: PointChange, vectors: VectorsConfig) -> None:
+def _check(change: PointChange, params: CollectionParams) -> None:
     """What must hold of any change before it is sent, whatever protocol it came by."""
     by_filter = not isinstance(change, Upsert | UpdateVectors) and change.filter is not None
     if not change.ids and not by_filter:
         raise BadRequest("Empty update request")
     if isinstance(change, Upsert | UpdateVectors):
         for batch in change.vectors:
-            size = params_of(vectors, batch.name).size
-            if batch.dim != size:
-                raise wrong_dimension(size, batch.dim)
+            check_shape(batch.shape, shape_of(params_of(params, batch.name)))

@@ -17,13 +17,13 @@ from msgspec import Struct
 
 from consensus.state import CollectionState
 from node.client import NodeClient
-from protos.collections import UNNAMED, VectorsConfig
+from protos.collections import UNNAMED, CollectionConfig
 from protos.errors import NotFound, operation_timed_out, point_not_found, vector_name_not_found
 from protos.filters import Filter
 from protos.ids import PointId
 from protos.shard import (
+    AnyVector,
     Direction,
-    FloatArray,
     Hits,
     OrderBy,
     Projection,
@@ -40,7 +40,7 @@ from router.replicas.consistency import ReadConsistency
 from router.replicas.readers import ShardReaders
 from router.scope import Scope, gather
 from router.shards import ShardSelector
-from router.vectors import is_ascending, params_of, query_vector
+from router.vectors import VectorValues, is_ascending, params_of, query_vector
 
 T = TypeVar("T")
 
@@ -61,7 +61,7 @@ class ReadOptions(Struct, frozen=True):
 
 
 class NearestVector(Struct, frozen=True):
-    vector: Sequence[float]
+    vector: VectorValues
 
 
 class NearestPoint(Struct, frozen=True):
@@ -113,8 +113,7 @@ class SearchOperations:
 
     def unnamed_only(self, collection: str) -> bool:
         """Does the collection have just the unnamed vector (so it shows as a bare list)?"""
-        params = self._collections.resolve(collection).config.params
-        return set(params.vectors) == {UNNAMED} and not params.sparse_vectors
+        return self._collections.resolve(collection).config.params.unnamed_only
 
     async def query(
         self, collection: str, requests: Sequence[QueryRequest], options: ReadOptions
@@ -136,7 +135,7 @@ class SearchOperations:
     ) -> Page:
         """One page of points. Raises: as ``query``; BadInput if ``order_by`` has no range index."""
         scope = self._scope(await self._collections.opened(collection), options)
-        _check_projection(request.projection, scope.state.config.vectors)
+        _check_projection(request.projection, scope.state.config)
         if request.order_by is not None:
             require_range_index(scope.state.payload_schema, request.order_by.key)
         page = _bounded(self._scroll(scope, request, keys), options, "Scroll")
@@ -165,7 +164,7 @@ class SearchOperations:
     ) -> list[Record]:
         """The points that exist, in the order asked, without repeats."""
         scope = self._scope(await self._collections.opened(collection), options)
-        _check_projection(projection, scope.state.config.vectors)
+        _check_projection(projection, scope.state.config)
         return await _bounded(scope.retrieve(ids, projection, keys), options, "Retrieve")
 
     def _scope(self, state: CollectionState, options: ReadOptions) -> Scope:
@@ -193,9 +192,9 @@ class SearchOperations:
                 hits[index] = await self._listed(scope, request)
         return [hits[index] for index in range(len(requests))]
 
-    async def _vector_of(self, scope: Scope, request: QueryRequest) -> FloatArray:
+    async def _vector_of(self, scope: Scope, request: QueryRequest) -> AnyVector:
         """The vector to search by. Raises: as ``query``."""
-        params = params_of(scope.state.config.vectors, request.using)
+        params = params_of(scope.state.config.params, request.using)
         query = request.query
         if isinstance(query, NearestVector):
             return query_vector(query.vector, params)
@@ -205,7 +204,7 @@ class SearchOperations:
             source = scope.of(await self._lookup(query.lookup_collection))
             name = request.using if query.lookup_vector is None else query.lookup_vector
             keys = query.lookup_keys or (keys if source.state is scope.state else None)
-        params_of(source.state.config.vectors, name)
+        params_of(source.state.config.params, name)
         records = await source.retrieve([query.id], Projection(vectors=(name,)), keys)
         if not records:
             raise point_not_found(query.id)
@@ -221,7 +220,7 @@ class SearchOperations:
             raise NotFound(f"Collection {collection} not found") from error
 
     async def _nearest(
-        self, scope: Scope, requests: Sequence[QueryRequest], vectors: Sequence[FloatArray]
+        self, scope: Scope, requests: Sequence[QueryRequest], vectors: Sequence[AnyVector]
     ) -> list[Hits]:
         """Search shards for many requests at once, then cut each answer to its window."""
         hits: list[Hits] = [_NOTHING] * len(requests)
@@ -336,7 +335,7 @@ def _excluded(state: CollectionState, request: QueryRequest) -> PointId | None:
 
 
 def _search_of(
-    state: CollectionState, request: QueryRequest, vector: FloatArray, *, single: bool
+    state: CollectionState, request: QueryRequest, vector: AnyVector, *, single: bool
 ) -> SearchRequest:
     # The example is dropped from the answer instead of filtered: a filter would cost far more.
     extra = _excluded(state, request) is not None
@@ -356,7 +355,7 @@ def _window(state: CollectionState, request: QueryRequest, parts: list[Hits]) ->
     if excluded is not None:
         parts = [without(part, excluded) for part in parts]
     if len(parts) != 1:
-        ascending = is_ascending(state.config.vectors[request.using].distance)
+        ascending = is_ascending(params_of(state.config.params, request.using))
         return skip(
             merge_hits(parts, request.offset + request.limit, ascending=ascending),
             request.offset,
@@ -366,15 +365,15 @@ def _window(state: CollectionState, request: QueryRequest, parts: list[Hits]) ->
 
 
 def _check(request: QueryRequest, state: CollectionState) -> None:
-    _check_projection(request.projection, state.config.vectors)
+    _check_projection(request.projection, state.config)
     if isinstance(request.query, OrderBy):
         require_range_index(state.payload_schema, request.query.key)
 
 
-def _check_projection(projection: Projection, vectors: VectorsConfig) -> None:
+def _check_projection(projection: Projection, config: CollectionConfig) -> None:
     if isinstance(projection.vectors, tuple):
         for name in projection.vectors:
-            if name not in vectors:
+            if name not in config.all_vectors:
                 raise vector_name_not_found(name)
 
 

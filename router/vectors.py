@@ -1,7 +1,7 @@
 """Vectors as clients send them, checked against a collection and packed into matrices.
 
-Lives here: packing rows of numbers into one float32 matrix per vector name, and the checks that every
-write and every query must pass before anything is sent to a shard (reference 1.3, 8.2).
+Lives here: packing rows of numbers into arrays per vector name, and the checks that every write and every
+query must pass before anything is sent to a shard (reference 1.3, 8.2, 12).
 May not live here: the forms of JSON or protobuf.
 """
 
@@ -9,24 +9,52 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
+from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
-from msgspec import Struct
+from msgspec import Meta, Struct
 
-from protos.collections import Distance, VectorParams, VectorsConfig
-from protos.errors import BadInput, BadRequest, vector_name_not_found, wrong_dimension
-from protos.operations import VectorBatch
-from protos.shard import FloatArray
+from protos.collections import (
+    AnyVectorParams,
+    CollectionParams,
+    Distance,
+    SparseVectorParams,
+)
+from protos.errors import (
+    BadInput,
+    BadRequest,
+    MalformedBody,
+    multi_conversion,
+    sparse_conversion,
+    vector_name_not_found,
+    wrong_dimension,
+)
+from protos.operations import VectorBatch, VectorKind, VectorShape, check_shape
+from protos.shard import AnyVector, FloatArray, SparseVector
+
+INDEX_MAX = 2**32 - 1
+
+
+class SparseValues(Struct, frozen=True):
+    """A sparse vector as it was sent: indices in any order, each once; as many values."""
+
+    indices: list[Annotated[int, Meta(ge=0, le=INDEX_MAX)]]
+    values: list[float]
+
+
+DenseValues = Sequence[float]
+MultiValues = Sequence[Sequence[float]]
+VectorValues = Sequence[float | list[float]] | SparseValues
 
 
 class VectorRows(Struct):
     """Vectors of one name: ``values[i]`` belongs to the point at index ``rows[i]``, ascending."""
 
     rows: list[int] = []
-    values: list[Sequence[float]] = []
+    values: list[VectorValues] = []
 
-    def add(self, row: int, value: Sequence[float]) -> None:
+    def add(self, row: int, value: VectorValues) -> None:
         self.rows.append(row)
         self.values.append(value)
 
@@ -35,51 +63,142 @@ def not_supported(what: str) -> BadRequest:
     return BadRequest(f"{what} not supported by this version of Vecraft yet")
 
 
-def params_of(vectors: VectorsConfig, name: str) -> VectorParams:
-    """Raises: BadInput if there is no such vector, BadRequest if it is not a plain dense one."""
-    params = vectors.get(name)
-    if params is None:
+def params_of(params: CollectionParams, name: str) -> AnyVectorParams:
+    """Raises: BadInput if there is no such vector."""
+    found = params.named.get(name)
+    if found is None:
         raise vector_name_not_found(name)
-    if params.multivector_config is not None:
-        raise not_supported("Multivectors are")
-    return params
+    return found
 
 
-def is_ascending(distance: Distance) -> bool:
+def shape_of(params: AnyVectorParams) -> VectorShape:
+    if isinstance(params, SparseVectorParams):
+        return VectorShape(VectorKind.SPARSE, 0)
+    kind = VectorKind.DENSE if params.multivector_config is None else VectorKind.MULTI
+    return VectorShape(kind, params.size)
+
+
+def is_ascending(params: AnyVectorParams) -> bool:
     """Is the smaller score the better one?"""
-    return distance in (Distance.EUCLID, Distance.MANHATTAN)
+    if isinstance(params, SparseVectorParams):
+        return False
+    return params.distance in (Distance.EUCLID, Distance.MANHATTAN)
 
 
-def pack(drafts: Mapping[str, VectorRows], vectors: VectorsConfig, points: int) -> tuple[VectorBatch, ...]:
+# --- writes ----------------------------------------------------------------------------------------
+
+
+def pack(drafts: Mapping[str, VectorRows], params: CollectionParams, points: int) -> tuple[VectorBatch, ...]:
     """Pack each name's rows into a ``VectorBatch`` for an operation on ``points`` points.
 
-    Raises: BadInput on an unknown name, a wrong dimension or a component that is not a finite float32.
+    Raises: BadInput on an unknown name, another kind of vector, a wrong dimension or a component that is
+        not a finite float32; MalformedBody on lists of numbers and lists.
     """
-    return tuple(_pack_one(name, draft, vectors, points) for name, draft in drafts.items())
+    return tuple(
+        _pack_one(name, draft, shape_of(params_of(params, name)), points) for name, draft in drafts.items()
+    )
 
 
-def _pack_one(name: str, draft: VectorRows, vectors: VectorsConfig, points: int) -> VectorBatch:
-    size = params_of(vectors, name).size
-    if set(map(len, draft.values)) - {size}:
-        raise wrong_dimension(size, next(len(value) for value in draft.values if len(value) != size))
-    matrix = _to_float32(chain.from_iterable(draft.values), len(draft.values) * size)
-    rows = b"" if len(draft.rows) == points else np.array(draft.rows, dtype="<u4").tobytes()
-    return VectorBatch(name, size, matrix.tobytes(), rows)
+def _pack_one(name: str, draft: VectorRows, shape: VectorShape, points: int) -> VectorBatch:
+    owners = b"" if len(draft.rows) == points else np.array(draft.rows, dtype="<u4").tobytes()
+    if shape.kind is VectorKind.SPARSE:
+        return _pack_sparse(name, [_sparse(value) for value in draft.values], owners)
+    if shape.kind is VectorKind.MULTI:
+        return _pack_multi(name, [_multi(value) for value in draft.values], owners, shape.dim)
+    rows = [_dense(value) for value in draft.values]
+    return VectorBatch(name, shape.dim, _matrix(rows, shape.dim).tobytes(), owners)
 
 
-def query_vector(value: Sequence[float] | FloatArray, params: VectorParams) -> FloatArray:
-    """Raises: BadInput on a wrong dimension or a component that is not a finite float32."""
-    if len(value) != params.size:
-        raise wrong_dimension(params.size, len(value))
-    return _to_float32(value, params.size)
+def _pack_sparse(name: str, vectors: Sequence[SparseValues], owners: bytes) -> VectorBatch:
+    counts = np.fromiter((len(vector.indices) for vector in vectors), dtype="<u4", count=len(vectors))
+    total = int(counts.sum())
+    indices = np.fromiter(chain.from_iterable(vector.indices for vector in vectors), "<u4", total)
+    values = _to_float32(chain.from_iterable(vector.values for vector in vectors), total)
+    # Sorting by owner and index in one number is several times faster than by the two of them.
+    keys = np.repeat(np.arange(len(vectors), dtype=np.uint64) << np.uint64(32), counts) | indices
+    if (keys[1:] <= keys[:-1]).any():
+        order = np.argsort(keys)
+        indices, values = indices[order], values[order]
+    return VectorBatch(name, 0, values.tobytes(), owners, counts.tobytes(), indices.tobytes())
+
+
+def _pack_multi(name: str, vectors: Sequence[MultiValues], owners: bytes, dim: int) -> VectorBatch:
+    counts = np.fromiter((len(vector) for vector in vectors), dtype="<u4", count=len(vectors))
+    matrix = _matrix(list(chain.from_iterable(vectors)), dim)
+    return VectorBatch(name, dim, matrix.tobytes(), owners, counts.tobytes())
+
+
+def _dense(value: VectorValues) -> DenseValues:
+    if isinstance(value, SparseValues):
+        raise sparse_conversion()
+    if _is_nested(value):
+        raise multi_conversion()
+    return value  # type: ignore[return-value]  # its first element is a number; the rest is found out later
+
+
+def _multi(value: VectorValues) -> MultiValues:
+    """A single dense vector becomes one sub-vector."""
+    if isinstance(value, SparseValues):
+        raise sparse_conversion()
+    return value if _is_nested(value) else [value]  # type: ignore[return-value,list-item]
+
+
+def _sparse(value: VectorValues) -> SparseValues:
+    if not isinstance(value, SparseValues):
+        raise sparse_conversion()
+    return value
+
+
+def _is_nested(value: Sequence[float | list[float]]) -> bool:
+    return len(value) > 0 and isinstance(value[0], list)
+
+
+# --- queries ---------------------------------------------------------------------------------------
+
+
+def query_vector(value: VectorValues | AnyVector, params: AnyVectorParams) -> AnyVector:
+    """A vector to search by, from what a client sent or from a stored one.
+
+    Raises: BadInput on another kind, a wrong dimension or a component that is not a finite float32.
+    """
+    shape = shape_of(params)
+    if isinstance(value, np.ndarray | SparseVector):
+        check_shape(_shape_of_stored(value), shape)
+        return value
+    if shape.kind is VectorKind.SPARSE:
+        batch = _pack_sparse("", [_sparse(value)], b"")
+        return SparseVector(batch.index_numbers(), batch.values())
+    if shape.kind is VectorKind.MULTI:
+        return _matrix(_multi(value), shape.dim)
+    vector: FloatArray = _matrix([_dense(value)], shape.dim)[0]
+    return vector
+
+
+def _shape_of_stored(value: AnyVector) -> VectorShape:
+    if isinstance(value, SparseVector):
+        return VectorShape(VectorKind.SPARSE, 0)
+    return VectorShape(VectorKind.DENSE if value.ndim == 1 else VectorKind.MULTI, value.shape[-1])
+
+
+def _matrix(rows: Sequence[DenseValues], dim: int) -> FloatArray:
+    """(len(rows), dim)"""
+    if set(map(len, rows)) - {dim}:
+        raise wrong_dimension(dim, next(len(row) for row in rows if len(row) != dim))
+    return _to_float32(chain.from_iterable(rows), len(rows) * dim).reshape(-1, dim)
 
 
 def _to_float32(values: Iterable[float], count: int) -> FloatArray:
-    with np.errstate(over="ignore"):
-        array = np.fromiter(values, dtype="<f4", count=count)
+    try:
+        with np.errstate(over="ignore"):
+            array = np.fromiter(values, dtype="<f4", count=count)
+    except (TypeError, ValueError) as error:  # a list among numbers
+        raise MalformedBody(f"a vector's components must be numbers: {error}") from error
     if not np.isfinite(array).all():
         raise BadInput("Vector components must be finite 32-bit floats")
     return array
+
+
+# --- parts -----------------------------------------------------------------------------------------
 
 
 def take_rows(batch: VectorBatch, indices: npt.NDArray[np.int64], points: int) -> VectorBatch | None:
@@ -89,8 +208,4 @@ def take_rows(batch: VectorBatch, indices: npt.NDArray[np.int64], points: int) -
     """
     owned = batch.row_of_point(points)[indices]
     present = np.flatnonzero(owned >= 0)
-    if not len(present):
-        return None
-    data = batch.matrix()[owned[present]].tobytes()
-    rows = b"" if len(present) == len(indices) else present.astype("<u4").tobytes()
-    return VectorBatch(batch.name, batch.dim, data, rows)
+    return batch.select(owned[present], present, len(indices)) if len(present) else None

@@ -90,9 +90,10 @@ def drop_collection(state: ClusterState, command: DropCollection) -> Outcome:
 
 
 def set_vector_name(state: ClusterState, command: SetVectorName) -> Outcome:
-    return _reconfigure(
-        state, command.collection, lambda config: add_vector(config, command.name, command.params)
-    )
+    params = command.params or command.sparse
+    if params is None:
+        raise BadInput(f"Vector `{command.name}` has neither dense nor sparse parameters")
+    return _reconfigure(state, command.collection, lambda config: add_vector(config, command.name, params))
 
 
 def drop_vector_name(state: ClusterState, command: DropVectorName) -> Outcome:

@@ -53,7 +53,7 @@ def _stat(view: View, segment: SegmentView, busy: bool) -> SegmentStat:
         start=segment.start,
         rows=segment.rows,
         live=bits.count(live),
-        vector_bytes=max((schema.row_bytes for schema in segment.schemas), default=0) * segment.rows,
+        vector_bytes=max((segment.vectors(name).rows.nbytes for name in segment.names), default=0),
         indexed=_is_indexed(view.config, segment, live),
         growing=not isinstance(segment, SealedSegment | NarrowedSegment),
         busy=busy,
@@ -65,7 +65,7 @@ def _is_indexed(config: CollectionConfig, segment: SegmentView, live: bits.Packe
     for name, params in wanted_graphs(config, segment.names).items():
         graph = segment.graph(name)
         if graph is None:
-            present = segment.dense(name)[1]
+            present = segment.vectors(name).present
             if (live if present is None else live & present[: len(live)]).any():
                 return False
         elif graph.params != params:

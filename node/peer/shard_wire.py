@@ -3,6 +3,7 @@
 ``bytes([FORMAT]) + msgpack``: of ``Asked`` with the request, of ``Answered`` with the result, both as the
 structs of ``protos``. Names of fields, tags and methods never change; new fields get a default. Arrays are an
 extension: the number of dimensions (1 byte), each dimension (4 bytes), little-endian float32 in C order.
+Sparse vectors are another: indices, then as many values, of 4 bytes each.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from protos.filters import Filter
 from protos.ids import PointId
 from protos.operations import UpdateResult
 from protos.shard import (
-    FloatArray,
+    AnyVector,
     Hits,
     Position,
     Projection,
@@ -27,11 +28,12 @@ from protos.shard import (
     ScrollRequest,
     SearchRequest,
     ShardInfo,
+    SparseVector,
     UpdateRequest,
 )
 
 FORMAT = 1
-_ARRAY = 1  # the extension's code
+_ARRAY, _SPARSE = 1, 2  # the extensions' codes
 _DIMENSIONS_MAX = 8
 
 Q = TypeVar("Q")
@@ -97,12 +99,16 @@ def _from_numpy(value: object) -> object:
         assert value.dtype == np.float32, f"arrays of float32 travel, not of {value.dtype}"
         head = bytes([value.ndim]) + np.array(value.shape, dtype="<u4").tobytes()
         return Ext(_ARRAY, head + value.astype("<f4", copy=False).tobytes())
+    if isinstance(value, SparseVector):
+        return Ext(_SPARSE, value.tobytes())
     if isinstance(value, np.generic):
         return value.item()
     raise NotImplementedError(f"{type(value).__name__} does not travel")
 
 
-def _from_extension(code: int, data: memoryview) -> FloatArray:
+def _from_extension(code: int, data: memoryview) -> AnyVector:
+    if code == _SPARSE:
+        return _sparse(data)
     if code != _ARRAY or not data or data[0] > _DIMENSIONS_MAX:
         raise ValueError(f"extension {code} is not known here")
     start = 1 + 4 * data[0]
@@ -111,9 +117,17 @@ def _from_extension(code: int, data: memoryview) -> FloatArray:
     return np.frombuffer(data[start:], dtype="<f4").reshape(shape).astype(np.float32)
 
 
+def _sparse(data: memoryview) -> SparseVector:
+    middle = len(data) // 2
+    indices, values = np.frombuffer(data[:middle], dtype="<u4"), np.frombuffer(data[middle:], dtype="<f4")
+    if len(indices) != len(values):
+        raise ValueError(f"{len(data)} bytes are no sparse vector")
+    return SparseVector(indices.astype(np.uint32), values.astype(np.float32))
+
+
 def _array(_: type, value: object) -> object:
-    """An extension has been made an array already."""
-    if isinstance(value, np.ndarray):
+    """An extension has been made an array or a vector already."""
+    if isinstance(value, np.ndarray | SparseVector):
         return value
     raise ValueError(f"an array is expected, {type(value).__name__} was found")
 

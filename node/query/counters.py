@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Counters(Struct, frozen=True):
-    """``vectors``: live vectors by name; ``indexed_vectors``: those in a graph, over all names."""
+    """``vectors``: live vectors by name; ``indexed_vectors``: those in an index, over all names."""
 
     vectors: dict[str, int]
     indexed_vectors: int
@@ -45,8 +45,8 @@ def _describe(view: View, segment: SegmentView) -> SegmentInfo:
         rows=segment.rows,
         points=bits.count(_live(view, segment)),
         vectors=vectors,
-        indexed_vectors={name: vectors[name] for name in names if segment.graph(name) is not None},
-        vector_bytes=sum(segment.dense(name)[0].nbytes for name in names),
+        indexed_vectors={name: vectors[name] for name in names if segment.vectors(name).indexed},
+        vector_bytes=sum(segment.vectors(name).rows.nbytes for name in names),
         disk_bytes=segment.bytes_on_disk,
         appendable=segment.rows < segment.capacity,
     )
@@ -66,7 +66,7 @@ def present_bits(view: View, name: str) -> PackedBits:
 
 def _live_with_vector(view: View, segment: SegmentView, name: str) -> PackedBits:
     live = _live(view, segment)
-    present = segment.dense(name)[1]
+    present = segment.vectors(name).present
     return live if present is None else live & present[: len(live)]
 
 

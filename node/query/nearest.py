@@ -14,7 +14,7 @@ import numpy as np
 from node.bits import Slots
 from node.query import ranking
 from node.query.allowed import Allowed
-from node.query.schema import DenseVector
+from node.query.schema import QueriedVector, Queries
 from node.segments.planner import exact_is_cheaper
 from protos.shard import FloatArray, SearchParams
 
@@ -24,13 +24,12 @@ if TYPE_CHECKING:
 
 _KIB = 1024
 _INDEXING_THRESHOLD_KB = 10_000  # what null stands for (reference 7.2)
-_FLOAT_BYTES = 4
 
 
 class Nearest:
     """Ranks slots by similarity to queries under one vector, set of slots and search parameters."""
 
-    def __init__(self, view: View, vector: DenseVector, allowed: Allowed, params: SearchParams) -> None:
+    def __init__(self, view: View, vector: QueriedVector, allowed: Allowed, params: SearchParams) -> None:
         self._vector, self._params = vector, params
         self._config = view.config
         self._parts = [
@@ -41,13 +40,13 @@ class Nearest:
         ]
         self.count = sum(count for _, _, count in self._parts)
 
-    def rank(self, queries: FloatArray, k: int, *, widening: int = 1) -> tuple[Slots, FloatArray]:
+    def rank(self, queries: Queries, k: int, *, widening: int = 1) -> tuple[Slots, FloatArray]:
         """The k best: slots and similarities, both (nq, <= k), best first, padded with slot -1.
 
         ``widening``: how many times the usual width graphs are walked with.
         """
         ef = self._params.hnsw_ef  # None: the segment's choice, which is its graph's ``ef_construct``
-        if widening > 1:
+        if widening > 1 and self._vector.name in self._config.vectors:
             ef = (ef or self._config.hnsw_of(self._vector.name).ef_construct) * widening
         found = [
             segment.search(
@@ -66,17 +65,22 @@ class Nearest:
         return ranking.merge_segments(found, k)
 
 
-def _searched_segments(view: View, vector: DenseVector, params: SearchParams) -> list[SegmentView]:
-    having = [segment for segment in view.segments if segment.rows and vector.name in segment.names]
+def _searched_segments(view: View, vector: QueriedVector, params: SearchParams) -> list[SegmentView]:
+    having = [segment for segment in view.segments if segment.rows and _has(segment, vector)]
     if not params.indexed_only:
         return having
     threshold = _indexing_threshold_bytes(view)
-    row_bytes = vector.dim * _FLOAT_BYTES
+    row_bytes = vector.row_bytes
     return [
         segment
         for segment in having
         if segment.graph(vector.name) is not None or segment.rows * row_bytes <= threshold
     ]
+
+
+def _has(segment: SegmentView, vector: QueriedVector) -> bool:
+    """Not those of a removed vector that was made again with another shape."""
+    return vector.name in segment.names and segment.vectors(vector.name).schema.shape == vector.shape
 
 
 def _indexing_threshold_bytes(view: View) -> float:

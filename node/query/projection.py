@@ -15,6 +15,7 @@ import numpy as np
 from node import bits
 from node.bits import Slots
 from node.query.schema import vector_names
+from node.segments.encoding import decoded
 from protos import json_path
 from protos.errors import vector_name_not_found
 from protos.ids import id_from_key
@@ -94,7 +95,7 @@ def _wanted_names(view: View, wanted: bool | tuple[str, ...]) -> tuple[str, ...]
 
 
 def gather_vectors(segments: Sequence[SegmentView], names: Sequence[str], slots: Slots) -> list[PointVectors]:
-    """Per slot, its vectors by name (those it has); rows are float32 and safe to keep."""
+    """Per slot, its vectors by name (those it has), as float32 and safe to keep."""
     found: list[PointVectors] = [{} for _ in range(len(slots))]
     starts = np.fromiter((segment.start for segment in segments), dtype=np.int64, count=len(segments))
     owners = np.searchsorted(starts, slots, side="right") - 1
@@ -110,10 +111,10 @@ def _gather(
 ) -> None:
     if name not in segment.names:
         return
-    matrix, present = segment.dense(name)
+    vectors = segment.vectors(name)
     rows = slots[positions] - segment.start
-    if present is not None:
-        has = bits.contains(present, rows)
+    if vectors.present is not None:
+        has = bits.contains(vectors.present, rows)
         rows, positions = rows[has], positions[has]
-    for position, row in zip(positions.tolist(), matrix[rows], strict=True):
-        found[position][name] = row
+    for position, vector in zip(positions.tolist(), decoded(vectors.rows[rows], vectors.schema), strict=True):
+        found[position][name] = vector

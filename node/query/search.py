@@ -18,14 +18,13 @@ import numpy as np
 from msgspec import Struct
 
 from node.bits import Slots
-from node.index.distances import to_client_scores
 from node.query import ranking
 from node.query.allowed import allow_slots
 from node.query.matching import Candidates
 from node.query.nearest import Nearest
 from node.query.projection import Projector
 from node.query.retrieve import stored_records
-from node.query.schema import DenseVector, dense_vector
+from node.query.schema import QueriedVector, Queries, pick, queried_vector
 from protos.filters import Filter
 from protos.shard import FloatArray, Hits, SearchParams, SearchRequest
 
@@ -58,7 +57,7 @@ def search(view: View, requests: Sequence[SearchRequest]) -> list[Hits]:
     hits: list[Hits | None] = [None] * len(requests)
     candidates: dict[bytes, Candidates] = {}
     for kind, members in _group(requests):
-        vector = dense_vector(view, kind.using)
+        vector = queried_vector(view, kind.using)
         queries = vector.prepare([requests[i].vector for i in members])
         admitted = _candidates(view, kind.filter, candidates, alone=len(requests) == 1)
         ranked = _rank(view, vector, queries, kind, admitted)
@@ -90,7 +89,7 @@ def _candidates(
 
 
 def _rank(
-    view: View, vector: DenseVector, queries: FloatArray, kind: _Kind, candidates: Candidates
+    view: View, vector: QueriedVector, queries: Queries, kind: _Kind, candidates: Candidates
 ) -> list[tuple[Slots, FloatArray]]:
     """Per query the best matching slots, at least the limit plus its ties where there are so many."""
     if candidates.exact:
@@ -99,17 +98,20 @@ def _rank(
         return _rank_checked(view, vector, queries, kind, candidates)
     nearest = Nearest(view, vector, candidates.allowed, kind.params)
     verdicts: dict[int, bool] = {}
-    found = [_rank_checking(nearest, query, kind.limit, candidates, verdicts) for query in queries]
+    found = [
+        _rank_checking(nearest, queries[i : i + 1], kind.limit, candidates, verdicts)
+        for i in range(len(queries))
+    ]
     short = [i for i, ranked in enumerate(found) if ranked is None]
     if short:
         for i, ranked in zip(
-            short, _rank_checked(view, vector, queries[short], kind, candidates), strict=True
+            short, _rank_checked(view, vector, pick(queries, short), kind, candidates), strict=True
         ):
             found[i] = ranked
     return [ranked for ranked in found if ranked is not None]
 
 
-def _rank_with_ties(nearest: Nearest, queries: FloatArray, limit: int) -> list[tuple[Slots, FloatArray]]:
+def _rank_with_ties(nearest: Nearest, queries: Queries, limit: int) -> list[tuple[Slots, FloatArray]]:
     k = limit + _TIES_AHEAD
     slots, similarities = nearest.rank(queries, k)
     ranked = [ranking.trim(*row) for row in zip(slots, similarities, strict=True)]
@@ -124,7 +126,7 @@ def _rank_with_ties(nearest: Nearest, queries: FloatArray, limit: int) -> list[t
 
 
 def _rank_checked(
-    view: View, vector: DenseVector, queries: FloatArray, kind: _Kind, candidates: Candidates
+    view: View, vector: QueriedVector, queries: Queries, kind: _Kind, candidates: Candidates
 ) -> list[tuple[Slots, FloatArray]]:
     """Check every candidate's payload, then rank those that match."""
     nearest = Nearest(view, vector, allow_slots(candidates.matching()), kind.params)
@@ -133,7 +135,7 @@ def _rank_checked(
 
 def _rank_checking(
     nearest: Nearest,
-    query: FloatArray,
+    query: Queries,
     limit: int,
     candidates: Candidates,
     verdicts: dict[int, bool],
@@ -145,7 +147,7 @@ def _rank_checking(
     """
     widening = _WIDENING_MIN
     while (k := limit * widening) * _GROWTH <= nearest.count:
-        slots, similarities = nearest.rank(query[np.newaxis], k, widening=widening)
+        slots, similarities = nearest.rank(query, k, widening=widening)
         slots, similarities = ranking.trim(slots[0], similarities[0])
         passing = _checked(candidates, slots, verdicts)
         matching, best = slots[passing], similarities[passing]
@@ -164,9 +166,9 @@ def _checked(candidates: Candidates, slots: Slots, verdicts: dict[int, bool]) ->
 
 
 def _hits(
-    view: View, vector: DenseVector, request: SearchRequest, slots: Slots, similarities: FloatArray
+    view: View, vector: QueriedVector, request: SearchRequest, slots: Slots, similarities: FloatArray
 ) -> Hits:
-    scores = to_client_scores(vector.distance, similarities)
+    scores = vector.to_scores(similarities)
     if request.score_threshold is not None:
         passing = ranking.within_threshold(scores, request.score_threshold, descending=vector.descending)
         slots, scores = slots[:passing], scores[:passing]

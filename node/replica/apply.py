@@ -20,22 +20,17 @@ import numpy as np
 from msgspec import Struct
 
 from node.filter.columns import Column, Columns
-from node.replica import vectors as dense_vectors
+from node.replica import vectors as named_vectors
 from node.replica.payloads import Edit, checked, decode_payload, edit_of
 from node.replica.segment_set import SegmentSet
 from node.replica.slots import LiveBits, Slots
 from node.replica.vectors import Vectors
 from node.replica.view import View
 from node.replication.terms import TermList
-from node.segments import VectorSchema
+from node.segments import VectorSchema, schema_of
 from node.storage.points import PointsBatch, PointStore, in_chunks
 from node.storage.records import pack_record, unpack_record
-from protos.collections import (
-    CollectionConfig,
-    VectorParams,
-    decode_index_params,
-    decode_vector_params,
-)
+from protos.collections import CollectionConfig, decode_index_params, decode_vector_params
 from protos.ids import PointId, id_key
 from protos.operations import (
     AddVectorName,
@@ -52,6 +47,7 @@ from protos.operations import (
     RemoveVectorName,
     RemoveVectors,
     ReplacePayload,
+    VectorShape,
 )
 
 SCAN_CHUNK = 32  # points indexed, in about 0.1 ms, between two chances for reads to run
@@ -77,10 +73,6 @@ class Prepared(Struct, frozen=True):
     schemas: dict[str, VectorSchema] | None = None
 
 
-def schema_of(name: str, params: VectorParams) -> VectorSchema:
-    return VectorSchema(name, params.size, params.distance)
-
-
 class Applier:
     """The state of one replica. One thread at a time; ``view`` gives readers theirs."""
 
@@ -101,8 +93,8 @@ class Applier:
         self.config, self.terms, self.seq, self.config_version = config, terms, seq, config_version
 
     @property
-    def dims(self) -> dict[str, int]:
-        return {name: schema.dim for name, schema in self.segments.schemas.items()}
+    def shapes(self) -> dict[str, VectorShape]:
+        return {name: VectorShape(schema.kind, schema.dim) for name, schema in self.segments.schemas.items()}
 
     def view(self) -> View:
         return View(
@@ -127,7 +119,7 @@ class Applier:
                 return self._prepare_points(entry, operation)
             case PutVectors():
                 keys = _distinct_keys(operation.ids)
-                given = dense_vectors.of_batches(operation.vectors, len(keys), self.segments.schemas)
+                given = named_vectors.of_batches(operation.vectors, len(keys), self.segments.schemas)
                 return Prepared(entry, keys, self._place_again(keys, given, ()))
             case RemoveVectors():
                 keys = _distinct_keys(operation.ids)
@@ -144,7 +136,7 @@ class Applier:
         if len(operation.payloads) != len(keys):
             raise ValueError(f"{len(operation.payloads)} payloads for {len(keys)} points")
         payloads = [checked(payload) for payload in operation.payloads]
-        found = dense_vectors.of_batches(operation.vectors, len(keys), self.segments.schemas)
+        found = named_vectors.of_batches(operation.vectors, len(keys), self.segments.schemas)
         slots = self.segments.append(found, len(keys))
         return Prepared(entry, keys, slots, payloads if self._has_columns else None)
 
@@ -171,12 +163,9 @@ class Applier:
     def _place_again(self, keys: Sequence[bytes], given: Vectors, removed: Sequence[str]) -> Slots:
         slots = self.points.view().slots_of(keys)
         known = np.flatnonzero(slots >= 0)
-        given = {
-            name: dense_vectors.Dense(dense.matrix[known], dense.present[known])
-            for name, dense in given.items()
-        }
-        old = dense_vectors.gather(self.segments.views(), slots[known], self.segments.schemas)
-        merged = dense_vectors.without(dense_vectors.merged(old, given), removed)
+        given = {name: block.take(known) for name, block in given.items()}
+        old = named_vectors.gather(self.segments.views(), slots[known], self.segments.schemas)
+        merged = named_vectors.without(named_vectors.merged(old, given), removed)
         slots[known] = self.segments.append(merged, len(known))
         return slots
 

@@ -33,7 +33,7 @@ from node.storage.points import StoreFull
 
 log = structlog.get_logger()
 
-FORMAT = 1
+FORMAT = 2  # 1 had dense float32 vectors only
 POINTS_FILE = "points.mdb"
 WAL_DIRECTORY = "wal"
 SEGMENTS_DIRECTORY = "segments"
@@ -80,8 +80,8 @@ def decode_meta(data: bytes) -> Meta:
         meta = msgspec.msgpack.decode(data, type=Meta)
     except msgspec.DecodeError as error:
         raise DamagedFile(f"the checkpoint's record makes no sense: {error}") from error
-    if meta.format != FORMAT:
-        raise DamagedFile(f"checkpoint format {meta.format} is not {FORMAT}, the one known here")
+    if meta.format not in range(1, FORMAT + 1):
+        raise DamagedFile(f"checkpoint format {meta.format} is not one known here (up to {FORMAT})")
     return meta
 
 
@@ -141,7 +141,7 @@ class Checkpointer:
     def presync(self) -> None:
         """Write out most of what ``begin`` must sync, so that writes wait less for it."""
         for segment in list(self._contents.applier.segments.growing):
-            for path in segment.directory.glob("vectors.*"):
+            for path in segment.paths:
                 with contextlib.suppress(OSError):
                     handle = os.open(path, os.O_RDONLY)
                     try:

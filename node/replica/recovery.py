@@ -17,7 +17,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from node.filter.columns import Columns, ColumnsCorrupted, Manifest
-from node.replica.apply import Applier, schema_of
+from node.replica.apply import Applier
 from node.replica.checkpoint import (
     COLUMNS_DIRECTORY,
     FORMAT,
@@ -38,7 +38,7 @@ from node.replica.replay import Replay
 from node.replica.segment_set import SegmentEntry, SegmentSet
 from node.replica.slots import LiveBits
 from node.replication.terms import EMPTY_SEQ
-from node.segments import SealedSegment, SegmentCorrupted, SegmentError
+from node.segments import SealedSegment, SegmentCorrupted, SegmentError, schema_of
 from node.segments.manifest import read_manifest, write_manifest
 from node.storage.points import PointStore, RecordCorrupted, StoreFormatUnknown
 from node.storage.wal import Wal, WalError
@@ -105,7 +105,7 @@ def open_replica(
 
 
 def _blank_meta(config: CollectionConfig, *, config_version: int) -> Meta:
-    schemas = tuple(schema_of(name, params) for name, params in config.vectors.items())
+    schemas = tuple(schema_of(name, params) for name, params in config.all_vectors.items())
     return Meta(FORMAT, EMPTY_SEQ, 0, config_version, schemas, (), "", Manifest())
 
 

@@ -21,7 +21,6 @@ from protos.errors import (
     VecraftError,
     point_not_found,
     vector_name_not_found,
-    wrong_dimension,
 )
 from protos.filters import Filter
 from protos.ids import PointId
@@ -48,6 +47,8 @@ from protos.operations import (
     UpdateVectors,
     Upsert,
     VectorBatch,
+    VectorShape,
+    check_shape,
 )
 
 Positions = npt.NDArray[np.int64]
@@ -85,26 +86,25 @@ def depends_on_filter(change: PointChange) -> bool:
             return change.filter is not None
 
 
-def check(change: PointChange, dims: Mapping[str, int]) -> None:
+def check(change: PointChange, shapes: Mapping[str, VectorShape]) -> None:
     """Refuse what could not be applied.
 
-    Raises: BadInput for a vector name that is not in ``dims``, or a vector of another dimension;
+    Raises: BadInput for a vector name that is not in ``shapes``, or a vector of another kind or dimension;
     MalformedBody for a path that breaks the grammar.
     """
     for path in _paths(change):
         parse_path(path)
     if isinstance(change, DeleteVectors):
         for name in change.names:
-            if name not in dims:
+            if name not in shapes:
                 raise vector_name_not_found(name)
     if not isinstance(change, Upsert | UpdateVectors):
         return
     for batch in change.vectors:
-        expected = dims.get(batch.name)
+        expected = shapes.get(batch.name)
         if expected is None:
             raise vector_name_not_found(batch.name)
-        if batch.dim != expected:
-            raise wrong_dimension(expected, batch.dim)
+        check_shape(batch.shape, expected)
 
 
 def _paths(change: PointChange) -> tuple[str, ...]:
@@ -254,7 +254,4 @@ def _merge(
 def _pick(batch: VectorBatch, table: Positions) -> VectorBatch | None:
     """The batch whose point i has row ``table[i]`` of ``batch``; None if no point has any."""
     owners = np.flatnonzero(table >= 0)
-    if len(owners) == 0:
-        return None
-    rows = b"" if len(owners) == len(table) else owners.astype("<u4").tobytes()
-    return VectorBatch(batch.name, batch.dim, batch.matrix()[table[owners]].tobytes(), rows)
+    return batch.select(table[owners], owners, len(table)) if len(owners) else None

@@ -7,8 +7,8 @@ Comparing the two on opening closes the gap.
 from __future__ import annotations
 
 from consensus.state import CollectionState
-from node.replica.apply import schema_of
 from node.replica.opened import ReplicaFiles
+from node.segments import schema_of
 from protos.collections import encode_index_params, encode_vector_params
 from protos.operations import (
     AddVectorName,
@@ -22,7 +22,7 @@ from protos.operations import (
 def missing_operations(replica: ReplicaFiles, collection: CollectionState) -> list[AnyLogOperation]:
     """The operations that make the shard's vector names and payload indexes those of the collection."""
     operations: list[AnyLogOperation] = []
-    schemas, wanted = replica.schemas, collection.config.vectors
+    schemas, wanted = replica.schemas, collection.config.all_vectors
     operations += [RemoveVectorName(name) for name in schemas if name not in wanted]
     operations += [
         AddVectorName(name, encode_vector_params(params))

@@ -22,7 +22,6 @@ from msgspec import Struct
 from node.replica.slots import ALIGNMENT, SlotRanges, Slots, aligned
 from node.replica.vectors import Vectors
 from node.segments import GrowingSegment, SealedSegment, SegmentError, SegmentView, VectorSchema, seal
-from node.segments.dense import VectorsView
 
 log = structlog.get_logger()
 
@@ -120,10 +119,13 @@ class SegmentSet:
         while done < count:
             segment = self._with_room()
             part = min(segment.free, count - done)
-            rows = {name: dense.part(done, done + part) for name, dense in vectors.items()}
+            blocks = {name: block.part(done, done + part) for name, block in vectors.items()}
             first = segment.start + segment.rows
             segment.append(
-                {name: (matrix, None if given.all() else given) for name, (matrix, given) in rows.items()},
+                {
+                    name: (block.rows, None if block.present.all() else block.present)
+                    for name, block in blocks.items()
+                },
                 part,
             )
             placed.append(np.arange(first, first + part, dtype=np.int64))
@@ -252,16 +254,12 @@ class NarrowedSegment(SegmentView):
 
 def without_names(view: SegmentView, names: Iterable[str]) -> NarrowedSegment:
     """``view`` as if it had never had vectors of these names."""
-    kept = [schema for schema in view.schemas if schema.name not in names]
     return NarrowedSegment(
         view.directory,
         start=view.start,
         rows=view.rows,
         capacity=view.capacity,
-        vectors={
-            schema.name: VectorsView(schema, *view.dense(schema.name), view.graph(schema.name))
-            for schema in kept
-        },
+        vectors={name: view.vectors(name) for name in view.names if name not in names},
         measure=lambda: view.bytes_on_disk,
     )
 

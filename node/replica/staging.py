@@ -157,7 +157,7 @@ class Stager:
         if write.operation is not None:
             return Resolution(write.operation)
         assert write.change is not None
-        check(write.change, self._contents.applier.dims)
+        check(write.change, self._contents.applier.shapes)
         return resolve(write.change, group.lookups)
 
     def _prepare(self, entry: LogEntry) -> Prepared:

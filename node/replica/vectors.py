@@ -1,4 +1,4 @@
-"""Vectors of an operation as the matrices that segments store, and vectors of slots gathered from segments.
+"""Vectors of an operation as the rows that segments store, and vectors of slots gathered from segments.
 
 Lives here: scattering a batch's rows over its points, normalising for Cosine, merging by name.
 May not live here: where rows are written.
@@ -9,89 +9,98 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
-import numpy.typing as npt
-from msgspec import Struct
 
 from node import bits
-from node.index.distances import normalize
 from node.replica.slots import Slots
 from node.segments import SegmentView, VectorSchema
-from protos.collections import Distance
-from protos.operations import VectorBatch
+from node.segments.encoding import blank, encoded
+from node.segments.rows import Block, Ragged, Rows
+from protos.operations import VectorBatch, VectorKind
+from protos.ragged import Positions, elements_of, offsets_of
 
-FloatMatrix = npt.NDArray[np.float32]
-Flags = npt.NDArray[np.bool_]
-
-
-class Dense(Struct, frozen=True):
-    """Vectors of one name for n points: ``matrix`` (n, dim) as stored, ``present`` (n,)."""
-
-    matrix: FloatMatrix
-    present: Flags
-
-    def part(self, first: int, last: int) -> tuple[FloatMatrix, Flags]:
-        return self.matrix[first:last], self.present[first:last]
-
-
-Vectors = dict[str, Dense]
+Vectors = dict[str, Block]
 
 
 def of_batches(batches: Iterable[VectorBatch], points: int, schemas: Mapping[str, VectorSchema]) -> Vectors:
-    """Vectors by name. A batch of a name or dimension that the shard does not have (any more) is left out."""
+    """Vectors by name. A batch of a name or shape that the shard does not have (any more) is left out."""
     found: Vectors = {}
     for batch in batches:
         schema = schemas.get(batch.name)
-        if schema is None or schema.dim != batch.dim:
+        if schema is None or (schema.kind, schema.dim) != (batch.kind, batch.dim):
             continue
-        matrix = batch.matrix()
-        if schema.distance is Distance.COSINE:
-            matrix = normalize(matrix)
+        rows = _rows_of(batch, schema)
         table = batch.row_of_point(points)
-        present = table >= 0
-        if not (batch.rows == b"" and len(matrix) == points):
-            whole = np.zeros((points, batch.dim), dtype=np.float32)
-            whole[present] = matrix[table[present]]
-            matrix = whole
-        dense = Dense(matrix, present)
-        found[batch.name] = _over(found[batch.name], dense) if batch.name in found else dense
+        if batch.rows != b"" or len(rows) != points:
+            rows = scattered(rows, table, schema)
+        block = Block(rows, table >= 0)
+        found[batch.name] = block.over(found[batch.name]) if batch.name in found else block
     return found
+
+
+def _rows_of(batch: VectorBatch, schema: VectorSchema) -> Rows:
+    match batch.kind:
+        case VectorKind.DENSE:
+            return encoded(batch.matrix(), schema)
+        case VectorKind.MULTI:
+            return Ragged(batch.offsets(), (encoded(batch.matrix(), schema),))
+        case VectorKind.SPARSE:
+            return Ragged(batch.offsets(), (batch.index_numbers(), batch.values()))
+
+
+def scattered(rows: Rows, table: Positions, schema: VectorSchema) -> Rows:
+    """Rows whose i-th is ``rows[table[i]]``, or blank where that is -1."""
+    present = table >= 0
+    if isinstance(rows, Ragged):
+        elements, packed = elements_of(rows.offsets, table[present])
+        counts = np.zeros(len(table), dtype=np.int64)
+        counts[present] = np.diff(packed)
+        return Ragged(offsets_of(counts), tuple(part[elements] for part in rows.parts))
+    whole = blank(schema, len(table))
+    assert not isinstance(whole, Ragged)
+    whole[present] = rows[table[present]]
+    return whole
 
 
 def gather(segments: Sequence[SegmentView], slots: Slots, schemas: Mapping[str, VectorSchema]) -> Vectors:
     """The vectors that ``slots`` hold, every name of ``schemas`` included."""
-    found: Vectors = {}
-    for name, schema in schemas.items():
-        matrix = np.zeros((len(slots), schema.dim), dtype=np.float32)
-        present = np.zeros(len(slots), dtype=np.bool_)
-        for segment in segments:
-            if name in segment.names:
-                _gather_from(segment, name, slots, matrix, present)
-        found[name] = Dense(matrix, present)
-    return found
+    return {name: _gathered(segments, slots, schema) for name, schema in schemas.items()}
 
 
-def _gather_from(segment: SegmentView, name: str, slots: Slots, matrix: FloatMatrix, present: Flags) -> None:
-    inside = np.flatnonzero((slots >= segment.start) & (slots < segment.start + segment.rows))
-    if not len(inside):
-        return
-    rows = slots[inside] - segment.start
-    stored, packed = segment.dense(name)
-    matrix[inside] = stored[rows]
-    if packed is None:
-        present[inside] = True
-    else:
-        present[inside] = bits.contains(packed, rows)
+def _gathered(segments: Sequence[SegmentView], slots: Slots, schema: VectorSchema) -> Block:
+    block = Block(blank(schema, len(slots)), np.zeros(len(slots), dtype=np.bool_))
+    for segment in segments:
+        inside = np.flatnonzero((slots >= segment.start) & (slots < segment.start + segment.rows))
+        if not len(inside) or schema.name not in segment.names:
+            continue
+        vectors = segment.vectors(schema.name)
+        rows = slots[inside] - segment.start
+        if vectors.present is not None:
+            has = bits.contains(vectors.present, rows)
+            inside, rows = inside[has], rows[has]
+        table = np.full(len(slots), -1, dtype=np.int64)
+        table[inside] = np.arange(len(inside), dtype=np.int64)
+        block = Block(scattered(vectors.rows[rows], table, schema), table >= 0).over(block)
+    return block
+
+
+def ragged_bytes(segments: Sequence[SegmentView], slots: Slots) -> Positions:
+    """(len(slots),): what the multivectors and sparse vectors of each slot take, all names together."""
+    sizes = np.zeros(len(slots), dtype=np.int64)
+    for segment in segments:
+        inside = np.flatnonzero((slots >= segment.start) & (slots < segment.start + segment.rows))
+        rows = slots[inside] - segment.start
+        for name in segment.names:
+            stored = segment.vectors(name).rows
+            if isinstance(stored, Ragged):
+                counts = stored.offsets[rows + 1] - stored.offsets[rows]
+                sizes[inside] += counts * stored.element_bytes
+    return sizes
 
 
 def merged(old: Vectors, new: Vectors) -> Vectors:
     """``new`` where it has vectors, ``old`` elsewhere; both for the same points."""
-    return {name: _over(dense, new[name]) if name in new else dense for name, dense in old.items()}
+    return {name: new[name].over(block) if name in new else block for name, block in old.items()}
 
 
 def without(vectors: Vectors, names: Iterable[str]) -> Vectors:
-    return {name: dense for name, dense in vectors.items() if name not in names}
-
-
-def _over(old: Dense, new: Dense) -> Dense:
-    matrix = np.where(new.present[:, np.newaxis], new.matrix, old.matrix)
-    return Dense(matrix, old.present | new.present)
+    return {name: block for name, block in vectors.items() if name not in names}

@@ -138,7 +138,7 @@ def size_bytes(write: Write) -> int:
     change = write.change
     size = _WRITE_BYTES
     if isinstance(change, Upsert | UpdateVectors):
-        size += sum(len(batch.data) for batch in change.vectors)
+        size += sum(batch.size_bytes for batch in change.vectors)
     if isinstance(change, Upsert):
         size += sum(map(len, change.payloads))
     return size

@@ -19,7 +19,7 @@ from node.segments.errors import (
 )
 from node.segments.growing import GrowingSegment
 from node.segments.jobs import BuildJob, BuildResult, CompactJob, IndexJob, MergeJob, Source
-from node.segments.schema import VectorSchema
+from node.segments.schema import VectorSchema, schema_of
 from node.segments.sealed import SealedSegment, is_finished, old_slots, seal
 from node.segments.view import SegmentView
 
@@ -44,5 +44,6 @@ __all__ = [
     "old_slots",
     "remove_leftovers",
     "run_build",
+    "schema_of",
     "seal",
 ]

@@ -11,7 +11,6 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO
 
 import msgspec
 import numpy as np
@@ -22,21 +21,20 @@ from node.files import sync_directory, sync_file
 from node.index import GraphParams, HnswGraph, choose_code
 from node.index.hnsw import build_bytes
 from node.segments.errors import BuildTooLarge
-from node.segments.files import map_array
 from node.segments.jobs import AnyJob, BuildResult, CompactJob, GraphResult, IndexJob, Source
+from node.segments.layout import Taken, layout_of
 from node.segments.manifest import FileEntry, GraphEntry, Manifest, VectorsEntry, describe, write_manifest
+from node.segments.rows import Ragged
 from node.segments.schema import (
     SLOTS_FILE,
     VectorSchema,
     graph_file,
     graph_rows_file,
     present_file,
-    vectors_file,
 )
 from node.segments.sealed import SealedSegment
 
 DRAFT_SUFFIX = ".tmp"
-_COPY_BYTES = 4 * 1024 * 1024
 _PROCESS_BYTES = 64 * 1024 * 1024  # interpreter, FAISS, buffers
 
 Flags = npt.NDArray[np.bool_]
@@ -63,7 +61,7 @@ class Part:
         """(len(taken),)"""
         if not self.has(schema):
             return np.zeros(len(self.taken), dtype=np.bool_)
-        packed = self.segment.dense(schema.name)[1]
+        packed = self.segment.vectors(schema.name).present
         if packed is None:
             return np.ones(len(self.taken), dtype=np.bool_)
         return bits.contains(packed, self.taken)
@@ -116,20 +114,23 @@ class Assembly:
 
     def _link(self, position: int, schema: VectorSchema) -> None:
         source = self.parts[0].segment
-        old, new = vectors_file(source.schemas.index(schema)), vectors_file(position)
-        os.link(source.directory / old, self.draft / new)
-        entry = next(entry for entry in source.manifest.files if entry.name == old)
-        self.files.append(msgspec.structs.replace(entry, name=new))
+        old = layout_of(schema, source.schemas.index(schema)).files
+        new = layout_of(schema, position).files
+        for former, file in zip(old, new, strict=True):
+            os.link(source.directory / former.name, self.draft / file.name)
+            entry = next(entry for entry in source.manifest.files if entry.name == former.name)
+            self.files.append(msgspec.structs.replace(entry, name=file.name))
 
     def _copy(self, position: int, schema: VectorSchema) -> None:
-        path = self.draft / vectors_file(position)
-        with path.open("wb") as file:
-            file.truncate(self.rows * schema.row_bytes)
-            for part, offset in zip(self.parts, self.offsets, strict=True):
-                if part.has(schema):
-                    file.seek(offset * schema.row_bytes)
-                    _copy_rows(part, schema, file)
-        self._finish(path)
+        layout = layout_of(schema, position)
+        sources = [
+            Taken(part.segment.vectors(schema.name).rows, part.taken, offset)
+            for part, offset in zip(self.parts, self.offsets, strict=True)
+            if part.has(schema)
+        ]
+        layout.copy(sources, self.rows, self.draft)
+        for file in layout.files:
+            self._finish(self.draft / file.name)
 
     def _write(self, name: str, data: bytes) -> None:
         path = self.draft / name
@@ -153,7 +154,8 @@ class Assembly:
         if not count:
             return None
         started = time.monotonic()
-        matrix = map_array(self.draft / vectors_file(position), "<f4", (self.rows, schema.dim))
+        matrix = layout_of(schema, position).open(self.draft, self.rows)
+        assert not isinstance(matrix, Ragged)
         code = choose_code(schema.distance, matrix, rows)
         needed = _PROCESS_BYTES + build_bytes(schema.dim, count, params, code, gathered=rows is not None)
         if self.job.memory_bytes is not None and needed > self.job.memory_bytes:
@@ -197,10 +199,3 @@ def _offsets(parts: list[Part], start: int, *, compact: bool) -> Iterator[int]:
         assert offset >= end, "sources must ascend and not overlap"
         yield offset
         end = offset + len(part.taken)
-
-
-def _copy_rows(part: Part, schema: VectorSchema, file: BinaryIO) -> None:
-    matrix = part.segment.dense(schema.name)[0]
-    block = max(1, _COPY_BYTES // schema.row_bytes)
-    for first in range(0, len(part.taken), block):
-        file.write(matrix[part.taken[first : first + block]].data)

@@ -36,6 +36,14 @@ class VectorsView:
         self.present = present
         self.graph = graph
 
+    @property
+    def rows(self) -> FloatArray:
+        return self.matrix
+
+    @property
+    def indexed(self) -> bool:
+        return self.graph is not None
+
     def search(
         self, queries: FloatArray, k: int, allowed: PackedBits | None, *, ef: int | None, exact: bool
     ) -> Ranking:

@@ -18,7 +18,7 @@ from node.index import Code, GraphParams
 from node.segments.errors import SegmentCorrupted, SegmentIncomplete
 from node.segments.schema import VectorSchema
 
-FORMAT = 1
+FORMAT = 2  # 1 had dense float32 vectors only
 MANIFEST_FILE = "segment.json"
 BLOCK_BYTES = 1024 * 1024
 
@@ -79,7 +79,7 @@ def read_manifest(directory: Path) -> Manifest:
         manifest = msgspec.json.decode(body, type=Manifest)
     except msgspec.DecodeError as error:
         raise SegmentCorrupted(path, 0, f"not a manifest this program knows: {error}") from error
-    if manifest.format != FORMAT:
+    if manifest.format not in range(1, FORMAT + 1):
         raise SegmentCorrupted(path, 0, f"format {manifest.format}, this program knows {FORMAT}")
     return manifest
 

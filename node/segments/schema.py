@@ -7,24 +7,60 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from protos.collections import Distance
+from protos.collections import AnyVectorParams, Datatype, Distance, SparseVectorParams
+from protos.operations import VectorKind, VectorShape
 
-FLOAT_BYTES = 4
+_DTYPES = {Datatype.FLOAT32: "<f4", Datatype.FLOAT16: "<f2", Datatype.UINT8: "u1"}
+_COMPONENT_BYTES = {Datatype.FLOAT32: 4, Datatype.FLOAT16: 2, Datatype.UINT8: 1}
+_OFFSET_BYTES = 8
 
 
 class VectorSchema(Struct, frozen=True):
+    """``dim`` is 0 and ``distance`` Dot for sparse vectors. Stored in manifests: new fields get a default."""
+
     name: str
     dim: int
     distance: Distance
+    kind: VectorKind = VectorKind.DENSE
+    datatype: Datatype = Datatype.FLOAT32
+
+    @property
+    def shape(self) -> VectorShape:
+        return VectorShape(self.kind, self.dim)
+
+    @property
+    def dtype(self) -> str:
+        """Of a stored component."""
+        return _DTYPES[self.datatype]
 
     @property
     def row_bytes(self) -> int:
-        return self.dim * FLOAT_BYTES
+        """What each row takes; the elements of multivectors and sparse vectors come on top."""
+        if self.kind is not VectorKind.DENSE:
+            return _OFFSET_BYTES
+        return self.dim * _COMPONENT_BYTES[self.datatype]
 
 
-def vectors_file(position: int) -> str:
-    """Little-endian float32 rows, C order, no header."""
-    return f"vectors.{position}.f32"
+def schema_of(name: str, params: AnyVectorParams) -> VectorSchema:
+    if isinstance(params, SparseVectorParams):
+        return VectorSchema(name, 0, Distance.DOT, VectorKind.SPARSE)
+    kind = VectorKind.DENSE if params.multivector_config is None else VectorKind.MULTI
+    return VectorSchema(name, params.size, params.distance, kind, params.datatype or Datatype.FLOAT32)
+
+
+def vectors_file(position: int, dtype: str = "<f4") -> str:
+    """Little-endian components, C order, no header: rows, sub-vectors one after another, sparse values."""
+    return f"vectors.{position}.{dtype.lstrip('<')[0]}{int(dtype[-1]) * 8}"
+
+
+def offsets_file(position: int) -> str:
+    """Little-endian int64, one more than rows: where each multivector or sparse vector begins and ends."""
+    return f"offsets.{position}.i64"
+
+
+def indices_file(position: int) -> str:
+    """Little-endian uint32: the index of each value of sparse vectors, ascending within a row."""
+    return f"indices.{position}.u32"
 
 
 def present_file(position: int) -> str:

@@ -12,10 +12,11 @@ import numpy.typing as npt
 
 from node import bits
 from node.index import HnswGraph
-from node.segments.dense import VectorsView
 from node.segments.errors import SegmentCorrupted
 from node.segments.files import allocated_bytes, map_array
 from node.segments.growing import GrowingSegment
+from node.segments.kinds import NamedVectors, view_of
+from node.segments.layout import layout_of
 from node.segments.manifest import (
     MANIFEST_FILE,
     GraphEntry,
@@ -27,7 +28,7 @@ from node.segments.manifest import (
     read_manifest,
     write_manifest,
 )
-from node.segments.schema import SLOTS_FILE, graph_file, graph_rows_file, present_file, vectors_file
+from node.segments.schema import SLOTS_FILE, graph_file, graph_rows_file, present_file
 from node.segments.view import SegmentView
 
 
@@ -80,8 +81,9 @@ def seal(growing: GrowingSegment) -> SealedSegment:
     names = []
     entries = []
     for position, schema in enumerate(growing.schemas):
-        has_present = view.dense(schema.name)[1] is not None
-        names += [vectors_file(position)] + [present_file(position)] * has_present
+        has_present = view.vectors(schema.name).present is not None
+        names += [file.name for file in layout_of(schema, position).files]
+        names += [present_file(position)] * has_present
         entries.append(VectorsEntry(schema, has_present=has_present))
     files = tuple(describe(growing.directory / name) for name in names)
     manifest = Manifest(start=growing.start, rows=growing.rows, vectors=tuple(entries), files=files)
@@ -100,14 +102,13 @@ def old_slots(segment: SealedSegment) -> npt.NDArray[np.uint32]:
     return map_array(segment.directory / SLOTS_FILE, "<u4", (segment.rows,))
 
 
-def _open_vectors(directory: Path, position: int, entry: VectorsEntry, rows: int) -> VectorsView:
-    schema = entry.schema
-    matrix = map_array(directory / vectors_file(position), "<f4", (rows, schema.dim))
+def _open_vectors(directory: Path, position: int, entry: VectorsEntry, rows: int) -> NamedVectors:
+    stored = layout_of(entry.schema, position).open(directory, rows)
     present = None
     if entry.has_present:
         present = map_array(directory / present_file(position), "u1", (bits.bytes_for(rows),))
     graph = _open_graph(directory, position, entry.graph) if entry.graph else None
-    return VectorsView(schema, matrix, present, graph)
+    return view_of(entry.schema, stored, present, graph)
 
 
 def _open_graph(directory: Path, position: int, entry: GraphEntry) -> HnswGraph:

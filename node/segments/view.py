@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from node.bits import PackedBits
 from node.index import NO_ROW, HnswGraph
-from node.segments.dense import FloatArray, Ranking, VectorsView, blank
+from node.segments.dense import FloatArray, Ranking, blank
+from node.segments.kinds import NamedVectors
+from node.segments.rows import Ragged
 from node.segments.schema import VectorSchema
 
 
@@ -30,7 +33,7 @@ class SegmentView:
         start: int,
         rows: int,
         capacity: int,
-        vectors: Mapping[str, VectorsView],
+        vectors: Mapping[str, NamedVectors],
         measure: Callable[[], int],
     ) -> None:
         assert start % 64 == 0
@@ -58,14 +61,19 @@ class SegmentView:
     def dense(self, name: str) -> tuple[FloatArray, PackedBits | None]:
         """Matrix (rows, dim) and packed presence (None: all). Raises: KeyError for a name it lacks."""
         vectors = self._vectors[name]
-        return vectors.matrix, vectors.present
+        assert not isinstance(vectors.rows, Ragged)
+        return vectors.rows, vectors.present
+
+    def vectors(self, name: str) -> NamedVectors:
+        """Of any kind. Raises: KeyError for a name it lacks."""
+        return self._vectors[name]
 
     def graph(self, name: str) -> HnswGraph | None:
         vectors = self._vectors.get(name)
         return vectors.graph if vectors else None
 
     def vector(self, slot: int, name: str) -> FloatArray | None:
-        """The row (dim,) of ``slot``, which is in range; None if the point has no such vector."""
+        """The dense row (dim,) of ``slot``, which is in range; None if the point has no such vector."""
         vectors = self._vectors.get(name)
         row = slot - self.start
         assert 0 <= row < self.rows
@@ -73,13 +81,13 @@ class SegmentView:
             return None
         if vectors.present is not None and not vectors.present[row >> 3] >> (row & 7) & 1:
             return None
-        found: FloatArray = vectors.matrix[row]
+        found: FloatArray = self.dense(name)[0][row]
         return found
 
     def search(
         self,
         name: str,
-        queries: FloatArray,
+        queries: Any,
         k: int,
         *,
         allowed: PackedBits | None = None,
@@ -90,7 +98,7 @@ class SegmentView:
         """The k most similar rows to each query, exactly or by the graph, whichever serves better.
 
         Args:
-            queries: (nq, dim) float32, normalised for Cosine.
+            queries: dense: (nq, dim) float32, normalised for Cosine; sparse: a list of ``SparseVector``.
             allowed: packed bits of the rows of this segment that may be returned (bits past ``rows`` are
                 ignored); None: all of them are live and match.
             allowed_count: set bits in it, if known; all rows set saves work.

@@ -21,8 +21,9 @@ from node.replica.checkpoint import COLUMNS_DIRECTORY, POINTS_FILE, SEGMENTS_DIR
 from node.replica.opened import CheckpointPostponed, ReplicaFiles, Stored
 from node.replica.segment_set import SegmentEntry
 from node.segments.growing import GROWING_FILE, read_header
+from node.segments.layout import layout_of
 from node.segments.manifest import MANIFEST_FILE, read_manifest
-from node.segments.schema import present_file, vectors_file
+from node.segments.schema import present_file
 from node.storage.points import PointsCopy
 from node.workers import WorkerPool, to_its_end
 from protos.errors import ShardUnavailable
@@ -109,8 +110,9 @@ def _link_files(source: Path, into: Path, meta: Meta) -> None:
 
 def _growing_files(directory: Path) -> list[str]:
     names = [GROWING_FILE]
-    for position in range(len(read_header(directory).schemas)):
-        names += [vectors_file(position), present_file(position)]
+    for position, schema in enumerate(read_header(directory).schemas):
+        names += [file.name for file in layout_of(schema, position).files]
+        names.append(present_file(position))
     return [name for name in names if (directory / name).exists()]  # no row, no file of presence
 
 
@@ -145,10 +147,11 @@ def _complete(stored: Stored, links: _Links, into: Path) -> Base:
 def _detach(directory: Path, entry: SegmentEntry) -> None:
     """Make the links to a growing segment's vectors files of their own, of the checkpoint's rows."""
     for position, schema in enumerate(read_header(directory).schemas):
-        path = directory / vectors_file(position)
-        copy = path.with_name(f"{path.name}.tmp")
-        _copy_start(path, copy, entry.rows * schema.row_bytes)
-        copy.rename(path)
+        for name, size in layout_of(schema, position).sizes(directory, entry.rows).items():
+            path = directory / name
+            copy = path.with_name(f"{name}.tmp")
+            _copy_start(path, copy, size)
+            copy.rename(path)
 
 
 def _copy_start(source: Path, target: Path, size: int) -> None:

@@ -9,7 +9,7 @@ Invariant: before it is complete, the point store says that it is no checkpoint,
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +33,9 @@ from node.replica.payloads import decode_payload
 from node.replica.recovery import repair_graphs
 from node.replica.segment_set import SegmentSet
 from node.replica.slots import LiveBits
-from node.replica.vectors import Dense, Vectors, gather
+from node.replica.vectors import Vectors, gather, ragged_bytes, scattered
 from node.segments import VectorSchema
+from node.segments.rows import Block, Ragged, Rows
 from node.storage.points import PointStore, RecordCorrupted, StoredRecord
 from node.storage.records import pack_record
 from node.transfer.export import Base
@@ -52,6 +53,8 @@ from node.transfer.wire import (
     decoded,
 )
 from protos.collections import decode_index_params
+from protos.operations import VectorKind
+from protos.ragged import offsets_of
 
 BATCH_POINTS = 256  # at most; and about ``CHUNK_BYTES``
 OVERLAY_BYTES = 8 << 20  # of points in memory, before they are stored; more hold up other threads for longer
@@ -86,16 +89,30 @@ def _batches(directory: Path, meta: Meta) -> Iterator[RecordBatch]:
     points = PointStore.open(directory / POINTS_FILE, 1)
     try:
         views = segments.views()
-        for found in _in_batches(points, row_bytes=sum(schema.row_bytes for schema in meta.schemas)):
+        row_bytes = sum(schema.row_bytes for schema in meta.schemas)
+        for found in _in_batches(points, row_bytes=row_bytes):
             slots = np.array([slot for slot, _ in found], dtype=np.int64)
-            yield _batch([record for _, record in found], gather(views, slots, schemas))
+            for part in _cut(ragged_bytes(views, slots)):
+                records = [record for _, record in found[part]]
+                yield _batch(records, gather(views, slots[part], schemas), schemas)
     finally:
         points.close()
         segments.close()
 
 
+def _cut(sizes: npt.NDArray[np.int64]) -> Iterator[slice]:
+    """Consecutive positions in parts of about ``CHUNK_BYTES``, at least one each."""
+    ends = offsets_of(sizes)
+    first = 0
+    while first < len(sizes):
+        fitting = int(np.searchsorted(ends, ends[first] + CHUNK_BYTES, side="right")) - 1
+        last = max(first + 1, fitting)
+        yield slice(first, last)
+        first = last
+
+
 def _in_batches(points: PointStore, *, row_bytes: int) -> Iterator[Batch]:
-    """All points by id."""
+    """All points by id, by their number, their payloads and what each row of vectors takes."""
     view = points.view()
     batch: Batch = []
     size = 0
@@ -112,17 +129,25 @@ def _in_batches(points: PointStore, *, row_bytes: int) -> Iterator[Batch]:
         yield batch
 
 
-def _batch(records: Sequence[StoredRecord], vectors: Vectors) -> RecordBatch:
+def _batch(
+    records: Sequence[StoredRecord], vectors: Vectors, schemas: Mapping[str, VectorSchema]
+) -> RecordBatch:
     return RecordBatch(
         keys=[record.key for record in records],
         versions=np.array([record.version for record in records], dtype="<u8").tobytes(),
         payloads=[record.payload for record in records],
-        vectors=[
-            VectorRows(name, dense.matrix[dense.present].tobytes(), bits.pack_mask(dense.present).tobytes())
-            for name, dense in vectors.items()
-            if dense.present.any()
-        ],
+        vectors=[_rows_of(schemas[name], block) for name, block in vectors.items() if block.present.any()],
     )
+
+
+def _rows_of(schema: VectorSchema, block: Block) -> VectorRows:
+    present = bits.pack_mask(block.present).tobytes()
+    rows = block.rows[np.flatnonzero(block.present)]
+    if not isinstance(rows, Ragged):
+        return VectorRows(schema.name, rows.tobytes(), present)
+    counts = np.diff(rows.offsets).astype("<u4").tobytes()
+    indices = rows.parts[0].tobytes() if schema.kind is VectorKind.SPARSE else b""
+    return VectorRows(schema.name, rows.parts[-1].tobytes(), present, counts, indices)
 
 
 # --- the target's ------------------------------------------------------------------------------------------
@@ -216,23 +241,39 @@ def _empty_columns(meta: Meta | None) -> Columns:
     return columns
 
 
-def _vectors(batch: RecordBatch, schemas: dict[str, VectorSchema]) -> Vectors:
+def _vectors(batch: RecordBatch, schemas: Mapping[str, VectorSchema]) -> Vectors:
     """Raises: BaseRefused."""
     found: Vectors = {}
-    for rows in batch.vectors:
-        schema = schemas.get(rows.name)
-        if schema is None or len(rows.present) != bits.bytes_for(len(batch.keys)):
-            raise BaseRefused(f"vectors of a name {rows.name!r} that the shard has not, or of other points")
-        present = bits.mask_of(np.frombuffer(rows.present, dtype=np.uint8), len(batch.keys))
-        given = _array(rows.data, "<f4")
-        if len(given) != np.count_nonzero(present) * schema.dim:
-            raise BaseRefused(
-                f"{len(given)} components of vectors {rows.name!r}, which have {schema.dim} each"
-            )
-        matrix = np.zeros((len(batch.keys), schema.dim), dtype=np.float32)
-        matrix[present] = given.reshape(-1, schema.dim)
-        found[rows.name] = Dense(matrix, present)
+    for given in batch.vectors:
+        schema = schemas.get(given.name)
+        if schema is None or len(given.present) != bits.bytes_for(len(batch.keys)):
+            raise BaseRefused(f"vectors of a name {given.name!r} that the shard has not, or of other points")
+        present = bits.mask_of(np.frombuffer(given.present, dtype=np.uint8), len(batch.keys))
+        table = np.where(present, np.cumsum(present) - 1, -1)
+        rows = _rows(given, schema)
+        if len(rows) != np.count_nonzero(present):
+            raise BaseRefused(f"{len(rows)} vectors {given.name!r} for {np.count_nonzero(present)} points")
+        found[given.name] = Block(scattered(rows, table, schema), present)
     return found
+
+
+def _rows(given: VectorRows, schema: VectorSchema) -> Rows:
+    """Raises: BaseRefused if these are no whole vectors."""
+    sparse = schema.kind is VectorKind.SPARSE
+    data = _array(given.data, schema.dtype)
+    if not sparse:
+        if len(data) % schema.dim:
+            raise BaseRefused(
+                f"{len(data)} components of vectors {given.name!r}, which have {schema.dim} each"
+            )
+        data = data.reshape(-1, schema.dim)
+    if schema.kind is VectorKind.DENSE:
+        return data
+    offsets = offsets_of(_array(given.counts, "<u4"))
+    parts = (_array(given.indices, "<u4"), data) if sparse else (data,)
+    if any(len(part) != offsets[-1] for part in parts):
+        raise BaseRefused(f"{len(data)} elements of vectors {given.name!r}, not {offsets[-1]}")
+    return Ragged(offsets, parts)
 
 
 def _array(data: bytes, dtype: str) -> npt.NDArray[Any]:

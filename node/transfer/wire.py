@@ -73,14 +73,17 @@ class FileStart(Struct, frozen=True, array_like=True):
 
 
 class VectorRows(Struct, frozen=True, array_like=True):
-    """Vectors of one name, as stored, of those points of a batch that have one.
+    """Vectors of one name, as stored, of those points of a batch that have one, in little-endian C order.
 
-    ``data``: little-endian float32 (m, dim); ``present``: packed bits, little bit order, one per point.
+    ``data``: dense (m, dim), multi (sum of counts, dim), sparse (sum of counts,); ``present``: packed bits,
+    little bit order, one per point; ``counts`` uint32 (m,) and ``indices`` as in ``VectorBatch``.
     """
 
     name: str
     data: bytes
     present: bytes
+    counts: bytes = b""
+    indices: bytes = b""
 
 
 class RecordBatch(Struct, frozen=True, array_like=True):

@@ -76,10 +76,12 @@ from protos.collections.tuning import (
 )
 from protos.collections.vectors import (
     UNNAMED,
+    AnyVectorParams,
     Datatype,
     Distance,
     MultiVectorConfig,
     SparseIndexParams,
+    SparseVectorConfig,
     SparseVectorParams,
     VectorParams,
     VectorParamsDiff,
@@ -91,6 +93,7 @@ from protos.collections.vectors import (
 __all__ = [
     "UNNAMED",
     "AliasAction",
+    "AnyVectorParams",
     "BinaryQuantizationConfig",
     "BoolIndexParams",
     "CollectionConfig",
@@ -128,6 +131,7 @@ __all__ = [
     "ScalarQuantizationConfig",
     "ShardingMethod",
     "SparseIndexParams",
+    "SparseVectorConfig",
     "SparseVectorParams",
     "StemmingAlgorithm",
     "StopwordsSet",

@@ -14,7 +14,7 @@ from msgspec import Struct
 from protos.collections.quantization import QuantizationConfig
 from protos.collections.strict_mode import StrictModeConfig
 from protos.collections.tuning import HnswConfig, Memory, OptimizersConfig, Unsigned, WalConfig, overlay
-from protos.collections.vectors import UNNAMED, SparseVectorParams, VectorsConfig
+from protos.collections.vectors import UNNAMED, AnyVectorParams, SparseVectorParams, VectorsConfig
 
 ShardingMethod = Literal["auto", "custom"]
 Metadata = dict[str, Any]
@@ -36,6 +36,16 @@ class CollectionParams(Struct, frozen=True):
     payload: PayloadStorageParams | None = None
     sparse_vectors: dict[str, SparseVectorParams] | None = None
 
+    @property
+    def named(self) -> dict[str, AnyVectorParams]:
+        """Vectors of every kind by name."""
+        return {**self.vectors, **(self.sparse_vectors or {})}
+
+    @property
+    def unnamed_only(self) -> bool:
+        """Is the unnamed vector the only one, so that it shows as a bare value?"""
+        return set(self.vectors) == {UNNAMED} and not self.sparse_vectors
+
 
 class CollectionConfig(Struct, frozen=True):
     params: CollectionParams
@@ -48,8 +58,17 @@ class CollectionConfig(Struct, frozen=True):
 
     @property
     def vectors(self) -> VectorsConfig:
-        """Dense vectors by name."""
+        """Dense vectors and multivectors by name."""
         return self.params.vectors
+
+    @property
+    def sparse_vectors(self) -> dict[str, SparseVectorParams]:
+        return self.params.sparse_vectors or {}
+
+    @property
+    def all_vectors(self) -> dict[str, AnyVectorParams]:
+        """Vectors of every kind by name."""
+        return self.params.named
 
     def hnsw_of(self, name: str) -> HnswConfig:
         """The HNSW settings of one vector: the collection's, overlaid with the vector's own."""

@@ -28,8 +28,15 @@ from protos.collections.requests import (
     UpdateCollection,
 )
 from protos.collections.tuning import HnswConfigDiff
-from protos.collections.vectors import UNNAMED, VectorParams
-from protos.errors import BadInput, BadRequest, MalformedBody
+from protos.collections.vectors import (
+    UNNAMED,
+    AnyVectorParams,
+    SparseIndexParams,
+    SparseVectorConfig,
+    SparseVectorParams,
+    VectorParams,
+)
+from protos.errors import BadInput, MalformedBody
 from protos.json_path import parse_path
 
 _T = TypeVar("_T")
@@ -97,7 +104,7 @@ def decode_field_index(body: Body) -> CreateFieldIndex:
     return CreateFieldIndex(name, schema)
 
 
-def decode_vector_name(body: Body) -> VectorParams:
+def decode_vector_name(body: Body) -> AnyVectorParams:
     """The body of ``PUT …/vectors/{name}`` (reference 7.5)."""
     fields = _object(body)
     if "dense" in fields:
@@ -105,7 +112,11 @@ def decode_vector_name(body: Body) -> VectorParams:
         rules.check_vector_params(params, "dense")
         return params
     if "sparse" in fields:
-        raise BadRequest("Sparse vectors are not supported by this version of Vecraft yet")
+        given = _convert(fields["sparse"], SparseVectorConfig, at=".sparse")
+        index = None if given.datatype is None else SparseIndexParams(datatype=given.datatype)
+        sparse = SparseVectorParams(index, given.modifier)
+        rules.check_sparse_params(sparse, "sparse")
+        return sparse
     raise MalformedBody("data did not match any variant of untagged enum VectorNameConfig")
 
 

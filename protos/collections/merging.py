@@ -23,7 +23,13 @@ from protos.collections.tuning import (
     WalConfig,
     overlay,
 )
-from protos.collections.vectors import SparseVectorParams, VectorParams, VectorParamsDiff, VectorsConfig
+from protos.collections.vectors import (
+    AnyVectorParams,
+    SparseVectorParams,
+    VectorParams,
+    VectorParamsDiff,
+    VectorsConfig,
+)
 from protos.errors import BadInput, vector_name_not_found
 
 INDEXING_THRESHOLD_KB = 10_000
@@ -76,26 +82,30 @@ def merge(config: CollectionConfig, update: UpdateCollection) -> CollectionConfi
     )
 
 
-def add_vector(config: CollectionConfig, name: str, params: VectorParams) -> CollectionConfig:
+def add_vector(config: CollectionConfig, name: str, params: AnyVectorParams) -> CollectionConfig:
     """Return ``config`` with one more vector name; unchanged if it has this very vector.
 
     Raises: BadInput if the name is taken by a different one (reference 7.5).
     """
-    present = config.params.vectors.get(name)
-    if present == params:
-        return config
-    if present is not None or name in (config.params.sparse_vectors or {}):
+    present = config.all_vectors.get(name)
+    if present is not None:
+        if type(present) is type(params) and present == params:
+            return config
         raise BadInput(f"Vector `{name}` already exists with a different configuration")
-    vectors = {**config.params.vectors, name: params}
-    return replace(config, params=replace(config.params, vectors=vectors))
+    if isinstance(params, SparseVectorParams):
+        changed = replace(config.params, sparse_vectors={**config.sparse_vectors, name: params})
+    else:
+        changed = replace(config.params, vectors={**config.params.vectors, name: params})
+    return replace(config, params=changed)
 
 
 def remove_vector(config: CollectionConfig, name: str) -> CollectionConfig:
     """Return ``config`` without a vector name. Raises: BadInput if it has no such vector."""
-    if name not in config.params.vectors:
+    if name not in config.all_vectors:
         raise vector_name_not_found(name)
-    vectors = {key: params for key, params in config.params.vectors.items() if key != name}
-    return replace(config, params=replace(config.params, vectors=vectors))
+    vectors = {key: params for key, params in config.vectors.items() if key != name}
+    sparse = {key: params for key, params in config.sparse_vectors.items() if key != name}
+    return replace(config, params=replace(config.params, vectors=vectors, sparse_vectors=sparse or None))
 
 
 # --- creation --------------------------------------------------------------------------------------
@@ -111,7 +121,7 @@ def _new_params(request: CreateCollection, defaults: CollectionDefaults, peers: 
         write_consistency_factor=request.write_consistency_factor or defaults.write_consistency_factor,
         on_disk_payload=defaults.on_disk_payload if on_disk_payload is None else on_disk_payload,
         payload=request.payload,
-        sparse_vectors=request.sparse_vectors,
+        sparse_vectors=request.sparse_vectors or None,
     )
 
 

@@ -89,8 +89,6 @@ def check_create(request: CreateCollection) -> None:
     check_strict_mode("strict_mode_config", request.strict_mode_config)
     _check_sparse(request.sparse_vectors)
     _check_names(request.vectors, request.sparse_vectors or ())
-    if request.sparse_vectors:
-        raise _not_supported("Sparse vectors")
 
 
 def check_update(request: UpdateCollection) -> None:
@@ -119,6 +117,12 @@ def check_vector_params(params: VectorParams, path: str) -> None:
         raise _not_supported(f"Vector datatype `{params.datatype.value}`")
     if params.multivector_config is not None:
         raise _not_supported("`multivector_config`")
+
+
+def check_sparse_params(params: SparseVectorParams, path: str) -> None:
+    """``path`` is that of the object with the datatype. Raises: InvalidField."""
+    if params.index is not None and params.index.datatype is Datatype.TURBO4:
+        raise InvalidField(f"{path}.datatype", "sparse vectors do not support the `turbo4` datatype")
 
 
 def check_index(schema: PayloadSchema) -> None:
@@ -194,9 +198,7 @@ def _check_quantization(path: str, config: QuantizationConfig | None) -> None:
 
 def _check_sparse(vectors: dict[str, SparseVectorParams] | None) -> None:
     for params in (vectors or {}).values():
-        if params.index is not None and params.index.datatype is Datatype.TURBO4:
-            text = "sparse vectors do not support the `turbo4` datatype"
-            raise InvalidField("sparse_vectors.?.index.datatype", text)
+        check_sparse_params(params, "sparse_vectors.?.index")
 
 
 def _check_names(dense: Iterable[str], sparse: Iterable[str]) -> None:

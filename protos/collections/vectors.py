@@ -72,13 +72,31 @@ class SparseVectorParams(Struct, frozen=True, omit_defaults=True):
     modifier: Literal["none", "idf"] | None = None
 
 
-_params_decoder = msgspec.json.Decoder(VectorParams)
+class SparseVectorConfig(Struct, frozen=True, omit_defaults=True):
+    """What is given for a sparse vector that is added to a collection (reference 7.5)."""
+
+    modifier: Literal["none", "idf"] | None = None
+    datatype: Datatype | None = None
 
 
-def encode_vector_params(params: VectorParams) -> bytes:
+AnyVectorParams = VectorParams | SparseVectorParams
+
+
+class _Sparse(Struct, frozen=True):
+    sparse: SparseVectorParams
+
+
+_dense_decoder = msgspec.json.Decoder(VectorParams)
+_sparse_decoder = msgspec.json.Decoder(_Sparse)
+_SPARSE_START = b'{"sparse":'
+
+
+def encode_vector_params(params: AnyVectorParams) -> bytes:
     """Return the JSON that ``protos.operations.AddVectorName`` carries."""
-    return msgspec.json.encode(params)
+    return msgspec.json.encode(_Sparse(params) if isinstance(params, SparseVectorParams) else params)
 
 
-def decode_vector_params(data: bytes) -> VectorParams:
-    return _params_decoder.decode(data)
+def decode_vector_params(data: bytes) -> AnyVectorParams:
+    if data.startswith(_SPARSE_START):
+        return _sparse_decoder.decode(data).sparse
+    return _dense_decoder.decode(data)

@@ -47,8 +47,7 @@ class LocalShardOperations:
 
     def unnamed_only(self, collection: str) -> bool:
         """Does the collection have just the unnamed vector (so it shows as a bare list)?"""
-        params = self._collection(collection).config.params
-        return set(params.vectors) == {""} and not params.sparse_vectors
+        return self._collection(collection).config.params.unnamed_only
 
     # --- reads -------------------------------------------------------------------------------------
 
@@ -183,7 +182,7 @@ def _belongs(collection: CollectionState, expected: int | None) -> Belongs:
 def _check_projection(collection: CollectionState, projection: Projection) -> None:
     if isinstance(projection.vectors, tuple):
         for name in projection.vectors:
-            if name not in collection.config.vectors:
+            if name not in collection.config.all_vectors:
                 raise vector_name_not_found(name)
 
 

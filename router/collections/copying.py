@@ -8,22 +8,26 @@ import numpy as np
 
 from consensus.buckets import shards_of
 from consensus.state import CollectionState
-from protos.collections import VectorsConfig
+from protos.collections import CollectionParams, SparseVectorParams
 from protos.errors import BadInput
 from protos.ids import id_key
 from protos.rewriting import upsert_of
 from protos.shard import Projection, Record, ScrollRequest, UpdateRequest
 from router.primaries import PrimaryCalls
 from router.replicas.readers import ShardReader, ShardReaders
+from router.vectors import shape_of
 
 BATCH_POINTS = 1000
 
 
-def check_copyable(source: VectorsConfig, target: VectorsConfig) -> None:
-    """Raises: BadInput if the target lacks a vector of the source or has it in another size or distance."""
-    for name, params in source.items():
-        into = target.get(name)
-        if into is None or into.size != params.size or into.distance != params.distance:
+def check_copyable(source: CollectionParams, target: CollectionParams) -> None:
+    """Raises: BadInput if the target lacks a vector of the source or has it in another shape or distance."""
+    for name, params in source.named.items():
+        into = target.named.get(name)
+        same = into is not None and shape_of(into) == shape_of(params)
+        if same and not isinstance(params, SparseVectorParams) and not isinstance(into, SparseVectorParams):
+            same = into is not None and into.distance is params.distance
+        if not same:
             raise BadInput(f"Cannot init from a collection whose vector `{name}` differs from the new one's")
 
 

@@ -39,11 +39,12 @@ from node.client.cluster import ClusterClient
 from protos.clock import Clock, SystemClock
 from protos.collections import (
     AliasAction,
+    AnyVectorParams,
     CollectionDefaults,
     CreateCollection,
     CreateFieldIndex,
+    SparseVectorParams,
     UpdateCollection,
-    VectorParams,
     check_new_collection_name,
     check_vector_name,
     new_config,
@@ -277,12 +278,16 @@ class CollectionOperations:
         return await self._schema.change(real, DropPayloadIndex(real, field), options)
 
     async def create_vector_name(
-        self, name: str, vector: str, params: VectorParams, options: SchemaOptions = NO_WAIT
+        self, name: str, vector: str, params: AnyVectorParams, options: SchemaOptions = NO_WAIT
     ) -> UpdateResult:
         """Add a named vector. Raises: NotFound; BadInput if the name is taken or not allowed."""
         check_vector_name(vector)
         real = self.resolve(name).name
-        return await self._schema.change(real, SetVectorName(real, vector, params), options)
+        if isinstance(params, SparseVectorParams):
+            command = SetVectorName(real, vector, sparse=params)
+        else:
+            command = SetVectorName(real, vector, params)
+        return await self._schema.change(real, command, options)
 
     async def delete_vector_name(
         self, name: str, vector: str, options: SchemaOptions = NO_WAIT
@@ -321,7 +326,7 @@ class CollectionOperations:
         state = self._log.state
         config = new_config(request, self._defaults, peers=len(state.peers))
         if source is not None:
-            check_copyable(source.config.vectors, config.vectors)
+            check_copyable(source.config.params, config.params)
         command = AddCollection(
             name=name,
             uuid=self._new_uuid(),

@@ -15,7 +15,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from consensus.state import Transfer
-from protos.collections import CollectionConfig, echo
+from protos.collections import CollectionConfig, SparseVectorParams, echo
 from protos.shard import SegmentInfo, ShardInfo
 from router.cluster.status import ClusterReport, transfer_info
 from router.monitoring import machine
@@ -182,6 +182,8 @@ def _config(config: CollectionConfig, anonymize: bool) -> Json:
         vectors = shown["params"].get("vectors", {})
         if not isinstance(vectors.get("size"), int):
             shown["params"]["vectors"] = {_hash(name): params for name, params in vectors.items()}
+        if sparse := shown["params"].get("sparse_vectors"):
+            shown["params"]["sparse_vectors"] = {_hash(name): params for name, params in sparse.items()}
     return shown
 
 
@@ -268,6 +270,11 @@ def _segment(segment: SegmentInfo, config: CollectionConfig) -> Json:
                 for name in segment.vectors
                 if name in config.vectors
             },
+            "sparse_vector_data": {
+                name: _sparse_data(segment, name, params)
+                for name, params in config.sparse_vectors.items()
+                if name in segment.vectors
+            },
             "payload_storage_type": {"type": "mmap"},
         },
         "vector_index_searches": [],
@@ -285,6 +292,16 @@ def _vector_data(segment: SegmentInfo, name: str, config: CollectionConfig) -> J
         "distance": params.distance.value,
         "storage_type": "ChunkedMmap" if segment.appendable else "Mmap",
         "index": index,
+    }
+
+
+def _sparse_data(segment: SegmentInfo, name: str, params: SparseVectorParams) -> Json:
+    index: Json = {} if params.index is None else msgspec.to_builtins(params.index)
+    kind = "Mmap" if name in segment.indexed_vectors else "MutableRam"
+    return {
+        "index": {**index, "index_type": kind},
+        "storage_type": "mmap",
+        "modifier": params.modifier or "none",
     }
 
 

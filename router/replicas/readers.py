@@ -78,7 +78,7 @@ class ShardReaders:
         self, collection: CollectionState, shard_id: int, consistency: ReadConsistency, affinity: bytes
     ) -> ShardReads:
         """Raises: ServiceError if too few replicas can be read."""
-        params, vectors = collection.config.params, collection.config.vectors
+        params, vectors = collection.config.params, collection.config.all_vectors
         plan = choose(
             collection.shards[shard_id].replicas,
             consistency,
@@ -97,7 +97,7 @@ class ShardReaders:
             self._reads(collection, shard_id),
             plan,
             replicas,
-            ascending=lambda name: is_ascending(vectors[name].distance),
+            ascending=lambda name: is_ascending(vectors[name]),
             hedge_delay_ms=params.read_fan_out_delay_ms,
         )
 

@@ -10,6 +10,7 @@ from msgspec import Struct
 from consensus.state import ShardKey
 from protos.collections import (
     CreateCollection,
+    SparseVectorConfig,
     UpdateCollection,
     VectorParams,
     decode_alias_actions,
@@ -66,7 +67,10 @@ class IndexBody(Struct):
 
 
 class VectorNameBody(Struct):
-    dense: VectorParams
+    """One of the two."""
+
+    dense: VectorParams | None = None
+    sparse: SparseVectorConfig | None = None
 
 
 class AliasActions(Struct):

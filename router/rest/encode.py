@@ -11,7 +11,7 @@ import orjson
 from msgspec import UNSET, Raw, UnsetType
 
 from protos.collections import UNNAMED
-from protos.shard import FloatArray, Hits, PointVectors, Record
+from protos.shard import AnyVector, FloatArray, Hits, PointVectors, Record, SparseVector
 from router.rest.bodies.schemas import RecordBody, ScoredPointBody
 
 _NO_VECTORS = Raw(b"{}")
@@ -56,6 +56,14 @@ def float32_json(values: FloatArray) -> bytes:
     return orjson.dumps(contiguous, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
+def vector_json(vector: AnyVector) -> bytes:
+    """A list, a list of lists, or indices and values."""
+    if not isinstance(vector, SparseVector):
+        return float32_json(vector)
+    indices = orjson.dumps(np.ascontiguousarray(vector.indices), option=orjson.OPT_SERIALIZE_NUMPY)
+    return b'{"indices":' + indices + b',"values":' + float32_json(vector.values) + b"}"
+
+
 def _payload(record: Record) -> Raw | UnsetType:
     return UNSET if record.payload is None else Raw(record.payload)
 
@@ -66,6 +74,6 @@ def _vectors(vectors: PointVectors | None, *, bare: bool) -> Raw | UnsetType:
     if not vectors:
         return _NO_VECTORS
     if bare:
-        return Raw(float32_json(vectors[UNNAMED]))
-    items = (orjson.dumps(name) + b":" + float32_json(vector) for name, vector in vectors.items())
+        return Raw(vector_json(vectors[UNNAMED]))
+    items = (orjson.dumps(name) + b":" + vector_json(vector) for name, vector in vectors.items())
     return Raw(b"{" + b",".join(items) + b"}")

@@ -169,7 +169,6 @@ def test_sparse_names_must_differ_from_dense_ones_and_not_be_empty() -> None:
 @pytest.mark.parametrize(
     "body",
     [
-        {"sparse_vectors": {"text": {}}},
         {"vectors": {**DENSE, "datatype": "float16"}},
         {"vectors": {**DENSE, "datatype": "uint8"}},
         {"vectors": {**DENSE, "multivector_config": {"comparator": "max_sim"}}},

@@ -22,7 +22,7 @@ from consensus.replica_sets import in_sync
 from consensus.state import ClusterState, CollectionState, Peer, ReplicaState, ShardState, Transfer
 from consensus.transitions.outcome import put_collection, put_shard
 from node.client import ReplicaClient
-from protos.collections import VectorsConfig
+from protos.collections import CollectionParams
 from protos.errors import NotPrimary, ShardUnavailable, Timeout, VecraftError
 from protos.filters import Filter
 from protos.ids import PointId
@@ -303,7 +303,7 @@ class Front:
 def upsert(*ids: PointId, shard_keys: Any = None) -> Draft:
     """Points with vectors of two numbers, the first of which is the id if that is a number."""
 
-    def build(_vectors: VectorsConfig) -> Upsert:
+    def build(_vectors: CollectionParams) -> Upsert:
         rows = [[float(point) if isinstance(point, int) else 0.0, 1.0] for point in ids]
         matrix = np.array(rows, dtype="<f4")
         return Upsert(list(ids), (VectorBatch("", 2, matrix.tobytes()),), [b'{"n":1}'] * len(ids))

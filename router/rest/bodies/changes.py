@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from protos.collections import VectorsConfig
+from protos.collections import CollectionParams
 from protos.errors import BadRequest, InvalidField, MalformedBody
 from protos.filters import decode_filter
 from protos.operations import (
@@ -41,7 +41,7 @@ _batch = msgspec.json.Decoder(UpdateBatchBody)
 
 
 def _draft(change: PointChange, body: PointsSelectorBody) -> Draft:
-    def build(_vectors: VectorsConfig) -> PointChange:
+    def build(_params: CollectionParams) -> PointChange:
         return change
 
     return Draft(build, decode_shard_keys(body.shard_key))

@@ -1,4 +1,4 @@
-"""Why a vector was refused: the error for bodies whose vectors are not dense lists of numbers.
+"""Why a vector was refused: the error for bodies whose vectors are of a form that is not decoded.
 
 Runs only after the typed decoding has failed, so its cost does not matter.
 """
@@ -10,11 +10,8 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
-from protos.errors import BadInput, VecraftError
+from protos.errors import VecraftError
 from router.vectors import not_supported
-
-SPARSE_CONVERSION = "Conversion between sparse and regular vectors failed"
-MULTI_CONVERSION = "Conversion between multi and regular vectors failed"
 
 _INFERENCE_KEYS = ("text", "image", "object")
 
@@ -51,13 +48,9 @@ def _vector_values(request: Any) -> list[Any]:
 
 
 def vector_error(value: Any) -> VecraftError | None:
-    """The error for a vector of a kind that is not dense, named vectors included; None if it is."""
-    if isinstance(value, list) and value and all(isinstance(row, list) for row in value):
-        return BadInput(MULTI_CONVERSION)
+    """The error for something to infer a vector from, named vectors included; None if it is none."""
     if not isinstance(value, dict):
         return None
     if any(key in value for key in _INFERENCE_KEYS) and "model" in value:
         return not_supported("Inference is")
-    if "indices" in value and "values" in value:
-        return BadInput(SPARSE_CONVERSION)
     return next((error for error in map(vector_error, value.values()) if error is not None), None)

@@ -14,6 +14,7 @@ from protos.shard import Direction, OrderBy, SearchParams
 from router.rest.bodies.explain import decode_loosely, vector_error
 from router.rest.bodies.reading import decode
 from router.rest.bodies.schemas import (
+    ListVector,
     LookupBody,
     QueryBatchBody,
     QueryBody,
@@ -28,9 +29,9 @@ from router.rest.bodies.selectors import (
     decode_projection,
     decode_shard_keys,
 )
-from router.rest.bodies.upserts import EMPTY_VECTOR
+from router.rest.bodies.vectors import check_vector, is_sparse
 from router.search import WINDOW_MAX, NearestPoint, NearestVector, Query, QueryRequest, RandomSample
-from router.vectors import not_supported
+from router.vectors import SparseValues, VectorValues, not_supported
 
 T = TypeVar("T")
 
@@ -123,6 +124,8 @@ def _query_of(body: QueryBody, path: str) -> Query | None:
         return None
     if not isinstance(query, dict):
         return _nearest(query, body.lookup_from, f"{path}.query")
+    if is_sparse(query):
+        return _nearest_value(query, body.lookup_from, f"{path}.query")
     if "nearest" in query:
         if query.get("mmr") is not None:
             raise not_supported("MMR queries are")
@@ -140,10 +143,9 @@ def _sample(value: Any) -> RandomSample:
     return RandomSample()
 
 
-def _nearest(value: list[float] | int | str, lookup: LookupBody | None, path: str) -> Query:
+def _nearest(value: ListVector | int | str, lookup: LookupBody | None, path: str) -> Query:
     if isinstance(value, list):
-        if not value:
-            raise InvalidField(path, EMPTY_VECTOR)
+        check_vector(value, path)
         return NearestVector(value)
     return _nearest_point(parse_point_id(value), lookup)
 
@@ -159,12 +161,20 @@ def _nearest_value(value: Any, lookup: LookupBody | None, path: str) -> Query:
     error = vector_error(value)
     if error is not None:
         raise error
-    if isinstance(value, list):
-        try:
-            return _nearest(msgspec.convert(value, list[float]), lookup, path)
-        except msgspec.ValidationError as problem:
-            raise MalformedBody(f"{problem} in `{path}`") from problem
+    if isinstance(value, list) or is_sparse(value):
+        return NearestVector(_vector(value, path))
     return _nearest_point(parse_point_id(value), lookup)
+
+
+def _vector(value: Any, path: str) -> VectorValues:
+    """Raises: MalformedBody, InvalidField."""
+    kind: Any = SparseValues if is_sparse(value) else ListVector
+    try:
+        vector: VectorValues = msgspec.convert(value, kind)
+    except msgspec.ValidationError as problem:
+        raise MalformedBody(f"{problem} in `{path}`") from problem
+    check_vector(vector, path)
+    return vector
 
 
 _LATER = {
@@ -277,15 +287,11 @@ def _search_request(body: SearchBody, path: str) -> QueryRequest:
     )
 
 
-def _named_vector(value: list[float] | dict[str, Any], path: str) -> tuple[str, list[float]]:
+def _named_vector(value: ListVector | dict[str, Any], path: str) -> tuple[str, VectorValues]:
     name, vector = (UNNAMED, value) if isinstance(value, list) else (value.get("name"), value.get("vector"))
     error = vector_error(vector)
     if error is not None:
         raise error
-    try:
-        pair = msgspec.convert((name, vector), tuple[str, list[float]])
-    except msgspec.ValidationError as problem:
-        raise MalformedBody("a named vector has the fields `name` and `vector`") from problem
-    if not pair[1]:
-        raise InvalidField(path, EMPTY_VECTOR)
-    return pair
+    if not isinstance(name, str) or not (isinstance(vector, list) or is_sparse(vector)):
+        raise MalformedBody("a named vector has the fields `name` and `vector`")
+    return name, _vector(vector, path)

@@ -13,9 +13,14 @@ from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType, field
 
+from router.vectors import SparseValues
+
 Natural = Annotated[int, Meta(ge=0)]
-DenseVector = list[float]
-NamedVectors = dict[str, DenseVector]
+ListVector = list[
+    float | list[float]
+]  # dense: numbers; multivector: lists of them; a mixture is refused later
+AnyVectorBody = ListVector | SparseValues
+NamedVectors = dict[str, AnyVectorBody]
 Selector = bool | list[str] | None
 PayloadSelectorBody = bool | list[str] | dict[str, Any] | None
 
@@ -31,14 +36,14 @@ def _null() -> Raw:
 
 class PointBody(Struct):
     id: Any
-    vector: DenseVector | NamedVectors | UnsetType = UNSET
-    vectors: DenseVector | NamedVectors | UnsetType = UNSET
+    vector: ListVector | NamedVectors | UnsetType = UNSET
+    vectors: ListVector | NamedVectors | UnsetType = UNSET
     payload: Raw = field(default_factory=_null)
 
 
 class BatchBody(Struct):
     ids: list[Any]
-    vectors: list[DenseVector] | dict[str, list[DenseVector]]
+    vectors: list[ListVector] | dict[str, list[AnyVectorBody]]
     payloads: list[Raw] | None = None
 
 
@@ -52,8 +57,8 @@ class UpsertBody(Struct):
 
 class PointVectorsBody(Struct):
     id: Any
-    vector: DenseVector | NamedVectors | UnsetType = UNSET
-    vectors: DenseVector | NamedVectors | UnsetType = UNSET
+    vector: ListVector | NamedVectors | UnsetType = UNSET
+    vectors: ListVector | NamedVectors | UnsetType = UNSET
 
 
 class UpdateVectorsBody(Struct):
@@ -140,7 +145,7 @@ class LookupBody(Struct):
 
 
 class QueryBody(ReadBody, kw_only=True):
-    query: DenseVector | int | str | dict[str, Any] | None = None
+    query: ListVector | int | str | dict[str, Any] | None = None
     prefetch: Any = None
     using: str | None = None
     params: SearchParamsBody | None = None
@@ -157,7 +162,7 @@ class QueryBatchBody(Struct):
 class SearchBody(ReadBody, kw_only=True):
     """The legacy search; ``top`` is an older name of ``limit``."""
 
-    vector: DenseVector | dict[str, Any]
+    vector: ListVector | dict[str, Any]
     limit: Natural | None = None
     top: Natural | None = None
     offset: Natural | None = None

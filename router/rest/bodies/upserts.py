@@ -13,7 +13,7 @@ import msgspec
 import orjson
 from msgspec import UNSET, Raw, UnsetType
 
-from protos.collections import UNNAMED, VectorsConfig
+from protos.collections import UNNAMED, CollectionParams
 from protos.errors import InvalidField, MalformedBody
 from protos.filters import Filter
 from protos.ids import PointId
@@ -24,7 +24,7 @@ from router.rest.bodies.reading import decode
 from router.rest.bodies.schemas import (
     NULL,
     BatchBody,
-    DenseVector,
+    ListVector,
     NamedVectors,
     PointBody,
     PointVectorsBody,
@@ -32,6 +32,7 @@ from router.rest.bodies.schemas import (
     UpsertBody,
 )
 from router.rest.bodies.selectors import decode_ids, decode_optional_filter, decode_shard_keys
+from router.rest.bodies.vectors import check_vector
 from router.vectors import VectorRows, pack
 
 T = TypeVar("T")
@@ -40,7 +41,6 @@ Body = bytes | Raw
 # Payloads are edited and searched recursively. With a path of the most steps before it, the deepest one
 # still stays below what the JSON encoder takes (254), so no accepted change can fail to be applied.
 PAYLOAD_DEPTH_MAX = 120
-EMPTY_VECTOR = "dense vector must not be empty"
 
 _upsert = msgspec.json.Decoder(UpsertBody)
 _update = msgspec.json.Decoder(UpdateVectorsBody)
@@ -58,8 +58,8 @@ def decode_upsert(body: Body) -> Draft:
     else:
         raise MalformedBody("Invalid PointInsertOperations format")
 
-    def build(vectors: VectorsConfig) -> Upsert:
-        return Upsert(ids, pack(drafts, vectors, len(ids)), payloads, mode, condition)
+    def build(params: CollectionParams) -> Upsert:
+        return Upsert(ids, pack(drafts, params, len(ids)), payloads, mode, condition)
 
     return Draft(build, decode_shard_keys(request.shard_key))
 
@@ -77,8 +77,8 @@ def decode_update_vectors(body: Body) -> Draft:
     ids = decode_ids([point.id for point in request.points])
     condition: Filter | None = decode_optional_filter(request.update_filter, "update_filter")
 
-    def build(vectors: VectorsConfig) -> UpdateVectors:
-        return UpdateVectors(ids, pack(drafts, vectors, len(ids)), condition)
+    def build(params: CollectionParams) -> UpdateVectors:
+        return UpdateVectors(ids, pack(drafts, params, len(ids)), condition)
 
     return Draft(build, decode_shard_keys(request.shard_key))
 
@@ -110,19 +110,21 @@ def _rows(points: list[PointBody]) -> Parts:
     return ids, [compact_payload(point.payload) for point in points], drafts
 
 
-def _vector_of(point: PointBody | PointVectorsBody, row: int) -> DenseVector | NamedVectors:
+def _vector_of(point: PointBody | PointVectorsBody, row: int) -> ListVector | NamedVectors:
     value = point.vectors if isinstance(point.vector, UnsetType) else point.vector
     if isinstance(value, UnsetType):
         raise MalformedBody(f"missing field `vector` - at `$.points[{row}]`")
     return value
 
 
-def _add(drafts: dict[str, VectorRows], row: int, value: DenseVector | NamedVectors, path: str) -> None:
+def _add(drafts: dict[str, VectorRows], row: int, value: ListVector | NamedVectors, path: str) -> None:
     if isinstance(value, list):
-        _rows_of(drafts, UNNAMED).add(row, _not_empty(value, path))
+        check_vector(value, path)
+        _rows_of(drafts, UNNAMED).add(row, value)
         return
     for name, vector in value.items():
-        _rows_of(drafts, name).add(row, _not_empty(vector, f"{path}.?"))
+        check_vector(vector, f"{path}.?")
+        _rows_of(drafts, name).add(row, vector)
 
 
 def _rows_of(drafts: dict[str, VectorRows], name: str) -> VectorRows:
@@ -132,19 +134,13 @@ def _rows_of(drafts: dict[str, VectorRows], name: str) -> VectorRows:
     return rows
 
 
-def _not_empty(vector: DenseVector, path: str) -> DenseVector:
-    if not vector:
-        raise InvalidField(path, EMPTY_VECTOR)
-    return vector
-
-
 def _columns(batch: BatchBody) -> Parts:
     named = batch.vectors if isinstance(batch.vectors, dict) else {UNNAMED: batch.vectors}
     drafts: dict[str, VectorRows] = {}
     for name, values in named.items():
         _same_length("vectors", len(batch.ids), len(values))
         for row, value in enumerate(values):
-            _not_empty(value, f"batch.vectors[{row}]")
+            check_vector(value, f"batch.vectors[{row}]")
         drafts[name] = VectorRows(list(range(len(values))), list(values))
     payloads: Iterable[Raw] = [NULL] * len(batch.ids)
     if batch.payloads is not None:

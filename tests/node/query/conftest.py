@@ -13,6 +13,8 @@ import pytest
 
 from node import bits
 from node.filter.columns import Columns
+from node.segments import VectorSchema
+from node.segments.dense import VectorsView
 from node.storage.records import StoredRecord
 from protos.collections import (
     CollectionConfig,
@@ -77,8 +79,11 @@ class FakeSegment:
         self._dense = {name: _columns(column) for name, column in vectors.items()}
         self.calls = 0
 
-    def dense(self, name: str) -> tuple[np.ndarray, np.ndarray | None]:
-        return self._dense[name]
+    def vectors(self, name: str) -> VectorsView:
+        matrix, present = self._dense[name]
+        schema = VectorSchema(name, matrix.shape[1], self._distances[name])
+        graph: Any = self.graph(name)
+        return VectorsView(schema, matrix, present, graph)
 
     def graph(self, name: str) -> object | None:
         return object() if self._indexed else None

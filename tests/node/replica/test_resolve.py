@@ -31,6 +31,8 @@ from protos.operations import (
     UpdateVectors,
     Upsert,
     VectorBatch,
+    VectorKind,
+    VectorShape,
 )
 
 
@@ -48,6 +50,9 @@ class Stored:
 
     def matching_of(self, filter: Filter, ids: Sequence[PointId]) -> set[PointId]:
         return set(self.matching(filter)) & set(ids)
+
+
+ONE = VectorShape(VectorKind.DENSE, 1)
 
 
 def named(filter: Filter) -> tuple[PointId, ...]:
@@ -197,14 +202,21 @@ def test_a_payload_change_stops_at_a_missing_point() -> None:
 
 def test_an_unknown_vector_name_is_refused() -> None:
     with pytest.raises(BadInput, match="Wrong input: Not existing vector name error: b"):
-        check(upsert([1], vectors=(vectors([1.0], name="b"),)), {"a": 1})
+        check(upsert([1], vectors=(vectors([1.0], name="b"),)), {"a": ONE})
     with pytest.raises(BadInput, match="Not existing vector name error: b"):
-        check(DeleteVectors(("b",), ids=[1]), {"a": 1})
+        check(DeleteVectors(("b",), ids=[1]), {"a": ONE})
+
+
+def test_a_vector_of_another_kind_is_refused() -> None:
+    with pytest.raises(BadInput, match="Conversion between sparse and regular vectors failed"):
+        check(UpdateVectors([1], (vectors([1.0]),)), {"": VectorShape(VectorKind.SPARSE, 0)})
+    with pytest.raises(BadInput, match="Conversion between multi and regular vectors failed"):
+        check(UpdateVectors([1], (vectors([1.0]),)), {"": VectorShape(VectorKind.MULTI, 1)})
 
 
 def test_a_wrong_dimension_is_refused() -> None:
     with pytest.raises(BadInput, match="Wrong input: Vector dimension error: expected dim: 3, got 1"):
-        check(UpdateVectors([1], (vectors([1.0]),)), {"": 3})
+        check(UpdateVectors([1], (vectors([1.0]),)), {"": VectorShape(VectorKind.DENSE, 3)})
 
 
 def test_only_changes_that_evaluate_a_filter_depend_on_one() -> None:

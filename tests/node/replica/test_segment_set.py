@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from node.replica.segment_set import SegmentSet
-from node.replica.vectors import Dense
 from node.segments import SegmentCorrupted, VectorSchema
+from node.segments.rows import Block
 from protos.collections import Distance
 
 SCHEMA = VectorSchema("", 2, Distance.DOT)
@@ -20,8 +20,8 @@ def segments(tmp_path: Path) -> SegmentSet:
     return SegmentSet.open(tmp_path, {"": SCHEMA}, ())
 
 
-def rows(count: int, *, present: bool = True) -> dict[str, Dense]:
-    return {"": Dense(np.ones((count, 2), dtype=np.float32), np.full(count, present))}
+def rows(count: int, *, present: bool = True) -> dict[str, Block]:
+    return {"": Block(np.ones((count, 2), dtype=np.float32), np.full(count, present))}
 
 
 def test_a_view_of_rows_that_were_rolled_back_is_not_used_for_others(segments: SegmentSet) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from protos.collections import VectorsConfig, decode_create
+from protos.collections import CollectionParams, decode_create
 from protos.errors import NotFound, ShardUnavailable
 from protos.operations import Upsert, VectorBatch
 from protos.shard import ShardStatus
@@ -43,7 +43,7 @@ class Sides:
         return asyncio.create_task(self.searches.count("c", None, ReadOptions(), exact=True))
 
 
-def _upsert(_vectors: VectorsConfig) -> Upsert:
+def _upsert(_vectors: CollectionParams) -> Upsert:
     return Upsert([1], (VectorBatch("", 2, bytes(8)),), [b"{}"])
 
 

@@ -1,0 +1,56 @@
+"""The kinds of vectors: what every kind offers to a segment, and which class is for which kind.
+
+The one place that chooses by kind; what a kind stores is in ``layout``, how it is searched in ``dense``,
+``multi`` and ``sparse``.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from node.bits import PackedBits
+from node.index import HnswGraph
+from node.segments.dense import Ranking, VectorsView
+from node.segments.rows import Ragged, Rows
+from node.segments.schema import VectorSchema
+from node.segments.sparse import SparseVectors
+from protos.operations import VectorKind
+
+
+class NamedVectors(Protocol):
+    """Vectors of one name in one segment, immutable."""
+
+    @property
+    def schema(self) -> VectorSchema: ...
+
+    @property
+    def rows(self) -> Rows: ...
+
+    @property
+    def present(self) -> PackedBits | None:
+        """The rows that have a vector; None: all."""
+
+    @property
+    def graph(self) -> HnswGraph | None: ...
+
+    @property
+    def indexed(self) -> bool:
+        """Need a search not score every row?"""
+
+    def search(
+        self, queries: Any, k: int, allowed: PackedBits | None, *, ef: int | None, exact: bool
+    ) -> Ranking:
+        """Rows and similarities, both (nq, <= k), best first, padded with NO_ROW and -inf.
+
+        ``queries``: of the kind, as ``node.query`` prepares them; ``allowed``: rows that may be returned.
+        """
+
+
+def view_of(
+    schema: VectorSchema, rows: Rows, present: PackedBits | None, graph: HnswGraph | None
+) -> NamedVectors:
+    if schema.kind is VectorKind.DENSE:
+        assert not isinstance(rows, Ragged)
+        return VectorsView(schema, rows, present, graph)
+    assert isinstance(rows, Ragged)
+    return SparseVectors(schema, rows, present)
