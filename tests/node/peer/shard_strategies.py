@@ -20,7 +20,15 @@ numbers = st.integers(-(2**63), 2**64 - 1) | floats
 counts = st.none() | st.integers(0, 2**64 - 1)
 paths = st.text(min_size=1, max_size=8)
 payloads = st.binary(max_size=20).map(lambda data: b'{"k":"%s"}' % data.hex().encode())
-vectors = arrays.arrays(np.float32, arrays.array_shapes(max_dims=2, max_side=5), elements=st.floats(width=32))
+matrices = arrays.arrays(
+    np.float32, arrays.array_shapes(max_dims=2, max_side=5), elements=st.floats(width=32)
+)
+sparse_vectors = st.dictionaries(st.integers(0, 2**32 - 1), st.floats(width=32), max_size=3).map(
+    lambda pairs: shard.SparseVector(
+        np.array(list(pairs), dtype=np.uint32), np.array(list(pairs.values()), dtype=np.float32)
+    )
+)
+vectors = matrices | sparse_vectors
 few = {"max_size": 3}
 
 
@@ -118,6 +126,8 @@ batches = st.builds(
     st.text(max_size=5),
     st.integers(1, 9),
     st.binary(**few),
+    st.binary(**few),
+    st.binary(**few),
     st.binary(**few),  # type: ignore[arg-type]
 )
 id_lists = st.lists(ids, max_size=3)
@@ -173,6 +183,8 @@ def plain(value: object) -> object:
     """What can be compared: arrays by their bytes, numbers with their type."""
     if isinstance(value, np.ndarray):
         return ("array", value.dtype.str, value.shape, value.tobytes())
+    if isinstance(value, shard.SparseVector):
+        return ("sparse", plain(value.indices), plain(value.values))
     if isinstance(value, Struct):
         fields = {name: plain(getattr(value, name)) for name in value.__struct_fields__}
         return (type(value).__name__, fields)

@@ -21,6 +21,7 @@ from protos.filters import FieldCondition, Filter, HasId, MatchValue
 from protos.ids import PointId
 from protos.operations import PointChange, UpdateResult, Upsert, VectorBatch
 from protos.shard import Projection, ScrollRequest, SearchRequest, UpdateRequest
+from tests.node.replica.kinds import plain
 
 DIM = 4
 
@@ -62,7 +63,7 @@ async def contents(replica: ShardReplica) -> dict[PointId, tuple[Any, dict[str, 
     return {
         record.id: (
             json.loads(record.payload or b"null"),
-            {name: vector.tolist() for name, vector in (record.vectors or {}).items()},
+            plain(record.vectors or {}),
         )
         for record in await replica.scroll(request)
     }

@@ -19,6 +19,7 @@ from protos.collections import CollectionConfig
 from protos.ids import PointId
 from protos.shard import Projection, ScrollRequest, SearchParams, SearchRequest
 from tests.node.replica.conftest import Shards
+from tests.node.replica.kinds import plain
 from tests.node.replica.points import config_of, having
 
 
@@ -50,7 +51,7 @@ async def state_of(replica: ShardReplica) -> State:
             record.id: (
                 record.version,
                 record.payload,
-                {name: vector.tolist() for name, vector in (record.vectors or {}).items()},
+                plain(record.vectors or {}),
             )
             for record in records
         },

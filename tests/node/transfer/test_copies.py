@@ -8,6 +8,7 @@ import json
 import pytest
 
 from node.replica import segment_set
+from node.transfer import records
 from node.transfer.wire import Form
 from protos.collections import (
     Distance,
@@ -26,6 +27,7 @@ from protos.operations import (
     Upsert,
 )
 from tests.node.optimizer.test_runner import until_green
+from tests.node.replica import kinds
 from tests.node.replica.conftest import Shards
 from tests.node.replica.points import batch, config_of, contents, nearest, upsert, write
 from tests.node.transfer.conftest import Copying, state_of
@@ -63,6 +65,28 @@ async def test_a_copy_holds_the_same_points_vectors_versions_and_indexes(
     target = await copying.open(received, config)
     assert await state_of(target) == expected
     assert expected.counted > 3
+
+
+@FORMS
+async def test_vectors_of_every_kind_are_copied(
+    shards: Shards, copying: Copying, form: Form, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of finished and growing segments, in parts that are smaller than what a few points hold."""
+    monkeypatch.setattr(records, "CHUNK_BYTES", 100)
+    source = await shards.open(kinds.CONFIG)
+    points = kinds.examples(60)
+    ids = list(range(len(points)))
+    await write(source, Upsert(ids[:40], kinds.batches(points[:40]), [b"{}"] * 40))
+    await source.on_writer(source.contents.applier.segments.seal_all)
+    await write(source, Upsert(ids[40:], kinds.batches(points[40:]), [b"{}"] * 20))
+    expected = await contents(source)
+    assert expected == {i: ({}, kinds.plain_stored(point)) for i, point in zip(ids, points, strict=True)}
+
+    target = await copying.open(await copying.copy(source, form), kinds.CONFIG)
+    assert await contents(target) == expected
+    await write(target, UpdateVectors(ids, kinds.batches(points[::-1])))
+    again = await copying.open(await copying.copy(target, form), kinds.CONFIG)
+    assert await contents(again) == await contents(target)
 
 
 @FORMS

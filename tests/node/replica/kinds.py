@@ -1,0 +1,116 @@
+"""Vectors of every kind: strategies, changes that carry them, and what plain numpy says of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+
+from protos.collections import (
+    CollectionConfig,
+    CollectionParams,
+    Distance,
+    OptimizersConfig,
+    SparseVectorParams,
+    VectorParams,
+    encode_vector_params,
+)
+from protos.operations import VectorBatch
+from protos.rewriting import batch_of
+from protos.shard import AnyVector, SparseVector
+
+DIM = 3
+
+PARAMS: dict[str, VectorParams] = {"": VectorParams(DIM, Distance.DOT)}
+SPARSE: dict[str, SparseVectorParams] = {"words": SparseVectorParams()}
+CONFIG = CollectionConfig(
+    params=CollectionParams(PARAMS, sparse_vectors=SPARSE),
+    optimizer_config=OptimizersConfig(max_optimization_threads=0),
+)
+
+
+def words(pairs: Mapping[int, float]) -> SparseVector:
+    """A sparse vector from what is at which index."""
+    indices = sorted(pairs)
+    values = [pairs[index] for index in indices]
+    return SparseVector(np.array(indices, dtype=np.uint32), np.array(values, dtype=np.float32))
+
+
+numbers = st.integers(-8, 8).map(float)
+dense = st.lists(numbers, min_size=DIM, max_size=DIM).map(lambda row: np.array(row, dtype=np.float32))
+# Indices that share their low bits are told apart only by all of them.
+indices = st.sampled_from([0, 1, 5, 65_536, 65_541, 2**32 - 1])
+sparse = st.dictionaries(indices, numbers, max_size=4).map(words)
+VECTORS: dict[str, st.SearchStrategy[AnyVector]] = {"": dense, "words": sparse}
+
+named = st.fixed_dictionaries({}, optional=VECTORS)
+Named = dict[str, AnyVector]
+
+
+def batches(points: Sequence[Mapping[str, AnyVector]]) -> tuple[VectorBatch, ...]:
+    """The vectors of an operation on ``points``, each given by what it has."""
+    found = []
+    for name in sorted({name for point in points for name in point}):
+        rows = [place for place, point in enumerate(points) if name in point]
+        owners = b"" if len(rows) == len(points) else np.array(rows, dtype="<u4").tobytes()
+        found.append(batch_of(name, [points[row][name] for row in rows], owners))
+    return tuple(found)
+
+
+def stored(_name: str, vector: AnyVector) -> AnyVector:
+    """What a reader sees of a vector that was written."""
+    return vector
+
+
+def score(name: str, query: AnyVector, vector: AnyVector) -> float | None:
+    """The client's score; None: no result."""
+    if isinstance(query, SparseVector):
+        assert isinstance(vector, SparseVector)
+        weights = dict(zip(query.indices.tolist(), query.values.tolist(), strict=True))
+        shared = [
+            value * weights[index]
+            for index, value in zip(vector.indices.tolist(), vector.values.tolist(), strict=True)
+            if index in weights
+        ]
+        return sum(shared) if shared else None
+    assert not isinstance(vector, SparseVector), name
+    return float(query @ vector)
+
+
+def plain(vectors: Mapping[str, AnyVector]) -> dict[str, Any]:
+    """A form that can be compared."""
+    return {
+        name: (vector.indices.tolist(), vector.values.tolist())
+        if isinstance(vector, SparseVector)
+        else vector.tolist()
+        for name, vector in vectors.items()
+    }
+
+
+def descending(name: str) -> bool:
+    """Is the larger score the better one?"""
+    return name not in PARAMS or PARAMS[name].distance in (Distance.DOT, Distance.COSINE)
+
+
+def encoded_params(name: str) -> bytes:
+    return encode_vector_params(PARAMS[name] if name in PARAMS else SPARSE[name])
+
+
+def plain_stored(vectors: Mapping[str, AnyVector]) -> dict[str, Any]:
+    return plain({name: stored(name, vector) for name, vector in vectors.items()})
+
+
+def examples(count: int) -> list[Named]:
+    """Points with any subset of vectors, always the same ones."""
+    rng = np.random.default_rng(5)
+
+    def vector(name: str) -> AnyVector:
+        if name in SPARSE:
+            chosen = rng.choice(100, rng.integers(0, 6), replace=False).tolist()
+            return words({index: float(rng.integers(-8, 8)) for index in chosen})
+        return rng.integers(-8, 8, DIM).astype(np.float32)
+
+    names = sorted(VECTORS)
+    return [{name: vector(name) for name in names if rng.random() < 0.7} for _ in range(count)]

@@ -1,0 +1,206 @@
+"""Vectors of every kind against a dictionary and plain numpy, through writes, rebuilds and crashes."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from node.optimizer import runner
+from node.optimizer.plan import Drop, Merge, Vacuum
+from node.segments.assemble import assemble
+from protos.filters import FieldCondition, Filter, HasVector, MatchValue
+from protos.operations import (
+    AddVectorName,
+    DeletePoints,
+    DeleteVectors,
+    RemoveVectorName,
+    UpdateVectors,
+    Upsert,
+)
+from protos.shard import AnyVector, Projection, ScrollRequest, SearchRequest
+from tests.node.replica import kinds
+from tests.node.replica.conftest import Shards
+from tests.node.replica.kinds import Named
+from tests.node.replica.points import write
+
+chosen_ids = st.lists(st.integers(0, 12), min_size=1, max_size=6, unique=True)
+names = st.sampled_from(sorted(kinds.VECTORS))
+
+
+async def built_here(job: Any) -> Any:
+    return assemble(job)
+
+
+class KindsMachine(RuleBasedStateMachine):
+    def __init__(self) -> None:
+        super().__init__()
+        self.loop = asyncio.Runner()
+        self.patch = pytest.MonkeyPatch()
+        self.root = Path(tempfile.mkdtemp(prefix="kinds-model-"))
+        self.model: dict[int, Named] = {}
+
+    def run(self, call: Coroutine[Any, Any, Any]) -> Any:
+        return self.loop.run(call)
+
+    @initialize()
+    def start(self) -> None:
+        self.patch.setattr(runner, "run_build", built_here)
+        self.patch.setattr("node.replica.segment_set.GROWING_ROWS_MAX", 64)
+        self.patch.setattr("node.segments.growing_rows._ELEMENTS_BYTES", 16)  # maps grow all the time
+
+        async def begin() -> None:
+            self.shards = Shards(self.root)
+            self.replica = await self.shards.open(kinds.CONFIG)
+
+        self.run(begin())
+
+    def teardown(self) -> None:
+        self.run(self.shards.close())
+        self.loop.close()
+        self.patch.undo()
+        shutil.rmtree(self.root)
+
+    # --- writes ----------------------------------------------------------------------------------------
+
+    @rule(chosen=chosen_ids, data=st.data())
+    def put(self, chosen: list[int], data: st.DataObject) -> None:
+        given = [data.draw(kinds.named) for _ in chosen]
+        for point, vectors in zip(chosen, given, strict=True):
+            self.model[point] = {name: kinds.stored(name, vector) for name, vector in vectors.items()}
+        payloads = [b'{"even":%s}' % (b"true" if point % 2 == 0 else b"false") for point in chosen]
+        self.run(write(self.replica, Upsert(chosen, kinds.batches(given), payloads)))
+
+    @rule(chosen=chosen_ids, data=st.data())
+    def update(self, chosen: list[int], data: st.DataObject) -> None:
+        known = [point for point in chosen if point in self.model]
+        given = [data.draw(kinds.named) for _ in known]
+        for point, vectors in zip(known, given, strict=True):
+            self.model[point] |= {name: kinds.stored(name, vector) for name, vector in vectors.items()}
+        self.run(write(self.replica, UpdateVectors(known, kinds.batches(given))))
+
+    @rule(chosen=chosen_ids, name=names)
+    def strip(self, chosen: list[int], name: str) -> None:
+        known = [point for point in chosen if point in self.model]
+        for point in known:
+            self.model[point] = {kept: vector for kept, vector in self.model[point].items() if kept != name}
+        self.run(write(self.replica, DeleteVectors((name,), ids=known)))
+
+    @rule(chosen=chosen_ids)
+    def remove(self, chosen: list[int]) -> None:
+        for point in chosen:
+            self.model.pop(point, None)
+        self.run(write(self.replica, DeletePoints(ids=chosen)))
+
+    @rule(name=names)
+    def make_the_name_anew(self, name: str) -> None:
+        params = kinds.encoded_params(name)
+        self.run(self.replica.apply_config(RemoveVectorName(name)))
+        self.run(self.replica.apply_config(AddVectorName(name, params)))
+        self.model = {
+            point: {kept: vector for kept, vector in vectors.items() if kept != name}
+            for point, vectors in self.model.items()
+        }
+
+    # --- what goes on beside them ----------------------------------------------------------------------
+
+    @rule()
+    def checkpoint(self) -> None:
+        self.run(self.replica.checkpoint())
+
+    @rule()
+    def crash(self) -> None:
+        async def again() -> None:
+            self.shards.crash()
+            self.replica = await self.shards.open(kinds.CONFIG)
+
+        self.run(again())
+
+    @rule()
+    def seal(self) -> None:
+        async def sealed() -> None:
+            await self.replica.on_writer(self.replica.contents.applier.segments.seal_all)
+            await self.replica.on_writer(self.replica.contents.publish)
+
+        self.run(sealed())
+
+    def finished(self) -> list[tuple[str, int]]:
+        applier = self.replica.contents.applier
+        segments = sorted(applier.segments.sealed.values(), key=lambda segment: segment.start)
+        return [(segment.id, applier.live.count(segment.start, segment.rows)) for segment in segments]
+
+    @precondition(lambda self: any(live for _, live in self.finished()))
+    @rule()
+    def compact(self) -> None:
+        segment = next(name for name, live in self.finished() if live)
+        self.run(self.replica._optimizer._carry_out(Vacuum((segment,))))
+
+    @precondition(lambda self: len([live for _, live in self.finished() if live]) > 1)
+    @rule()
+    def merge(self) -> None:
+        live = [name for name, live in self.finished() if live]
+        self.run(self.replica._optimizer._carry_out(Merge(tuple(live[:2]))))
+
+    @precondition(lambda self: any(not live for _, live in self.finished()))
+    @rule()
+    def drop(self) -> None:
+        dead = tuple(name for name, live in self.finished() if not live)
+        self.run(self.replica._optimizer._carry_out(Drop(dead)))
+
+    # --- what always holds -----------------------------------------------------------------------------
+
+    @invariant()
+    def points_are_those_of_the_model(self) -> None:
+        request = ScrollRequest(limit=100, projection=Projection(vectors=True))
+        records = self.run(self.replica.scroll(request))
+        found = {record.id: kinds.plain(record.vectors or {}) for record in records}
+        assert found == {point: kinds.plain(self.model[point]) for point in sorted(self.model)}
+
+    @invariant()
+    def counts_are_those_of_the_model(self) -> None:
+        info = self.run(self.replica.info())
+        for name in kinds.VECTORS:
+            expected = sum(name in vectors for vectors in self.model.values())
+            assert info.vectors[name] == expected
+            having = Filter(must=(HasVector(name),))
+            assert self.run(self.replica.count(having, exact=True)) == expected
+
+    @rule(name=names, filtered=st.booleans(), limit=st.integers(1, 14), data=st.data())
+    def search(self, name: str, filtered: bool, limit: int, data: st.DataObject) -> None:
+        query = data.draw(kinds.VECTORS[name])
+        even = Filter(must=(FieldCondition("even", (MatchValue(True),)),)) if filtered else None
+        request = SearchRequest(name, query, limit, filter=even)
+        (hits,) = self.run(self.replica.search([request]))
+        expected = self.scores(name, query, filtered)
+        assert len(hits.records) == min(limit, len(expected))
+        best = sorted(expected.values(), reverse=kinds.descending(name))[:limit]
+        assert hits.scores.tolist() == pytest.approx(best, abs=1e-4)
+        for record, found in zip(hits.records, hits.scores.tolist(), strict=True):
+            assert isinstance(record.id, int)
+            assert found == pytest.approx(expected[record.id], abs=1e-4)
+
+    def scores(self, name: str, query: AnyVector, filtered: bool) -> dict[int, float]:
+        found = {}
+        for point, vectors in self.model.items():
+            if name in vectors and not (filtered and point % 2):
+                score = kinds.score(name, query, vectors[name])
+                if score is not None:
+                    found[point] = score
+        return found
+
+
+TestKinds = KindsMachine.TestCase
+TestKinds.settings = settings(
+    max_examples=20,
+    stateful_step_count=30,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)

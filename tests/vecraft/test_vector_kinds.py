@@ -1,0 +1,192 @@
+"""Vectors of every kind through the real client and a running server, also after a restart."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from qdrant_client import QdrantClient, models
+
+from tests.live import LiveNode
+
+SPARSE = models.SparseVector
+A, B, C = 1, 2, 3
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveNode]:
+    with LiveNode(tmp_path_factory.mktemp("kinds")) as node:
+        yield node
+
+
+@pytest.fixture
+def client(node: LiveNode) -> Iterator[QdrantClient]:
+    client = QdrantClient(url=node.url, check_compatibility=False)
+    for collection in client.get_collections().collections:
+        client.delete_collection(collection.name)
+    yield client
+    client.close()
+
+
+def call(node: LiveNode, method: str, path: str, body: Any) -> tuple[int, Any]:
+    """Status and answer of a plain request."""
+    request = urllib.request.Request(
+        node.url + path,
+        json.dumps(body).encode(),
+        {"Content-Type": "application/json"},
+        method=method,
+    )
+    try:
+        with urllib.request.urlopen(request) as answer:
+            return answer.status, json.loads(answer.read())
+    except urllib.error.HTTPError as error:
+        return error.code, json.loads(error.read())
+
+
+def refused(node: LiveNode, method: str, path: str, body: Any, status: int, text: str) -> None:
+    found, answer = call(node, method, path, body)
+    assert found == status, answer
+    assert text in answer["status"]["error"]
+
+
+# --- sparse ----------------------------------------------------------------------------------------
+
+
+def make_sparse(client: QdrantClient) -> None:
+    client.create_collection(
+        "s", vectors_config={}, sparse_vectors_config={"words": models.SparseVectorParams()}
+    )
+    client.upsert(
+        "s",
+        [
+            models.PointStruct(id=A, vector={"words": SPARSE(indices=[7, 1], values=[0.5, 2.0])}),
+            models.PointStruct(id=B, vector={"words": SPARSE(indices=[4294967295], values=[1.0])}),
+            models.PointStruct(id=C, vector={"words": SPARSE(indices=[], values=[])}),
+            models.PointStruct(id=4, vector={}),
+        ],
+    )
+
+
+def scores(answer: models.QueryResponse) -> list[tuple[Any, float]]:
+    return [(point.id, point.score) for point in answer.points]
+
+
+def test_sparse_vectors_are_sorted_searched_and_kept(client: QdrantClient, node: LiveNode) -> None:
+    make_sparse(client)
+    query = SPARSE(indices=[7, 4294967295, 3], values=[2.0, 0.25, 9.0])
+    for _ in range(2):
+        found = {record.id: record.vector for record in client.retrieve("s", [A, B, C, 4], with_vectors=True)}
+        assert found[A] == {"words": SPARSE(indices=[1, 7], values=[2.0, 0.5])}
+        assert found[C] == {"words": SPARSE(indices=[], values=[])}
+        assert found[4] == {}
+        assert scores(client.query_points("s", query, using="words")) == [(A, 1.0), (B, 0.25)]
+        assert scores(client.query_points("s", query, using="words", score_threshold=0.5)) == [(A, 1.0)]
+        assert scores(client.query_points("s", A, using="words")) == []  # shares no index with others
+        assert client.query_points("s", SPARSE(indices=[], values=[]), using="words").points == []
+        having = models.Filter(must=[models.HasVectorCondition(has_vector="words")])
+        assert client.count("s", having).count == 3
+        node.restart()
+
+
+def test_the_other_forms_of_a_sparse_query(client: QdrantClient, node: LiveNode) -> None:
+    make_sparse(client)
+    vector = {"indices": [7], "values": [2.0]}
+    for query in (vector, {"nearest": vector}):
+        status, answer = call(node, "POST", "/collections/s/points/query", {"query": query, "using": "words"})
+        assert status == 200
+        assert [(hit["id"], hit["score"]) for hit in answer["result"]["points"]] == [(A, 1.0)]
+    legacy = {"vector": {"name": "words", "vector": vector}, "limit": 3, "with_vector": True}
+    status, answer = call(node, "POST", "/collections/s/points/search", legacy)
+    assert status == 200
+    assert answer["result"][0]["vector"] == {"words": {"indices": [1, 7], "values": [2.0, 0.5]}}
+
+
+def test_sparse_vectors_are_updated_and_deleted_beside_others(client: QdrantClient) -> None:
+    client.create_collection(
+        "s",
+        vectors_config=models.VectorParams(size=2, distance=models.Distance.DOT),
+        sparse_vectors_config={"words": models.SparseVectorParams()},
+    )
+    words = SPARSE(indices=[1], values=[1.0])
+    client.upsert("s", [models.PointStruct(id=A, vector={"": [1.0, 2.0], "words": words})])
+    client.update_vectors(
+        "s", [models.PointVectors(id=A, vector={"words": SPARSE(indices=[2], values=[3.0])})]
+    )
+    (record,) = client.retrieve("s", [A], with_vectors=True)
+    assert record.vector == {"": [1.0, 2.0], "words": SPARSE(indices=[2], values=[3.0])}
+    (record,) = client.retrieve("s", [A], with_vectors=["words"])
+    assert record.vector == {"words": SPARSE(indices=[2], values=[3.0])}
+    client.delete_vectors("s", ["words"], [A])
+    (record,) = client.retrieve("s", [A], with_vectors=True)
+    assert record.vector == {"": [1.0, 2.0]}
+
+
+def test_bad_sparse_vectors_are_refused_and_nothing_is_stored(client: QdrantClient, node: LiveNode) -> None:
+    make_sparse(client)
+
+    def put(vector: Any) -> dict[str, Any]:
+        return {"points": [{"id": 9, "vector": vector}]}
+
+    path = "/collections/s/points?wait=true"
+    at = "points[0].vector.?"
+    unequal, twice = {"indices": [1, 2], "values": [1.0]}, {"indices": [1, 1], "values": [1.0, 2.0]}
+    text = f"{at}.values: Validation error: must be the same length as indices [{{}}]"
+    refused(node, "PUT", path, put({"words": unequal}), 422, text)
+    text = f"{at}.indices: Validation error: must be unique [{{}}]"
+    refused(node, "PUT", path, put({"words": twice}), 422, text)
+    refused(node, "PUT", path, put({"words": {"indices": [-1], "values": [1.0]}}), 400, "Format error")
+    refused(node, "PUT", path, put({"words": {"indices": [2**32], "values": [1.0]}}), 400, "Format error")
+    refused(node, "PUT", path, put({"words": {"indices": [1], "values": [1e300]}}), 400, "finite")
+    conversion = "Wrong input: Conversion between sparse and regular vectors failed"
+    refused(node, "PUT", path, put({"words": [1.0, 2.0]}), 400, conversion)
+    refused(node, "POST", "/collections/s/points/query", {"query": [1.0], "using": "words"}, 400, conversion)
+    query = {"query": {"indices": [3, 3], "values": [1, 1]}, "using": "words"}
+    refused(node, "POST", "/collections/s/points/query", query, 422, "must be unique [{}]")
+    assert client.count("s").count == 4
+
+
+# --- names on a live collection --------------------------------------------------------------------
+
+
+def test_sparse_names_are_added_and_removed(client: QdrantClient, node: LiveNode) -> None:
+    client.create_collection("n", vectors_config={})
+    client.upsert("n", [models.PointStruct(id=A, vector={})])
+    path = "/collections/n/vectors/words?wait=true"
+    for _ in range(2):
+        assert call(node, "PUT", path, {"sparse": {"modifier": "idf"}})[0] == 200
+    taken = "Vector `words` already exists with a different configuration"
+    refused(node, "PUT", path, {"sparse": {}}, 400, taken)
+    refused(node, "PUT", path, {"dense": {"size": 2, "distance": "Dot"}}, 400, taken)
+    info = client.get_collection("n").config.params
+    assert info.sparse_vectors == {"words": models.SparseVectorParams(modifier=models.Modifier.IDF)}
+    client.update_vectors(
+        "n", [models.PointVectors(id=A, vector={"words": SPARSE(indices=[2], values=[3.0])})]
+    )
+    node.restart()
+    assert client.retrieve("n", [A], with_vectors=True)[0].vector != {}
+    assert call(node, "DELETE", path, {})[0] == 200
+    assert client.retrieve("n", [A], with_vectors=True)[0].vector == {}
+    assert call(node, "PUT", path, {"dense": {"size": 2, "distance": "Dot"}})[0] == 200
+    client.update_vectors("n", [models.PointVectors(id=A, vector={"words": [1.0, 2.0]})])
+    assert scores(client.query_points("n", [1.0, 1.0], using="words")) == [(A, 3.0)]
+
+
+def test_sparse_settings_are_shown_and_changed(client: QdrantClient, node: LiveNode) -> None:
+    client.create_collection(
+        "s",
+        sparse_vectors_config={
+            "words": models.SparseVectorParams(index=models.SparseIndexParams(full_scan_threshold=7))
+        },
+    )
+    diff = {"words": models.SparseVectorParams(modifier=models.Modifier.IDF)}
+    client.update_collection("s", sparse_vectors_config=diff)
+    shown = client.get_collection("s").config.params.sparse_vectors
+    assert shown is not None
+    assert shown["words"].index == models.SparseIndexParams(full_scan_threshold=7)
+    assert shown["words"].modifier is models.Modifier.IDF
+    turbo = {"sparse_vectors": {"words": {"index": {"datatype": "turbo4"}}}}
+    refused(node, "PUT", "/collections/t", turbo, 422, "sparse vectors do not support the `turbo4` datatype")
