@@ -4,6 +4,7 @@ Whether a point matches is decided in ``node.filter``; the words and limits of r
 """
 
 from protos.filters.decoding import decode_filter
+from protos.filters import rules
 from protos.filters.rules import FILTER_DEPTH_MAX
 from protos.filters.tree import (
     Condition,
@@ -71,4 +72,5 @@ __all__ = [
     "decode_filter",
     "leaf_count",
     "leaves",
+    "rules",
 ]
