@@ -3,8 +3,8 @@
 Whether a point matches is decided in ``node.filter``; the words and limits of reference section 10 are here.
 """
 
-from protos.filters.decoding import decode_filter
 from protos.filters import rules
+from protos.filters.decoding import decode_filter
 from protos.filters.rules import FILTER_DEPTH_MAX
 from protos.filters.tree import (
     Condition,
