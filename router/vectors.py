@@ -23,8 +23,8 @@ from protos.collections import (
 )
 from protos.errors import (
     BadInput,
-    BadRequest,
     MalformedBody,
+    NotSupported,
     multi_conversion,
     sparse_conversion,
     vector_name_not_found,
@@ -59,8 +59,8 @@ class VectorRows(Struct):
         self.values.append(value)
 
 
-def not_supported(what: str) -> BadRequest:
-    return BadRequest(f"{what} not supported by this version of Vecraft yet")
+def not_supported(what: str) -> NotSupported:
+    return NotSupported(f"{what} not supported by this version of Vecraft yet")
 
 
 def params_of(params: CollectionParams, name: str) -> AnyVectorParams:

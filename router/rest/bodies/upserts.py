@@ -18,6 +18,7 @@ from protos.errors import InvalidField, MalformedBody
 from protos.filters import Filter
 from protos.ids import PointId
 from protos.operations import UpdateMode, UpdateVectors, Upsert
+from router.checks import NO_VECTORS_TO_UPDATE, NOTHING_TO_UPDATE, check_vector
 from router.points import Draft
 from router.rest.bodies.explain import explain_vectors
 from router.rest.bodies.reading import decode
@@ -32,7 +33,6 @@ from router.rest.bodies.schemas import (
     UpsertBody,
 )
 from router.rest.bodies.selectors import decode_ids, decode_optional_filter, decode_shard_keys
-from router.rest.bodies.vectors import check_vector
 from router.vectors import VectorRows, pack
 
 T = TypeVar("T")
@@ -67,12 +67,12 @@ def decode_upsert(body: Body) -> Draft:
 def decode_update_vectors(body: Body) -> Draft:
     request = _decode_vectors(body, _update)
     if not request.points:
-        raise InvalidField("points", "must specify points to update")
+        raise InvalidField("points", NOTHING_TO_UPDATE)
     drafts: dict[str, VectorRows] = {}
     for row, point in enumerate(request.points):
         value = _vector_of(point, row)
         if not value:
-            raise InvalidField(f"points[{row}]", "must specify vectors to update for point")
+            raise InvalidField(f"points[{row}]", NO_VECTORS_TO_UPDATE)
         _add(drafts, row, value, f"points[{row}].vector")
     ids = decode_ids([point.id for point in request.points])
     condition: Filter | None = decode_optional_filter(request.update_filter, "update_filter")
