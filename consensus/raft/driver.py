@@ -30,6 +30,7 @@ from consensus.raft.hardened import COMMAND_BYTES_MAX, HardenedSyncObj
 _log = structlog.get_logger(__name__)
 TICK_S = 0.05
 SLOW_TICK_S = 0.5  # a leader that is silent for longer may be deposed
+DEAF_S = 0.3  # without the event loop, or without this thread: messages may have come and were not seen
 
 _T = TypeVar("_T")
 _Outcome = tuple[int, int, Any] | None  # index, term, result
@@ -104,6 +105,9 @@ class RaftDriver:
         self._latest: Status | None = None
         self._stopping = threading.Event()
         self._started: asyncio.Future[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._ticked_s = 0.0  # when the last tick began
+        self._asked_s: float | None = None  # when the event loop was asked for a sign of life, if it owes one
         self._thread = threading.Thread(target=self._run, name="raft", daemon=True)
 
     async def start(self) -> None:
@@ -111,8 +115,8 @@ class RaftDriver:
 
         Raises: what that raised.
         """
-        loop = asyncio.get_running_loop()
-        self._started = loop.create_future()
+        self._loop = asyncio.get_running_loop()
+        self._started = self._loop.create_future()
         self._thread.start()
         await self._started
 
@@ -182,6 +186,7 @@ class RaftDriver:
             self._member = self._make_member()
             self._member.doTick(0.0)  # applies what is known to be committed
             self._report_start(None)
+            self._ticked_s = time.monotonic()
         except BaseException as error:  # noqa: BLE001 - handed to whoever awaits the start
             self._report_start(error)
             return
@@ -194,10 +199,13 @@ class RaftDriver:
 
     def _tick(self, member: HardenedSyncObj) -> None:
         began = time.monotonic()
+        if self._was_deaf(began):
+            member.postpone_election()
         self._work(member)
         worked = time.monotonic()
         self._on_tick()
         member.doTick(TICK_S)
+        self._ticked_s = began
         before, self._latest = self._latest, _status(member)
         took_s = time.monotonic() - began
         if took_s > SLOW_TICK_S:
@@ -205,6 +213,22 @@ class RaftDriver:
         if before is None or _leadership(before) != _leadership(self._latest):
             role, leader, term = _leadership(self._latest)
             _log.info("raft_leadership", role=role, leader=leader, term=term)
+
+    def _was_deaf(self, now_s: float) -> bool:
+        """Could a leader's messages have been missed? They come through the event loop to this thread."""
+        asked_s = self._asked_s
+        if asked_s is None:
+            assert self._loop is not None
+            self._asked_s = asked_s = now_s
+            _post(self._loop, self._give_sign, now_s)
+        return max(now_s - asked_s, now_s - self._ticked_s - TICK_S) > DEAF_S
+
+    def _give_sign(self, asked_s: float) -> None:
+        """On the event loop."""
+        late_s = time.monotonic() - asked_s
+        if late_s > SLOW_TICK_S:
+            _log.warning("event_loop_stalled", stalled_s=round(late_s, 3))
+        self._asked_s = None
 
     def _work(self, member: HardenedSyncObj) -> None:
         for _ in range(len(self._inbox)):

@@ -330,6 +330,12 @@ class HardenedSyncObj(SyncObj):  # type: ignore[misc]
             deadline = self._SyncObj__raftElectionDeadline
             self._SyncObj__raftElectionDeadline = min(deadline, self._soon())
 
+    def postpone_election(self) -> None:
+        """Whoever could not hear a leader has no reason to depose it: wait for messages that are due."""
+        if len(self.voters) > 1:
+            deadline = self._SyncObj__raftElectionDeadline
+            self._SyncObj__raftElectionDeadline = max(deadline, self._soon())
+
     def _soon(self) -> float:
         """When to campaign if no leader is heard; several of its messages are due before."""
         timeout = float(self._SyncObj__generateRaftTimeout()) * SOON_SHARE

@@ -22,6 +22,7 @@ from protos.collections.decoding import (
     decode_update,
     decode_vector_name,
 )
+from protos.collections.languages import StemmerLanguage, StopwordsLanguage
 from protos.collections.merging import CollectionDefaults, add_vector, merge, new_config, remove_vector
 from protos.collections.payload_index import (
     BoolIndexParams,
@@ -129,7 +130,9 @@ __all__ = [
     "ShardingMethod",
     "SparseIndexParams",
     "SparseVectorParams",
+    "StemmerLanguage",
     "StemmingAlgorithm",
+    "StopwordsLanguage",
     "StopwordsSet",
     "StrictModeConfig",
     "StrictModeMultivector",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -84,14 +85,15 @@ async def start_member(hub: Hub, tmp_path: Path, name: str, names: list[str]) ->
     return driver
 
 
-async def leader_of(hub: Hub) -> str:
+async def leader_of(hub: Hub, other_than: str | None = None) -> str:
     while True:
         believed = {(await driver.status()).leader for driver in hub.drivers.values()}
-        if len(believed) == 1 and None not in believed:
+        if len(believed) == 1 and believed.isdisjoint({None, other_than}):
             return str(believed.pop())
         await asyncio.sleep(0.01)
 
 
+STOOD_STILL_S = 2.5  # longer than any election timeout
 NAMES = ["n0", "n1", "n2"]
 
 
@@ -137,6 +139,18 @@ async def test_a_restarted_member_has_what_it_applied(tmp_path: Path) -> None:
         await leader_of(hub)
         await hub.drivers["n0"].propose(b"y", timeout_s=5)
         assert [command for _, command in hub.ledgers["n0"].applied] == [b"x", b"y"]
+
+
+async def test_members_whose_event_loop_stood_still_do_not_depose_a_leader_they_could_not_hear(
+    tmp_path: Path,
+) -> None:
+    async with running(tmp_path, NAMES, start=NAMES) as hub:
+        leader = await leader_of(hub)
+        term = (await hub.drivers[leader].status()).term
+        await hub.drivers.pop(leader).stop()
+        time.sleep(STOOD_STILL_S)  # noqa: ASYNC251 - the event loop is to stand still, the members' threads go on
+        assert [driver.latest and driver.latest.term for driver in hub.drivers.values()] == [term, term]
+        assert await leader_of(hub, other_than=leader)  # they can hear, and nobody leads
 
 
 async def test_damaged_files_end_the_start(tmp_path: Path) -> None:
