@@ -182,7 +182,9 @@ def _curve(
     for effort in efforts:
         rounds = singles[contender, effort]
         rates = {
-            size: max(len(answers.ids) / answers.seconds.sum() for answers in measured[contender, effort])
+            size: max(
+                len(answers.ids) / float(answers.seconds.sum()) for answers in measured[contender, effort]
+            )
             for size, measured in batches.items()
         }
         points.append(

@@ -85,7 +85,8 @@ def _verdicts(
 ) -> list[Measurement]:
     shares = (50, 95, 99, 100)
     quiet, busy = (
-        dict(zip(shares, np.percentile(each, shares) * 1000, strict=True)) for each in (idle, loaded)
+        dict(zip(shares, (np.percentile(each, shares) * 1000).tolist(), strict=True))
+        for each in (idle, loaded)
     )
     return [
         Measurement("written meanwhile", sent / plan.seconds, "points/s", Bar("least", 0.95 * plan.writes)),

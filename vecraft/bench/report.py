@@ -68,5 +68,5 @@ def _verdict(measurement: Measurement) -> str:
 
 
 def save(reports: Sequence[Report], path: Path) -> None:
-    content = [to_builtins(report) | {"met": report.met} for report in reports]
+    content = [to_builtins(report, str_keys=True) | {"met": report.met} for report in reports]
     path.write_bytes(orjson.dumps(content, option=orjson.OPT_INDENT_2) + b"\n")
