@@ -69,7 +69,7 @@ class VectorsView:
         self, graph: HnswGraph, queries: FloatArray, k: int, width: int, mask: PackedBits | None
     ) -> Ranking:
         """Every node may be returned."""
-        found = graph.candidates(queries, width, planner.rescored(k, width))
+        found = graph.candidates(queries, width, planner.rescored(k, width, coarse=graph.encoding.coarse))
         ranking = blank(len(queries), k)
         for i, candidates in enumerate(found):
             candidates = candidates[candidates >= 0]
@@ -90,7 +90,9 @@ class VectorsView:
             if candidates is None:
                 hard.append(i)
             else:
-                self._rescore(ranking, i, query, candidates[: planner.rescored(k, ef)])
+                self._rescore(
+                    ranking, i, query, candidates[: planner.rescored(k, ef, coarse=graph.encoding.coarse)]
+                )
         if hard:
             rows, scores = self._best_rows(queries[hard], k, mask)
             ranking[0][hard], ranking[1][hard] = rows, scores
