@@ -21,12 +21,9 @@ def exact_is_cheaper(width: int, allowed: int) -> bool:
     return allowed <= GRAPH_NODE_ROWS * width
 
 
-def rescored(k: int, ef: int, *, coarse: bool = False) -> int:
-    """Candidates to score again on the original vectors, so that the order of codes costs nothing.
-
-    ``coarse``: codes too rough to leave any out.
-    """
-    return ef if coarse else min(ef, max(2 * k, k + RESCORED_MIN))
+def rescored(k: int, ef: int) -> int:
+    """Candidates to score again on the original vectors, so that the order of codes costs nothing."""
+    return min(ef, max(2 * k, k + RESCORED_MIN))
 
 
 def search_width(ef: int, k: int) -> int:
