@@ -33,7 +33,7 @@ from tests.live import wait_for
 POINTS = 2500  # so many that a graph is cheaper than scoring them all
 EF = 40
 RECALL_MIN = 0.97  # of a graph at that effort
-QUERIES = 12
+QUERIES = 6
 BATCH = 250
 COLLECTIONS = ("growing", "sealed")
 # Stored with eleven bits: scores of normalised vectors differ by the rounding of each component.
@@ -175,9 +175,10 @@ def agree(world: World, kind: Kind) -> None:
     below = models.Filter(must=[models.FieldCondition(key="n", range=models.Range(lt=4))])
     exact, usual = models.SearchParams(exact=True), models.SearchParams(hnsw_ef=EF)
     hits: dict[str, list[float]] = {name: [] for name in COLLECTIONS}
-    for _ in range(QUERIES):
+    for query in range(QUERIES):
         vector = make_vector(kind, rng)
-        for condition, bound, limit in ((None, None, 10), (below, 4, 10), (None, None, POINTS * 2)):
+        everything = [(None, None, POINTS * 2)] if query == 0 else []
+        for condition, bound, limit in ((None, None, 10), (below, 4, 10), *everything):
             expected = world.judge.search(kind.name, vector, limit, below=bound)
             local = world.search(world.local, "local", kind, vector, limit, query_filter=condition)
             same(local, expected, kind, "local mode and the engine")

@@ -27,7 +27,15 @@ from protos.collections import (
     VectorParams,
 )
 from protos.operations import Upsert, VectorBatch
-from protos.shard import SearchParams, SearchRequest, ShardClient, ShardInfo, ShardStatus, UpdateRequest
+from protos.shard import (
+    QuantizationSearchParams,
+    SearchParams,
+    SearchRequest,
+    ShardClient,
+    ShardInfo,
+    ShardStatus,
+    UpdateRequest,
+)
 from vecraft.bench.engines.port import (
     INGEST_BATCH,
     Answers,
@@ -150,7 +158,10 @@ class Vecraft:
         return await self._shard.info()
 
     async def _search(self, effort: Effort, size: int) -> Answers:
-        params = SearchParams(hnsw_ef=effort.ef)
+        codes = None
+        if effort.oversampling is not None:
+            codes = QuantizationSearchParams(oversampling=effort.oversampling)
+        params = SearchParams(hnsw_ef=effort.ef, quantization=codes)
         requests = [SearchRequest("", query, effort.k, params=params) for query in self._vectors.queries()]
         shard, ids, seconds = self._shard, [], []
         for at in range(0, len(requests), size):
