@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from protos.errors import BadInput, BadRequest, InvalidField
 from protos.ids import PointId
-from protos.shard import OrderBy, SearchParams
+from protos.shard import OrderBy, QuantizationSearchParams, SearchParams
 from router.search import WINDOW_MAX, Query
 from router.vectors import not_supported
 
@@ -79,11 +79,19 @@ def check_search_params(
         )
 
 
-def search_params(*, hnsw_ef: int | None, exact: bool, indexed_only: bool, idf: bool) -> SearchParams:
+def search_params(
+    *,
+    hnsw_ef: int | None,
+    exact: bool,
+    indexed_only: bool,
+    idf: bool,
+    quantization: QuantizationSearchParams | None = None,
+) -> SearchParams:
     """Raises: BadInput."""
     if idf:
         raise BadInput("`idf` is only applicable to sparse vectors with the IDF modifier")
-    return SearchParams(None if hnsw_ef is None else min(hnsw_ef, WINDOW_MAX), exact, indexed_only)
+    ef = None if hnsw_ef is None else min(hnsw_ef, WINDOW_MAX)
+    return SearchParams(ef, exact, indexed_only, quantization)
 
 
 def threshold_of(value: float | None) -> float | None:

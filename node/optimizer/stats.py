@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from node import bits
-from node.index import GraphParams
+from node.index import GraphParams, quantization_of
 from node.optimizer.plan import Limits, SegmentStat, limits
 from node.replica.segment_set import NarrowedSegment
 from node.replica.view import View
@@ -37,7 +37,9 @@ def wanted_graphs(config: CollectionConfig, names: Iterable[str]) -> dict[str, G
         if name in config.vectors:
             hnsw = config.hnsw_of(name)
             if hnsw.m:
-                found[name] = GraphParams(hnsw.m, hnsw.ef_construct)
+                found[name] = GraphParams(
+                    hnsw.m, hnsw.ef_construct, quantization_of(config.quantization_of(name))
+                )
     return found
 
 

@@ -57,6 +57,7 @@ class Nearest:
                 allowed=bits,
                 allowed_count=count,
                 ef=ef,
+                quantization=self._params.quantization,
                 exact=self._params.exact or (ef is not None and exact_is_cheaper(ef, count)),
             )
             for segment, bits, count in self._parts

@@ -18,6 +18,8 @@ from node.index import NO_ROW, HnswGraph, best_of, similarities
 from node.index.exact import select
 from node.segments import planner
 from node.segments.schema import VectorSchema
+from node.segments.scoring import Scoring, scoring_of
+from protos.shard import QuantizationSearchParams
 
 FloatArray = npt.NDArray[np.float32]
 Ranking = tuple[Rows, FloatArray]
@@ -37,7 +39,14 @@ class VectorsView:
         self.graph = graph
 
     def search(
-        self, queries: FloatArray, k: int, allowed: PackedBits | None, *, ef: int | None, exact: bool
+        self,
+        queries: FloatArray,
+        k: int,
+        allowed: PackedBits | None,
+        *,
+        ef: int | None,
+        exact: bool,
+        quantization: QuantizationSearchParams | None = None,
     ) -> Ranking:
         """Rows and similarities, both (nq, <= k), best first, padded with NO_ROW and -inf."""
         mask = self._mask(allowed)
@@ -46,13 +55,15 @@ class VectorsView:
         graph = self.graph
         if graph is None or exact or k == 0:
             return self._best_rows(queries, k, mask)
+        scoring = scoring_of(graph, quantization)
         width = planner.search_width(graph.params.ef_construct if ef is None else ef, k)
+        width = scoring.width(width, k, graph.count)
         if planner.exact_is_cheaper(width, count):
             return self._best_rows(queries, k, mask)
         if count >= graph.count:
-            return self._walk(graph, queries, k, width, mask)
+            return self._walk(graph, queries, k, width, mask, scoring)
         assert mask is not None
-        return self._walk_filtered(graph, queries, k, width, mask, count)
+        return self._walk_filtered(graph, queries, k, width, mask, count, scoring)
 
     def _mask(self, allowed: PackedBits | None) -> PackedBits | None:
         """Rows that may be returned; None: all."""
@@ -66,10 +77,18 @@ class VectorsView:
         return best_of(self.schema.distance, queries, self.matrix, k, rows)
 
     def _walk(
-        self, graph: HnswGraph, queries: FloatArray, k: int, width: int, mask: PackedBits | None
+        self,
+        graph: HnswGraph,
+        queries: FloatArray,
+        k: int,
+        width: int,
+        mask: PackedBits | None,
+        scoring: Scoring,
     ) -> Ranking:
         """Every node may be returned."""
-        found = graph.candidates(queries, width, planner.rescored(k, width))
+        if not scoring.rescore:
+            return self._walk_codes(graph, queries, k, width, mask)
+        found = graph.candidates(queries, width, scoring.count(k, width))
         ranking = blank(len(queries), k)
         for i, candidates in enumerate(found):
             candidates = candidates[candidates >= 0]
@@ -79,9 +98,30 @@ class VectorsView:
                 self._rescore(ranking, i, queries[i], candidates)
         return ranking
 
-    def _walk_filtered(
-        self, graph: HnswGraph, queries: FloatArray, k: int, ef: int, mask: PackedBits, count: int
+    def _walk_codes(
+        self, graph: HnswGraph, queries: FloatArray, k: int, width: int, mask: PackedBits | None
     ) -> Ranking:
+        """As ``_walk``, with the similarities that the codes tell."""
+        ranking = blank(len(queries), k)
+        for i, (rows, scores) in enumerate(zip(*graph.search(queries, width, k), strict=True)):
+            if rows[-1] < 0:
+                _put(ranking, i, *self._best_rows(queries[i : i + 1], k, mask))
+            else:
+                order = np.lexsort((rows, -scores))
+                ranking[0][i], ranking[1][i] = rows[order], scores[order]
+        return ranking
+
+    def _walk_filtered(
+        self,
+        graph: HnswGraph,
+        queries: FloatArray,
+        k: int,
+        ef: int,
+        mask: PackedBits,
+        count: int,
+        scoring: Scoring,
+    ) -> Ranking:
+        """What passes is scored on the original vectors, whatever was asked: it may be scored so anyway."""
         ranking = blank(len(queries), k)
         first = planner.first_width(ef, graph.count, count)
         hard = []
@@ -90,7 +130,7 @@ class VectorsView:
             if candidates is None:
                 hard.append(i)
             else:
-                self._rescore(ranking, i, query, candidates[: planner.rescored(k, ef)])
+                self._rescore(ranking, i, query, candidates[: scoring.count(k, ef)])
         if hard:
             rows, scores = self._best_rows(queries[hard], k, mask)
             ranking[0][hard], ranking[1][hard] = rows, scores

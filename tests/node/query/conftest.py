@@ -24,6 +24,7 @@ from protos.collections import (
     default_index_params,
 )
 from protos.ids import PointId, id_key
+from protos.shard import QuantizationSearchParams
 
 
 class FakePoints:
@@ -93,6 +94,7 @@ class FakeSegment:
         allowed_count: int | None = None,
         ef: int | None = None,
         exact: bool = False,
+        quantization: QuantizationSearchParams | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         self.calls += 1
         matrix, present = self._dense[name]
