@@ -63,8 +63,11 @@ def _stat(view: View, segment: SegmentView, busy: bool) -> SegmentStat:
 
 
 def _is_indexed(config: CollectionConfig, segment: SegmentView, live: bits.PackedBits) -> bool:
-    """Does every vector name have the graph it should, if it has any live vector?"""
-    for name, params in wanted_graphs(config, segment.names).items():
+    """Does every vector name have the graph it should, if it has any live vector, and none if not?"""
+    wanted = wanted_graphs(config, segment.names)
+    if any(segment.graph(name) is not None for name in config.vectors if name not in wanted):
+        return False
+    for name, params in wanted.items():
         graph = segment.graph(name)
         if graph is None:
             present = segment.dense(name)[1]
