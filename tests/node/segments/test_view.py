@@ -168,9 +168,9 @@ def test_parts_of_a_graph_that_cannot_be_reached_are_scored_exactly(
 def test_the_walk_never_gets_wider_than_exact_scoring_is_dear() -> None:
     """Whatever is seen, the widening ends: each width grows, and past a bound exact scoring is cheaper."""
     for allowed in (5_000, 100_000, 10_000_000):
-        width, steps = planner.first_width(100, 10_000_000, allowed), 0
+        width, steps = planner.first_width(100, 14, 10_000_000, allowed), 0
         while not planner.exact_is_cheaper(width, allowed):
-            wider = planner.next_width(width, 100, 89)
+            wider = planner.next_width(width, 100, 14, 37)
             assert wider > width
             width, steps = wider, steps + 1
         assert steps < 200
