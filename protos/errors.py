@@ -5,6 +5,7 @@
     VecraftError
     ├── BadInput              400  the request's values cannot be right
     ├── BadRequest            400  the request breaks a rule of the collection (strict mode, ...)
+    │   └── NotSupported      400  of the API, and not in this version
     ├── MalformedBody         400  the body is not JSON of the expected shape
     ├── InvalidField          422  a field breaks a documented constraint; carries its path
     ├── AlreadyExists         409
@@ -46,6 +47,10 @@ class BadInput(VecraftError):
 
 class BadRequest(VecraftError):
     prefix = "Bad request: "
+
+
+class NotSupported(BadRequest):
+    """Part of Qdrant's API that this version does not have."""
 
 
 class MalformedBody(VecraftError):

@@ -35,10 +35,23 @@ class Projection(Struct, frozen=True):
     vectors: bool | tuple[str, ...] = False
 
 
+class QuantizationSearchParams(Struct, frozen=True):
+    """What a search does with a quantized collection's codes (reference 9.15).
+
+    ``ignore``: as if there were none. ``rescore``: None: as the kind of quantization has it.
+    ``oversampling``: at least 1; so many times the limit are scored again.
+    """
+
+    ignore: bool = False
+    rescore: bool | None = None
+    oversampling: float | None = None
+
+
 class SearchParams(Struct, frozen=True):
     hnsw_ef: int | None = None
     exact: bool = False
     indexed_only: bool = False
+    quantization: QuantizationSearchParams | None = None
 
 
 class Way(enum.Enum):

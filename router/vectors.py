@@ -15,7 +15,7 @@ import numpy.typing as npt
 from msgspec import Struct
 
 from protos.collections import Distance, VectorParams, VectorsConfig
-from protos.errors import BadInput, BadRequest, vector_name_not_found, wrong_dimension
+from protos.errors import BadInput, NotSupported, vector_name_not_found, wrong_dimension
 from protos.operations import VectorBatch
 from protos.shard import FloatArray
 
@@ -31,8 +31,8 @@ class VectorRows(Struct):
         self.values.append(value)
 
 
-def not_supported(what: str) -> BadRequest:
-    return BadRequest(f"{what} not supported by this version of Vecraft yet")
+def not_supported(what: str) -> NotSupported:
+    return NotSupported(f"{what} not supported by this version of Vecraft yet")
 
 
 def params_of(vectors: VectorsConfig, name: str) -> VectorParams:

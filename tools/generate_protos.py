@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import tempfile
@@ -14,6 +15,15 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 HEADER = "# mypy: ignore-errors\n# ruff: noqa\n# fmt: off\n"
+
+# The public API has a descriptor pool of its own (``protos.qdrant.pool``).
+PUBLIC = Path("protos/qdrant")
+_IN_PUBLIC_POOL = {
+    "from google.protobuf import descriptor_pool as _descriptor_pool\n": (
+        "from protos.qdrant.pool import PUBLIC_POOL as _public_pool\n"
+    ),
+    "_descriptor_pool.Default()": "_public_pool",
+}
 
 
 def generated() -> dict[Path, str]:
@@ -25,7 +35,18 @@ def generated() -> dict[Path, str]:
         command = [sys.executable, "-m", "grpc_tools.protoc", *outputs, *sources]
         subprocess.run(command, cwd=ROOT, check=True)  # noqa: S603 - our own arguments
         files = sorted(path for path in Path(scratch).rglob("*_pb2.py*"))
-        return {path.relative_to(scratch): HEADER + path.read_text() for path in files}
+        return {path.relative_to(scratch): _finished(path, Path(scratch)) for path in files}
+
+
+def _finished(path: Path, scratch: Path) -> str:
+    text = path.read_text()
+    if path.suffix == ".pyi":  # an enum value that Python has another use for is read by number
+        text = re.sub(r"^ *None: .*\n", "", text, flags=re.MULTILINE)
+    if PUBLIC in path.relative_to(scratch).parents and path.suffix == ".py":
+        for theirs, ours in _IN_PUBLIC_POOL.items():
+            assert theirs in text, f"protoc no longer writes {theirs!r}"
+            text = text.replace(theirs, ours)
+    return HEADER + text
 
 
 def main(arguments: list[str]) -> int:

@@ -72,6 +72,7 @@ class Nearest:
                 ef=ef,
                 exact=self._params.exact,
                 hints=Hints(part.rows, self._full_scan_bytes, self._trace),
+                quantization=self._params.quantization,
             )
             for segment, part in self._parts
         ]

@@ -19,8 +19,9 @@ from node.index.exact import select
 from node.segments import planner
 from node.segments.hints import NO_HINTS, Hints
 from node.segments.schema import VectorSchema
+from node.segments.scoring import Scoring, scoring_of
 from node.segments.trace import Trace
-from protos.shard import Way
+from protos.shard import QuantizationSearchParams, Way
 
 FloatArray = npt.NDArray[np.float32]
 Ranking = tuple[Rows, FloatArray]
@@ -73,6 +74,7 @@ class VectorsView:
         *,
         ef: int | None,
         exact: bool,
+        quantization: QuantizationSearchParams | None = None,
         hints: Hints = NO_HINTS,
     ) -> Ranking:
         """Rows and similarities, both (nq, <= k), best first, padded with NO_ROW and -inf."""
@@ -81,13 +83,15 @@ class VectorsView:
         graph = self.graph
         if graph is None or exact or k == 0:
             return self._best_rows(queries, k, chosen, hints.trace)
+        scoring = scoring_of(graph, quantization)
         width = planner.search_width(graph.params.ef_construct if ef is None else ef, k)
+        width = scoring.width(width, k, graph.count)
         size = chosen.count * self.schema.row_bytes
         if size <= hints.full_scan_bytes or planner.exact_is_cheaper(width, chosen.count):
             return self._best_rows(queries, k, chosen, hints.trace)
         if chosen.count >= graph.count:
-            return self._walk(graph, queries, k, width, chosen, hints.trace)
-        return self._walk_filtered(graph, queries, k, width, chosen, hints.trace)
+            return self._walk(graph, queries, k, width, chosen, scoring, hints.trace)
+        return self._walk_filtered(graph, queries, k, width, chosen, scoring, hints.trace)
 
     def _chosen(self, allowed: PackedBits | None, rows: Rows | None) -> Chosen:
         total = len(self.matrix)
@@ -108,27 +112,55 @@ class VectorsView:
         return found
 
     def _walk(
-        self, graph: HnswGraph, queries: FloatArray, k: int, width: int, chosen: Chosen, trace: Trace | None
+        self,
+        graph: HnswGraph,
+        queries: FloatArray,
+        k: int,
+        width: int,
+        chosen: Chosen,
+        scoring: Scoring,
+        trace: Trace | None,
     ) -> Ranking:
         """Every node may be returned."""
-        found = graph.candidates(queries, width, planner.rescored(k, width))
         ranking = blank(len(queries), k)
-        short = []
-        for i, candidates in enumerate(found):
-            candidates = candidates[candidates >= 0]
-            if len(candidates) < k:  # parts of the graph cannot be reached
-                short.append(i)
-            else:
-                self._rescore(ranking, i, queries[i], candidates)
+        if scoring.rescore:
+            count = scoring.count(k, width)
+            short = self._walk_rescored(ranking, graph, queries, width, count)
+        else:
+            count, short = 0, _walk_codes(ranking, graph, queries, width)
         if trace is not None:
-            trace.step(Way.GRAPH, queries=len(queries), matching=chosen.count, scored=found.size, width=width)
+            scored = count * len(queries)
+            trace.step(Way.GRAPH, queries=len(queries), matching=chosen.count, scored=scored, width=width)
         self._finish_exactly(ranking, short, queries, chosen, trace)
         return ranking
 
+    def _walk_rescored(
+        self, ranking: Ranking, graph: HnswGraph, queries: FloatArray, width: int, count: int
+    ) -> list[int]:
+        """Returns the queries with too few candidates: parts of the graph cannot be reached."""
+        short = []
+        for i, candidates in enumerate(graph.candidates(queries, width, count)):
+            candidates = candidates[candidates >= 0]
+            if len(candidates) < ranking[0].shape[1]:
+                short.append(i)
+            else:
+                self._rescore(ranking, i, queries[i], candidates)
+        return short
+
     def _walk_filtered(
-        self, graph: HnswGraph, queries: FloatArray, k: int, ef: int, chosen: Chosen, trace: Trace | None
+        self,
+        graph: HnswGraph,
+        queries: FloatArray,
+        k: int,
+        ef: int,
+        chosen: Chosen,
+        scoring: Scoring,
+        trace: Trace | None,
     ) -> Ranking:
-        """Some nodes may not be returned: walks are widened until enough may."""
+        """Some nodes may not be returned: walks are widened until enough may.
+
+        What passes is scored on the original vectors, whatever was asked: it may be scored so anyway.
+        """
         mask = chosen.mask(len(self.matrix))
         assert mask is not None
         ranking = blank(len(queries), k)
@@ -138,17 +170,12 @@ class VectorsView:
             if candidates is None:
                 hard.append(i)
             else:
-                candidates = candidates[: planner.rescored(k, ef)]
+                candidates = candidates[: scoring.count(k, ef)]
                 scored += len(candidates)
                 self._rescore(ranking, i, queries[i], candidates)
         if trace is not None:
-            trace.step(
-                Way.WIDENED,
-                queries=len(queries),
-                matching=chosen.count,
-                scored=scored,
-                width=balls.widest,
-            )
+            walked, widest = len(queries) - len(hard), balls.widest
+            trace.step(Way.WIDENED, queries=walked, matching=chosen.count, scored=scored, width=widest)
         self._finish_exactly(ranking, hard, queries, chosen, trace)
         return ranking
 
@@ -201,6 +228,19 @@ class _Balls:
                 return None
             ((passing, reached),) = self._walk(query[np.newaxis], width)
         return passing
+
+
+def _walk_codes(ranking: Ranking, graph: HnswGraph, queries: FloatArray, width: int) -> list[int]:
+    """The best by code, with the similarities that the codes tell; returns the queries with too few."""
+    short = []
+    found = graph.search(queries, width, ranking[0].shape[1])
+    for i, (rows, scores) in enumerate(zip(*found, strict=True)):
+        if rows[-1] < 0:
+            short.append(i)
+        else:
+            order = np.lexsort((rows, -scores))
+            ranking[0][i], ranking[1][i] = rows[order], scores[order]
+    return short
 
 
 def blank(queries: int, k: int) -> Ranking:

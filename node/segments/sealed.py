@@ -27,7 +27,14 @@ from node.segments.manifest import (
     read_manifest,
     write_manifest,
 )
-from node.segments.schema import SLOTS_FILE, graph_file, graph_rows_file, present_file, vectors_file
+from node.segments.schema import (
+    SLOTS_FILE,
+    VectorSchema,
+    graph_file,
+    graph_rows_file,
+    present_file,
+    vectors_file,
+)
 from node.segments.view import SegmentView
 
 
@@ -106,17 +113,17 @@ def _open_vectors(directory: Path, position: int, entry: VectorsEntry, rows: int
     present = None
     if entry.has_present:
         present = map_array(directory / present_file(position), "u1", (bits.bytes_for(rows),))
-    graph = _open_graph(directory, position, entry.graph) if entry.graph else None
+    graph = _open_graph(directory, position, schema, entry.graph) if entry.graph else None
     return VectorsView(schema, matrix, present, graph)
 
 
-def _open_graph(directory: Path, position: int, entry: GraphEntry) -> HnswGraph:
+def _open_graph(directory: Path, position: int, schema: VectorSchema, entry: GraphEntry) -> HnswGraph:
     path = directory / graph_file(position)
     rows_path = directory / graph_rows_file(position)
     rows = None
     if entry.has_rows:
         rows = map_array(rows_path, "<u4", (rows_path.stat().st_size // 4,))
     try:
-        return HnswGraph.open(path, rows, entry.params, entry.code)
+        return HnswGraph.open(path, rows, entry.params, entry.stored, schema.distance)
     except RuntimeError as error:
         raise SegmentCorrupted(path, 0, f"FAISS cannot read it: {error}") from error

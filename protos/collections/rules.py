@@ -21,7 +21,7 @@ from protos.collections.tuning import (
     WalConfigDiff,
 )
 from protos.collections.vectors import UNNAMED, Datatype, SparseVectorParams, VectorParams
-from protos.errors import BadInput, BadRequest, InvalidField
+from protos.errors import BadInput, InvalidField, NotSupported
 
 VECTOR_SIZE_MAX = 65_536
 SHARDS_MAX = 1024  # a shard without a bucket would never get a point
@@ -221,6 +221,6 @@ def _between(path: str, value: float | None, low: float, high: float) -> None:
         raise InvalidField(path, f"value {value} invalid, must be from {low} to {high}")
 
 
-def _not_supported(what: str) -> BadRequest:
+def _not_supported(what: str) -> NotSupported:
     verb = "are" if what.endswith("vectors") else "is"
-    return BadRequest(f"{what} {verb} not supported by this version of Vecraft yet")
+    return NotSupported(f"{what} {verb} not supported by this version of Vecraft yet")

@@ -1,9 +1,11 @@
-"""Filters: the tree of conditions (``tree``) and its decoding from JSON (``decoding``).
+"""Filters: the tree of conditions (``tree``), its decoding from JSON (``decoding``), constraints (``rules``).
 
 Whether a point matches is decided in ``node.filter``; the words and limits of reference section 10 are here.
 """
 
-from protos.filters.decoding import FILTER_DEPTH_MAX, decode_filter
+from protos.filters import rules
+from protos.filters.decoding import decode_filter
+from protos.filters.rules import FILTER_DEPTH_MAX
 from protos.filters.tree import (
     Condition,
     DatetimeRange,
@@ -70,4 +72,5 @@ __all__ = [
     "decode_filter",
     "leaf_count",
     "leaves",
+    "rules",
 ]

@@ -1,7 +1,8 @@
 """Filters from decoded JSON.
 
-Lives here: the shapes a request may give a filter, and the texts of what is wrong with one
-(reference 1.4, 10, 18.5). May not live here: what a condition means for a point.
+Lives here: the shapes that JSON may give a filter, and the texts of what is wrong with one (reference 1.4,
+10, 18.5). May not live here: constraints that hold in every form (``rules``), what a condition means for a
+point.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from protos.datetimes import decode_datetime
-from protos.errors import InvalidField, MalformedBody
+from protos.errors import MalformedBody
+from protos.filters import rules
 from protos.filters.tree import (
     Condition,
     DatetimeRange,
@@ -43,7 +45,6 @@ from protos.filters.tree import (
 from protos.ids import parse_point_id
 from protos.json_path import parse_path
 
-FILTER_DEPTH_MAX: Final = 32  # filters within filters; bounds every later recursion
 _INT64_MIN, _INT64_MAX, _UINT64_MAX = -(2**63), 2**63 - 1, 2**64 - 1
 _CLAUSES: Final = frozenset({"must", "should", "must_not", "min_should"})
 
@@ -60,8 +61,7 @@ def decode_filter(value: object, *, path: str = "filter") -> Filter:
 
 
 def _filter(value: object, path: str, depth: int) -> Filter:
-    if depth > FILTER_DEPTH_MAX:
-        raise MalformedBody(f"filters may be nested at most {FILTER_DEPTH_MAX} deep")
+    rules.check_depth(depth)
     fields = _object(value, "struct Filter", _CLAUSES)
     clauses = {
         name: _clause(fields[name], f"{path}.{name}", depth)
@@ -88,11 +88,7 @@ def _min_should(value: object, path: str, depth: int) -> MinShould:
     )
     items = _list(fields["conditions"], "conditions")
     min_count = _count(fields["min_count"])
-    if min_count < 1:
-        raise InvalidField(
-            f"{path}.min_count", f"value {min_count} invalid, min_count must be greater than 0"
-        )
-    return MinShould(_clause(items, f"{path}.conditions", depth), min_count)
+    return rules.min_should(_clause(items, f"{path}.conditions", depth), min_count, path)
 
 
 def _condition(value: object, path: str, depth: int) -> Condition:
@@ -130,11 +126,7 @@ def _has_id(value: object) -> HasId:
 def _slice(value: object, path: str) -> Slice:
     fields = _object(value, "struct Slice", {"total", "index"}, required=("total", "index"))
     total, index = _count(fields["total"], 2**32 - 1), _count(fields["index"], 2**32 - 1)
-    if total < 1:
-        raise InvalidField(f"{path}.total", f"value {total} invalid, must be 1 or larger")
-    if index >= total:
-        raise InvalidField(f"{path}.index", f"value {index} invalid, must be {total - 1} or smaller")
-    return Slice(total, index)
+    return rules.slice_of(total, index, path)
 
 
 def _nested(value: object, path: str, depth: int) -> Nested:
@@ -155,15 +147,10 @@ def _field_condition(value: dict[str, Any], path: str) -> FieldCondition:
         raise MalformedBody("Filter condition 'key' must be a string")
     fields = _object(value, "struct FieldCondition", {"key", "geo_polygon", *_OPERATORS})
     key = _path(fields.pop("key"))
-    if not fields:
-        raise InvalidField(path, "At least one field condition must be specified")
     predicates = {name: decode(fields[name]) for name, decode in _OPERATORS.items() if name in fields}
     if "geo_polygon" in fields:
         predicates["geo_polygon"] = _geo_polygon(fields["geo_polygon"], f"{path}.geo_polygon")
-    for exclusive in ("values_count", "is_empty", "is_null"):
-        if exclusive in predicates:
-            return FieldCondition(key, (predicates[exclusive],))
-    return FieldCondition(key, tuple(predicates.values()))
+    return rules.field_condition(key, predicates, path)
 
 
 def _match(value: object) -> Predicate:
@@ -210,12 +197,7 @@ def _values_count(value: object) -> ValuesCount:
 
 def _geo_point(value: object) -> GeoPoint:
     fields = _object(value, "struct GeoPoint", {"lon", "lat"}, required=("lon", "lat"))
-    lon, lat = float(_number(fields["lon"])), float(_number(fields["lat"]))
-    if not (-180 <= lon <= 180 and -90 <= lat <= 90):
-        raise MalformedBody(
-            f"Wrong geo point: expected `lat` = {lat} within [-90;90] and `lon` = {lon} within [-180;180]"
-        )
-    return GeoPoint(lon, lat)
+    return rules.geo_point(float(_number(fields["lon"])), float(_number(fields["lat"])))
 
 
 def _geo_bounding_box(value: object) -> GeoBoundingBox:
@@ -241,13 +223,7 @@ def _geo_polygon(value: object, path: str) -> GeoPolygon:
 def _ring(value: object, path: str) -> tuple[GeoPoint, ...]:
     fields = _object(value, "struct GeoLineString", {"points"}, required=("points",))
     points = tuple(_geo_point(point) for point in _list(fields["points"], "points"))
-    if len(points) < 4:
-        raise InvalidField(path, f"value invalid, the size must be at least 4, got {len(points)}")
-    if points[0] != points[-1]:
-        raise InvalidField(
-            path, "value invalid, the first and the last points should be same to form a closed line"
-        )
-    return points
+    return rules.ring(points, path)
 
 
 _OPERATORS: Final[dict[str, Callable[[object], Predicate]]] = {

@@ -35,6 +35,7 @@ class PayloadTooLarge(VecraftError):
 STATUS: dict[type[VecraftError], int] = {
     errors.BadInput: 400,
     errors.BadRequest: 400,
+    errors.NotSupported: 400,
     errors.MalformedBody: 400,
     errors.InvalidField: 422,
     errors.AlreadyExists: 409,

@@ -7,15 +7,15 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from protos.errors import BadInput, NotFound
+from protos.errors import NotFound
 from protos.ids import parse_point_id
 from protos.shard import Projection, Record, ScrollRequest
+from router.checks import check_page, limit_of
 from router.rest.bodies import schemas
-from router.rest.bodies.queries import LIMIT_DEFAULT, decode_order_by
+from router.rest.bodies.queries import decode_order_by
 from router.rest.bodies.reading import read_json
 from router.rest.bodies.schemas import CountResult, RecordBody, ScrollResult
 from router.rest.bodies.selectors import (
-    at_least_one,
     decode_ids,
     decode_optional_filter,
     decode_projection,
@@ -91,16 +91,14 @@ class _ReadHandlers:
 
 
 def scroll_request(body: schemas.ScrollBody) -> ScrollRequest:
-    if body.offset is not None and body.order_by is not None:
-        raise BadInput(
-            "Cannot use an `offset` when using `order_by`. "
-            "The alternative for paging is to use `order_by.start_from` and a filter to exclude ids seen"
-        )
+    offset = None if body.offset is None else parse_point_id(body.offset)
+    order_by = None if body.order_by is None else decode_order_by(body.order_by)
+    check_page(offset, order_by)
     return ScrollRequest(
-        limit=LIMIT_DEFAULT if body.limit is None else at_least_one(body.limit, "limit"),
-        offset=None if body.offset is None else parse_point_id(body.offset),
+        limit=limit_of(body.limit, "limit"),
+        offset=offset,
         filter=decode_optional_filter(body.filter),
-        order_by=None if body.order_by is None else decode_order_by(body.order_by),
+        order_by=order_by,
         projection=decode_projection(
             body.with_payload, body.with_vector, body.with_vectors, payload_default=True
         ),

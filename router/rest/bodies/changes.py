@@ -18,6 +18,7 @@ from protos.operations import (
     PointChange,
     SetPayload,
 )
+from router.checks import NO_VECTORS_TO_DELETE
 from router.points import Draft
 from router.rest.bodies.reading import decode
 from router.rest.bodies.schemas import (
@@ -63,7 +64,7 @@ def decode_delete_vectors(body: Body) -> Draft:
     """Both selectors may be given, both are then executed. Raises: BadRequest if neither is."""
     request = decode(body, _delete_vectors)
     if not request.vector:
-        raise InvalidField("vector", "must specify vector names to delete")
+        raise InvalidField("vector", NO_VECTORS_TO_DELETE)
     if request.points is None and request.filter is None:
         raise BadRequest("No filter or points provided")
     ids = None if request.points is None else decode_ids(request.points)

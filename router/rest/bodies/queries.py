@@ -8,9 +8,20 @@ import msgspec
 
 from protos.collections import UNNAMED
 from protos.datetimes import decode_datetime
-from protos.errors import BadInput, BadRequest, InvalidField, MalformedBody
+from protos.errors import InvalidField, MalformedBody
 from protos.ids import PointId, parse_point_id
-from protos.shard import Direction, OrderBy, SearchParams
+from protos.shard import Direction, OrderBy, QuantizationSearchParams, SearchParams
+from router.checks import (
+    EMPTY_VECTOR,
+    at_least_one,
+    check_formula,
+    check_fusion,
+    check_search_params,
+    check_stages,
+    limit_of,
+    search_params,
+    threshold_of,
+)
 from router.rest.bodies.explain import decode_loosely, vector_error
 from router.rest.bodies.reading import decode
 from router.rest.bodies.schemas import (
@@ -22,20 +33,15 @@ from router.rest.bodies.schemas import (
     SearchParamsBody,
 )
 from router.rest.bodies.selectors import (
-    at_least_one,
     check_path,
     decode_optional_filter,
     decode_projection,
     decode_shard_keys,
 )
-from router.rest.bodies.upserts import EMPTY_VECTOR
-from router.search import WINDOW_MAX, NearestPoint, NearestVector, Query, QueryRequest, RandomSample
+from router.search import NearestPoint, NearestVector, Query, QueryRequest, RandomSample
 from router.vectors import not_supported
 
 T = TypeVar("T")
-
-LIMIT_DEFAULT = 10
-_FLOAT32_MAX = 3.4028234663852886e38
 
 _query = msgspec.json.Decoder(QueryBody)
 _query_batch = msgspec.json.Decoder(QueryBatchBody)
@@ -84,9 +90,9 @@ def _explain(body: bytes) -> None:
 
 
 def _query_request(body: QueryBody, path: str) -> QueryRequest:
-    limit = LIMIT_DEFAULT if body.limit is None else at_least_one(body.limit, f"{path}.limit")
+    limit = limit_of(body.limit, f"{path}.limit")
     query = _query_of(body, path)
-    _check_stages(body, query)
+    check_stages(query, prefetches=bool(body.prefetch), score_threshold=body.score_threshold is not None)
     return QueryRequest(
         query=query,
         using=body.using or UNNAMED,
@@ -94,27 +100,10 @@ def _query_request(body: QueryBody, path: str) -> QueryRequest:
         offset=body.offset or 0,
         filter=decode_optional_filter(body.filter, f"{path}.filter"),
         params=_params(body.params, f"{path}.params"),
-        score_threshold=_threshold(body.score_threshold),
+        score_threshold=threshold_of(body.score_threshold),
         projection=decode_projection(body.with_payload, body.with_vector, body.with_vectors),
         shard_keys=decode_shard_keys(body.shard_key),
     )
-
-
-def _check_stages(body: QueryBody, query: Query | None) -> None:
-    """Combinations that cannot be right (reference 9.4)."""
-    if query is None and body.prefetch:
-        raise BadRequest(
-            "A query is needed to merge the prefetches. Can't have prefetches without defining a query."
-        )
-    if query is None and body.score_threshold is not None:
-        raise BadRequest(
-            "A query is needed to use the score_threshold. "
-            "Can't have score_threshold without defining a query."
-        )
-    if isinstance(query, OrderBy) and body.score_threshold is not None:
-        raise BadRequest("Can't use score_threshold with an order_by query.")
-    if body.prefetch:
-        raise not_supported("Prefetches are")
 
 
 def _query_of(body: QueryBody, path: str) -> Query | None:
@@ -181,12 +170,9 @@ _LATER = {
 def _other_query(query: dict[str, Any], body: QueryBody, path: str) -> Exception:
     """The error for a query that is not served: wrong in itself, of a later version, or unknown."""
     if "fusion" in query or "rrf" in query:
-        if body.using is not None:
-            return BadRequest("Fusion queries cannot be combined with the 'using' field.")
-        if not body.prefetch:
-            return BadInput("cannot apply Fusion without prefetches")
-    if "formula" in query and not body.prefetch:
-        return BadInput("cannot apply Formula without prefetches")
+        check_fusion(using=body.using is not None, prefetches=bool(body.prefetch))
+    if "formula" in query:
+        check_formula(prefetches=bool(body.prefetch))
     for kind, name in _LATER.items():
         if kind in query:
             return _invalid_examples(kind, query[kind], path) or not_supported(name)
@@ -207,31 +193,22 @@ def _invalid_examples(kind: str, value: Any, path: str) -> Exception | None:
 def _params(body: SearchParamsBody | None, path: str) -> SearchParams:
     if body is None:
         return SearchParams()
-    if body.hnsw_ef is not None:
-        at_least_one(body.hnsw_ef, f"{path}.hnsw_ef")
-    _check_ratios(body, path)
-    if body.idf is not None:
-        raise BadInput("`idf` is only applicable to sparse vectors with the IDF modifier")
-    ef = None if body.hnsw_ef is None else min(body.hnsw_ef, WINDOW_MAX)
-    return SearchParams(ef, body.exact, body.indexed_only)
-
-
-def _check_ratios(body: SearchParamsBody, path: str) -> None:
-    """Parameters that change nothing here must still be right (reference 9.15)."""
-    oversampling = None if body.quantization is None else body.quantization.oversampling
-    if oversampling is not None and oversampling < 1:
-        text = f"value {oversampling} invalid, must be 1.0 or larger"
-        raise InvalidField(f"{path}.quantization.oversampling", text)
-    selectivity = None if body.acorn is None else body.acorn.max_selectivity
-    if selectivity is not None and not 0 <= selectivity <= 1:
-        raise InvalidField(
-            f"{path}.acorn.max_selectivity", f"value {selectivity} invalid, must be from 0.0 to 1.0"
-        )
-
-
-def _threshold(value: float | None) -> float | None:
-    """Scores are float32, so a threshold beyond their range means the end of the range."""
-    return None if value is None else max(-_FLOAT32_MAX, min(value, _FLOAT32_MAX))
+    check_search_params(
+        path,
+        hnsw_ef=body.hnsw_ef,
+        oversampling=None if body.quantization is None else body.quantization.oversampling,
+        max_selectivity=None if body.acorn is None else body.acorn.max_selectivity,
+    )
+    asked = body.quantization
+    return search_params(
+        hnsw_ef=body.hnsw_ef,
+        exact=body.exact,
+        indexed_only=body.indexed_only,
+        idf=body.idf is not None,
+        quantization=None
+        if asked is None
+        else QuantizationSearchParams(asked.ignore, asked.rescore, asked.oversampling),
+    )
 
 
 # --- ordering by a payload key ----------------------------------------------------------------------
@@ -271,7 +248,7 @@ def _search_request(body: SearchBody, path: str) -> QueryRequest:
         offset=body.offset or 0,
         filter=decode_optional_filter(body.filter, f"{path}filter"),
         params=_params(body.params, f"{path}params"),
-        score_threshold=_threshold(body.score_threshold),
+        score_threshold=threshold_of(body.score_threshold),
         projection=decode_projection(body.with_payload, body.with_vector, body.with_vectors),
         shard_keys=decode_shard_keys(body.shard_key),
     )

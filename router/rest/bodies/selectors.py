@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from consensus.state import ShardKey
-from protos.errors import InvalidField, MalformedBody
+from protos.errors import MalformedBody
 from protos.filters import Filter, decode_filter
 from protos.ids import PointId, parse_point_id
 from protos.json_path import parse_path
@@ -96,11 +96,4 @@ def check_path(value: Any) -> str:
     if not isinstance(value, str):
         raise MalformedBody(f"Invalid json path: {value!r} is not a string")
     parse_path(value)
-    return value
-
-
-def at_least_one(value: int, path: str) -> int:
-    """Raises: InvalidField for 0."""
-    if value < 1:
-        raise InvalidField(path, f"value {value} invalid, must be 1 or larger")
     return value

@@ -18,6 +18,7 @@ from protos.errors import InvalidField, MalformedBody
 from protos.filters import Filter
 from protos.ids import PointId
 from protos.operations import UpdateMode, UpdateVectors, Upsert
+from router.checks import EMPTY_VECTOR, NO_VECTORS_TO_UPDATE, NOTHING_TO_UPDATE
 from router.points import Draft
 from router.rest.bodies.explain import explain_vectors
 from router.rest.bodies.reading import decode
@@ -40,7 +41,6 @@ Body = bytes | Raw
 # Payloads are edited and searched recursively. With a path of the most steps before it, the deepest one
 # still stays below what the JSON encoder takes (254), so no accepted change can fail to be applied.
 PAYLOAD_DEPTH_MAX = 120
-EMPTY_VECTOR = "dense vector must not be empty"
 
 _upsert = msgspec.json.Decoder(UpsertBody)
 _update = msgspec.json.Decoder(UpdateVectorsBody)
@@ -67,12 +67,12 @@ def decode_upsert(body: Body) -> Draft:
 def decode_update_vectors(body: Body) -> Draft:
     request = _decode_vectors(body, _update)
     if not request.points:
-        raise InvalidField("points", "must specify points to update")
+        raise InvalidField("points", NOTHING_TO_UPDATE)
     drafts: dict[str, VectorRows] = {}
     for row, point in enumerate(request.points):
         value = _vector_of(point, row)
         if not value:
-            raise InvalidField(f"points[{row}]", "must specify vectors to update for point")
+            raise InvalidField(f"points[{row}]", NO_VECTORS_TO_UPDATE)
         _add(drafts, row, value, f"points[{row}].vector")
     ids = decode_ids([point.id for point in request.points])
     condition: Filter | None = decode_optional_filter(request.update_filter, "update_filter")

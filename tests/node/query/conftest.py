@@ -25,6 +25,7 @@ from protos.collections import (
     default_index_params,
 )
 from protos.ids import PointId, id_key
+from protos.shard import QuantizationSearchParams
 
 
 class FakePoints:
@@ -94,6 +95,7 @@ class FakeSegment:
         allowed_count: int | None = None,
         ef: int | None = None,
         exact: bool = False,
+        quantization: QuantizationSearchParams | None = None,
         hints: Hints = NO_HINTS,
     ) -> tuple[np.ndarray, np.ndarray]:
         self.calls += 1

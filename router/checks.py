@@ -1,0 +1,108 @@
+"""Constraints on reads and writes that hold whatever protocol a request came by (reference 8, 9).
+
+Lives here: the texts of what is wrong with a request that has the right shape. ``path`` is where the value
+stands in the request. May not live here: shapes (``router.rest.bodies``, ``router.grpc``), and what
+depends on the collection (``router.search``, ``router.points``).
+"""
+
+from __future__ import annotations
+
+from protos.errors import BadInput, BadRequest, InvalidField
+from protos.ids import PointId
+from protos.shard import OrderBy, QuantizationSearchParams, SearchParams
+from router.search import WINDOW_MAX, Query
+from router.vectors import not_supported
+
+LIMIT_DEFAULT = 10
+EMPTY_VECTOR = "dense vector must not be empty"
+NOTHING_TO_UPDATE = "must specify points to update"
+NO_VECTORS_TO_UPDATE = "must specify vectors to update for point"
+NO_VECTORS_TO_DELETE = "must specify vector names to delete"
+_FLOAT32_MAX = 3.4028234663852886e38
+
+
+def at_least_one(value: int, path: str) -> int:
+    """Raises: InvalidField for 0."""
+    if value < 1:
+        raise InvalidField(path, f"value {value} invalid, must be 1 or larger")
+    return value
+
+
+def limit_of(value: int | None, path: str) -> int:
+    """Raises: InvalidField for 0."""
+    return LIMIT_DEFAULT if value is None else at_least_one(value, path)
+
+
+def check_stages(query: Query | None, *, prefetches: bool, score_threshold: bool) -> None:
+    """Combinations that cannot be right (reference 9.4). Raises: BadRequest."""
+    if query is None and prefetches:
+        raise BadRequest(
+            "A query is needed to merge the prefetches. Can't have prefetches without defining a query."
+        )
+    if query is None and score_threshold:
+        raise BadRequest(
+            "A query is needed to use the score_threshold. "
+            "Can't have score_threshold without defining a query."
+        )
+    if isinstance(query, OrderBy) and score_threshold:
+        raise BadRequest("Can't use score_threshold with an order_by query.")
+    if prefetches:
+        raise not_supported("Prefetches are")
+
+
+def check_fusion(*, using: bool, prefetches: bool) -> None:
+    """Raises: BadRequest, BadInput."""
+    if using:
+        raise BadRequest("Fusion queries cannot be combined with the 'using' field.")
+    if not prefetches:
+        raise BadInput("cannot apply Fusion without prefetches")
+
+
+def check_formula(*, prefetches: bool) -> None:
+    """Raises: BadInput."""
+    if not prefetches:
+        raise BadInput("cannot apply Formula without prefetches")
+
+
+def check_search_params(
+    path: str, *, hnsw_ef: int | None, oversampling: float | None, max_selectivity: float | None
+) -> None:
+    """Parameters that change nothing here must still be right (reference 9.15). Raises: InvalidField."""
+    if hnsw_ef is not None:
+        at_least_one(hnsw_ef, f"{path}.hnsw_ef")
+    if oversampling is not None and not oversampling >= 1:
+        text = f"value {oversampling} invalid, must be 1.0 or larger"
+        raise InvalidField(f"{path}.quantization.oversampling", text)
+    if max_selectivity is not None and not 0 <= max_selectivity <= 1:
+        raise InvalidField(
+            f"{path}.acorn.max_selectivity", f"value {max_selectivity} invalid, must be from 0.0 to 1.0"
+        )
+
+
+def search_params(
+    *,
+    hnsw_ef: int | None,
+    exact: bool,
+    indexed_only: bool,
+    idf: bool,
+    quantization: QuantizationSearchParams | None = None,
+) -> SearchParams:
+    """Raises: BadInput."""
+    if idf:
+        raise BadInput("`idf` is only applicable to sparse vectors with the IDF modifier")
+    ef = None if hnsw_ef is None else min(hnsw_ef, WINDOW_MAX)
+    return SearchParams(ef, exact, indexed_only, quantization)
+
+
+def threshold_of(value: float | None) -> float | None:
+    """Scores are float32, so a threshold beyond their range means the end of the range."""
+    return None if value is None else max(-_FLOAT32_MAX, min(value, _FLOAT32_MAX))
+
+
+def check_page(offset: PointId | None, order_by: OrderBy | None) -> None:
+    """Raises: BadInput: pages by value have no ids to start from."""
+    if offset is not None and order_by is not None:
+        raise BadInput(
+            "Cannot use an `offset` when using `order_by`. "
+            "The alternative for paging is to use `order_by.start_from` and a filter to exclude ids seen"
+        )
