@@ -1,135 +1,167 @@
-"""How many points a filter is expected to match, from the payload indexes and without evaluating it.
+"""How many points a filter matches, from the sizes of index ranges alone: no set of slots is made.
 
-Conditions are taken to be independent, as Qdrant does; what no index tells is between none and all.
+Lives here: bounds and expectation of clauses. May not live here: the sizes themselves (``columns``), what is
+done with an estimate.
 
-Lives here: the arithmetic of estimates. May not live here: reading payloads, sets of slots but their sizes.
+Invariant: the number of matches is between ``least`` and ``most``; ``expected`` is too, and takes conditions
+for independent of each other.
 """
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Callable, Iterable, Sequence
-from typing import Final
+from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
-from node.filter.columns import ColumnsView
-from node.filter.predicates import of_values
+from node import bits
+from node.filter import predicates
+from node.filter.columns import Cardinality
+from node.filter.evaluate import Context
+from node.filter.slot_sets import Bounds, Space
 from protos.filters import (
     Condition,
     FieldCondition,
-    FieldIsEmpty,
     Filter,
     HasId,
+    HasVector,
+    IsEmpty,
+    IsNull,
     MinShould,
+    Nested,
     Predicate,
     Slice,
 )
-from protos.json_path import parse_path
-
-CountOf = Callable[[FieldCondition], "Cardinality | None"]
-
-_UNKNOWN_SHARE: Final = 0.5
+from protos.ids import id_key
+from protos.json_path import JsonPath, parse_path
 
 
-class Cardinality(Struct, frozen=True):
-    """``least`` <= ``expected`` <= ``most`` points."""
-
-    least: int
-    expected: int
-    most: int
+def estimate(filter: Filter, context: Context) -> Cardinality:
+    """Of the live points that match; in microseconds per condition."""
+    return _Estimator(context, bits.count(context.live)).filter(filter)
 
 
-def estimate(filter: Filter, columns: ColumnsView, points: int, size: int) -> Cardinality:
-    """Of ``points`` points in all, those that match. ``size``: bytes of the space of slots."""
-    return _Estimator(points, lambda condition: _of_field(condition, columns, points, size)).filter(filter)
+class _Estimator(Struct, frozen=True):
+    """``total``: of live points."""
 
-
-class _Estimator:
-    def __init__(self, points: int, count_of: CountOf) -> None:
-        self._points, self._count_of = points, count_of
-        self._unknown = Cardinality(0, round(points * _UNKNOWN_SHARE), points)
+    context: Context
+    total: int
 
     def filter(self, filter: Filter) -> Cardinality:
-        parts = self._each(filter.must)
+        parts = [self.condition(each) for each in filter.must or ()]
         if filter.should:
-            parts.append(any_of(self._each(filter.should), self._points))
-        parts += [complement(part, self._points) for part in self._each(filter.must_not)]
+            parts.append(self._any(self._each(filter.should)))
+        parts += [_inverse(self.condition(each), self.total) for each in filter.must_not or ()]
         if filter.min_should is not None:
             parts.append(self._min_should(filter.min_should))
-        return all_of(parts, self._points)
+        return self._all(parts)
 
-    def _each(self, conditions: Iterable[Condition] | None) -> list[Cardinality]:
-        return [self._condition(condition) for condition in conditions or ()]
+    def _each(self, conditions: Iterable[Condition]) -> list[Cardinality]:
+        return [self.condition(condition) for condition in conditions]
 
-    def _min_should(self, clause: MinShould) -> Cardinality:
-        return at_least(self._each(clause.conditions), clause.min_count, self._points)
-
-    def _condition(self, condition: Condition) -> Cardinality:
+    def condition(self, condition: Condition) -> Cardinality:
         match condition:
-            case FieldCondition():
-                return self._count_of(condition) or self._unknown
-            case HasId(ids=ids):
-                most = min(len(set(ids)), self._points)
-                return Cardinality(0, most, most)
-            case Slice(total=total):
-                return Cardinality(0, self._points // total, self._points)
+            case FieldCondition(key=key, any_of=any_of):
+                path = parse_path(key)
+                return self._any([self._predicate(path, predicate) for predicate in any_of])
             case Filter():
                 return self.filter(condition)
-            case _:
-                return self._unknown
+            case HasId(ids=ids):
+                found = self.context.points.slots_of([id_key(point_id) for point_id in ids])
+                return _exactly(len(set(found[found >= 0].tolist())))
+            case HasVector(name=name):
+                having = bits.fit(self.context.has_vector(name), len(self.context.live))
+                return _exactly(bits.count(having & self.context.live))
+            case Slice(total=total):
+                return Cardinality(0, self.total // total, self.total)
+            case IsEmpty(key=key):
+                column = self.context.columns.column(parse_path(key))
+                return self._unknown if column is None else self._counted(column.is_empty(self._space))
+            case IsNull(key=key):
+                column = self.context.columns.column(parse_path(key))
+                return (
+                    self._unknown
+                    if column is None
+                    else self._counted(column.is_null(self._space, inside=False))
+                )
+            case Nested(key=key, filter=filter):
+                return self._nested(parse_path(key).elements(), filter)
+
+    @property
+    def _space(self) -> Space:
+        return Space(self.context.live)
+
+    @property
+    def _unknown(self) -> Cardinality:
+        return Cardinality(0, self.total // 2, self.total)
+
+    def _counted(self, bounds: Bounds) -> Cardinality:
+        least, most = bounds.lower.count, bounds.upper.count
+        return Cardinality(least, (least + most) // 2, most)
+
+    def _predicate(self, path: JsonPath, predicate: Predicate) -> Cardinality:
+        column = self.context.columns.column(path)
+        if column is None or predicates.of_values(predicate) is not None:
+            return self._unknown
+        found = column.cardinality(predicate)
+        return Cardinality(*(min(each, self.total) for each in (found.least, found.expected, found.most)))
+
+    def _nested(self, base: JsonPath, filter: Filter) -> Cardinality:
+        """Only from above: an element must satisfy all of it, and each of ``must`` bounds it."""
+        most = self.total
+        for condition in filter.must or ():
+            if isinstance(condition, FieldCondition):
+                path = base.extended(parse_path(condition.key))
+                parts = [self._predicate(path, predicate) for predicate in condition.any_of]
+                most = min(most, self._any(parts).most)
+        return Cardinality(0, most // 2, most)
+
+    def _all(self, parts: Sequence[Cardinality]) -> Cardinality:
+        total = self.total
+        least = max(0, sum(part.least for part in parts) - (len(parts) - 1) * total) if parts else total
+        most = min((part.most for part in parts), default=total)
+        share = math.prod(_share(part, total) for part in parts)
+        return _between(least, share * total, most)
+
+    def _any(self, parts: Sequence[Cardinality]) -> Cardinality:
+        total = self.total
+        least = max((part.least for part in parts), default=0)
+        most = min(total, sum(part.most for part in parts))
+        share = 1 - math.prod(1 - _share(part, total) for part in parts)
+        return _between(least, share * total, most)
+
+    def _min_should(self, clause: MinShould) -> Cardinality:
+        """By counting: ``n`` conditions are true ``sum`` times in all, at most ``n`` times of one point."""
+        parts, total, needed = self._each(clause.conditions), self.total, clause.min_count
+        if needed > len(parts):
+            return _exactly(0)
+        surplus = sum(part.least for part in parts) - (needed - 1) * total
+        least = max(0, math.ceil(surplus / (len(parts) - needed + 1)))
+        most = min(total, sum(part.most for part in parts) // needed)
+        chances = functools.reduce(_one_more, (_share(part, total) for part in parts), [1.0])
+        return _between(least, sum(chances[needed:]) * total, most)
 
 
-def all_of(parts: Sequence[Cardinality], points: int) -> Cardinality:
-    least = max(0, sum(part.least for part in parts) - max(0, len(parts) - 1) * points) if parts else points
-    share = math.prod(part.expected / max(1, points) for part in parts)
-    return _within(least, points * share, min((part.most for part in parts), default=points))
+def _exactly(count: int) -> Cardinality:
+    return Cardinality(count, count, count)
 
 
-def any_of(parts: Sequence[Cardinality], points: int) -> Cardinality:
-    missed = math.prod(1 - part.expected / max(1, points) for part in parts)
-    return _within(
-        max((part.least for part in parts), default=0),
-        points * (1 - missed),
-        min(points, sum(part.most for part in parts)),
-    )
+def _inverse(part: Cardinality, total: int) -> Cardinality:
+    return Cardinality(total - part.most, total - part.expected, total - part.least)
 
 
-def complement(part: Cardinality, points: int) -> Cardinality:
-    return Cardinality(points - part.most, points - part.expected, points - part.least)
-
-
-def at_least(parts: Sequence[Cardinality], needed: int, points: int) -> Cardinality:
-    """``chances[n]``: that a point satisfies exactly n of the conditions."""
-    chances = [1.0]
-    for part in parts:
-        share = part.expected / max(1, points)
-        chances = [
-            (chances[n] * (1 - share) if n < len(chances) else 0.0) + (chances[n - 1] * share if n else 0.0)
-            for n in range(len(chances) + 1)
-        ]
-    most = min(points, sum(part.most for part in parts) // max(1, needed))
-    return _within(0, points * sum(chances[needed:]), most)
-
-
-def _within(least: int, expected: float, most: int) -> Cardinality:
+def _between(least: int, expected: float, most: int) -> Cardinality:
     return Cardinality(least, min(max(round(expected), least), most), most)
 
 
-def _of_field(condition: FieldCondition, columns: ColumnsView, points: int, size: int) -> Cardinality | None:
-    """None: no index tells."""
-    column = columns.column(parse_path(condition.key))
-    if column is None:
-        return None
-    parts = []
-    for predicate in condition.any_of:
-        if not _asked_of_single_values(predicate):
-            return None
-        bounds = column.bounds(predicate, size)
-        least, most = min(bounds.lower.count, points), min(bounds.upper.count, points)
-        parts.append(Cardinality(least, (least + most) // 2, most))
-    return any_of(parts, points)
+def _share(part: Cardinality, total: int) -> float:
+    return part.expected / total if total else 0.0
 
 
-def _asked_of_single_values(predicate: Predicate) -> bool:
-    return not isinstance(predicate, FieldIsEmpty) and of_values(predicate) is None
+def _one_more(chances: list[float], share: float) -> list[float]:
+    """The chances of 0, 1, ... conditions being true, one condition more."""
+    grown = [chance * (1 - share) for chance in chances] + [0.0]
+    for count, chance in enumerate(chances):
+        grown[count + 1] += chance * share
+    return grown

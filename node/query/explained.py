@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING
 
 from node.filter.cardinality import estimate
-from node.query.matching import Candidates
+from node.query.matching import Candidates, context_of
 from node.segments.trace import Trace
 from protos.filters import Filter
 from protos.shard import SearchPlan
@@ -36,5 +36,4 @@ class Watch:
 
 
 def _estimated(view: View, filter: Filter | None) -> int:
-    points = view.points.count
-    return points if filter is None else estimate(filter, view.columns, points, len(view.live)).expected
+    return view.points.count if filter is None else estimate(filter, context_of(view)).expected

@@ -95,13 +95,17 @@ def matching_slots(view: View, filter: Filter | None, slots: Slots | None = None
 def _select(view: View, filter: Filter | None) -> Selection | None:
     if filter is None:
         return None
-    context = Context(
+    return evaluate(filter, context_of(view))
+
+
+def context_of(view: View) -> Context:
+    """The view as filters see it."""
+    return Context(
         columns=view.columns,
         points=view.points,
         live=view.live,
         has_vector=lambda name: present_bits(view, name),
     )
-    return evaluate(filter, context)
 
 
 def _allowed(view: View, selection: Selection | None) -> Allowed:

@@ -80,6 +80,7 @@ def _add_comparison_arguments(part: argparse.ArgumentParser) -> None:
     part.add_argument("--efs", type=_numbers, default=comparison.EFS)
     part.add_argument("--rounds", type=int, default=3)
     part.add_argument("--oversampling", type=float)
+    part.add_argument("--live", action="store_true", help="build segments while points come in")
     part.add_argument("--plots", type=Path, metavar="DIR", help="draw the curves there")
 
 
@@ -150,6 +151,7 @@ def _comparison_plan(options: argparse.Namespace, folder: Path) -> comparison.Co
         rounds=options.rounds,
         oversampling=options.oversampling,
         plots=options.plots,
+        live=options.live,
     )
 
 

@@ -47,6 +47,7 @@ class ComparisonPlan(Struct, frozen=True):
     threads: int = 2
     oversampling: float | None = None
     plots: Path | None = None
+    live: bool = False
 
 
 class Contender(Struct, frozen=True):
@@ -113,7 +114,7 @@ def _folder(contender: Contender, plan: ComparisonPlan) -> Path:
 
 
 def _start(contender: Contender, plan: ComparisonPlan, vectors: VectorSet) -> EngineProcess:
-    settings = Settings(contender.quantization, plan.threads)
+    settings = Settings(contender.quantization, plan.threads, plan.live)
     return EngineProcess(contender.engine, _folder(contender, plan), settings, vectors)
 
 

@@ -98,10 +98,12 @@ class Column:
 
     def _record(self, intake: Intake) -> None:
         self._view = None
-        self._others.add(intake.others)
-        self._held.add(intake.held)
-        self._points += len(intake.held)
-        if self._shape is not None:
+        if intake.others:
+            self._others.add(intake.others)
+        if intake.held:
+            self._held.add(intake.held)
+            self._points += len(intake.held)
+        if self._shape is not None and (intake.nulls or intake.arrays):
             self._shape.nulls.add(intake.nulls)
             self._shape.arrays.add(intake.arrays)
             self._shape.arrays_with_null.add(intake.arrays_with_null)

@@ -18,6 +18,7 @@ from node.filter.columns.base import Values
 from node.filter.columns.column import Column
 from node.filter.columns.files import Manifest
 from node.filter.columns.ordering import ordered
+from node.filter.columns.sizes import IndexMemory
 from node.filter.columns.view import ColumnView
 from protos.collections import IntegerIndexParams, PayloadIndexParams
 from protos.errors import BadInput
@@ -44,6 +45,10 @@ class ColumnsView:
     def points(self, field: str) -> int:
         """How many points have at least one indexed value."""
         return self._columns[field].points
+
+    def memory(self) -> dict[str, IndexMemory]:
+        """What each index takes, by field."""
+        return {field: column.memory() for field, column in self._columns.items()}
 
     def column(self, path: JsonPath) -> ColumnView | None:
         return self._by_path.get(path.steps)

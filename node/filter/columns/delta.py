@@ -121,9 +121,15 @@ class Delta:
         self._arrays["slots"][first:end] = entries.slots
         for name in self._extras:
             self._arrays[name][first:end] = entries.extras[name]
-        begins = np.flatnonzero(np.diff(entries.slots, prepend=-1))
-        self._first.update(zip(entries.slots[begins].tolist(), (begins + first).tolist(), strict=True))
+        if end - first == 1:
+            self._first[int(entries.slots[0])] = first
+        else:
+            self._index(entries.slots, first)
         self._length = end
+
+    def _index(self, slots: Slots, first: int) -> None:
+        begins = np.flatnonzero(np.diff(slots, prepend=-1))
+        self._first.update(zip(slots[begins].tolist(), (begins + first).tolist(), strict=True))
 
     def drop(self, slots: Sequence[int]) -> list[int]:
         """Mark the slots' entries dead; those of ``slots`` that had none here."""

@@ -53,6 +53,21 @@ class Dictionary(Sequence[bytes]):
         data, cuts = bytes(self._bytes), self.offsets.tolist()
         return [data[start:end] for start, end in itertools.pairwise(cuts)]
 
+    @property
+    def width(self) -> int:
+        """Bytes of the longest."""
+        return int(np.diff(self.offsets).max(initial=0))
+
+    @property
+    def has_nul(self) -> bool:
+        return not self.blob.all()
+
+    def table(self, width: int) -> npt.NDArray[np.bytes_]:
+        """All of them, padded to ``width`` bytes each."""
+        padded = np.zeros((len(self), width), dtype=np.uint8)
+        padded[np.arange(width) < np.diff(self.offsets)[:, None]] = self.blob
+        return padded.view(f"S{width}")[:, 0]
+
     def selected(self, chosen: Mask) -> Dictionary:
         """Only the chosen strings."""
         if chosen.all():
@@ -64,13 +79,16 @@ class Dictionary(Sequence[bytes]):
         """With ascending ``strings``, none of which it has, each before the string at its place in ``at``."""
         if not strings:
             return self
-        lengths = np.insert(np.diff(self.offsets), at, list(map(len, strings)))
-        cuts = [0, *self.offsets[at].tolist()]
-        pieces: list[bytes | memoryview] = []
-        for (start, end), string in zip(itertools.pairwise(cuts), strings, strict=True):
-            pieces += (self._bytes[start:end], string)
-        pieces.append(self._bytes[cuts[-1] :])
-        return Dictionary(_starts(lengths), np.frombuffer(b"".join(pieces), dtype=np.uint8))
+        added = np.zeros(len(self) + len(strings), dtype=np.bool_)
+        added[at + np.arange(len(strings))] = True
+        lengths = np.zeros(len(added), dtype=np.int64)
+        lengths[added] = np.fromiter(map(len, strings), np.int64, len(strings))
+        lengths[~added] = np.diff(self.offsets)
+        of_added = np.repeat(added, lengths)
+        blob = np.zeros(len(of_added), dtype=np.uint8)
+        blob[of_added] = np.frombuffer(b"".join(strings), dtype=np.uint8)
+        blob[~of_added] = self.blob
+        return Dictionary(_starts(lengths), blob)
 
     def code(self, string: bytes) -> int | None:
         rank = bisect.bisect_left(self, string)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import bisect
 import itertools
-from typing import Final
+import time
+from collections.abc import Iterable, Iterator
+from typing import Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,10 +18,13 @@ from node.filter.columns.delta import DeltaView
 from node.filter.columns.dictionary import Dictionary
 
 Codes = npt.NDArray[np.integer]
+Places = npt.NDArray[np.int64]
+_T = TypeVar("_T")
 
 _DELTA_MIN: Final = 4096
 _BASE_SHARE: Final = 8
-_SORTED_WIDTH_MAX: Final = 64  # bytes: beyond it a table of equally wide strings takes too much memory
+_TABLE_BYTES_MAX: Final = 2**27  # of a table of equally wide strings
+_CHUNK: Final = 256  # strings handled, in about 0.1 ms, between two chances for others to run
 
 
 def needs_rebuild(delta_len: int, base_len: int) -> bool:
@@ -38,7 +43,7 @@ def merged(base: Base, stale: PackedBits, delta: DeltaView) -> Base:
     dictionary = None
     if delta.codes is not None:
         assert base.dictionary is not None
-        strings = [string.encode() for string in delta.codes.strings[:]]
+        strings = [string.encode() for string in _gently(delta.codes.strings[:])]
         dictionary, old_values, new_values = _one_dictionary(base.dictionary, old_values, strings, new_values)
     extras = {
         name: np.concatenate([array[keep], delta.extras[name][live]]) for name, array in base.extras.items()
@@ -63,15 +68,8 @@ def _one_dictionary(
     kept = old.selected(used)
     used, added_codes = _used(len(added), added_codes)
     new = list(itertools.compress(added, used))
-    order = _ascending(new)
-    ascending = [new[i] for i in order.tolist()]
-    at = np.fromiter((bisect.bisect_left(kept, string) for string in ascending), np.int64, len(new))
-    known = np.fromiter(
-        (rank < len(kept) and kept[rank] == string for rank, string in zip(at.tolist(), ascending)),
-        np.bool_,
-        len(new),
-    )
-    fresh = list(itertools.compress(ascending, ~known))
+    order, at, known = _placed(new, kept)
+    fresh = [new[i] for i in _gently(order[~known].tolist())]
     old_ranks = np.arange(len(kept)) + np.searchsorted(at[~known], np.arange(len(kept)), side="right")
     new_ranks = np.zeros(len(new), dtype=np.int64)
     new_ranks[order] = at + np.cumsum(~known) - 1
@@ -90,9 +88,42 @@ def _used(size: int, codes: Codes) -> tuple[Mask, Codes]:
     return used, (np.cumsum(used) - 1)[codes]
 
 
-def _ascending(strings: list[bytes]) -> npt.NDArray[np.int64]:
-    """The order that sorts them. Of short ones in numpy, which lets other threads run meanwhile."""
-    longest = max(map(len, strings), default=0)
-    if longest > _SORTED_WIDTH_MAX or any(string.endswith(b"\0") for string in strings):
-        return np.array(sorted(range(len(strings)), key=strings.__getitem__), dtype=np.int64)
-    return np.argsort(np.array(strings, dtype=f"S{max(longest, 1)}"), kind="stable").astype(np.int64)
+def _placed(new: list[bytes], kept: Dictionary) -> tuple[Places, Places, Mask]:
+    """The order that sorts ``new``, and in that order where each belongs in ``kept`` and if it is there.
+
+    Of short strings in numpy, which lets other threads run meanwhile.
+    """
+    width = max(kept.width, max(map(len, new), default=0), 1)
+    if (
+        width * (len(kept) + len(new)) > _TABLE_BYTES_MAX
+        or kept.has_nul
+        or any(b"\0" in s for s in _gently(new))
+    ):
+        return _placed_one_by_one(new, kept)
+    rest, chunks = iter(new), [np.zeros(0, f"S{width}")]
+    while chunk := list(itertools.islice(rest, _CHUNK)):
+        chunks.append(np.array(chunk, dtype=f"S{width}"))
+        time.sleep(0)
+    added, present = np.concatenate(chunks), kept.table(width)
+    order = np.argsort(added, kind="stable").astype(np.int64)
+    ascending = added[order]
+    at = np.searchsorted(present, ascending).astype(np.int64)
+    known = np.zeros(len(new), np.bool_)
+    inside = at < len(present)
+    known[inside] = present[at[inside]] == ascending[inside]
+    return order, at, known
+
+
+def _placed_one_by_one(new: list[bytes], kept: Dictionary) -> tuple[Places, Places, Mask]:
+    order = sorted(range(len(new)), key=new.__getitem__)
+    at = [bisect.bisect_left(kept, new[i]) for i in _gently(order)]
+    known = [rank < len(kept) and kept[rank] == new[i] for rank, i in _gently(zip(at, order, strict=True))]
+    return np.array(order, np.int64), np.array(at, np.int64), np.array(known, np.bool_)
+
+
+def _gently(items: Iterable[_T]) -> Iterator[_T]:
+    """Lets go of the interpreter's lock now and then, so that reads need not wait for it to be taken away."""
+    rest = iter(items)
+    while chunk := list(itertools.islice(rest, _CHUNK)):
+        yield from chunk
+        time.sleep(0)

@@ -11,12 +11,13 @@ from msgspec import Struct
 from node import bits
 from node.bits import PackedBits, Slots
 from node.filter import slot_sets
-from node.filter.columns import places, postings
+from node.filter.columns import places, postings, sizes
 from node.filter.columns.base import Base, SlotColumn, Spans
 from node.filter.columns.delta import DeltaView
 from node.filter.columns.flags import ShapeView
 from node.filter.columns.kinds import Kind, Others, Wanted
 from node.filter.columns.places import Region
+from node.filter.columns.sizes import Cardinality, IndexMemory
 from node.filter.slot_sets import Bounds, SlotSet, Space
 from protos.collections import PayloadIndexParams
 from protos.filters import Predicate
@@ -47,6 +48,13 @@ class ColumnView(Struct, frozen=True, eq=False):
         if wanted.others is Others.ALL and wanted.sure:
             return Bounds(upper, upper)
         return Bounds(lower, upper)
+
+    def cardinality(self, predicate: Predicate) -> Cardinality:
+        """How many slots ``predicate``, one on single values, holds for; without finding them."""
+        return sizes.cardinality(self, self.kind.wanted(predicate))
+
+    def memory(self) -> IndexMemory:
+        return sizes.memory(self)
 
     def valued(self, size: int) -> PackedBits:
         """The slots that have any value but null at the field."""

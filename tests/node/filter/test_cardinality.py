@@ -1,72 +1,120 @@
-"""Estimates of how many points match enclose the truth, and are near it where conditions are independent."""
-
 from __future__ import annotations
 
-import random
+from typing import Any
 
 import pytest
+from hypothesis import given, settings
 
-from node.filter import cardinality
-from node.filter.cardinality import Cardinality, estimate
-from protos.collections import IntegerIndexParams, KeywordIndexParams
-from protos.filters import FieldCondition, Filter, HasId, MatchValue, MinShould, Range
+from node.filter.cardinality import estimate
+from node.filter.columns import Cardinality
+from protos.collections import (
+    FloatIndexParams,
+    GeoIndexParams,
+    IntegerIndexParams,
+    KeywordIndexParams,
+    PayloadIndexParams,
+    TextIndexParams,
+)
+from protos.filters import decode_filter
 from tests.node.filter.shard import Shard
+from tests.node.filter.test_evaluate import indexes, run, some_filters, steps
 
-POINTS = 4000
+
+def check_bounds(
+    indexes: dict[str, PayloadIndexParams], steps: list[Any], filters: list[dict[str, Any]]
+) -> None:
+    shard = Shard()
+    for field, params in indexes.items():
+        shard.columns.install(shard.columns.built(field, params, ()))
+    run(shard, steps)
+    for each in filters:
+        decoded = decode_filter(each)
+        found = estimate(decoded, shard.context())
+        assert found.least <= len(shard.checked(decoded)) <= found.most, each
+        assert found.least <= found.expected <= found.most
+
+
+@given(indexes=indexes, steps=steps, filters=some_filters)
+@settings(max_examples=25, deadline=None)
+def test_the_number_of_matches_is_within_the_bounds(indexes: Any, steps: Any, filters: Any) -> None:
+    check_bounds(indexes, steps, filters)
+
+
+@pytest.mark.slow
+@given(indexes=indexes, steps=steps, filters=some_filters)
+@settings(max_examples=1000, deadline=None)
+def test_the_number_of_matches_is_always_within_the_bounds(indexes: Any, steps: Any, filters: Any) -> None:
+    check_bounds(indexes, steps, filters)
 
 
 @pytest.fixture(scope="module")
 def shard() -> Shard:
-    built = Shard()
-    for field, params in (("colour", KeywordIndexParams()), ("size", IntegerIndexParams())):
-        built.columns.install(built.columns.built(field, params, []))
-    rng = random.Random(0)
-    for i in range(POINTS):
-        built.put(i, {"colour": rng.choice(["red", "blue", "green", "grey"]), "size": rng.randrange(100)})
-    return built
+    """1000 points; ``n`` and ``word`` have one value each, ``tags`` two; 100 points are written anew."""
+    shard = Shard()
+    for field, params in {
+        "n": IntegerIndexParams(),
+        "word": KeywordIndexParams(),
+        "tags": KeywordIndexParams(),
+        "f": FloatIndexParams(),
+        "text": TextIndexParams(),
+        "at": GeoIndexParams(),
+    }.items():
+        shard.columns.install(shard.columns.built(field, params, ()))
+    for i in range(1100):
+        if i == 1000:
+            shard.columns.rebuild()
+        point = i % 1000
+        shard.put(
+            point,
+            {
+                "n": point,
+                "word": f"w{point % 10}",
+                "tags": [f"t{point % 4}", f"u{point % 5}"],
+                "f": point / 10,
+                "text": f"red wine {point % 10}",
+                "at": {"lon": point % 180, "lat": point % 90},
+            },
+        )
+    return shard
 
 
-RED = FieldCondition("colour", (MatchValue("red"),))
-SMALL = FieldCondition("size", (Range(lt=10),))
-OTHER = FieldCondition("other", (MatchValue("x"),))
+def estimated(shard: Shard, *must: dict[str, Any]) -> Cardinality:
+    return estimate(decode_filter({"must": list(must)}), shard.context())
 
 
-def estimated(shard: Shard, filter: Filter) -> Cardinality:
-    return estimate(filter, shard.columns.view(), POINTS, len(shard.live))
+def test_what_stands_in_one_range_of_a_base_is_counted_exactly(shard: Shard) -> None:
+    shard.columns.rebuild()
+    assert estimated(shard, {"key": "word", "match": {"value": "w3"}}) == Cardinality(100, 100, 100)
+    assert estimated(shard, {"key": "n", "range": {"gte": 10, "lt": 30}}) == Cardinality(20, 20, 20)
+    assert estimated(shard, {"key": "word", "match": {"any": ["w1", "w2"]}}) == Cardinality(200, 200, 200)
+    assert estimated(shard, {"has_id": [1, 2, 5000]}) == Cardinality(2, 2, 2)
 
 
-@pytest.mark.parametrize(
-    "filter",
-    [
-        Filter(must=(RED,)),
-        Filter(must=(RED, SMALL)),
-        Filter(should=(RED, SMALL)),
-        Filter(must_not=(RED,)),
-        Filter(must=(Filter(should=(RED, SMALL)),), must_not=(SMALL,)),
-        Filter(min_should=MinShould((RED, SMALL), 2)),
-        Filter(min_should=MinShould((RED, SMALL), 1)),
-        Filter(must=(HasId((1, 2, 3)),)),
-        Filter(),
-    ],
-    ids=str,
-)
-def test_the_estimate_is_near_the_truth(shard: Shard, filter: Filter) -> None:
-    true = shard.select(filter).count
-    found = estimated(shard, filter)
-    assert found.least <= true <= found.most
-    assert found.least <= found.expected <= found.most
-    assert abs(found.expected - true) <= max(120, POINTS * 0.1 * bool(filter.must and filter.must_not))
+def test_conditions_are_taken_for_independent(shard: Shard) -> None:
+    found = estimated(shard, {"key": "word", "match": {"value": "w3"}}, {"key": "n", "range": {"lt": 500}})
+    assert (found.least, found.expected, found.most) == (0, 50, 100)
+    words = estimated(shard, {"key": "text", "match": {"text": "red 7"}})
+    assert words == Cardinality(0, 100, 100)
 
 
-def test_a_condition_of_an_index_alone_is_counted(shard: Shard) -> None:
-    true = shard.select(Filter(must=(SMALL,))).count
-    assert estimated(shard, Filter(must=(SMALL,))) == Cardinality(true, true, true)
+def test_points_in_no_cell_of_a_region_are_not_counted(shard: Shard) -> None:
+    circle = {"center": {"lon": 10, "lat": 10}, "radius": 200_000}
+    condition = {"key": "at", "geo_radius": circle}
+    found = estimated(shard, condition)
+    assert len(shard.matches(decode_filter({"must": [condition]}))) <= found.most < 50
+    assert 20 <= found.expected < found.most
 
 
-def test_without_an_index_nothing_is_known(shard: Shard) -> None:
-    assert estimated(shard, Filter(must=(OTHER,))) == Cardinality(0, POINTS // 2, POINTS)
+def test_each_index_tells_what_it_takes(shard: Shard) -> None:
+    taken = shard.columns.view().memory()
+    assert taken["n"].ram_bytes > 1000 * 12
+    assert taken["text"].ram_bytes > 3000 * 8
+    assert all(each.disk_bytes == 0 for each in taken.values())
 
 
-def test_no_points_give_no_estimate() -> None:
-    assert cardinality.all_of([Cardinality(0, 0, 0)], 0) == Cardinality(0, 0, 0)
-    assert cardinality.any_of([], 0) == Cardinality(0, 0, 0)
+def test_what_is_saved_is_taken_from_disk(shard: Shard, tmp_path: Any) -> None:
+    before = shard.columns.view().memory()["n"]
+    shard.columns.save(tmp_path)
+    after = shard.columns.view().memory()["n"]
+    assert after.ram_bytes < before.ram_bytes - 1000 * 12 + 1
+    assert after.mapped_bytes == after.disk_bytes == 1000 * 12

@@ -19,6 +19,7 @@ from protos.collections import (
     CollectionParams,
     Distance,
     HnswConfig,
+    OptimizersConfig,
     ProductQuantizationConfig,
     QuantizationConfig,
     ScalarQuantizationConfig,
@@ -26,7 +27,15 @@ from protos.collections import (
     VectorParams,
 )
 from protos.operations import Upsert, VectorBatch
-from protos.shard import SearchParams, SearchRequest, ShardClient, ShardInfo, ShardStatus, UpdateRequest
+from protos.shard import (
+    QuantizationSearchParams,
+    SearchParams,
+    SearchRequest,
+    ShardClient,
+    ShardInfo,
+    ShardStatus,
+    UpdateRequest,
+)
 from vecraft.bench.engines.port import (
     INGEST_BATCH,
     Answers,
@@ -60,7 +69,7 @@ class Vecraft:
         self._node: LocalNode | None = None
 
     def ingest(self) -> Spent:
-        self._open(self._settings.threads)
+        self._open(self._settings.threads, deferred=not self._settings.live)
         spent = Spent()
         with spent.measure():
             self._runner.run(self._ingest())
@@ -95,10 +104,10 @@ class Vecraft:
         assert self._node is not None
         return self._node.shard(_COLLECTION, 0)
 
-    def _open(self, threads: int) -> None:
+    def _open(self, threads: int, *, deferred: bool = False) -> None:
         async def opened() -> LocalNode:
             node = LocalNode(self._folder, search_threads=threads)
-            await node.reconcile(ClusterState(collections={_COLLECTION: self._collection()}))
+            await node.reconcile(self._state(deferred=deferred))
             return node
 
         self._node = self._runner.run(opened())
@@ -108,15 +117,21 @@ class Vecraft:
             self._runner.run(self._node.close())
             self._node = None
 
-    def _collection(self) -> CollectionState:
+    def _state(self, *, deferred: bool) -> ClusterState:
+        return ClusterState(collections={_COLLECTION: self._collection(deferred=deferred)})
+
+    def _collection(self, *, deferred: bool) -> CollectionState:
+        """``deferred``: nothing is built yet, as its first version says."""
         return CollectionState(
             name=_COLLECTION,
             uuid=_COLLECTION,
             config=CollectionConfig(
                 CollectionParams({"": VectorParams(self._vectors.base().shape[1], Distance.COSINE)}),
                 hnsw_config=HnswConfig(max_indexing_threads=self._settings.threads),
+                optimizer_config=OptimizersConfig(indexing_threshold=0) if deferred else OptimizersConfig(),
                 quantization_config=_QUANTIZATION[self._settings.quantization],
             ),
+            config_version=1 if deferred else 2,
             shards={0: ShardState(0, {1: ReplicaState.ACTIVE}, primary=1)},
             groups=(ShardGroup((0,), b""),),
         )
@@ -133,6 +148,8 @@ class Vecraft:
             await self._shard.update(UpdateRequest(change, wait=True))
 
     async def _until_green(self) -> None:
+        assert self._node is not None
+        await self._node.reconcile(self._state(deferred=False))
         # A shard tells its state only when asked.
         while (await self._shard.info()).status is not ShardStatus.GREEN:  # noqa: ASYNC110
             await asyncio.sleep(_POLL_S)
@@ -141,7 +158,10 @@ class Vecraft:
         return await self._shard.info()
 
     async def _search(self, effort: Effort, size: int) -> Answers:
-        params = SearchParams(hnsw_ef=effort.ef)
+        codes = None
+        if effort.oversampling is not None:
+            codes = QuantizationSearchParams(oversampling=effort.oversampling)
+        params = SearchParams(hnsw_ef=effort.ef, quantization=codes)
         requests = [SearchRequest("", query, effort.k, params=params) for query in self._vectors.queries()]
         shard, ids, seconds = self._shard, [], []
         for at in range(0, len(requests), size):

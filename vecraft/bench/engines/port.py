@@ -21,10 +21,15 @@ Quantization = Literal["none", "scalar", "product", "binary", "turbo"]
 
 
 class Settings(Struct, frozen=True):
-    """How a collection is made; what is None is left to the engine's default."""
+    """How a collection is made and filled; all else is left to the engine's defaults.
+
+    ``live``: segments are built while points come in, as a server does; otherwise after they all came, which
+    is the only way that Qdrant's embedded engine has.
+    """
 
     quantization: Quantization = "none"
     threads: int = 2
+    live: bool = False
 
 
 class Effort(Struct, frozen=True):
