@@ -64,6 +64,7 @@ class SelectivityPlan(Struct, frozen=True):
     shares: Sequence[float] = SHARES
     edge: bool = True
     threads: int = 2
+    graph: bool = True  # of all rows, for ours
 
 
 class Tags:
@@ -111,7 +112,7 @@ def measure(plan: SelectivityPlan) -> Report:
     plan.folder.mkdir(parents=True, exist_ok=True)
     tags = Tags(plan.base, plan.queries, plan.shares)
     payloads = tags.payloads(len(plan.base))
-    engines = [_ours(plan, payloads)]
+    engines = [ours(plan, payloads)]
     if plan.edge:
         from vecraft.bench import selectivity_edge  # a development dependency
 
@@ -178,7 +179,7 @@ def _compare(
 # --- ours ----------------------------------------------------------------------------------------------
 
 
-def _ours(plan: SelectivityPlan, payloads: Sequence[bytes]) -> Engine:
+def ours(plan: SelectivityPlan, payloads: Sequence[bytes]) -> Engine:
     view = _view(plan, payloads)
 
     def ask(i: int, tag: str | None) -> list[SearchRequest]:
@@ -216,7 +217,11 @@ def _segment(plan: SelectivityPlan) -> SealedSegment:
         growing.append({"": (np.ascontiguousarray(plan.base), None)}, len(plan.base))
         source = Source(str(seal(growing).directory))
         job = IndexJob(
-            target=str(target), graphs={"": GraphParams()}, threads=plan.threads, niceness=0, source=source
+            target=str(target),
+            graphs={"": GraphParams()} if plan.graph else {},
+            threads=plan.threads,
+            niceness=0,
+            source=source,
         )
         asyncio.run(run_build(job))
     return SealedSegment.open(target)
