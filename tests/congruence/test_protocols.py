@@ -140,7 +140,11 @@ def test_queries_answer_the_same(pair: Pair, **drawn: Any) -> None:
             score_threshold=drawn["threshold"],
             with_payload=drawn["payload"],
             with_vectors=drawn["vectors"],
-            search_params=models.SearchParams(exact=drawn["exact"], hnsw_ef=64),
+            search_params=models.SearchParams(
+                exact=drawn["exact"],
+                hnsw_ef=64,
+                quantization=models.QuantizationSearchParams(rescore=True, oversampling=2.0),
+            ),
         )
 
     pair.both(ask)

@@ -13,7 +13,7 @@ from protos.filters import Filter
 from protos.ids import PointId
 from protos.qdrant import legacy_pb2, points_pb2
 from protos.qdrant import queries_pb2 as wire
-from protos.shard import Direction, OrderBy, Projection, ScrollRequest, SearchParams
+from protos.shard import Direction, OrderBy, Projection, QuantizationSearchParams, ScrollRequest, SearchParams
 from router.checks import (
     at_least_one,
     check_formula,
@@ -151,6 +151,13 @@ def _params(message: Any, path: str) -> SearchParams:
         exact=params.exact,
         indexed_only=params.indexed_only,
         idf=params.HasField("idf"),
+        quantization=_quantization(params.quantization) if params.HasField("quantization") else None,
+    )
+
+
+def _quantization(message: wire.QuantizationSearchParams) -> QuantizationSearchParams:
+    return QuantizationSearchParams(
+        message.ignore, _given(message, "rescore"), _given(message, "oversampling")
     )
 
 

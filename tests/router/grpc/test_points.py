@@ -23,6 +23,7 @@ from protos.qdrant import (
     updates_pb2,
     values_pb2,
 )
+from protos.shard import QuantizationSearchParams, SearchParams
 from tests.router.grpc.conftest import Grpc
 
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
@@ -86,6 +87,18 @@ async def test_a_query_is_asked_with_the_numbers_that_were_sent(filled: Grpc) ->
     (hit,) = (await filled.call("Points.Query", request)).result
     assert hit.id.num == 3
     np.testing.assert_array_equal(filled.shard.searches[-1].vector, np.float32([0.1, 0.7]))
+
+
+async def test_parameters_of_a_search_arrive(filled: Grpc) -> None:
+    params = queries_pb2.SearchParams(
+        hnsw_ef=7,
+        indexed_only=True,
+        quantization=queries_pb2.QuantizationSearchParams(rescore=False, oversampling=3.0),
+    )
+    request = legacy_pb2.SearchPoints(collection_name=NAME, vector=[1, 0], limit=1, params=params)
+    await filled.call("Points.Search", request)
+    wanted = QuantizationSearchParams(rescore=False, oversampling=3.0)
+    assert filled.shard.searches[-1].params == SearchParams(7, False, True, wanted)
 
 
 async def test_the_search_of_old_clients_answers(filled: Grpc) -> None:
