@@ -7,11 +7,14 @@ depends on the collection (``router.search``, ``router.points``).
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 from protos.errors import BadInput, BadRequest, InvalidField
 from protos.ids import PointId
-from protos.shard import OrderBy, SearchParams
+from protos.shard import OrderBy, QuantizationSearchParams, SearchParams
 from router.search import WINDOW_MAX, Query
-from router.vectors import MultiValues, SparseValues, VectorValues, not_supported
+from router.vectors import SparseValues, VectorValues, not_supported
 
 LIMIT_DEFAULT = 10
 EMPTY_VECTOR = "dense vector must not be empty"
@@ -71,7 +74,7 @@ def check_search_params(
     """Parameters that change nothing here must still be right (reference 9.15). Raises: InvalidField."""
     if hnsw_ef is not None:
         at_least_one(hnsw_ef, f"{path}.hnsw_ef")
-    if oversampling is not None and not oversampling >= 1:
+    if oversampling is not None and not 1 <= oversampling < math.inf:
         text = f"value {oversampling} invalid, must be 1.0 or larger"
         raise InvalidField(f"{path}.quantization.oversampling", text)
     if max_selectivity is not None and not 0 <= max_selectivity <= 1:
@@ -80,11 +83,19 @@ def check_search_params(
         )
 
 
-def search_params(*, hnsw_ef: int | None, exact: bool, indexed_only: bool, idf: bool) -> SearchParams:
+def search_params(
+    *,
+    hnsw_ef: int | None,
+    exact: bool,
+    indexed_only: bool,
+    idf: bool,
+    quantization: QuantizationSearchParams | None = None,
+) -> SearchParams:
     """Raises: BadInput."""
     if idf:
         raise BadInput("`idf` is only applicable to sparse vectors with the IDF modifier")
-    return SearchParams(None if hnsw_ef is None else min(hnsw_ef, WINDOW_MAX), exact, indexed_only)
+    ef = None if hnsw_ef is None else min(hnsw_ef, WINDOW_MAX)
+    return SearchParams(ef, exact, indexed_only, quantization)
 
 
 def threshold_of(value: float | None) -> float | None:
@@ -108,10 +119,11 @@ def check_vector(value: VectorValues, path: str) -> None:
     """What holds of a vector of any collection (reference 12, 18.5). Raises: InvalidField."""
     if isinstance(value, SparseValues):
         _check_sparse(value, path)
-    elif not value:
+    elif not len(value):
         raise InvalidField(path, EMPTY_VECTOR)
     elif isinstance(value[0], list):
-        _check_multi(value, path)  # type: ignore[arg-type]
+        # Numbers among the lists are left to the packing of vectors, which refuses them.
+        check_multivector([len(row) for row in value if isinstance(row, list)], path)
 
 
 def _check_sparse(value: SparseValues, path: str) -> None:
@@ -122,10 +134,11 @@ def _check_sparse(value: SparseValues, path: str) -> None:
         raise InvalidField(f"{path}.indices", "Validation error: must be unique [{}]")
 
 
-def _check_multi(value: MultiValues, path: str) -> None:
-    """Numbers among the lists are left to the packing of vectors, which refuses them."""
-    lengths = [len(row) for row in value if isinstance(row, list)]
+def check_multivector(lengths: Sequence[int], path: str) -> None:
+    """``lengths``: of its sub-vectors. Raises: InvalidField."""
     total = sum(lengths)
+    if not lengths:
+        raise InvalidField(f"{path}.data", "multi vector must not be empty")
     if 0 in lengths:
         raise InvalidField(f"{path}.data", "all vectors must be non-empty")
     if total >= MULTIVECTOR_MAX:

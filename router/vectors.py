@@ -43,9 +43,10 @@ class SparseValues(Struct, frozen=True):
     values: list[float]
 
 
-DenseValues = Sequence[float]
-MultiValues = Sequence[Sequence[float]]
-VectorValues = Sequence[float | list[float]] | SparseValues
+# As JSON decodes to, or arrays (dim,) and (n, dim) where the protocol has them; alike in one operation.
+DenseValues = Sequence[float] | FloatArray
+MultiValues = Sequence[DenseValues] | FloatArray
+VectorValues = Sequence[float | list[float]] | FloatArray | SparseValues
 
 
 class VectorRows(Struct):
@@ -149,7 +150,9 @@ def _sparse(value: VectorValues) -> SparseValues:
     return value
 
 
-def _is_nested(value: Sequence[float | list[float]]) -> bool:
+def _is_nested(value: Sequence[float | list[float]] | FloatArray) -> bool:
+    if isinstance(value, np.ndarray):
+        return value.ndim == 2
     return len(value) > 0 and isinstance(value[0], list)
 
 
@@ -162,19 +165,21 @@ def query_vector(value: VectorValues | AnyVector, params: AnyVectorParams) -> An
     Raises: BadInput on another kind, a wrong dimension or a component that is not a finite float32.
     """
     shape = shape_of(params)
+    if isinstance(value, np.ndarray) and value.ndim == 1 and shape.kind is VectorKind.MULTI:
+        value = value[np.newaxis]
     if isinstance(value, np.ndarray | SparseVector):
-        check_shape(_shape_of_stored(value), shape)
-        return value
+        check_shape(_shape_of_array(value), shape)
+        return value if isinstance(value, SparseVector) else _finite(value.astype("<f4", copy=False))
     if shape.kind is VectorKind.SPARSE:
         batch = _pack_sparse("", [_sparse(value)], b"")
         return SparseVector(batch.index_numbers(), batch.values())
     if shape.kind is VectorKind.MULTI:
-        return _matrix(_multi(value), shape.dim)
+        return _matrix(list(_multi(value)), shape.dim)
     vector: FloatArray = _matrix([_dense(value)], shape.dim)[0]
     return vector
 
 
-def _shape_of_stored(value: AnyVector) -> VectorShape:
+def _shape_of_array(value: AnyVector) -> VectorShape:
     if isinstance(value, SparseVector):
         return VectorShape(VectorKind.SPARSE, 0)
     return VectorShape(VectorKind.DENSE if value.ndim == 1 else VectorKind.MULTI, value.shape[-1])
@@ -184,15 +189,20 @@ def _matrix(rows: Sequence[DenseValues], dim: int) -> FloatArray:
     """(len(rows), dim)"""
     if set(map(len, rows)) - {dim}:
         raise wrong_dimension(dim, next(len(row) for row in rows if len(row) != dim))
+    if rows and isinstance(rows[0], np.ndarray):
+        return _finite(np.concatenate(rows).astype("<f4", copy=False)).reshape(-1, dim)
     return _to_float32(chain.from_iterable(rows), len(rows) * dim).reshape(-1, dim)
 
 
 def _to_float32(values: Iterable[float], count: int) -> FloatArray:
     try:
         with np.errstate(over="ignore"):
-            array = np.fromiter(values, dtype="<f4", count=count)
+            return _finite(np.fromiter(values, dtype="<f4", count=count))
     except (TypeError, ValueError) as error:  # a list among numbers
         raise MalformedBody(f"a vector's components must be numbers: {error}") from error
+
+
+def _finite(array: FloatArray) -> FloatArray:
     if not np.isfinite(array).all():
         raise BadInput("Vector components must be finite 32-bit floats")
     return array

@@ -18,8 +18,8 @@ import numpy.typing as npt
 
 from node import bits
 from node.files import sync_directory, sync_file
-from node.index import GraphParams, HnswGraph, choose_code
-from node.index.hnsw import build_bytes
+from node.index import GraphParams, HnswGraph, choose_encoding
+from node.index.hnsw import build_bytes, linking
 from node.segments.errors import BuildTooLarge
 from node.segments.jobs import AnyJob, BuildResult, CompactJob, GraphResult, IndexJob, Source
 from node.segments.layout import Taken, layout_of
@@ -156,17 +156,18 @@ class Assembly:
         started = time.monotonic()
         matrix = layout_of(schema, position).open(self.draft, self.rows)
         assert not isinstance(matrix, Ragged)
-        code = choose_code(schema.distance, matrix, rows)
-        needed = _PROCESS_BYTES + build_bytes(schema.dim, count, params, code, gathered=rows is not None)
+        encoding = choose_encoding(schema.distance, matrix, rows, params.quantization)
+        linked = linking(schema.distance, matrix, rows, encoding)
+        needed = _PROCESS_BYTES + build_bytes(schema.dim, count, params, encoding, linked)
         if self.job.memory_bytes is not None and needed > self.job.memory_bytes:
             raise BuildTooLarge(needed, self.job.memory_bytes)
         path = self.draft / graph_file(position)
-        HnswGraph.build(schema.distance, matrix, rows, params, code).save(path)
+        HnswGraph.build(schema.distance, matrix, rows, params, encoding, linked).save(path)
         self._finish(path)
         if rows is not None:
             self._write(graph_rows_file(position), rows.tobytes())
-        self.graphs.append(GraphResult(schema.name, code, count, time.monotonic() - started))
-        return GraphEntry(params, code, has_rows=rows is not None)
+        self.graphs.append(GraphResult(schema.name, encoding.code, count, time.monotonic() - started))
+        return GraphEntry(params, encoding.code, rows is not None, encoding)
 
 
 def assemble(job: AnyJob) -> BuildResult:

@@ -11,10 +11,12 @@ from typing import Any, Protocol
 from node.bits import PackedBits
 from node.index import HnswGraph
 from node.segments.dense import Ranking, VectorsView
+from node.segments.hints import NO_HINTS, Hints
 from node.segments.rows import Ragged, Rows
 from node.segments.schema import VectorSchema
 from node.segments.sparse import SparseVectors
 from protos.operations import VectorKind
+from protos.shard import QuantizationSearchParams
 
 
 class NamedVectors(Protocol):
@@ -38,7 +40,15 @@ class NamedVectors(Protocol):
         """Need a search not score every row?"""
 
     def search(
-        self, queries: Any, k: int, allowed: PackedBits | None, *, ef: int | None, exact: bool
+        self,
+        queries: Any,
+        k: int,
+        allowed: PackedBits | None,
+        *,
+        ef: int | None,
+        exact: bool,
+        quantization: QuantizationSearchParams | None = None,
+        hints: Hints = NO_HINTS,
     ) -> Ranking:
         """Rows and similarities, both (nq, <= k), best first, padded with NO_ROW and -inf.
 

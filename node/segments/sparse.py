@@ -17,10 +17,11 @@ from node.bits import Slots as Rows
 from node.index import HnswGraph
 from node.index.exact import select
 from node.segments.dense import FloatArray, Ranking, blank
+from node.segments.hints import NO_HINTS, Hints
 from node.segments.rows import Ragged
 from node.segments.schema import VectorSchema
 from protos.ragged import Positions, elements_of, owners_of
-from protos.shard import SparseVector
+from protos.shard import QuantizationSearchParams, SparseVector, Way
 
 _BLOCK_ELEMENTS = 1 << 20
 _SIEVE = 1 << 16  # indices are first looked up by their low bits: most that do not match fall out
@@ -59,14 +60,21 @@ class SparseVectors:
         *,
         ef: int | None,  # noqa: ARG002
         exact: bool,  # noqa: ARG002
+        quantization: QuantizationSearchParams | None = None,  # noqa: ARG002
+        hints: Hints = NO_HINTS,
     ) -> Ranking:
         """Rows and similarities, both (nq, <= k), best first, padded with NO_ROW and -inf."""
         count = len(self.rows)
-        few: Rows | None = None
-        if allowed is not None:
+        few = hints.rows
+        if few is not None:
+            count, allowed = len(few), None
+        elif allowed is not None:
             allowed = bits.trimmed(allowed, count)
             count = bits.count(allowed)
             few = bits.unpack(allowed) if count * _GATHERED_SHARE < len(self.rows) else None
+        if hints.trace is not None:
+            scored = count * len(queries)
+            hints.trace.step(Way.ROWS, queries=len(queries), matching=count, scored=scored)
         ranking = blank(len(queries), min(k, count))
         for i, query in enumerate(queries):
             found, scores = self._scores(query, few)
