@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2
@@ -9,12 +11,20 @@ from grpc_reflection.v1alpha import reflection_pb2
 
 from protos import errors
 from protos.errors import VecraftError
-from protos.qdrant import collections_pb2, points_service_pb2, snapshots_pb2
+from protos.qdrant import collections_pb2, points_service_pb2, service_pb2, snapshots_pb2
 from protos.qdrant.pool import PUBLIC_POOL
+from protos.qdrant.service_pb2 import HealthCheckReply
 from router.grpc.errors import CODES, Unconvertible, code_of, metadata_of, text_of
 from router.grpc.later import POINTS_LATER, SNAPSHOTS_LATER
+from router.grpc.methods import Call, service_handler
 from router.grpc.service import REFLECTION
 from tests.router.grpc.conftest import Grpc
+
+
+class HandlerCallDetails(NamedTuple):
+    method: str
+    invocation_metadata: tuple[tuple[str, str], ...]
+
 
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
 
@@ -139,3 +149,37 @@ async def test_calls_are_counted_by_method_code_and_collection(server: Grpc) -> 
     await server.call("Collections.List")
     counted = {key: found.count for key, found in server.statistics.by_request.items()}
     assert counted == {("", "/qdrant.Collections/Get", 5): 1, ("", "/qdrant.Collections/List", 0): 1}
+
+
+class FakeContext:
+    """What an answer asks of gRPC."""
+
+    def __init__(self) -> None:
+        self.compression: grpc.Compression | None = None
+
+    def invocation_metadata(self) -> tuple[tuple[str, str], ...]:
+        return ()
+
+    def set_compression(self, compression: grpc.Compression) -> None:
+        self.compression = compression
+
+
+@pytest.mark.parametrize(
+    ("compressible", "size", "compression"),
+    [(True, 2000, grpc.Compression.Gzip), (True, 10, None), (False, 2000, None)],
+)
+async def test_only_long_answers_of_text_are_compressed(
+    compressible: bool, size: int, compression: grpc.Compression | None
+) -> None:
+    async def answer(_request: object, call: Call) -> HealthCheckReply:
+        call.compressible = compressible
+        return HealthCheckReply(title="x" * size)
+
+    handler = service_handler(service_pb2.DESCRIPTOR.services_by_name["Qdrant"], {"HealthCheck": answer})
+    details = HandlerCallDetails("/qdrant.Qdrant/HealthCheck", ())
+    method = handler.service(details)
+    context = FakeContext()
+    assert method is not None
+    assert method.unary_unary is not None
+    await method.unary_unary(b"", context)
+    assert context.compression is compression
