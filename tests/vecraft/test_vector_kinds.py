@@ -23,9 +23,12 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveNode]:
         yield node
 
 
-@pytest.fixture
-def client(node: LiveNode) -> Iterator[QdrantClient]:
-    client = QdrantClient(url=node.url, check_compatibility=False)
+@pytest.fixture(params=["rest", "grpc"])
+def client(node: LiveNode, request: pytest.FixtureRequest) -> Iterator[QdrantClient]:
+    over_grpc = request.param == "grpc"
+    client = QdrantClient(
+        url=node.url, grpc_port=node.grpc_port, prefer_grpc=over_grpc, check_compatibility=False
+    )
     for collection in client.get_collections().collections:
         client.delete_collection(collection.name)
     yield client
