@@ -43,6 +43,7 @@ from node.segments import (
     run_build,
 )
 from node.segments.jobs import AnyJob
+from node.segments.placement import placements_of
 from node.workers import WorkerPool, to_its_end
 from protos.shard import ShardStatus
 
@@ -122,9 +123,11 @@ class Optimizer:
     # --- the loop --------------------------------------------------------------------------------------
 
     async def _run(self) -> None:
+        await self._place()
         while True:
             await self._wake.wait()
             self._wake.clear()
+            await self._place()
             room = self._tasks_max - len(self._running)
             if room <= 0:
                 continue
@@ -137,6 +140,19 @@ class Optimizer:
             for task in tasks[:room]:
                 self._start(task)
             await asyncio.sleep(PLAN_INTERVAL_S)
+
+    async def _place(self) -> None:
+        """Have the files of segments lie where the settings want them."""
+        try:
+            await self._background.run(self._place_segments)
+        except OSError as error:  # they are read when they are touched
+            log.warning("segments_not_placed", error=str(error))
+
+    def _place_segments(self) -> None:
+        config = self._contents.view.config
+        wanted = {name: placements_of(config, name) for name in config.vectors}
+        for segment in list(self._contents.applier.segments.sealed.values()):
+            segment.place(wanted)
 
     def _start(self, task: Task) -> None:
         self._busy |= frozenset(task.segments)

@@ -5,6 +5,7 @@ Opening reads the manifest and maps files; vectors and graphs are read as they a
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,7 @@ from node.segments.manifest import (
     read_manifest,
     write_manifest,
 )
+from node.segments.placement import Placed, Placements, Usage
 from node.segments.schema import (
     SLOTS_FILE,
     VectorSchema,
@@ -42,6 +44,7 @@ class SealedSegment(SegmentView):
     """A ``SegmentView`` of a whole directory."""
 
     manifest: Manifest
+    placed: dict[tuple[str, str], Placed]
 
     @classmethod
     def open(cls, directory: Path) -> SealedSegment:
@@ -63,8 +66,30 @@ class SealedSegment(SegmentView):
             },
             measure=lambda: allocated_bytes(paths),
         )
-        segment.manifest = manifest
+        segment.manifest, segment.placed = manifest, {}
         return segment
+
+    def place(self, placements: Mapping[str, Placements]) -> None:
+        """Have files of the vector names given lie as asked. May wait for the disk; one thread at a time.
+
+        Raises: OSError. Names that the segment lacks are left out.
+        """
+        placed = dict(self.placed)
+        for position, entry in enumerate(self.manifest.vectors):
+            wanted = placements.get(entry.schema.name)
+            if wanted is None:
+                continue
+            parts = {(entry.schema.name, "storage"): (vectors_file(position), wanted.vectors)}
+            if entry.graph is not None:
+                parts[entry.schema.name, "index"] = (graph_file(position), wanted.index)
+            for part, (file, memory) in parts.items():
+                if part not in placed or placed[part].asked is not memory:
+                    placed[part] = Placed(self.directory / file, memory)
+        self.placed = placed
+
+    def memory_usage(self) -> dict[tuple[str, str], Usage]:
+        """By vector name and part (``storage``, ``index``); parts that were never placed are left out."""
+        return {part: placed.usage() for part, placed in self.placed.items()}
 
     def verify(self) -> list[SegmentCorrupted]:
         """Read every file and compare it with its checksums; one finding per damaged block, none: sound."""
