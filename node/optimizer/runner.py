@@ -145,8 +145,8 @@ class Optimizer:
         """Have the files of segments lie where the settings want them."""
         try:
             await self._background.run(self._place_segments)
-        except OSError as error:  # they are read when they are touched
-            log.warning("segments_not_placed", error=str(error))
+        except Exception:  # they are read when they are touched
+            log.exception("segments_not_placed")
 
     def _place_segments(self) -> None:
         config = self._contents.view.config

@@ -35,8 +35,15 @@ class Candidates:
 
     def __init__(self, view: View, filter: Filter | None) -> None:
         self._view = view
+        self._filter = filter
         self._selection = _select(view, filter)
         self.allowed = _allowed(view, self._selection)
+        self.checked = 0
+        """Payloads that were read to decide."""
+
+    @property
+    def filtered(self) -> bool:
+        return self._filter is not None
 
     @property
     def exact(self) -> bool:
@@ -61,6 +68,7 @@ class Candidates:
         return passing
 
     def _check_payloads(self, slots: Slots, residue: Residue) -> Mask:
+        self.checked += len(slots)
         return np.fromiter(
             (
                 residue(id_from_key(stored.key), _decode(stored.payload))

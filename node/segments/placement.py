@@ -30,6 +30,7 @@ log = structlog.get_logger()
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.mlock.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
 _libc.mincore.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p]
+STORAGE, INDEX = "storage", "index"
 _ORDER = (Memory.COLD, Memory.CACHED, Memory.PINNED)
 
 

@@ -5,7 +5,7 @@ Opening reads the manifest and maps files; vectors and graphs are read as they a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -28,8 +28,9 @@ from node.segments.manifest import (
     read_manifest,
     write_manifest,
 )
-from node.segments.placement import Placed, Placements, Usage
+from node.segments.placement import INDEX, STORAGE, Placed, Placements, Usage
 from node.segments.schema import (
+    GRAPH,
     SLOTS_FILE,
     VectorSchema,
     graph_file,
@@ -44,7 +45,7 @@ class SealedSegment(SegmentView):
     """A ``SegmentView`` of a whole directory."""
 
     manifest: Manifest
-    placed: dict[tuple[str, str], Placed]
+    placed: dict[str, Placed]
 
     @classmethod
     def open(cls, directory: Path) -> SealedSegment:
@@ -75,21 +76,31 @@ class SealedSegment(SegmentView):
         Raises: OSError. Names that the segment lacks are left out.
         """
         placed = dict(self.placed)
-        for position, entry in enumerate(self.manifest.vectors):
-            wanted = placements.get(entry.schema.name)
+        for file, name, part in self._parts():
+            wanted = placements.get(name)
             if wanted is None:
                 continue
-            parts = {(entry.schema.name, "storage"): (vectors_file(position), wanted.vectors)}
-            if entry.graph is not None:
-                parts[entry.schema.name, "index"] = (graph_file(position), wanted.index)
-            for part, (file, memory) in parts.items():
-                if part not in placed or placed[part].asked is not memory:
-                    placed[part] = Placed(self.directory / file, memory)
+            memory = wanted.index if part == INDEX else wanted.vectors
+            if file not in placed or placed[file].asked is not memory:
+                placed[file] = Placed(self.directory / file, memory)
         self.placed = placed
 
     def memory_usage(self) -> dict[tuple[str, str], Usage]:
-        """By vector name and part (``storage``, ``index``); parts that were never placed are left out."""
-        return {part: placed.usage() for part, placed in self.placed.items()}
+        """By vector name and part (``STORAGE``, ``INDEX``). Files that were never placed are left out."""
+        found: dict[tuple[str, str], Usage] = {}
+        placed = self.placed
+        for file, name, part in self._parts():
+            if file in placed:
+                found[name, part] = found.get((name, part), Usage()) + placed[file].usage()
+        return found
+
+    def _parts(self) -> Iterator[tuple[str, str, str]]:
+        """File, vector name, part: files are called ``<what>.<position>.<kind>``."""
+        for entry in self.manifest.files:
+            what, position, *_ = entry.name.split(".")
+            if position.isdigit():
+                part = INDEX if what == GRAPH else STORAGE
+                yield entry.name, self.manifest.vectors[int(position)].schema.name, part
 
     def verify(self) -> list[SegmentCorrupted]:
         """Read every file and compare it with its checksums; one finding per damaged block, none: sound."""

@@ -13,7 +13,7 @@ from node.index import GraphParams, quantization_of
 from node.optimizer import runner
 from node.optimizer.budget import BuildMemory
 from node.replica.replica import ShardReplica
-from node.segments import BuildFailed, BuildTooLarge
+from node.segments import BuildFailed, BuildTooLarge, SealedSegment
 from node.segments.jobs import AnyJob, BuildResult
 from protos.collections import (
     BinaryQuantizationConfig,
@@ -362,3 +362,20 @@ async def test_a_segment_too_large_by_itself_waits_and_says_so(
     free = 1 << 40
     info = await until_green(replica)
     assert (info.indexed_vectors, info.optimizer_error) == (ROWS, None)
+
+
+@pytest.mark.slow
+async def test_placement_is_changed_without_a_rebuild(shards: Shards) -> None:
+    replica = await shards.open(wide(**ONE_KB))
+    await write(replica, random_points(0, ROWS))
+    await until_green(replica)
+    (segment,) = replica.view.segments
+    assert isinstance(segment, SealedSegment)
+    cold = VectorParams(DIM, Distance.COSINE, on_disk=True)
+    await replica.update_config(config_of({"": cold}, **ONE_KB))
+    async with asyncio.timeout(60):
+        while segment.memory_usage()["", "storage"].expected_cache_bytes:  # noqa: ASYNC110 - as above
+            await asyncio.sleep(0.02)
+    await until_green(replica)
+    assert [segment.id] == [one.id for one in replica.view.segments]
+    assert segment.memory_usage()["", "index"].expected_cache_bytes > 0

@@ -13,6 +13,7 @@ import pytest
 
 from node import bits
 from node.filter.columns import Columns
+from node.segments.hints import NO_HINTS, Hints
 from node.storage.records import StoredRecord
 from protos.collections import (
     CollectionConfig,
@@ -95,10 +96,11 @@ class FakeSegment:
         ef: int | None = None,
         exact: bool = False,
         quantization: QuantizationSearchParams | None = None,
+        hints: Hints = NO_HINTS,
     ) -> tuple[np.ndarray, np.ndarray]:
         self.calls += 1
         matrix, present = self._dense[name]
-        rows = np.arange(self.rows)
+        rows = np.arange(self.rows) if hints.rows is None else hints.rows
         for packed in (allowed, present):
             if packed is not None:
                 rows = rows[bits.contains(packed, rows)]
