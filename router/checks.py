@@ -7,6 +7,8 @@ depends on the collection (``router.search``, ``router.points``).
 
 from __future__ import annotations
 
+import math
+
 from protos.errors import BadInput, BadRequest, InvalidField
 from protos.ids import PointId
 from protos.shard import OrderBy, QuantizationSearchParams, SearchParams
@@ -70,7 +72,7 @@ def check_search_params(
     """Parameters that change nothing here must still be right (reference 9.15). Raises: InvalidField."""
     if hnsw_ef is not None:
         at_least_one(hnsw_ef, f"{path}.hnsw_ef")
-    if oversampling is not None and not oversampling >= 1:
+    if oversampling is not None and not 1 <= oversampling < math.inf:
         text = f"value {oversampling} invalid, must be 1.0 or larger"
         raise InvalidField(f"{path}.quantization.oversampling", text)
     if max_selectivity is not None and not 0 <= max_selectivity <= 1:

@@ -19,6 +19,7 @@ from node.filter.evaluate import Context, Residue, Selection, evaluate
 from node.query.allowed import Allowed, allow_live
 from node.query.counters import present_bits
 from node.query.retrieve import stored_records
+from node.query.selections import selected
 from protos.filters import Filter
 from protos.ids import id_from_key
 
@@ -95,7 +96,7 @@ def matching_slots(view: View, filter: Filter | None, slots: Slots | None = None
 def _select(view: View, filter: Filter | None) -> Selection | None:
     if filter is None:
         return None
-    return evaluate(filter, context_of(view))
+    return selected(view, filter, lambda: evaluate(filter, context_of(view)))
 
 
 def context_of(view: View) -> Context:

@@ -1,6 +1,7 @@
 """What a caller knows of a filter beside the rows it admits, and wants to know of the search.
 
-Hints change how fast an answer is found, never which.
+Hints change how fast an answer is found, never which; but ``rows`` stand for the bits they are given instead
+of, so a kind of vectors that cannot use them must be given them packed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Benchmarks with bars: ``python -m vecraft.bench {recall,startup,engine,mixed,overhead,cluster}``.
+"""Benchmarks with bars: ``python -m vecraft.bench PART``; the parts are listed by ``--help``.
 
 Lives here: a module or package per part, and what the parts share: sets of vectors with their truth
 (``data``, ``sets``), engines in process (``engines``), a real server (``server``), curves and drawings

@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import get_args
 
-from vecraft.bench import cluster, comparison, mixed, overhead, quality, startup
+from vecraft.bench import cluster, comparison, mixed, overhead, quality, selectivity, startup, tenants
 from vecraft.bench.engines.port import Quantization
 from vecraft.bench.engines.process import ENGINES, EngineFailed
 from vecraft.bench.report import Report, save, show
 from vecraft.bench.server import ServerFailed
-from vecraft.bench.sets import CACHE, SetPlan
+from vecraft.bench.sets import CACHE, SetPlan, make
 
 
 def parser() -> argparse.ArgumentParser:
@@ -57,6 +57,11 @@ def parser() -> argparse.ArgumentParser:
         "mixed", parents=[common, real, chosen], help="searches beside writes and builds, over REST"
     )
     load.add_argument("--seconds", type=float, default=40.0, help="of load")
+    left = parts.add_parser(
+        "filters", parents=[common, real, chosen], help="filters from rare to common, beside Qdrant's engine"
+    )
+    left.add_argument("--alone", action="store_true", help="without Qdrant's engine")
+    parts.add_parser("tenants", parents=[common], help="one tenant's searches as the collection grows")
     several = parts.add_parser("cluster", parents=[common, real], help="three nodes: start, writes, deaths")
     several.add_argument("--effort", type=int, default=4, help="how often things are done")
     several.add_argument("--seconds", type=float, default=30.0, help="of bulk load")
@@ -135,6 +140,15 @@ def _run(options: argparse.Namespace, folder: Path) -> Report:
             return overhead.measure(
                 overhead.OverheadPlan(options.data, options.queries, options.edge, folder)
             )
+        case "filters":
+            vectors = make(_set_plan(options))
+            return selectivity.measure(
+                selectivity.SelectivityPlan(
+                    vectors.name, vectors.base(), vectors.queries(), folder, edge=not options.alone
+                )
+            )
+        case "tenants":
+            return tenants.measure(tenants.TenantsPlan(folder))
         case "mixed":
             return mixed.measure(mixed.MixedPlan(_set_plan(options), folder, options.seconds))
         case _:

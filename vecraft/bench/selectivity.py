@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import orjson
-import qdrant_edge as edge
 from msgspec import Struct
 
 from node.bits import full
@@ -47,11 +46,9 @@ SHARES = (0.0001, 0.001, 0.01, 0.1, 0.5, 0.9)
 KINDS = ("random", "along", "against")
 RECALL_LOSS_MAX = 0.002
 
-_K = 10
+K = 10
 _ANCHORS = 4
-_FIELD = "tags"
-_INGEST = 1000
-_M, _EF_CONSTRUCT, _FULL_SCAN_KB = 16, 100, 10_000  # Qdrant's defaults, which its binding wants spelt out
+FIELD = "tags"
 
 Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
@@ -67,6 +64,7 @@ class SelectivityPlan(Struct, frozen=True):
     shares: Sequence[float] = SHARES
     edge: bool = True
     threads: int = 2
+    graph: bool = True  # of all rows, for ours
 
 
 class Tags:
@@ -94,14 +92,14 @@ class Tags:
         for tag, rows in self.rows.items():
             for row in rows.tolist():
                 tags[row].append(tag)
-        return [orjson.dumps({_FIELD: each}) for each in tags]
+        return [orjson.dumps({FIELD: each}) for each in tags]
 
 
 def _ranks(nearness: npt.NDArray[np.float32]) -> Ints:
     return np.argsort(np.argsort(-nearness, kind="stable"), kind="stable")
 
 
-class _Engine(Struct, frozen=True):
+class Engine(Struct, frozen=True):
     """``ask(query number, tag or None)`` makes a request, ``answer`` runs it and is what is timed."""
 
     name: str
@@ -114,9 +112,11 @@ def measure(plan: SelectivityPlan) -> Report:
     plan.folder.mkdir(parents=True, exist_ok=True)
     tags = Tags(plan.base, plan.queries, plan.shares)
     payloads = tags.payloads(len(plan.base))
-    engines = [_ours(plan, payloads)]
+    engines = [ours(plan, payloads)]
     if plan.edge:
-        engines.append(_edge(plan, payloads))
+        from vecraft.bench import selectivity_edge  # a development dependency
+
+        engines.append(selectivity_edge.engine(plan, payloads))
     set_threads(1)
     measurements = []
     unfiltered = _compare(plan, engines, [None] * len(plan.queries), tags)
@@ -133,7 +133,7 @@ def measure(plan: SelectivityPlan) -> Report:
 
 
 def _lines(
-    name: str, engines: Sequence[_Engine], found: Sequence[tuple[float, float]], floor: float | None
+    name: str, engines: Sequence[Engine], found: Sequence[tuple[float, float]], floor: float | None
 ) -> list[Measurement]:
     lines = []
     for engine, (recall, micros) in zip(engines, found, strict=True):
@@ -153,7 +153,7 @@ def _lines(
 
 
 def _compare(
-    plan: SelectivityPlan, engines: Sequence[_Engine], asked: Sequence[str | None], tags: Tags
+    plan: SelectivityPlan, engines: Sequence[Engine], asked: Sequence[str | None], tags: Tags
 ) -> list[tuple[float, float]]:
     """Per engine, recall and the median in µs. Raises: AssertionError when results are too few."""
     shares: list[list[float]] = [[] for _ in engines]
@@ -162,7 +162,7 @@ def _compare(
         rows = None if tag is None else tags.rows[tag]
         among = plan.base if rows is None else plan.base[rows]
         scores = among @ plan.queries[i]
-        wanted = min(_K, len(scores))
+        wanted = min(K, len(scores))
         edge_score = np.partition(scores, len(scores) - wanted)[len(scores) - wanted] if wanted else 0.0
         for e, engine in enumerate(engines):
             request = engine.ask(i, tag)
@@ -179,14 +179,14 @@ def _compare(
 # --- ours ----------------------------------------------------------------------------------------------
 
 
-def _ours(plan: SelectivityPlan, payloads: Sequence[bytes]) -> _Engine:
+def ours(plan: SelectivityPlan, payloads: Sequence[bytes]) -> Engine:
     view = _view(plan, payloads)
 
     def ask(i: int, tag: str | None) -> list[SearchRequest]:
-        wanted = None if tag is None else Filter(must=(FieldCondition(_FIELD, (MatchValue(tag),)),))
-        return [SearchRequest("", plan.queries[i], _K, filter=wanted, params=SearchParams())]
+        wanted = None if tag is None else Filter(must=(FieldCondition(FIELD, (MatchValue(tag),)),))
+        return [SearchRequest("", plan.queries[i], K, filter=wanted, params=SearchParams())]
 
-    return _Engine(
+    return Engine(
         "ours",
         ask,
         lambda requests: search(view, requests)[0],
@@ -198,7 +198,7 @@ def _view(plan: SelectivityPlan, payloads: Sequence[bytes]) -> View:
     count, dim = plan.base.shape
     columns = Columns()
     scan = ((row, orjson.loads(payload)) for row, payload in enumerate(payloads))
-    columns.install(columns.built(_FIELD, KeywordIndexParams(), scan))
+    columns.install(columns.built(FIELD, KeywordIndexParams(), scan))
     return View(
         seq=0,
         points=_stored(payloads, plan.folder).view(),
@@ -217,7 +217,11 @@ def _segment(plan: SelectivityPlan) -> SealedSegment:
         growing.append({"": (np.ascontiguousarray(plan.base), None)}, len(plan.base))
         source = Source(str(seal(growing).directory))
         job = IndexJob(
-            target=str(target), graphs={"": GraphParams()}, threads=plan.threads, niceness=0, source=source
+            target=str(target),
+            graphs={"": GraphParams()} if plan.graph else {},
+            threads=plan.threads,
+            niceness=0,
+            source=source,
         )
         asyncio.run(run_build(job))
     return SealedSegment.open(target)
@@ -235,44 +239,3 @@ def _stored(payloads: Sequence[bytes], folder: Path) -> PointStore:
     store.freeze()
     store.checkpoint(b"")
     return store
-
-
-# --- Qdrant's ------------------------------------------------------------------------------------------
-
-
-def _edge(plan: SelectivityPlan, payloads: Sequence[bytes]) -> _Engine:
-    shard = _edge_shard(plan, payloads)
-
-    def ask(i: int, tag: str | None) -> edge.QueryRequest:
-        wanted = None
-        if tag is not None:
-            wanted = edge.Filter(must=[edge.FieldCondition(_FIELD, match=edge.MatchValue(tag))])
-        return edge.QueryRequest(query=edge.Query.Nearest(plan.queries[i].tolist()), limit=_K, filter=wanted)
-
-    return _Engine("qdrant-edge", ask, shard.query, lambda points: [int(str(point.id)) for point in points])
-
-
-def _edge_shard(plan: SelectivityPlan, payloads: Sequence[bytes]) -> edge.EdgeShard:
-    folder = plan.folder / "edge"
-    config = edge.EdgeConfig(
-        vectors=edge.EdgeVectorParams(size=plan.base.shape[1], distance=edge.Distance.Cosine),
-        hnsw_config=edge.HnswIndexConfig(_M, _EF_CONSTRUCT, _FULL_SCAN_KB, max_indexing_threads=plan.threads),
-        optimizers=edge.EdgeOptimizersConfig(default_segment_number=1, max_segment_size=10**9),
-        max_search_threads=1,
-    )
-    done = plan.folder / "edge.done"
-    if done.exists():
-        return edge.EdgeShard.load(str(folder), config)
-    folder.mkdir()
-    shard = edge.EdgeShard.create(str(folder), config)
-    shard.update(edge.UpdateOperation.create_field_index(_FIELD, edge.PayloadSchemaType.Keyword))
-    for at in range(0, len(plan.base), _INGEST):
-        points = [
-            edge.Point(at + i, row.tolist(), orjson.loads(payloads[at + i]))
-            for i, row in enumerate(plan.base[at : at + _INGEST])
-        ]
-        shard.update(edge.UpdateOperation.upsert_points(points))
-    shard.optimize()
-    shard.flush()
-    done.touch()
-    return shard
