@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from protos.collections import check_collection_name
-from protos.qdrant import legacy_pb2, points_pb2
+from protos.qdrant import legacy_pb2
 from protos.qdrant import queries_pb2 as wire
 from protos.shard import Projection
 from router.grpc.convert import queries
-from router.grpc.convert.answers import retrieved_points, scored_points
+from router.grpc.convert.answers import add_retrieved, add_scored, fill_id
 from router.grpc.convert.options import read_options
-from router.grpc.convert.points import id_message, point_ids
+from router.grpc.convert.points import point_ids
 from router.grpc.methods import Call, Handler
 from router.search import QueryRequest, SearchOperations
 
@@ -47,17 +47,20 @@ class _ReadHandlers:
         records = await self._searches.retrieve(
             name, point_ids(request.ids), projection, options, queries.keys_in(request)
         )
-        return wire.GetResponse(result=retrieved_points(records, bare=self._bare(name, projection)))
+        answer = wire.GetResponse()
+        add_retrieved(answer.result, records, bare=self._bare(name, projection))
+        return answer
 
     async def scroll(self, request: wire.ScrollPoints, call: Call) -> wire.ScrollResponse:
         name, options = _target(request), read_options(request, call)
         wanted = queries.scroll_request(request)
         _note(call, wanted.projection)
         page = await self._searches.scroll(name, wanted, options, queries.keys_in(request))
-        return wire.ScrollResponse(
-            next_page_offset=None if page.next_offset is None else id_message(page.next_offset),
-            result=retrieved_points(page.records, bare=self._bare(name, wanted.projection)),
-        )
+        answer = wire.ScrollResponse()
+        add_retrieved(answer.result, page.records, bare=self._bare(name, wanted.projection))
+        if page.next_offset is not None:
+            fill_id(answer.next_page_offset, page.next_offset)
+        return answer
 
     async def count(self, request: wire.CountPoints, call: Call) -> wire.CountResponse:
         name, options = _target(request), read_options(request, call)
@@ -79,36 +82,42 @@ class _QueryHandlers:
         self._searches = searches
 
     async def query(self, request: wire.QueryPoints, call: Call) -> wire.QueryResponse:
-        (points,) = await self._run(request, call, [queries.query_request(request)])
-        return wire.QueryResponse(result=points)
+        answer = wire.QueryResponse()
+        await self._run(request, call, [queries.query_request(request)], [answer.result])
+        return answer
 
     async def query_batch(self, request: wire.QueryBatchPoints, call: Call) -> wire.QueryBatchResponse:
         wanted = queries.batch(request.query_points, "query_points", queries.query_request)
-        answers = await self._run(request, call, wanted)
-        return wire.QueryBatchResponse(result=[wire.BatchResult(result=points) for points in answers])
+        answer = wire.QueryBatchResponse()
+        await self._run(request, call, wanted, [answer.result.add().result for _ in wanted])
+        return answer
 
     async def search(self, request: legacy_pb2.SearchPoints, call: Call) -> legacy_pb2.SearchResponse:
-        (points,) = await self._run(request, call, [queries.search_request(request)])
-        return legacy_pb2.SearchResponse(result=points)
+        answer = legacy_pb2.SearchResponse()
+        await self._run(request, call, [queries.search_request(request)], [answer.result])
+        return answer
 
     async def search_batch(
         self, request: legacy_pb2.SearchBatchPoints, call: Call
     ) -> legacy_pb2.SearchBatchResponse:
         wanted = queries.batch(request.search_points, "search_points", queries.search_request)
-        answers = await self._run(request, call, wanted)
-        return legacy_pb2.SearchBatchResponse(result=[wire.BatchResult(result=points) for points in answers])
+        answer = legacy_pb2.SearchBatchResponse()
+        await self._run(request, call, wanted, [answer.result.add().result for _ in wanted])
+        return answer
 
     async def _run(
-        self, request: Any, call: Call, wanted: list[QueryRequest]
-    ) -> list[list[points_pb2.ScoredPoint]]:
-        """``request`` names the collection and holds the options, of a batch for all its queries."""
+        self, request: Any, call: Call, wanted: list[QueryRequest], targets: Sequence[Any]
+    ) -> None:
+        """Fill a list of points for each query.
+
+        ``request`` names the collection and holds the options, of a batch for all its queries.
+        """
         name, options = _target(request), read_options(request, call)
         _note(call, *(each.projection for each in wanted))
         found = await self._searches.query(name, wanted, options)
-        return [
-            scored_points(hits, bare=each.projection.vectors is True and self._searches.unnamed_only(name))
-            for hits, each in zip(found, wanted)
-        ]
+        for hits, each, target in zip(found, wanted, targets):
+            bare = each.projection.vectors is True and self._searches.unnamed_only(name)
+            add_scored(target, hits, bare=bare)
 
 
 def _target(request: Any) -> str:

@@ -1,38 +1,41 @@
-"""Points into messages."""
+"""Points into messages, in place: a message that is put into another is encoded and decoded once more."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from protos.qdrant import points_pb2 as wire
+from protos.ids import PointId
+from protos.qdrant import filters_pb2
 from protos.shard import Hits, Record
-from router.grpc.convert.points import id_message, shard_key_message
+from router.grpc.convert.points import shard_key_message
 from router.grpc.convert.values import fill_object
 from router.grpc.convert.vectors import fill_vectors
 
 
-def scored_points(hits: Hits, *, bare: bool) -> list[wire.ScoredPoint]:
-    """``bare``: vectors of a collection that has just the unnamed one are shown without a name."""
-    return [_scored(record, score, bare) for record, score in zip(hits.records, hits.scores.tolist())]
+def add_scored(target: Any, hits: Hits, *, bare: bool) -> None:
+    """To a repeated ``ScoredPoint``.
+
+    ``bare``: vectors of a collection that has just the unnamed one are shown without a name.
+    """
+    for record, score in zip(hits.records, hits.scores.tolist()):
+        _fill(target.add(score=score, version=record.version), record, bare)
 
 
-def retrieved_points(records: list[Record], *, bare: bool) -> list[wire.RetrievedPoint]:
-    return [_retrieved(record, bare) for record in records]
+def add_retrieved(target: Any, records: list[Record], *, bare: bool) -> None:
+    """To a repeated ``RetrievedPoint``; ``bare`` as above."""
+    for record in records:
+        _fill(target.add(), record, bare)
 
 
-def _scored(record: Record, score: float, bare: bool) -> wire.ScoredPoint:
-    message = wire.ScoredPoint(id=id_message(record.id), score=score, version=record.version)
-    _fill(message, record, bare)
-    return message
-
-
-def _retrieved(record: Record, bare: bool) -> wire.RetrievedPoint:
-    message = wire.RetrievedPoint(id=id_message(record.id))
-    _fill(message, record, bare)
-    return message
+def fill_id(target: filters_pb2.PointId, value: PointId) -> None:
+    if isinstance(value, int):
+        target.num = value
+    else:
+        target.uuid = value
 
 
 def _fill(message: Any, record: Record, bare: bool) -> None:
+    fill_id(message.id, record.id)
     if record.payload is not None:
         fill_object(message.payload, record.payload)
     if record.vectors is not None:

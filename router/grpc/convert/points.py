@@ -31,10 +31,6 @@ def point_ids(messages: Iterable[filters_pb2.PointId]) -> list[PointId]:
     return [point_id(message) for message in messages]
 
 
-def id_message(value: PointId) -> filters_pb2.PointId:
-    return filters_pb2.PointId(num=value) if isinstance(value, int) else filters_pb2.PointId(uuid=value)
-
-
 def shard_key(message: collections_pb2.ShardKey) -> ShardKey:
     """Raises: Unconvertible."""
     kind = message.WhichOneof("key")

@@ -44,6 +44,14 @@ class Grpc:
         sent = GetMessageClass(found.input_type)() if request is None else request
         return await caller(sent if isinstance(sent, bytes) else sent.SerializeToString(), **options)
 
+    async def raw(self, method: str, request: Any) -> bytes:
+        """The answer's bytes."""
+        service, name = method.split(".")
+        found: bytes = await self.channel.unary_unary(f"/qdrant.{service}/{name}")(
+            request.SerializeToString()
+        )
+        return found
+
     def request_class(self, method: str) -> Any:
         service, name = method.split(".")
         return GetMessageClass(

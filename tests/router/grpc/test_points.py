@@ -130,6 +130,16 @@ async def test_values_of_every_kind_come_back(filled: Grpc) -> None:
     assert dict(page.result[0].payload) == sent
 
 
+async def test_payloads_deeper_than_most_clients_read_are_sent(filled: Grpc) -> None:
+    """A client that reads no deeper has still the other points, once it leaves the payload out."""
+    deep: Any = 1
+    for _ in range(60):
+        deep = {"a": deep}
+    filled.shard.points[1].payload = {"deep": deep}
+    answer = await filled.raw("Points.Scroll", queries_pb2.ScrollPoints(collection_name=NAME))
+    assert len(answer) > 600
+
+
 def upsert(**fields: Any) -> tuple[str, Any]:
     return "Points.Upsert", updates_pb2.UpsertPoints(
         collection_name=NAME, points=[points_pb2.PointStruct(**fields)]
