@@ -18,7 +18,7 @@ Vector = Any  # JSON: a list, a list of lists, {"indices", "values"}
 
 SIZE = 8
 DISTANCES = ("Cosine", "Euclid", "Dot", "Manhattan")
-DATATYPES = ("float32",)
+DATATYPES = ("float32", "float16", "uint8")
 SHARE_PRESENT = 0.9
 _TERMS, _TERMS_MAX = 80, 8
 
@@ -41,8 +41,14 @@ KINDS = {
             for distance in DISTANCES
             for datatype in DATATYPES
         ),
+        *(Kind(f"multi_{distance.lower()}", "multi", distance) for distance in DISTANCES),
+        *(Kind(f"multi_dot_{datatype}", "multi", "Dot", datatype) for datatype in ("float16", "uint8")),
+        Kind("sparse", "sparse"),
+        Kind("sparse_idf", "sparse", idf=True),
     ]
 }
+# What a collection of ours may have so far; the judges are compared with each other on all of them.
+SERVED = {name: kind for name, kind in KINDS.items() if kind.shape == "dense" and kind.datatype == "float32"}
 LATER = {"later": Kind("later", "dense", "Euclid")}
 
 

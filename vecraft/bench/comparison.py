@@ -255,7 +255,7 @@ def _scalar_gain(ours: Figures, graph: Figures) -> list[Measurement]:
     name = "scalar: throughput / faiss float32 graph"
     ratios = _at_recalls(ours, graph, lambda point: point.p50_us)
     return [
-        Measurement(f"{name} at {target}", _inverse(ratio), "×", Bar("least", SCALAR_MIN))
+        Measurement(f"{name} at {target}", 1 / ratio, "×", Bar("least", SCALAR_MIN))
         for target, ratio in ratios
     ]
 
@@ -271,19 +271,15 @@ def _ratios(
 
 def _gains(name: str, ours: Figures, theirs: Figures, size: int, bar: Bar | None) -> list[Measurement]:
     ratios = _at_recalls(ours, theirs, lambda point: 1 / point.rates[size])
-    return [Measurement(f"{name} at {target}", _inverse(ratio), "×", bar) for target, ratio in ratios]
+    return [Measurement(f"{name} at {target}", 1 / ratio, "×", bar) for target, ratio in ratios]
 
 
 def _at_recalls(
     ours: Figures, theirs: Figures, cost: Callable[[CurvePoint], float]
 ) -> list[tuple[float, float]]:
-    """Per recall that one of the two reaches, our cost over theirs."""
+    """Per recall that they reach, our cost over theirs."""
     pairs = [(target, ratio_at(ours.curve, theirs.curve, target, cost)) for target in RECALLS]
     return [(target, ratio) for target, ratio in pairs if ratio is not None]
-
-
-def _inverse(ratio: float) -> float:
-    return float("inf") if ratio == 0 else 1 / ratio
 
 
 def _facts(figures: dict[Contender, Figures]) -> dict[str, str]:

@@ -55,11 +55,11 @@ def _missing(recall: float) -> float:
 
 
 def ratio_at(ours: Curve, theirs: Curve, recall: float, cost: Callable[[CurvePoint], float]) -> float | None:
-    """Our cost over theirs at equal recall. NaN: only they reach it; 0: only we do; None: neither."""
+    """Our cost over theirs at equal recall. NaN: only they reach it; None: they do not, so none is equal."""
     mine, other = ours.cost_at(recall, cost), theirs.cost_at(recall, cost)
-    if mine is None:
-        return None if other is None else math.nan
-    return 0.0 if other is None else mine / other
+    if other is None:
+        return None
+    return math.nan if mine is None else mine / other
 
 
 def rows_of(curves: Sequence[Curve]) -> list[str]:

@@ -48,7 +48,7 @@ def test_perfect_recall_can_be_interpolated_to() -> None:
 def test_ratios_say_who_does_not_reach_the_recall() -> None:
     good, poor = curve((0.9, 100.0), (0.99, 400.0)), curve((0.8, 50.0), (0.9, 200.0))
     assert ratio_at(good, curve((0.99, 800.0)), 0.99, p50) == pytest.approx(0.5)
-    assert ratio_at(good, poor, 0.95, p50) == 0
+    assert ratio_at(good, poor, 0.95, p50) is None
     assert math.isnan(ratio_at(poor, good, 0.95, p50) or 0)
     assert ratio_at(poor, poor, 0.95, p50) is None
 
