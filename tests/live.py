@@ -75,7 +75,7 @@ class LiveNode:
         self.directory = directory
         self.host = host
         self.port = free_port()
-        self.grpc_port = free_port()
+        self.grpc_port: int | None = free_port()  # None: as configured
         self.url = f"http://{host}:{self.port}"
         self.process: subprocess.Popen[bytes] | None = None
         self._environment = dict(environment or {})
@@ -160,10 +160,11 @@ class LiveNode:
         ours = {
             "VECRAFT__SERVICE__HOST": self.host,
             "VECRAFT__SERVICE__HTTP_PORT": str(self.port),
-            "VECRAFT__SERVICE__GRPC_PORT": str(self.grpc_port),
             "PYTHONPATH": str(ROOT),
             "PYTHONPYCACHEPREFIX": str(ROOT / ".cache/bytecode"),
         }
+        if self.grpc_port is not None:
+            ours["VECRAFT__SERVICE__GRPC_PORT"] = str(self.grpc_port)
         # Nodes are started hundreds of times; with its modules compiled, each takes a third of the time.
         inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
         return {**inherited, **ours, **self._environment}

@@ -7,8 +7,10 @@ import os
 import signal
 from pathlib import Path
 
+import grpc
 import httpx
 import pytest
+from qdrant_client import QdrantClient
 
 from tests.live import LiveNode, wait_for
 
@@ -86,3 +88,33 @@ def test_doubtful_configuration_is_logged_and_served_with(tmp_path: Path) -> Non
     with LiveNode(tmp_path) as node:
         wait_for(lambda: "the nearest known key is service.http_port" in node.log(), what="a warning")
         assert "'loud' is not understood" in node.log()
+
+
+def test_the_grpc_port_is_served_beside_rest_until_the_end(tmp_path: Path) -> None:
+    with LiveNode(tmp_path) as node:
+        client = QdrantClient(
+            url=node.url, grpc_port=node.grpc_port, prefer_grpc=True, check_compatibility=False
+        )
+        assert client.get_collections().collections == []
+        assert f"ports=[{node.port}, {node.grpc_port}]" in node.log()
+        node.stop()
+        with pytest.raises(grpc.RpcError):
+            client.get_collections()
+
+
+def test_a_taken_grpc_port_is_said_and_ends_the_start(tmp_path: Path) -> None:
+    with LiveNode(tmp_path / "first") as first:
+        second = LiveNode(tmp_path / "second")
+        second.grpc_port = first.grpc_port
+        assert second.launch().wait() == 1
+        assert f"port {first.grpc_port} on 127.0.0.1 cannot be used" in second.log()
+
+
+def test_without_a_grpc_port_there_is_rest_alone(tmp_path: Path) -> None:
+    configuration = tmp_path / "config"
+    configuration.mkdir()
+    (configuration / "config.yaml").write_text("service:\n  grpc_port: null\n")
+    node = LiveNode(tmp_path)
+    node.grpc_port = None
+    with node:
+        assert f"ports=[{node.port}]" in node.log()
