@@ -58,6 +58,8 @@ def unpack(bits: PackedBits) -> Slots:
 
 def contains(bits: PackedBits, slots: npt.NDArray[np.integer]) -> Mask:
     """Which of ``slots`` are in the set; none past its end is."""
+    if not len(bits):
+        return np.zeros(len(slots), dtype=np.bool_)
     byte = slots >> 3
     found: Mask
     if len(slots) and byte.max() >= len(bits):

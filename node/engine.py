@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 
+from node.optimizer.budget import BuildMemory
 from node.replica.opened import Machinery
 from node.workers import SerialExecutor, WorkerPool
 from protos.clock import Clock, SystemClock
@@ -24,10 +25,13 @@ class Engine:
         *,
         search_threads: int | None = None,
         builds_max: int | None = None,
+        build_memory: int | None = None,
         clock: Clock | None = None,
     ) -> None:
-        """``search_threads`` and ``builds_max`` (builder processes at once): None chooses by the cores."""
+        """``search_threads`` and ``builds_max`` (builder processes at once): None chooses by the cores.
+        ``build_memory``: bytes that all builds together may take; None: most of what is free."""
         cores = os.cpu_count() or 1
+        builds_max = builds_max or max(1, cores // 2)
         self.search = WorkerPool(search_threads or max(2, cores), "search")
         self._writers = WorkerPool(WRITER_THREADS, "writer")
         self.background = WorkerPool(BACKGROUND_THREADS, "background")
@@ -35,7 +39,8 @@ class Engine:
             search=self.search,
             writers=SerialExecutor(self._writers),
             background=self.background,
-            builds=asyncio.Semaphore(builds_max or max(1, cores // 2)),
+            builds=asyncio.Semaphore(builds_max),
+            memory=BuildMemory(builds_max, build_memory),
             clock=clock or SystemClock(),
             cores=cores,
         )

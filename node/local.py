@@ -72,11 +72,15 @@ class LocalNode:
         *,
         search_threads: int | None = None,
         builds_max: int | None = None,
+        build_memory: int | None = None,
         clock: Clock | None = None,
     ) -> None:
-        """``search_threads`` and ``builds_max`` (builder processes at once): None chooses by the cores."""
+        """``search_threads`` and ``builds_max`` (builder processes at once): None chooses by the cores.
+        ``build_memory``: bytes that all builds together may take; None: most of what is free."""
         self._directories = ShardDirectories(storage)
-        self._engine = Engine(search_threads=search_threads, builds_max=builds_max, clock=clock)
+        self._engine = Engine(
+            search_threads=search_threads, builds_max=builds_max, build_memory=build_memory, clock=clock
+        )
         self._held: dict[Key, _Held] = {}
         self._reconciling = asyncio.Lock()
         self._removals: set[asyncio.Task[None]] = set()

@@ -52,6 +52,27 @@ def decode_datetime(text: str) -> int:
     return micros
 
 
+def format_datetime(micros: int) -> str:
+    """The text that ``parse_datetime`` makes ``micros`` of, in any year."""
+    days, rest = divmod(micros, 86_400 * _MICROS)
+    seconds, fraction = divmod(rest, _MICROS)
+    year, month, day = _date_of(days)
+    clock = f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}.{fraction:06}"
+    shown = f"{year:04}" if 0 <= year <= 9999 else f"{year:+}"
+    return f"{shown}-{month:02}-{day:02}T{clock}Z"
+
+
+def _date_of(days: int) -> tuple[int, int, int]:
+    """The inverse of ``_days_since_epoch``."""
+    era, day_of_era = divmod(days + 719_468, 146_097)
+    year_of_era = (day_of_era - day_of_era // 1460 + day_of_era // 36_524 - day_of_era // 146_096) // 365
+    day_of_year = day_of_era - (365 * year_of_era + year_of_era // 4 - year_of_era // 100)
+    shifted_month = (5 * day_of_year + 2) // 153
+    month = shifted_month + 3 if shifted_month < 10 else shifted_month - 9
+    day = day_of_year - (153 * shifted_month + 2) // 5 + 1
+    return era * 400 + year_of_era + (month <= 2), month, day
+
+
 def _days_since_epoch(year: int, month: int, day: int) -> int | None:
     if abs(year) > _YEAR_MAX or not 1 <= month <= 12:
         return None

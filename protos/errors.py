@@ -21,8 +21,8 @@
     │   └── TooFewReplicas    503  fewer are in sync than the write consistency factor asks for
     └── ServiceError          500  our fault
 
-Only the edges know status codes: ``router.rest`` maps each class. ``str(error)`` is the complete
-text that Qdrant's clients see, prefix included (reference section 1.2).
+Only the edges know status codes: ``router.rest`` and ``router.grpc`` map each class. ``str(error)`` is the
+complete text that Qdrant's clients see, prefix included (reference section 1.2).
 """
 
 from __future__ import annotations

@@ -35,16 +35,68 @@ class Projection(Struct, frozen=True):
     vectors: bool | tuple[str, ...] = False
 
 
+class QuantizationSearchParams(Struct, frozen=True):
+    """What a search does with a quantized collection's codes (reference 9.15).
+
+    ``ignore``: as if there were none. ``rescore``: None: as the kind of quantization has it.
+    ``oversampling``: at least 1; so many times the limit are scored again.
+    """
+
+    ignore: bool = False
+    rescore: bool | None = None
+    oversampling: float | None = None
+
+
 class SearchParams(Struct, frozen=True):
     hnsw_ef: int | None = None
     exact: bool = False
     indexed_only: bool = False
+    quantization: QuantizationSearchParams | None = None
+
+
+class Way(enum.Enum):
+    """How the vectors of a segment were searched."""
+
+    ROWS = "exact_rows"
+    CODES = "code_scan"
+    GRAPH = "graph"
+    WIDENED = "widened_graph"
+    VALUE_GRAPH = "value_graph"
+    INVERTED = "inverted_index"
+
+
+class SegmentPlan(Struct, frozen=True):
+    """One way taken in one segment for ``queries`` requests that share a filter.
+
+    ``estimated`` rows were expected to match before the segment was looked at, ``matching`` do. ``scored``:
+    rows whose original vectors were compared, over all queries. ``width``: nodes the widest walk kept.
+    """
+
+    segment: str
+    way: Way
+    queries: int
+    estimated: int
+    matching: int
+    scored: int
+    width: int
+    micros: float
+
+
+class SearchPlan(Struct, frozen=True):
+    """What a shard did for one request. ``estimated``: points expected to match its filter, ``candidates``:
+    those that its payload indexes admit, ``checked``: payloads that had to be read to decide."""
+
+    estimated: int
+    candidates: int
+    checked: int
+    steps: list[SegmentPlan]
+    micros: float
 
 
 class SearchRequest(Struct, frozen=True):
     """The ``limit`` nearest points to ``vector`` (dim,) float32, as the client sent it.
 
-    ``score_threshold`` is in the client's scale (reference 9.5) and strict (9.4).
+    ``score_threshold`` is in the client's scale (reference 9.5) and strict (9.4). ``explain``: tell the plan.
     """
 
     using: str
@@ -54,6 +106,7 @@ class SearchRequest(Struct, frozen=True):
     params: SearchParams = SearchParams()
     score_threshold: float | None = None
     projection: Projection = Projection()
+    explain: bool = False
 
 
 class Record(Struct, frozen=True):
@@ -71,10 +124,14 @@ class Record(Struct, frozen=True):
 
 
 class Hits(Struct, frozen=True):
-    """Best first. ``scores`` (n,) float32 in the client's scale; ``records`` one per score."""
+    """Best first. ``scores`` (n,) float32 in the client's scale; ``records`` one per score.
+
+    ``plan``: how they were found, if the request asked to ``explain``.
+    """
 
     records: list[Record]
     scores: FloatArray
+    plan: SearchPlan | None = None
 
 
 class Direction(enum.Enum):

@@ -7,9 +7,11 @@ depends on the collection (``router.search``, ``router.points``).
 
 from __future__ import annotations
 
+import math
+
 from protos.errors import BadInput, BadRequest, InvalidField
 from protos.ids import PointId
-from protos.shard import OrderBy, SearchParams
+from protos.shard import OrderBy, QuantizationSearchParams, SearchParams
 from router.search import WINDOW_MAX, Query
 from router.vectors import not_supported
 
@@ -70,7 +72,7 @@ def check_search_params(
     """Parameters that change nothing here must still be right (reference 9.15). Raises: InvalidField."""
     if hnsw_ef is not None:
         at_least_one(hnsw_ef, f"{path}.hnsw_ef")
-    if oversampling is not None and not oversampling >= 1:
+    if oversampling is not None and not 1 <= oversampling < math.inf:
         text = f"value {oversampling} invalid, must be 1.0 or larger"
         raise InvalidField(f"{path}.quantization.oversampling", text)
     if max_selectivity is not None and not 0 <= max_selectivity <= 1:
@@ -79,11 +81,19 @@ def check_search_params(
         )
 
 
-def search_params(*, hnsw_ef: int | None, exact: bool, indexed_only: bool, idf: bool) -> SearchParams:
+def search_params(
+    *,
+    hnsw_ef: int | None,
+    exact: bool,
+    indexed_only: bool,
+    idf: bool,
+    quantization: QuantizationSearchParams | None = None,
+) -> SearchParams:
     """Raises: BadInput."""
     if idf:
         raise BadInput("`idf` is only applicable to sparse vectors with the IDF modifier")
-    return SearchParams(None if hnsw_ef is None else min(hnsw_ef, WINDOW_MAX), exact, indexed_only)
+    ef = None if hnsw_ef is None else min(hnsw_ef, WINDOW_MAX)
+    return SearchParams(ef, exact, indexed_only, quantization)
 
 
 def threshold_of(value: float | None) -> float | None:

@@ -40,7 +40,7 @@ from router.replicas.consistency import ReadConsistency
 from router.replicas.readers import ShardReaders
 from router.scope import Scope, gather
 from router.shards import ShardSelector
-from router.vectors import is_ascending, params_of, query_vector
+from router.vectors import VectorValues, is_ascending, params_of, query_vector
 
 T = TypeVar("T")
 
@@ -61,7 +61,7 @@ class ReadOptions(Struct, frozen=True):
 
 
 class NearestVector(Struct, frozen=True):
-    vector: Sequence[float]
+    vector: VectorValues
 
 
 class NearestPoint(Struct, frozen=True):

@@ -19,14 +19,17 @@ from protos.errors import BadInput, NotSupported, vector_name_not_found, wrong_d
 from protos.operations import VectorBatch
 from protos.shard import FloatArray
 
+# As JSON decodes to, or an array (dim,) where the protocol has one; all of an operation are alike.
+VectorValues = Sequence[float] | FloatArray
+
 
 class VectorRows(Struct):
     """Vectors of one name: ``values[i]`` belongs to the point at index ``rows[i]``, ascending."""
 
     rows: list[int] = []
-    values: list[Sequence[float]] = []
+    values: list[VectorValues] = []
 
-    def add(self, row: int, value: Sequence[float]) -> None:
+    def add(self, row: int, value: VectorValues) -> None:
         self.rows.append(row)
         self.values.append(value)
 
@@ -62,21 +65,32 @@ def _pack_one(name: str, draft: VectorRows, vectors: VectorsConfig, points: int)
     size = params_of(vectors, name).size
     if set(map(len, draft.values)) - {size}:
         raise wrong_dimension(size, next(len(value) for value in draft.values if len(value) != size))
-    matrix = _to_float32(chain.from_iterable(draft.values), len(draft.values) * size)
+    matrix = _concatenated(draft.values, len(draft.values) * size)
     rows = b"" if len(draft.rows) == points else np.array(draft.rows, dtype="<u4").tobytes()
     return VectorBatch(name, size, matrix.tobytes(), rows)
 
 
-def query_vector(value: Sequence[float] | FloatArray, params: VectorParams) -> FloatArray:
+def query_vector(value: VectorValues, params: VectorParams) -> FloatArray:
     """Raises: BadInput on a wrong dimension or a component that is not a finite float32."""
     if len(value) != params.size:
         raise wrong_dimension(params.size, len(value))
     return _to_float32(value, params.size)
 
 
+def _concatenated(values: Sequence[VectorValues], count: int) -> FloatArray:
+    if values and isinstance(values[0], np.ndarray):
+        return _finite(np.concatenate(values))
+    return _to_float32(chain.from_iterable(values), count)
+
+
 def _to_float32(values: Iterable[float], count: int) -> FloatArray:
+    if isinstance(values, np.ndarray):
+        return _finite(values.astype("<f4", copy=False))
     with np.errstate(over="ignore"):
-        array = np.fromiter(values, dtype="<f4", count=count)
+        return _finite(np.fromiter(values, dtype="<f4", count=count))
+
+
+def _finite(array: FloatArray) -> FloatArray:
     if not np.isfinite(array).all():
         raise BadInput("Vector components must be finite 32-bit floats")
     return array

@@ -75,6 +75,7 @@ class LiveNode:
         self.directory = directory
         self.host = host
         self.port = free_port()
+        self.grpc_port = free_port()
         self.url = f"http://{host}:{self.port}"
         self.process: subprocess.Popen[bytes] | None = None
         self._environment = dict(environment or {})
@@ -159,6 +160,7 @@ class LiveNode:
         ours = {
             "VECRAFT__SERVICE__HOST": self.host,
             "VECRAFT__SERVICE__HTTP_PORT": str(self.port),
+            "VECRAFT__SERVICE__GRPC_PORT": str(self.grpc_port),
             "PYTHONPATH": str(ROOT),
             "PYTHONPYCACHEPREFIX": str(ROOT / ".cache/bytecode"),
         }

@@ -204,7 +204,4 @@ def clustered(
 
 
 def _ports(member: Member) -> dict[str, str]:
-    return {
-        "VECRAFT__SERVICE__GRPC_PORT": str(free_port()),
-        "VECRAFT__CLUSTER__P2P__PORT": str(member.peer_port),
-    }
+    return {"VECRAFT__CLUSTER__P2P__PORT": str(member.peer_port)}

@@ -1,4 +1,4 @@
-"""The public face over a log and a node: the REST applications and their ports.
+"""The public face over a log and a node: the REST applications and the gRPC server, with their ports.
 
 What is the same whether the node runs alone or in a cluster. May not live here: what differs
 (``standalone``, ``clustered``), and listening.
@@ -10,7 +10,9 @@ import uuid
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
+import grpc.aio
 from aiohttp import web
+from msgspec import Struct
 
 from consensus.log import MetadataLog
 from node.client import NodeClient
@@ -19,9 +21,11 @@ from router.cluster.checking import ReadyCheck
 from router.cluster.local_shards import LocalShardOperations
 from router.cluster.operations import ClusterOperations
 from router.collections import CollectionOperations
+from router.grpc.server import create_server
+from router.grpc.service import grpc_metrics_hook
 from router.monitoring.inventory import Inventory
 from router.monitoring.issues import Issues, SlowReads
-from router.monitoring.metrics import RequestStatistics
+from router.monitoring.metrics import Requests
 from router.monitoring.telemetry import Process
 from router.points import PointOperations
 from router.rest.app import Edge, create_app
@@ -33,7 +37,16 @@ from vecraft.build import commit
 from vecraft.defaults import cluster_options
 from vecraft.settings import Settings, search_threads
 
-Applications = list[tuple[web.Application, int]]  # and the port of each
+
+class Applications(Struct):
+    """Each with its port; ``grpc`` None: it is switched off."""
+
+    rest: list[tuple[web.Application, int]]
+    grpc: tuple[grpc.aio.Server, int] | None = None
+
+    @property
+    def ports(self) -> list[int]:
+        return [port for _, port in [*self.rest, *([self.grpc] if self.grpc else [])]]
 
 
 def applications(
@@ -50,7 +63,7 @@ def applications(
     node's."""
     service = settings.service
     operations = ClusterOperations(log, cluster, collections, cluster_options(settings))
-    requests, issues = RequestStatistics(), Issues()
+    requests, issues = Requests(), Issues()
     endpoints = ServiceEndpoints(
         process=_process(settings),
         commit=commit(),
@@ -63,20 +76,33 @@ def applications(
     )
     if serve_telemetry is not None:
         serve_telemetry(endpoints.telemetry_for_peers)
+    points = PointOperations(collections, node)
+    searches = SearchOperations(collections, node, SlowReads(issues, slow_s=service.slow_query_secs))
     app = create_app(
         collections,
-        PointOperations(collections, node),
-        SearchOperations(collections, node, SlowReads(issues, slow_s=service.slow_query_secs)),
+        points,
+        searches,
         max_request_size_mb=service.max_request_size_mb,
         enable_cors=service.enable_cors,
         cluster=operations,
         local_shards=LocalShardOperations(log, node),
         extra_routes=endpoints.routes(),
-        metrics_hook=metrics_hook(requests),
+        metrics_hook=metrics_hook(requests.rest),
     )
-    apps = [(app, service.http_port)]
+    apps = Applications([(app, service.http_port)])
     if service.metrics_port is not None:
-        apps.append((_metrics_app(endpoints), service.metrics_port))
+        apps.rest.append((_metrics_app(endpoints), service.metrics_port))
+    if service.grpc_port is not None:
+        server = create_server(
+            collections,
+            points,
+            searches,
+            operations,
+            version=QDRANT_VERSION,
+            commit=commit(),
+            metrics_hook=grpc_metrics_hook(requests.grpc),
+        )
+        apps.grpc = server, service.grpc_port
     return apps
 
 

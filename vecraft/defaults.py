@@ -42,17 +42,22 @@ def collection_defaults(settings: Settings) -> CollectionDefaults:
         raise ConfigurationError(f"storage.collection: {error}") from error
 
 
+_MIB = 1024 * 1024
+
+
 class NodeOptions(TypedDict):
     search_threads: int
     builds_max: int | None
+    build_memory: int | None
 
 
 def node_options(settings: Settings) -> NodeOptions:
-    """``builds_max``: optimizer processes at once; None: by the cores."""
+    """``builds_max``: optimizer processes at once; None: by the cores. ``build_memory``: bytes for all."""
     performance = settings.storage.performance
     return NodeOptions(
         search_threads=search_threads(settings),
         builds_max=performance.max_optimization_runtime_threads or None,
+        build_memory=performance.optimizer_memory_budget_mb * _MIB or None,
     )
 
 

@@ -165,7 +165,11 @@ def _is_our_node(node: Node) -> bool:
 def start_node(console: Console) -> Node:
     HOME.mkdir(exist_ok=True)
     port = free_port()
-    environ = os.environ | {"VECRAFT__SERVICE__HTTP_PORT": str(port), "VECRAFT__SERVICE__HOST": "127.0.0.1"}
+    environ = os.environ | {
+        "VECRAFT__SERVICE__HOST": "127.0.0.1",
+        "VECRAFT__SERVICE__HTTP_PORT": str(port),
+        "VECRAFT__SERVICE__GRPC_PORT": str(free_port()),
+    }
     with (HOME / "node.log").open("ab") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "vecraft.cli", "serve"],

@@ -1,4 +1,4 @@
-"""The REST listeners: applications on ports.
+"""The listeners: REST applications and the gRPC server on ports.
 
 May not live here: routes, and what stands behind them.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import grpc.aio
 import structlog
 from aiohttp import web
 from aiohttp.web_log import AccessLogger
@@ -45,3 +46,22 @@ async def listening(app: web.Application, service: ServiceSettings, port: int) -
         yield
     finally:
         await runner.cleanup()
+
+
+@asynccontextmanager
+async def grpc_listening(server: grpc.aio.Server, port: int, service: ServiceSettings) -> AsyncIterator[None]:
+    """As ``listening``. Raises: CannotStart if the port is taken."""
+    try:
+        server.add_insecure_port(f"{_bracketed(service.host)}:{port}")
+    except RuntimeError as error:
+        raise CannotStart(f"port {port} on {service.host} cannot be used: {error}") from error
+    await server.start()
+    try:
+        yield
+    finally:
+        await server.stop(SHUTDOWN_S_MAX)
+
+
+def _bracketed(host: str) -> str:
+    """An IPv6 address stands in brackets before a port."""
+    return f"[{host}]" if ":" in host else host

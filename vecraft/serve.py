@@ -20,7 +20,7 @@ from vecraft.applications import Applications
 from vecraft.clustered import clustered
 from vecraft.configuration import ConfigurationError, Loaded
 from vecraft.ending import EXIT_FAILED, CannotStart, Ended, Ending
-from vecraft.listening import listening
+from vecraft.listening import grpc_listening, listening
 from vecraft.logs import configure_logging
 from vecraft.standalone import standalone
 from vecraft.storage_lock import storage_lock
@@ -60,10 +60,12 @@ async def _serve(loaded: Loaded) -> int:
             apps = await stack.enter_async_context(_composition(loaded, ending))
         except Ended:
             return ending.status
-        for app, port in apps:
+        if apps.grpc is not None:
+            await stack.enter_async_context(grpc_listening(*apps.grpc, settings.service))
+        for app, port in apps.rest:  # last, because probes ask there
             await stack.enter_async_context(listening(app, settings.service, port))
         _mark_as_serving()
-        _log.info("serving", host=settings.service.host, ports=[port for _, port in apps])
+        _log.info("serving", host=settings.service.host, ports=apps.ports)
         await ending.wait()
         _log.info("stopping")
     return ending.status

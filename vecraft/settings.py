@@ -102,6 +102,7 @@ class PerformanceSettings(Struct, frozen=True, kw_only=True):
     max_search_threads: Count = 0  # 0: see ``search_threads``
     optimizer_cpu_budget: int = 0  # 0: the engine decides; negative: leave that many cores free
     optimizer_io_budget: Count = 0
+    optimizer_memory_budget_mb: Count = 0  # ours: for all builds together; 0: by what is free
     max_optimization_runtime_threads: Count = 0
     update_rate_limit: Positive | None = None
     search_timeout_sec: Positive | None = None  # None: 60

@@ -69,6 +69,7 @@ class ClusterNode:
         tuning: Tuning | None = None,
         search_threads: int | None = None,
         builds_max: int | None = None,
+        build_memory: int | None = None,
         clock: Clock | None = None,
     ) -> None:
         """``incarnation`` is the process's. ``down_since_ms``: peers at whose addresses nobody answers, and
@@ -79,7 +80,9 @@ class ClusterNode:
         self._lives = 0
         self.tuning = tuning or Tuning()
         self.directories = ShardDirectories(storage)
-        self._engine = Engine(search_threads=search_threads, builds_max=builds_max, clock=clock)
+        self._engine = Engine(
+            search_threads=search_threads, builds_max=builds_max, build_memory=build_memory, clock=clock
+        )
         self._workshop = Workshop(storage, self._engine.background)
         self._sender = BaseSender(self._workshop)
         self._transfers = Transfers(time.monotonic)

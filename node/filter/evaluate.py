@@ -27,6 +27,7 @@ from protos.filters import (
     Condition,
     FieldCondition,
     FieldIsEmpty,
+    FieldIsNull,
     Filter,
     HasId,
     HasVector,
@@ -36,6 +37,7 @@ from protos.filters import (
     Nested,
     Predicate,
     Slice,
+    ValuesCount,
     leaves,
 )
 from protos.ids import PointId, id_key
@@ -201,33 +203,42 @@ class _Evaluator:
                 return self._nested(parse_path(key).elements(), filter)
             case Slice():
                 return exactly(self._slice(condition))
-            case IsNull():
-                return self._unknown
+            case IsNull(key=key):
+                return self._is_null(parse_path(key))
 
     def _predicate(self, path: JsonPath, predicate: Predicate) -> Bounds:
-        if isinstance(predicate, FieldIsEmpty):
-            return self._field_is_empty(path, expected=predicate.expected)
-        return self._of_value(path, predicate)
+        column = self._context.columns.column(path)
+        if column is None:
+            return self._unknown
+        match predicate:
+            case FieldIsEmpty(expected=expected):
+                # Asked of each value a wildcard leads to, so there it can be both.
+                known = column.is_empty(self.space)
+                if expected and WILDCARD in path.steps:
+                    return self._unknown
+                return known if expected else slot_sets.complement(self.space, known)
+            case FieldIsNull(expected=expected):
+                known = column.is_null(self.space, inside=True)
+                return known if expected else slot_sets.complement(self.space, known)
+            case ValuesCount():
+                count_is = predicates.within(predicate)
+                return column.has_count(self.space, none=count_is(0), one=count_is(1))
+        return column.bounds(predicate, self.space.size)
 
     def _of_value(self, path: JsonPath, predicate: Predicate) -> Bounds:
+        """Of one element of a nested condition, whose other values the column cannot tell apart."""
         column = self._context.columns.column(path)
         if column is None or predicates.of_values(predicate) is not None:
             return self._unknown
         return column.bounds(predicate, self.space.size)
 
     def _is_empty(self, path: JsonPath) -> Bounds:
-        """A field with a value other than null is not empty; ``[null]`` and the like need a look."""
         column = self._context.columns.column(path)
-        if column is None:
-            return self._unknown
-        valued = slot_sets.of_bits(column.valued(self.space.size))
-        return Bounds(EMPTY, self.space.subtract(self.space.everything, valued))
+        return self._unknown if column is None else column.is_empty(self.space)
 
-    def _field_is_empty(self, path: JsonPath, *, expected: bool) -> Bounds:
-        """Asked of each value a wildcard leads to, so there it can be both."""
-        if not expected:
-            return slot_sets.complement(self.space, self._is_empty(path))
-        return self._unknown if WILDCARD in path.steps else self._is_empty(path)
+    def _is_null(self, path: JsonPath) -> Bounds:
+        column = self._context.columns.column(path)
+        return self._unknown if column is None else column.is_null(self.space, inside=False)
 
     def _has_id(self, ids: Sequence[PointId]) -> slot_sets.SlotSet:
         slots = self._context.points.slots_of([id_key(point_id) for point_id in ids])

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from protos.filters import GeoBoundingBox, GeoPoint, GeoPolygon, GeoRadius
@@ -52,8 +52,8 @@ def distance_m(lon_a: float, lat_a: float, lon_b: float, lat_b: float) -> float:
 
 
 def in_polygon(polygon: GeoPolygon) -> Contains:
-    exterior = _edges(polygon.exterior)
-    holes = [_edges(ring) for ring in polygon.interiors]
+    exterior = edges(polygon.exterior)
+    holes = [edges(ring) for ring in polygon.interiors]
 
     def contains(lon: float, lat: float) -> bool:
         return _side(exterior, lon, lat) > 0 and all(_side(hole, lon, lat) < 0 for hole in holes)
@@ -64,7 +64,7 @@ def in_polygon(polygon: GeoPolygon) -> Contains:
 _Edge = tuple[float, float, float, float]
 
 
-def _edges(ring: tuple[GeoPoint, ...]) -> list[_Edge]:
+def edges(ring: Sequence[GeoPoint]) -> list[_Edge]:
     return [(a.lon, a.lat, b.lon, b.lat) for a, b in itertools.pairwise(ring)]
 
 

@@ -71,8 +71,8 @@ def is_null(values: list[Any]) -> bool:
 
 
 def _values_count(bounds: ValuesCount) -> OfValues:
-    within = _within(bounds)
-    return lambda values: any(within(_length(value)) for value in values) if values else within(0)
+    inside = within(bounds)
+    return lambda values: any(inside(_length(value)) for value in values) if values else inside(0)
 
 
 def _length(value: Any) -> int:
@@ -95,8 +95,8 @@ def of_value(predicate: Predicate, *, uuid_index: bool) -> OfValue:
         case MatchPrefix(prefix=prefix):
             return lambda value: isinstance(value, str) and value.startswith(prefix)
         case Range():
-            within = _within(predicate)
-            return lambda value: type(value) in (int, float) and within(value)
+            inside = within(predicate)
+            return lambda value: type(value) in (int, float) and inside(value)
         case DatetimeRange():
             return _datetime_range(predicate)
         case GeoBoundingBox():
@@ -151,10 +151,10 @@ def _match_text(predicate: MatchText) -> OfValue:
     return lambda value: isinstance(value, str) and text in value
 
 
-def _within(bounds: Range | DatetimeRange | ValuesCount) -> Callable[[int | float], bool]:
+def within(bounds: Range | DatetimeRange | ValuesCount) -> Callable[[int | float], bool]:
     lt, gt, lte, gte = bounds.lt, bounds.gt, bounds.lte, bounds.gte
 
-    def within(value: int | float) -> bool:
+    def inside(value: int | float) -> bool:
         return (
             (lt is None or value < lt)
             and (gt is None or value > gt)
@@ -162,17 +162,17 @@ def _within(bounds: Range | DatetimeRange | ValuesCount) -> Callable[[int | floa
             and (gte is None or value >= gte)
         )
 
-    return within
+    return inside
 
 
 def _datetime_range(bounds: DatetimeRange) -> OfValue:
-    within = _within(bounds)
+    inside = within(bounds)
 
     def test(value: Any) -> bool:
         if not isinstance(value, str):
             return False
         micros = parse_datetime(value)
-        return micros is not None and within(micros)
+        return micros is not None and inside(micros)
 
     return test
 

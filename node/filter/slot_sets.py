@@ -60,6 +60,28 @@ def of_slots(slots: Slots, size: int) -> SlotSet:
     return SlotSet(slots, None)
 
 
+def intersection(a: SlotSet, b: SlotSet) -> SlotSet:
+    """Of sets in one space."""
+    if a.packed is not None and b.packed is not None:
+        return of_bits(a.packed & b.packed)
+    if a.slots is None or (b.slots is not None and len(b.slots) < len(a.slots)):
+        a, b = b, a
+    assert a.slots is not None
+    if b.slots is not None:
+        return SlotSet(_common(a.slots, b.slots), None)
+    assert b.packed is not None
+    return SlotSet(a.slots[bits.contains(b.packed, a.slots)], None)
+
+
+def _common(few: Slots, many: Slots) -> Slots:
+    """What two ascending arrays of unique slots share."""
+    if not len(few):
+        return few
+    at = np.minimum(np.searchsorted(many, few), len(many) - 1)
+    common: Slots = few[many[at] == few]
+    return common
+
+
 class Space(Struct, frozen=True, eq=False):
     """Operations on sets in a space of ``live`` slots, which is also the set of all."""
 
@@ -74,17 +96,9 @@ class Space(Struct, frozen=True, eq=False):
         return SlotSet(None, self.live)
 
     def intersect(self, a: SlotSet, b: SlotSet) -> SlotSet:
-        if a.packed is not None and b.packed is not None:
-            return (
-                b if a.packed is self.live else a if b.packed is self.live else of_bits(a.packed & b.packed)
-            )
-        if a.slots is None or (b.slots is not None and len(b.slots) < len(a.slots)):
-            a, b = b, a
-        assert a.slots is not None
-        if b.slots is not None:
-            return SlotSet(np.intersect1d(a.slots, b.slots, assume_unique=True), None)
-        assert b.packed is not None
-        return SlotSet(a.slots[bits.contains(b.packed, a.slots)], None)
+        if a.packed is not None and b.packed is not None and (a.packed is self.live or b.packed is self.live):
+            return b if a.packed is self.live else a
+        return intersection(a, b)
 
     def union(self, a: SlotSet, b: SlotSet) -> SlotSet:
         if a.slots is not None and b.slots is not None:

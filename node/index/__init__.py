@@ -7,17 +7,22 @@ Invariants: similarity is the internal one of reference 9.5, larger is better, f
 a query has the same bits whichever way it was found, because the same kernel always gives the final value.
 """
 
+from node.index.codes import Code, Encoding, choose_encoding
 from node.index.exact import NO_ROW, best_of, similarities
-from node.index.hnsw import Code, GraphParams, HnswGraph, choose_code
+from node.index.hnsw import GraphParams, HnswGraph
+from node.index.quantization import Quantization, quantization_of
 from node.index.threads import set_threads
 
 __all__ = [
     "NO_ROW",
     "Code",
+    "Encoding",
     "GraphParams",
     "HnswGraph",
+    "Quantization",
     "best_of",
-    "choose_code",
+    "choose_encoding",
+    "quantization_of",
     "set_threads",
     "similarities",
 ]

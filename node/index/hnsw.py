@@ -1,60 +1,49 @@
-"""HNSW graphs over compressed codes: choice of code, build, file, and search for candidates.
+"""HNSW graphs over compressed codes: build, file, search for candidates, scan of the codes.
 
-A graph answers with *candidates*, ordered by its codes; who wants similarities scores them again on the
-original vectors (``node.index.exact``). Filters are not pushed into FAISS: its walk is the same with and
-without a selector, so a caller that takes the whole of what was walked (``count = ef``) and keeps what it
-may return gets the same rows, and also learns how many of the nearest rows pass.
+A graph answers with *candidates*, ordered by its codes; who wants exact similarities scores them again on
+the original vectors (``node.index.exact``). Filters are not pushed into FAISS's walk: it is the same with
+and without a selector, so a caller that takes the whole of what was walked (``count = ef``) and keeps what
+it may return gets the same rows, and also learns how many of the nearest rows pass.
 
-Files are FAISS's own format, mapped on opening. ``docs/decisions/0002-graphs-over-codes.md`` has the
-measurements behind the codes.
+Links are always made over codes that lose nothing; codes too coarse for that take their place afterwards.
+Files are FAISS's own format, mapped on opening. ``docs/decisions/0002-graphs-over-codes.md`` and
+``0003-quantization.md`` have the measurements behind the codes.
 """
 
 from __future__ import annotations
 
-import enum
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
-from node.index.exact import NO_ROW, Rows, best_of, similarities
+from node.index.codes import (
+    BLOCK_ROWS,
+    Code,
+    Encoding,
+    choose_lossless,
+    code_bytes,
+    for_faiss,
+    metric_of,
+    sq_type,
+    train,
+)
+from node.index.exact import NO_ROW, Rows
 from node.index.library import faiss
+from node.index.quantization import Quantization
 from protos.collections import Distance
 
 FloatArray = npt.NDArray[np.float32]
 GraphRows = npt.NDArray[np.uint32]
 
 _LINKS_MIN = 2  # FAISS's level distribution needs a base above 1
-_BLOCK_ROWS = 65_536
-_PROBE_ROWS, _PROBE_QUERIES, _PROBE_K = 4096, 128, 10
-_PROBE_RECALL_MIN = 0.999
 _LINK_BYTES = 4
 _NODE_BYTES = 40  # level, offset, lock and upper-level links
-
-
-class Code(enum.Enum):
-    """How a graph stores vectors, cheapest first."""
-
-    UNIFORM_8BIT = "8bit_uniform"
-    PER_DIMENSION_8BIT = "8bit"
-    FLOAT16 = "float16"
-    FLOAT32 = "float32"
-
-
-_QUANTIZERS = {
-    Code.UNIFORM_8BIT: faiss.ScalarQuantizer.QT_8bit_uniform,
-    Code.PER_DIMENSION_8BIT: faiss.ScalarQuantizer.QT_8bit,
-    Code.FLOAT16: faiss.ScalarQuantizer.QT_fp16,
-}
-_COMPONENT_BYTES = {Code.UNIFORM_8BIT: 1, Code.PER_DIMENSION_8BIT: 1, Code.FLOAT16: 2, Code.FLOAT32: 4}
-_METRICS = {
-    Distance.COSINE: faiss.METRIC_INNER_PRODUCT,
-    Distance.DOT: faiss.METRIC_INNER_PRODUCT,
-    Distance.EUCLID: faiss.METRIC_L2,
-    Distance.MANHATTAN: faiss.METRIC_L1,
-}
+_UPPER_LINKS = 1.1  # room for the links of upper levels, as a multiple of the lowest's
+_LEVELS = 255
 
 
 class GraphParams(Struct, frozen=True):
@@ -62,6 +51,7 @@ class GraphParams(Struct, frozen=True):
 
     m: int = 16
     ef_construct: int = 100
+    quantization: Quantization | None = None
 
 
 class HnswGraph:
@@ -69,119 +59,233 @@ class HnswGraph:
 
     Attributes:
         count: nodes in it. ``rows``: (count,) uint32, the matrix row of each node; None: node i is row i.
-        params, code: how it was built.
+        params, encoding, distance: how it was built.
     """
 
-    def __init__(self, index: Any, rows: GraphRows | None, params: GraphParams, code: Code) -> None:
+    def __init__(
+        self,
+        index: Any,
+        rows: GraphRows | None,
+        params: GraphParams,
+        encoding: Encoding,
+        distance: Distance,
+        path: Path | None = None,
+    ) -> None:
         self._index = index
+        self._storage = faiss.downcast_index(index.storage)
+        self._path = path
+        self._floats: Any = None  # the same graph for queries beyond the range of integers, made late
+        self._making = Lock()
         self.rows = rows
         self.params = params
-        self.code = code
+        self.encoding = encoding
+        self.distance = distance
         self.count = int(index.ntotal)
         assert rows is None or len(rows) == self.count
+        if encoding.code is Code.SIGNS and params.quantization is not None:
+            self._storage.qb = params.quantization.query_bits
 
     @classmethod
     def build(
-        cls, distance: Distance, matrix: FloatArray, rows: GraphRows | None, params: GraphParams, code: Code
+        cls,
+        distance: Distance,
+        matrix: npt.NDArray[Any],
+        rows: GraphRows | None,
+        params: GraphParams,
+        encoding: Encoding,
+        linked: Encoding | None = None,
     ) -> HnswGraph:
-        """Link ``matrix[rows]`` (all rows if None). Uses as many threads as ``set_threads`` allows."""
-        index = _empty_index(distance, matrix.shape[1], params, code)
-        _train(index, matrix, rows)
-        if rows is None:
-            index.add(matrix)
-        else:
-            for first in range(0, len(rows), _BLOCK_ROWS):
-                index.add(matrix[rows[first : first + _BLOCK_ROWS]])
-        return cls(index, rows, params, code)
+        """Link ``matrix[rows]`` (all rows if None). Uses as many threads as ``set_threads`` allows.
+
+        ``linked``: what ``linking`` chose for it, if already known.
+        """
+        metric = metric_of(distance, encoding.code)
+        linked = linked or linking(distance, matrix, rows, encoding)
+        index = _empty_index(linked, matrix.shape[1], params, metric)
+        index.hnsw.efConstruction = params.ef_construct
+        _fill(index, index, linked, matrix, rows)
+        if linked != encoding:
+            coarse = _empty_index(encoding, matrix.shape[1], params, metric)
+            _speak(coarse, encoding, metric)
+            _fill(coarse, faiss.downcast_index(coarse.storage), encoding, matrix, rows)
+            coarse.hnsw, coarse.ntotal = index.hnsw, index.ntotal
+            index = coarse
+        return cls(index, rows, params, encoding, distance)
 
     @classmethod
-    def open(cls, path: Path, rows: GraphRows | None, params: GraphParams, code: Code) -> HnswGraph:
+    def open(
+        cls, path: Path, rows: GraphRows | None, params: GraphParams, encoding: Encoding, distance: Distance
+    ) -> HnswGraph:
         """Map the graph at ``path``; nothing is read before it is needed.
 
         Raises: OSError if there is no such file, RuntimeError if FAISS cannot read it.
         """
         path.stat()  # FAISS reports a missing file as a RuntimeError
-        return cls(faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC), rows, params, code)
+        index = _map(path)
+        _speak(index, encoding, metric_of(distance, encoding.code))
+        return cls(index, rows, params, encoding, distance, path)
 
     def save(self, path: Path) -> None:
+        _speak(self._index, self.encoding, faiss.METRIC_L2)
         faiss.write_index(self._index, str(path))
+        _speak(self._index, self.encoding, metric_of(self.distance, self.encoding.code))
 
     def candidates(self, queries: FloatArray, ef: int, count: int) -> Rows:
         """Rows near each query (nq, dim), by code, best first: (nq, count) padded with NO_ROW.
 
         ``ef`` is the number of nodes the walk keeps; ``count`` must not exceed it.
         """
+        return self.search(queries, ef, count)[0]
+
+    def search(self, queries: FloatArray, ef: int, count: int) -> tuple[Rows, FloatArray]:
+        """``candidates``, and their similarities by code (nq, count), -inf where there is no row."""
         assert count <= ef
         wanted = faiss.SearchParametersHNSW(efSearch=ef)
-        _, nodes = self._index.search(np.ascontiguousarray(queries), count, params=wanted)
+        if self.encoding.code is Code.INTEGER_8BIT and self._beyond(queries):
+            distances, nodes = self._of_floats().search(self._padded(queries), count, params=wanted)
+            return self._rows_of(nodes), self._similarities(distances, nodes, step=1.0)
+        taken = for_faiss(self.encoding, queries)
+        distances, nodes = self._index.search(taken, count, params=wanted)
+        return self._rows_of(nodes), self._similarities(distances, nodes, self._step)
+
+    @property
+    def scans(self) -> bool:
+        """Can ``scan`` be used? (FAISS has no filtered scan of product codes.)"""
+        return self.encoding.code is not Code.PRODUCT
+
+    def scan(
+        self, queries: FloatArray, allowed: npt.NDArray[np.uint8], count: int
+    ) -> tuple[Rows, FloatArray]:
+        """The best ``count`` rows by code among those allowed, from reading the codes alone; no walk.
+
+        Args:
+            allowed: packed bits of matrix rows, little-endian, at least one bit per row.
+
+        Returns: rows and similarities by code, both (nq, count), best first, padded with NO_ROW and -inf.
+        """
+        assert self.scans
+        if self.rows is not None:
+            flags = allowed[self.rows >> 3] >> (self.rows & 7).astype(np.uint8) & 1
+            allowed = np.packbits(flags, bitorder="little")
+        selector = faiss.IDSelectorBitmap(np.ascontiguousarray(allowed))  # FAISS keeps a bare pointer
+        wanted = faiss.SearchParameters(sel=selector)
+        if self.encoding.code is Code.SIGNS:
+            wanted = faiss.RaBitQSearchParameters(sel=selector, qb=self._storage.qb, centered=False)
+        if self.encoding.code is Code.INTEGER_8BIT and self._beyond(queries):
+            storage = faiss.downcast_index(self._of_floats().storage)
+            distances, nodes = storage.search(self._padded(queries), count, params=wanted)
+            return self._rows_of(nodes), self._similarities(distances, nodes, step=1.0)
+        distances, nodes = self._storage.search(for_faiss(self.encoding, queries), count, params=wanted)
+        return self._rows_of(nodes), self._similarities(distances, nodes, self._step)
+
+    # --- queries and answers ---------------------------------------------------------------------------
+
+    @property
+    def _step(self) -> float:
+        return self.encoding.step if self.encoding.code is Code.INTEGER_8BIT else 1.0
+
+    def _beyond(self, queries: FloatArray) -> bool:
+        """Is a component outside the range of the integers? Clipped, such a query would be another one."""
+        low, step = self.encoding.low, self.encoding.step
+        return bool(queries.min() < low - step or queries.max() > low + (_LEVELS + 1) * step)
+
+    def _padded(self, queries: FloatArray) -> FloatArray:
+        padded = np.full((len(queries), self.encoding.width), self.encoding.low, dtype=np.float32)
+        padded[:, : queries.shape[1]] = queries
+        return padded
+
+    def _of_floats(self) -> Any:
+        """The same links and codes, but with queries compared as floats."""
+        with self._making:
+            if self._floats is None:
+                index = faiss.clone_index(self._index) if self._path is None else _map(self._path)
+                low, step = self.encoding.low, self.encoding.step
+                quantizer = faiss.downcast_index(index.storage).sq
+                quantizer.qtype = sq_type(Code.UNIFORM_8BIT)
+                range_ = np.array([low - step / 2, _LEVELS * step], dtype=np.float32)
+                faiss.copy_array_to_vector(range_, quantizer.trained)
+                self._floats = index
+        return self._floats
+
+    def _rows_of(self, nodes: npt.NDArray[np.int64]) -> Rows:
         if self.rows is None or self.count == 0:
             return np.asarray(nodes, dtype=np.int64)
         return np.where(nodes < 0, NO_ROW, self.rows[nodes].astype(np.int64))
 
+    def _similarities(self, distances: FloatArray, nodes: Rows, step: float) -> FloatArray:
+        """Internal similarities from FAISS's distances."""
+        found = distances
+        if self._index.metric_type != faiss.METRIC_INNER_PRODUCT:
+            square = np.float32(step * step)
+            found = 1 - distances * (square / 2) if self.distance is Distance.COSINE else distances * -square
+        return np.where(nodes < 0, np.float32(-np.inf), found).astype(np.float32)
 
-def choose_code(distance: Distance, matrix: FloatArray, rows: GraphRows | None = None) -> Code:
-    """The cheapest code whose best 2k hold the true best k of a sample of ``matrix[rows]``.
 
-    Manhattan always keeps float32: FAISS computes L1 on floats only.
-    """
-    if distance is Distance.MANHATTAN:
-        return Code.FLOAT32
+def linking(
+    distance: Distance, matrix: npt.NDArray[Any], rows: GraphRows | None, encoding: Encoding
+) -> Encoding:
+    """The encoding to link over: ``encoding`` itself unless it is too coarse for good links."""
+    if encoding.coarse or encoding.code is Code.UNIFORM_4BIT:
+        return choose_lossless(distance, matrix, rows)
+    return encoding
+
+
+def build_bytes(
+    dim: int, rows: int, params: GraphParams, encoding: Encoding, linked: Encoding | None = None
+) -> int:
+    """Estimated memory that ``HnswGraph.build`` allocates."""
+    links = 2 * max(params.m, _LINKS_MIN) * _LINK_BYTES * _UPPER_LINKS
+    vectors = code_bytes(encoding, dim)
+    if linked is not None and linked != encoding:
+        vectors += code_bytes(linked, dim)
+        links *= 2  # the finished graph's own copy
+    widest = max(dim, encoding.width)
+    blocks = 3 * min(rows, BLOCK_ROWS) * widest * 4  # gathered, converted, and FAISS's own
+    return int(rows * (vectors + links + _NODE_BYTES)) + blocks
+
+
+def _map(path: Path) -> Any:
+    return faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
+
+
+def _empty_index(encoding: Encoding, dim: int, params: GraphParams, metric: int) -> Any:
+    links, width = max(params.m, _LINKS_MIN), encoding.width or dim
+    match encoding.code:
+        case Code.FLOAT32:
+            return faiss.IndexHNSWFlat(width, links, metric)
+        case Code.PRODUCT:
+            return faiss.IndexHNSWPQ(width, encoding.parts, links, 8, metric)
+        case Code.SIGNS:
+            return faiss.IndexHNSWRaBitQ(width, links, 1, faiss.METRIC_L2)
+        case _:
+            return faiss.IndexHNSWSQ(width, sq_type(encoding.code), links, metric)
+
+
+def _speak(index: Any, encoding: Encoding, metric: int) -> None:
+    """Have a graph over signs compare by ``metric``: FAISS makes and reads such graphs for L2 only."""
+    if encoding.code is Code.SIGNS:
+        storage = faiss.downcast_index(index.storage)
+        index.metric_type = storage.metric_type = storage.rabitq.metric_type = metric
+        index.hnsw.is_similarity = metric == faiss.METRIC_INNER_PRODUCT
+
+
+def _fill(
+    index: Any, adding: Any, encoding: Encoding, matrix: npt.NDArray[Any], rows: GraphRows | None
+) -> None:
+    """Train ``index`` and add all rows to ``adding``: to the index, which links them, or to its storage."""
+    storage = faiss.downcast_index(index.storage)
+    train(storage, encoding, matrix, rows)
+    index.is_trained = True
     total = len(matrix) if rows is None else len(rows)
-    picked = np.unique(np.linspace(0, total - 1, min(total, _PROBE_ROWS)).astype(np.int64))
-    sample = matrix[picked if rows is None else rows[picked]]
-    return next(
-        (
-            code
-            for code in _QUANTIZERS
-            if _code_recall(distance, matrix, rows, sample, code) >= _PROBE_RECALL_MIN
-        ),
-        Code.FLOAT32,
-    )
+    _reserve(storage.codes, total * storage.code_size)
+    if adding is index:
+        _reserve(index.hnsw.neighbors, int(total * index.hnsw.nb_neighbors(0) * _UPPER_LINKS))
+    for first in range(0, total, BLOCK_ROWS):
+        part = slice(first, first + BLOCK_ROWS)
+        adding.add(for_faiss(encoding, matrix[part] if rows is None else matrix[rows[part]]))
 
 
-def build_bytes(dim: int, rows: int, params: GraphParams, code: Code, *, gathered: bool) -> int:
-    """Estimated memory that ``HnswGraph.build`` allocates. Codes grow by doubling when gathered."""
-    links = 2 * max(params.m, _LINKS_MIN) * _LINK_BYTES
-    growth = 2.0 if gathered else 1.1
-    block = min(rows, _BLOCK_ROWS) * dim * 4 if gathered else 0
-    return int(rows * (dim * _COMPONENT_BYTES[code] + links + _NODE_BYTES) * growth) + block
-
-
-def _empty_index(distance: Distance, dim: int, params: GraphParams, code: Code) -> Any:
-    links, metric = max(params.m, _LINKS_MIN), _METRICS[distance]
-    if code is Code.FLOAT32:
-        index = faiss.IndexHNSWFlat(dim, links, metric)
-    else:
-        index = faiss.IndexHNSWSQ(dim, _QUANTIZERS[code], links, metric)
-    index.hnsw.efConstruction = params.ef_construct
-    return index
-
-
-def _train(index: Any, matrix: FloatArray, rows: GraphRows | None) -> None:
-    """Teach the code its range from the extremes of every row: a value outside would be clipped."""
-    if index.is_trained:
-        return
-    blocks = range(0, len(matrix) if rows is None else len(rows), _BLOCK_ROWS)
-    extremes = []
-    for first in blocks:
-        part = slice(first, first + _BLOCK_ROWS)
-        block = matrix[part] if rows is None else matrix[rows[part]]
-        extremes += [block.min(axis=0), block.max(axis=0)]
-    index.train(np.stack(extremes))
-
-
-def _code_recall(
-    distance: Distance, matrix: FloatArray, rows: GraphRows | None, sample: FloatArray, code: Code
-) -> float:
-    k = min(_PROBE_K, len(sample))
-    queries = sample[:: max(1, len(sample) // _PROBE_QUERIES)]
-    coded = faiss.IndexScalarQuantizer(sample.shape[1], _QUANTIZERS[code], _METRICS[distance])
-    _train(coded, matrix, rows)
-    coded.add(sample)
-    _, by_code = coded.search(queries, min(2 * k, len(sample)))
-    _, scores = best_of(distance, queries, sample, k)
-    hits = [
-        np.count_nonzero(similarities(distance, query, sample, found[found >= 0]) >= best[-1])
-        for query, found, best in zip(queries, by_code, scores, strict=True)
-    ]
-    return float(np.mean(np.minimum(hits, k)) / k)
+def _reserve(vector: Any, size: int) -> None:
+    """Give a C++ vector room at once: one that grows holds itself twice while it moves."""
+    vector.resize(size)
+    vector.resize(0)

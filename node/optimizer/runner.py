@@ -5,7 +5,8 @@ May not live here: what to do (``plan``), how a segment is built (``node.segment
 
 Builds run in processes of their own; only the swaps run in the replica's writer thread. Deletes that come
 during a build need no care: the live bits say what counts. A compaction moves points to new slots in steps,
-each of which leaves every point in exactly one segment, so reads and checkpoints may come in between.
+each of which leaves every point in exactly one segment, so reads and checkpoints may come in between. A build
+that needs more memory than its share is split, or waits and says so.
 
 Invariants: a segment that a task works on is ``busy`` until its task ended; a failed task leaves every point
 readable; at most ``tasks_max`` tasks run per replica, and a bounded number of builds per process.
@@ -19,16 +20,19 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import structlog
 from msgspec import Struct
 
+from node.optimizer.budget import BuildMemory
 from node.optimizer.plan import Drop, Index, Seal, SegmentStat, Task, Vacuum, plan
 from node.optimizer.stats import limits_of, stats_of, wanted_graphs
 from node.replica.contents import Contents
 from node.replica.segment_set import new_segment_id
 from node.replica.slots import Slots, aligned
 from node.segments import (
+    BuildTooLarge,
     CompactJob,
     IndexJob,
     MergeJob,
@@ -39,6 +43,7 @@ from node.segments import (
     run_build,
 )
 from node.segments.jobs import AnyJob
+from node.segments.placement import placements_of
 from node.workers import WorkerPool, to_its_end
 from protos.shard import ShardStatus
 
@@ -61,12 +66,15 @@ class Optimizer:
         on_writer: OnWriter,
         background: WorkerPool,
         builds: asyncio.Semaphore,
+        memory: BuildMemory,
         cores: int,
         changed: Callable[[], None],
     ) -> None:
         """``changed`` is called after segments have changed: there is something to checkpoint."""
         self._contents, self._on_writer, self._background = contents, on_writer, background
         self._builds, self._cores, self._changed = builds, cores, changed
+        self._memory = memory
+        self._joined_max: int | None = None  # bytes of vectors that one task may join, once that was too much
         self._busy: frozenset[str] = frozenset()  # replaced, never changed: other threads read it
         self._running: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
@@ -106,14 +114,20 @@ class Optimizer:
 
     def _plan(self) -> list[Task]:
         view = self._contents.view
-        return plan(stats_of(view, self._busy), limits_of(view.config, cores=self._cores))
+        limits = limits_of(view.config, cores=self._cores)
+        if self._joined_max is not None:
+            largest = min(limits.segment_bytes_max, self._joined_max)
+            limits = msgspec.structs.replace(limits, segment_bytes_max=largest)
+        return plan(stats_of(view, self._busy), limits)
 
     # --- the loop --------------------------------------------------------------------------------------
 
     async def _run(self) -> None:
+        await self._place()
         while True:
             await self._wake.wait()
             self._wake.clear()
+            await self._place()
             room = self._tasks_max - len(self._running)
             if room <= 0:
                 continue
@@ -127,6 +141,19 @@ class Optimizer:
                 self._start(task)
             await asyncio.sleep(PLAN_INTERVAL_S)
 
+    async def _place(self) -> None:
+        """Have the files of segments lie where the settings want them."""
+        try:
+            await self._background.run(self._place_segments)
+        except Exception:  # they are read when they are touched
+            log.exception("segments_not_placed")
+
+    def _place_segments(self) -> None:
+        config = self._contents.view.config
+        wanted = {name: placements_of(config, name) for name in config.vectors}
+        for segment in list(self._contents.applier.segments.sealed.values()):
+            segment.place(wanted)
+
     def _start(self, task: Task) -> None:
         self._busy |= frozenset(task.segments)
         running = asyncio.create_task(self._supervise(task), name=type(task).__name__)
@@ -136,6 +163,8 @@ class Optimizer:
         try:
             await self._carry_out(task)
             self.error, self._retry_s = None, RETRY_MIN_S
+        except BuildTooLarge as error:
+            await self._give_way(task, error)
         except (SegmentError, OSError) as error:
             self.error = f"{type(task).__name__} failed: {error}"
             log.error(
@@ -154,6 +183,20 @@ class Optimizer:
             self._running.discard(current)
             self._wake.set()
             self._changed()
+
+    async def _give_way(self, task: Task, error: BuildTooLarge) -> None:
+        """Join less next time; a segment that is too large by itself waits until more memory is free."""
+        log.warning("build_too_large", needed=error.needed, limit=error.limit, segments=len(task.segments))
+        if len(task.segments) > 1:
+            self._joined_max = self._vector_bytes(task) // 2
+            return
+        self.error = f"{type(task).__name__} waits for memory: {error}"
+        await asyncio.sleep(self._retry_s)
+        self._retry_s = min(self._retry_s * 2, RETRY_MAX_S)
+
+    def _vector_bytes(self, task: Task) -> int:
+        stats = stats_of(self._contents.view, ())
+        return sum(stat.vector_bytes for stat in stats if stat.id in task.segments)
 
     async def _carry_out(self, task: Task) -> None:
         if isinstance(task, Seal):
@@ -210,6 +253,7 @@ class Optimizer:
             "target": str(segments.directory / target),
             "graphs": self._graphs(task, stats, [schema.name for schema in schemas]),
             "threads": self._threads(),
+            "memory_bytes": self._memory.share(),
         }
         if mixed or isinstance(task, Vacuum) or not _adjacent([segment for segment, _, _ in sources]):
             length = max(1, sum(stat.live for stat in stats))

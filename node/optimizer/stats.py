@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from node import bits
-from node.index import GraphParams
+from node.index import GraphParams, quantization_of
 from node.optimizer.plan import Limits, SegmentStat, limits
 from node.replica.segment_set import NarrowedSegment
 from node.replica.view import View
@@ -37,7 +37,9 @@ def wanted_graphs(config: CollectionConfig, names: Iterable[str]) -> dict[str, G
         if name in config.vectors:
             hnsw = config.hnsw_of(name)
             if hnsw.m:
-                found[name] = GraphParams(hnsw.m, hnsw.ef_construct)
+                found[name] = GraphParams(
+                    hnsw.m, hnsw.ef_construct, quantization_of(config.quantization_of(name))
+                )
     return found
 
 
@@ -61,8 +63,11 @@ def _stat(view: View, segment: SegmentView, busy: bool) -> SegmentStat:
 
 
 def _is_indexed(config: CollectionConfig, segment: SegmentView, live: bits.PackedBits) -> bool:
-    """Does every vector name have the graph it should, if it has any live vector?"""
-    for name, params in wanted_graphs(config, segment.names).items():
+    """Does every vector name have the graph it should, if it has any live vector, and none if not?"""
+    wanted = wanted_graphs(config, segment.names)
+    if any(segment.graph(name) is not None for name in config.vectors if name not in wanted):
+        return False
+    for name, params in wanted.items():
         graph = segment.graph(name)
         if graph is None:
             present = segment.dense(name)[1]

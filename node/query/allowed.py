@@ -18,6 +18,15 @@ if TYPE_CHECKING:
     from node.segments import SegmentView
 
 
+class Part(Struct, frozen=True, eq=False):
+    """Rows of one segment: ``packed`` bits (those past its last row mean nothing) or ``rows`` (ascending),
+    whichever they are known by; neither: all. ``count`` of them."""
+
+    count: int
+    packed: PackedBits | None = None
+    rows: Slots | None = None
+
+
 class Allowed(Struct, frozen=True, eq=False):
     """At least one of ``packed`` and ``slots`` (ascending) is there; ``count``: how many slots it holds.
 
@@ -29,20 +38,16 @@ class Allowed(Struct, frozen=True, eq=False):
     slots: Slots | None = None
     every_row: bool = False
 
-    def part(self, segment: SegmentView) -> tuple[PackedBits | None, int]:
-        """Packed bits over the segment's rows (None: all) and how many are set.
-
-        Bits past its last row mean nothing.
-        """
+    def part(self, segment: SegmentView) -> Part:
+        """What of it lies in the segment."""
         if self.every_row:
-            return None, segment.rows
-        size = (segment.rows + 7) >> 3
+            return Part(segment.rows)
         if self.slots is not None:
             first, last = np.searchsorted(self.slots, (segment.start, segment.start + segment.rows))
-            return _pack_few(self.slots[first:last] - segment.start, size), int(last - first)
+            return Part(int(last - first), rows=self.slots[first:last] - segment.start)
         assert self.packed is not None
-        packed = bits.fit(self.packed[segment.start >> 3 :], size)
-        return packed, bits.count(packed)
+        packed = bits.fit(self.packed[segment.start >> 3 :], bits.bytes_for(segment.rows))
+        return Part(bits.count(packed), packed=packed)
 
     def contains(self, slots: Slots) -> Mask:
         if self.packed is not None:
@@ -75,10 +80,3 @@ def allow_live(view: View) -> Allowed:
 def allow_slots(slots: Slots) -> Allowed:
     """``slots``: ascending and distinct."""
     return Allowed(len(slots), slots=slots)
-
-
-def _pack_few(rows: Slots, size: int) -> PackedBits:
-    """Cheaper than packing flags while the rows are far fewer than the space."""
-    packed = bits.zeros(size)
-    np.bitwise_or.at(packed, rows >> 3, np.uint8(1) << (rows & 7).astype(np.uint8))
-    return packed

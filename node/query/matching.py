@@ -19,6 +19,7 @@ from node.filter.evaluate import Context, Residue, Selection, evaluate
 from node.query.allowed import Allowed, allow_live
 from node.query.counters import present_bits
 from node.query.retrieve import stored_records
+from node.query.selections import selected
 from protos.filters import Filter
 from protos.ids import id_from_key
 
@@ -35,8 +36,15 @@ class Candidates:
 
     def __init__(self, view: View, filter: Filter | None) -> None:
         self._view = view
+        self._filter = filter
         self._selection = _select(view, filter)
         self.allowed = _allowed(view, self._selection)
+        self.checked = 0
+        """Payloads that were read to decide."""
+
+    @property
+    def filtered(self) -> bool:
+        return self._filter is not None
 
     @property
     def exact(self) -> bool:
@@ -61,6 +69,7 @@ class Candidates:
         return passing
 
     def _check_payloads(self, slots: Slots, residue: Residue) -> Mask:
+        self.checked += len(slots)
         return np.fromiter(
             (
                 residue(id_from_key(stored.key), _decode(stored.payload))
@@ -87,13 +96,17 @@ def matching_slots(view: View, filter: Filter | None, slots: Slots | None = None
 def _select(view: View, filter: Filter | None) -> Selection | None:
     if filter is None:
         return None
-    context = Context(
+    return selected(view, filter, lambda: evaluate(filter, context_of(view)))
+
+
+def context_of(view: View) -> Context:
+    """The view as filters see it."""
+    return Context(
         columns=view.columns,
         points=view.points,
         live=view.live,
         has_vector=lambda name: present_bits(view, name),
     )
-    return evaluate(filter, context)
 
 
 def _allowed(view: View, selection: Selection | None) -> Allowed:

@@ -15,7 +15,9 @@ from node.bits import Slots
 from node.query import ranking
 from node.query.allowed import Allowed
 from node.query.schema import DenseVector
-from node.segments.planner import exact_is_cheaper
+from node.segments.hints import Hints
+from node.segments.trace import Trace
+from protos.collections import HnswConfig
 from protos.shard import FloatArray, SearchParams
 
 if TYPE_CHECKING:
@@ -30,16 +32,27 @@ _FLOAT_BYTES = 4
 class Nearest:
     """Ranks slots by similarity to queries under one vector, set of slots and search parameters."""
 
-    def __init__(self, view: View, vector: DenseVector, allowed: Allowed, params: SearchParams) -> None:
-        self._vector, self._params = vector, params
+    def __init__(
+        self,
+        view: View,
+        vector: DenseVector,
+        allowed: Allowed,
+        params: SearchParams,
+        *,
+        filtered: bool = False,
+        trace: Trace | None = None,
+    ) -> None:
+        """``filtered``: ``allowed`` comes from a filter. ``trace``: told what is done."""
+        self._vector, self._params, self._trace = vector, params, trace
         self._config = view.config
+        self._full_scan_bytes = _full_scan_bytes(view, vector) if filtered else 0
         self._parts = [
-            (segment, bits, count)
+            (segment, part)
             for segment in _searched_segments(view, vector, params)
-            for bits, count in [allowed.part(segment)]
-            if count
+            for part in [allowed.part(segment)]
+            if part.count
         ]
-        self.count = sum(count for _, _, count in self._parts)
+        self.count = sum(part.count for _, part in self._parts)
 
     def rank(self, queries: FloatArray, k: int, *, widening: int = 1) -> tuple[Slots, FloatArray]:
         """The k best: slots and similarities, both (nq, <= k), best first, padded with slot -1.
@@ -53,13 +66,15 @@ class Nearest:
             segment.search(
                 self._vector.name,
                 queries,
-                min(k, count),
-                allowed=bits,
-                allowed_count=count,
+                min(k, part.count),
+                allowed=part.packed,
+                allowed_count=part.count,
                 ef=ef,
-                exact=self._params.exact or (ef is not None and exact_is_cheaper(ef, count)),
+                exact=self._params.exact,
+                hints=Hints(part.rows, self._full_scan_bytes, self._trace),
+                quantization=self._params.quantization,
             )
-            for segment, bits, count in self._parts
+            for segment, part in self._parts
         ]
         if not found:
             return np.empty((len(queries), 0), dtype=np.int64), np.empty((len(queries), 0), dtype=np.float32)
@@ -77,6 +92,15 @@ def _searched_segments(view: View, vector: DenseVector, params: SearchParams) ->
         for segment in having
         if segment.graph(vector.name) is not None or segment.rows * row_bytes <= threshold
     ]
+
+
+def _full_scan_bytes(view: View, vector: DenseVector) -> int:
+    """Size of filtered vectors up to which all are scored (reference 12).
+
+    What is not set otherwise stays with the planner: the default is meant to be what is fastest.
+    """
+    threshold = view.config.hnsw_of(vector.name).full_scan_threshold
+    return 0 if threshold == HnswConfig().full_scan_threshold else threshold * _KIB
 
 
 def _indexing_threshold_bytes(view: View) -> float:

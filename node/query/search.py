@@ -20,14 +20,16 @@ from msgspec import Struct
 from node.bits import Slots
 from node.index.distances import to_client_scores
 from node.query import ranking
-from node.query.allowed import allow_slots
+from node.query.allowed import Allowed, allow_slots
+from node.query.explained import Watch
 from node.query.matching import Candidates
 from node.query.nearest import Nearest
 from node.query.projection import Projector
 from node.query.retrieve import stored_records
 from node.query.schema import DenseVector, dense_vector
+from node.segments.trace import Trace
 from protos.filters import Filter
-from protos.shard import FloatArray, Hits, SearchParams, SearchRequest
+from protos.shard import FloatArray, Hits, SearchParams, SearchPlan, SearchRequest
 
 if TYPE_CHECKING:
     from node.query.view_port import View
@@ -48,6 +50,7 @@ class _Kind(Struct, frozen=True):
     limit: int
     filter: Filter | None
     params: SearchParams
+    explain: bool
 
 
 def search(view: View, requests: Sequence[SearchRequest]) -> list[Hits]:
@@ -60,15 +63,17 @@ def search(view: View, requests: Sequence[SearchRequest]) -> list[Hits]:
     for kind, members in _group(requests):
         vector = dense_vector(view, kind.using)
         queries = vector.prepare([requests[i].vector for i in members])
+        watch = Watch() if kind.explain else None
         admitted = _candidates(view, kind.filter, candidates, alone=len(requests) == 1)
-        ranked = _rank(view, vector, queries, kind, admitted)
+        ranked = _rank(view, vector, queries, kind, admitted, watch.trace if watch is not None else None)
+        plan = watch.plan(view, kind.filter, admitted) if watch is not None else None
         for i, (slots, similarities) in zip(members, ranked, strict=True):
-            hits[i] = _hits(view, vector, requests[i], slots, similarities)
+            hits[i] = _hits(view, vector, requests[i], slots, similarities, plan)
     return [answer for answer in hits if answer is not None]
 
 
 def _group(requests: Sequence[SearchRequest]) -> list[tuple[_Kind, list[int]]]:
-    kinds = [_Kind(r.using, r.limit, r.filter, r.params) for r in requests]
+    kinds = [_Kind(r.using, r.limit, r.filter, r.params, r.explain) for r in requests]
     if len(kinds) == 1:
         return [(kinds[0], [0])]
     groups: dict[bytes, tuple[_Kind, list[int]]] = {}
@@ -90,21 +95,32 @@ def _candidates(
 
 
 def _rank(
-    view: View, vector: DenseVector, queries: FloatArray, kind: _Kind, candidates: Candidates
+    view: View,
+    vector: DenseVector,
+    queries: FloatArray,
+    kind: _Kind,
+    candidates: Candidates,
+    trace: Trace | None,
 ) -> list[tuple[Slots, FloatArray]]:
     """Per query the best matching slots, at least the limit plus its ties where there are so many."""
+
+    def nearest(allowed: Allowed) -> Nearest:
+        return Nearest(view, vector, allowed, kind.params, filtered=candidates.filtered, trace=trace)
+
+    def rank_checked(some: FloatArray) -> list[tuple[Slots, FloatArray]]:
+        """Check every candidate's payload, then rank those that match."""
+        return _rank_with_ties(nearest(allow_slots(candidates.matching())), some, kind.limit)
+
     if candidates.exact:
-        return _rank_with_ties(Nearest(view, vector, candidates.allowed, kind.params), queries, kind.limit)
+        return _rank_with_ties(nearest(candidates.allowed), queries, kind.limit)
     if candidates.allowed.count <= max(_CHECK_FIRST_MAX, kind.limit):
-        return _rank_checked(view, vector, queries, kind, candidates)
-    nearest = Nearest(view, vector, candidates.allowed, kind.params)
+        return rank_checked(queries)
+    ranker = nearest(candidates.allowed)
     verdicts: dict[int, bool] = {}
-    found = [_rank_checking(nearest, query, kind.limit, candidates, verdicts) for query in queries]
+    found = [_rank_checking(ranker, query, kind.limit, candidates, verdicts) for query in queries]
     short = [i for i, ranked in enumerate(found) if ranked is None]
     if short:
-        for i, ranked in zip(
-            short, _rank_checked(view, vector, queries[short], kind, candidates), strict=True
-        ):
+        for i, ranked in zip(short, rank_checked(queries[short]), strict=True):
             found[i] = ranked
     return [ranked for ranked in found if ranked is not None]
 
@@ -121,14 +137,6 @@ def _rank_with_ties(nearest: Nearest, queries: FloatArray, limit: int) -> list[t
             ranked[i] = ranking.trim(again[0][0], again[1][0])
             best = ranked[i][1]
     return ranked
-
-
-def _rank_checked(
-    view: View, vector: DenseVector, queries: FloatArray, kind: _Kind, candidates: Candidates
-) -> list[tuple[Slots, FloatArray]]:
-    """Check every candidate's payload, then rank those that match."""
-    nearest = Nearest(view, vector, allow_slots(candidates.matching()), kind.params)
-    return _rank_with_ties(nearest, queries, kind.limit)
 
 
 def _rank_checking(
@@ -164,7 +172,12 @@ def _checked(candidates: Candidates, slots: Slots, verdicts: dict[int, bool]) ->
 
 
 def _hits(
-    view: View, vector: DenseVector, request: SearchRequest, slots: Slots, similarities: FloatArray
+    view: View,
+    vector: DenseVector,
+    request: SearchRequest,
+    slots: Slots,
+    similarities: FloatArray,
+    plan: SearchPlan | None,
 ) -> Hits:
     scores = to_client_scores(vector.distance, similarities)
     if request.score_threshold is not None:
@@ -178,4 +191,4 @@ def _hits(
         slots, scores, stored = slots[order], scores[order], [stored[i] for i in order]
     end = request.limit
     records = Projector(view, request.projection).records(slots[:end], stored[:end])
-    return Hits(records, scores[:end])
+    return Hits(records, scores[:end], plan)

@@ -222,8 +222,7 @@ class Applier:
 
     def _index(self, slots: Slots, payloads: Sequence[dict[str, Any]] | None) -> None:
         if payloads is not None:
-            for slot, payload in zip(slots.tolist(), payloads, strict=True):
-                self.columns.put(slot, payload)
+            self.columns.put(slots.tolist(), payloads)
 
     def _move(self, batch: PointsBatch, seq: int, prepared: Prepared) -> None:
         """Points take new slots and keep their payloads."""
@@ -242,20 +241,23 @@ class Applier:
     def _edit(self, batch: PointsBatch, seq: int, prepared: Prepared) -> None:
         edit, has_columns = prepared.edit, self._has_columns
         assert edit is not None
-        slots = batch.slots_of(prepared.keys)
-        for slot in slots[slots >= 0].tolist():
+        found = batch.slots_of(prepared.keys)
+        slots: list[int] = found[found >= 0].tolist()
+        payloads = []
+        for slot in slots:
             record = batch.record(slot)
             assert record is not None, f"slot {slot} belongs to a point and has no record"
             payload = edit(record.payload)
             batch.replace_record(slot, pack_record(seq, record.key, payload))
             if has_columns:
-                self.columns.put(slot, decode_payload(payload))
+                payloads.append(decode_payload(payload))
+        if has_columns:
+            self.columns.put(slots, payloads)
 
     def _retire(self, slots: Slots) -> None:
         self.live.clear(slots)
         if self._has_columns:
-            for slot in slots.tolist():
-                self.columns.remove(slot)
+            self.columns.remove(slots.tolist())
 
     @property
     def _has_columns(self) -> bool:
@@ -278,6 +280,11 @@ class Applier:
             for slot, data in chunk:
                 yield slot, decode_payload(unpack_record(data).payload)
 
+    def renew_columns(self) -> None:
+        """Build anew the payload indexes that a former version's files hold too little of."""
+        for field in self.columns.outdated:
+            self.columns.install(self.columns.built(field, self.columns.fields[field], self._scan()))
+
     def remap(self, old: Slots, new: Slots) -> None:
         """Points at slots ``old`` move to ``new``, where a compaction copied their vectors (both (n,))."""
         pairs = []
@@ -289,7 +296,7 @@ class Applier:
                 pairs.append((source, target))
                 batch.put(record.key, target, pack_record(record.version, record.key, record.payload))
                 if self._has_columns:
-                    self.columns.put(target, decode_payload(record.payload))
+                    self.columns.put((target,), (decode_payload(record.payload),))
         self.segments.generation += 1
         moved = np.array(pairs, dtype=np.int64).reshape(-1, 2)
         self.live.set(moved[:, 1])

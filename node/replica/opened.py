@@ -22,6 +22,7 @@ import structlog
 from msgspec import Struct
 
 from node import query
+from node.optimizer.budget import BuildMemory
 from node.optimizer.runner import Optimizer
 from node.replica.checkpoint import Checkpointer, remove_all
 from node.replica.contents import Contents
@@ -62,12 +63,14 @@ def _verify(segment: SealedSegment) -> list[str]:
 
 
 class Machinery(Struct, frozen=True):
-    """What replicas of one process share. ``builds`` bounds the builder processes that run at once."""
+    """What replicas of one process share. ``builds`` bounds the builder processes that run at once,
+    ``memory`` what they take."""
 
     search: WorkerPool
     writers: SerialExecutor
     background: WorkerPool
     builds: asyncio.Semaphore
+    memory: BuildMemory
     clock: Clock
     cores: int
 
@@ -143,6 +146,7 @@ class ReplicaFiles:
             on_writer=self._undisturbed,
             background=machinery.background,
             builds=machinery.builds,
+            memory=machinery.memory,
             cores=machinery.cores,
             changed=self._dirty.set,
         )

@@ -123,7 +123,7 @@ def _open_applier(directory: Path, config: CollectionConfig, points: PointStore,
     repair_graphs(segments_directory, meta.segments)
     segments = SegmentSet.open(segments_directory, schemas, meta.segments)
     live = LiveBits(read_live(directory, meta.live_file)) if meta.live_file else LiveBits()
-    return Applier(
+    applier = Applier(
         points=points,
         segments=segments,
         live=live,
@@ -133,6 +133,8 @@ def _open_applier(directory: Path, config: CollectionConfig, points: PointStore,
         seq=meta.seq,
         config_version=meta.config_version,
     )
+    applier.renew_columns()
+    return applier
 
 
 def _replay(contents: Contents, wal: Wal) -> None:

@@ -19,8 +19,8 @@ import numpy.typing as npt
 
 from node import bits
 from node.files import sync_directory, sync_file
-from node.index import GraphParams, HnswGraph, choose_code
-from node.index.hnsw import build_bytes
+from node.index import GraphParams, HnswGraph, choose_encoding
+from node.index.hnsw import build_bytes, linking
 from node.segments.errors import BuildTooLarge
 from node.segments.files import map_array
 from node.segments.jobs import AnyJob, BuildResult, CompactJob, GraphResult, IndexJob, Source
@@ -154,17 +154,18 @@ class Assembly:
             return None
         started = time.monotonic()
         matrix = map_array(self.draft / vectors_file(position), "<f4", (self.rows, schema.dim))
-        code = choose_code(schema.distance, matrix, rows)
-        needed = _PROCESS_BYTES + build_bytes(schema.dim, count, params, code, gathered=rows is not None)
+        encoding = choose_encoding(schema.distance, matrix, rows, params.quantization)
+        linked = linking(schema.distance, matrix, rows, encoding)
+        needed = _PROCESS_BYTES + build_bytes(schema.dim, count, params, encoding, linked)
         if self.job.memory_bytes is not None and needed > self.job.memory_bytes:
             raise BuildTooLarge(needed, self.job.memory_bytes)
         path = self.draft / graph_file(position)
-        HnswGraph.build(schema.distance, matrix, rows, params, code).save(path)
+        HnswGraph.build(schema.distance, matrix, rows, params, encoding, linked).save(path)
         self._finish(path)
         if rows is not None:
             self._write(graph_rows_file(position), rows.tobytes())
-        self.graphs.append(GraphResult(schema.name, code, count, time.monotonic() - started))
-        return GraphEntry(params, code, has_rows=rows is not None)
+        self.graphs.append(GraphResult(schema.name, encoding.code, count, time.monotonic() - started))
+        return GraphEntry(params, encoding.code, rows is not None, encoding)
 
 
 def assemble(job: AnyJob) -> BuildResult:

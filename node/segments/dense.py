@@ -17,10 +17,40 @@ from node.bits import Slots as Rows
 from node.index import NO_ROW, HnswGraph, best_of, similarities
 from node.index.exact import select
 from node.segments import planner
+from node.segments.hints import NO_HINTS, Hints
 from node.segments.schema import VectorSchema
+from node.segments.scoring import Scoring, scoring_of
+from node.segments.trace import Trace
+from protos.shard import QuantizationSearchParams, Way
 
 FloatArray = npt.NDArray[np.float32]
 Ranking = tuple[Rows, FloatArray]
+
+_BALLS_MAX = 1 << 20  # nodes of all balls that are walked in one call
+
+
+class Chosen:
+    """The rows that may be returned, listed or as bits (neither: all); ``count`` of them."""
+
+    __slots__ = ("_mask", "_rows", "count")
+
+    def __init__(self, rows: Rows | None, mask: PackedBits | None, total: int) -> None:
+        self._rows, self._mask = rows, mask
+        if rows is not None:
+            self.count = len(rows)
+        else:
+            self.count = total if mask is None else bits.count(mask)
+
+    def rows(self) -> Rows | None:
+        """Ascending; None: all."""
+        if self._rows is None and self._mask is not None:
+            self._rows = bits.unpack(self._mask)
+        return self._rows
+
+    def mask(self, total: int) -> PackedBits | None:
+        if self._mask is None and self._rows is not None:
+            self._mask = bits.pack(self._rows, bits.bytes_for(total))
+        return self._mask
 
 
 class VectorsView:
@@ -37,64 +67,124 @@ class VectorsView:
         self.graph = graph
 
     def search(
-        self, queries: FloatArray, k: int, allowed: PackedBits | None, *, ef: int | None, exact: bool
+        self,
+        queries: FloatArray,
+        k: int,
+        allowed: PackedBits | None,
+        *,
+        ef: int | None,
+        exact: bool,
+        quantization: QuantizationSearchParams | None = None,
+        hints: Hints = NO_HINTS,
     ) -> Ranking:
         """Rows and similarities, both (nq, <= k), best first, padded with NO_ROW and -inf."""
-        mask = self._mask(allowed)
-        count = len(self.matrix) if mask is None else bits.count(mask)
-        k = min(k, count)
+        chosen = self._chosen(allowed, hints.rows)
+        k = min(k, chosen.count)
         graph = self.graph
         if graph is None or exact or k == 0:
-            return self._best_rows(queries, k, mask)
+            return self._best_rows(queries, k, chosen, hints.trace)
+        scoring = scoring_of(graph, quantization)
         width = planner.search_width(graph.params.ef_construct if ef is None else ef, k)
-        if planner.exact_is_cheaper(width, count):
-            return self._best_rows(queries, k, mask)
-        if count >= graph.count:
-            return self._walk(graph, queries, k, width, mask)
-        assert mask is not None
-        return self._walk_filtered(graph, queries, k, width, mask, count)
+        width = scoring.width(width, k, graph.count)
+        size = chosen.count * self.schema.row_bytes
+        if size <= hints.full_scan_bytes or planner.exact_is_cheaper(width, chosen.count):
+            return self._best_rows(queries, k, chosen, hints.trace)
+        if chosen.count >= graph.count:
+            return self._walk(graph, queries, k, width, chosen, scoring, hints.trace)
+        return self._walk_filtered(graph, queries, k, width, chosen, scoring, hints.trace)
 
-    def _mask(self, allowed: PackedBits | None) -> PackedBits | None:
-        """Rows that may be returned; None: all."""
+    def _chosen(self, allowed: PackedBits | None, rows: Rows | None) -> Chosen:
+        total = len(self.matrix)
+        if rows is not None:
+            if self.present is not None:
+                rows = rows[bits.contains(self.present, rows)]
+            return Chosen(rows, None, total)
         if allowed is None:
-            return self.present
-        allowed = bits.trimmed(allowed, len(self.matrix))
-        return allowed if self.present is None else allowed & self.present
+            return Chosen(None, self.present, total)
+        allowed = bits.trimmed(allowed, total)
+        return Chosen(None, allowed if self.present is None else allowed & self.present, total)
 
-    def _best_rows(self, queries: FloatArray, k: int, mask: PackedBits | None) -> Ranking:
-        rows = None if mask is None else bits.unpack(mask)
-        return best_of(self.schema.distance, queries, self.matrix, k, rows)
+    def _best_rows(self, queries: FloatArray, k: int, chosen: Chosen, trace: Trace | None) -> Ranking:
+        found = best_of(self.schema.distance, queries, self.matrix, k, chosen.rows())
+        if trace is not None:
+            scored = chosen.count * len(queries)
+            trace.step(Way.ROWS, queries=len(queries), matching=chosen.count, scored=scored)
+        return found
 
     def _walk(
-        self, graph: HnswGraph, queries: FloatArray, k: int, width: int, mask: PackedBits | None
+        self,
+        graph: HnswGraph,
+        queries: FloatArray,
+        k: int,
+        width: int,
+        chosen: Chosen,
+        scoring: Scoring,
+        trace: Trace | None,
     ) -> Ranking:
         """Every node may be returned."""
-        found = graph.candidates(queries, width, planner.rescored(k, width))
         ranking = blank(len(queries), k)
-        for i, candidates in enumerate(found):
-            candidates = candidates[candidates >= 0]
-            if len(candidates) < k:  # parts of the graph cannot be reached
-                _put(ranking, i, *self._best_rows(queries[i : i + 1], k, mask))
-            else:
-                self._rescore(ranking, i, queries[i], candidates)
+        if scoring.rescore:
+            count = scoring.count(k, width)
+            short = self._walk_rescored(ranking, graph, queries, width, count)
+        else:
+            count, short = 0, _walk_codes(ranking, graph, queries, width)
+        if trace is not None:
+            scored = count * len(queries)
+            trace.step(Way.GRAPH, queries=len(queries), matching=chosen.count, scored=scored, width=width)
+        self._finish_exactly(ranking, short, queries, chosen, trace)
         return ranking
 
+    def _walk_rescored(
+        self, ranking: Ranking, graph: HnswGraph, queries: FloatArray, width: int, count: int
+    ) -> list[int]:
+        """Returns the queries with too few candidates: parts of the graph cannot be reached."""
+        short = []
+        for i, candidates in enumerate(graph.candidates(queries, width, count)):
+            candidates = candidates[candidates >= 0]
+            if len(candidates) < ranking[0].shape[1]:
+                short.append(i)
+            else:
+                self._rescore(ranking, i, queries[i], candidates)
+        return short
+
     def _walk_filtered(
-        self, graph: HnswGraph, queries: FloatArray, k: int, ef: int, mask: PackedBits, count: int
+        self,
+        graph: HnswGraph,
+        queries: FloatArray,
+        k: int,
+        ef: int,
+        chosen: Chosen,
+        scoring: Scoring,
+        trace: Trace | None,
     ) -> Ranking:
+        """Some nodes may not be returned: walks are widened until enough may.
+
+        What passes is scored on the original vectors, whatever was asked: it may be scored so anyway.
+        """
+        mask = chosen.mask(len(self.matrix))
+        assert mask is not None
         ranking = blank(len(queries), k)
-        first = planner.first_width(ef, graph.count, count)
-        hard = []
-        for i, query in enumerate(queries):
-            candidates = _passing_ball(graph, query, first, ef, mask, count)
+        balls = _Balls(graph, mask, chosen.count, ef, k)
+        hard, scored = [], 0
+        for i, candidates in enumerate(balls.of(queries)):
             if candidates is None:
                 hard.append(i)
             else:
-                self._rescore(ranking, i, query, candidates[: planner.rescored(k, ef)])
-        if hard:
-            rows, scores = self._best_rows(queries[hard], k, mask)
-            ranking[0][hard], ranking[1][hard] = rows, scores
+                candidates = candidates[: scoring.count(k, ef)]
+                scored += len(candidates)
+                self._rescore(ranking, i, queries[i], candidates)
+        if trace is not None:
+            walked, widest = len(queries) - len(hard), balls.widest
+            trace.step(Way.WIDENED, queries=walked, matching=chosen.count, scored=scored, width=widest)
+        self._finish_exactly(ranking, hard, queries, chosen, trace)
         return ranking
+
+    def _finish_exactly(
+        self, ranking: Ranking, left: list[int], queries: FloatArray, chosen: Chosen, trace: Trace | None
+    ) -> None:
+        if left:
+            rows, scores = self._best_rows(queries[left], ranking[0].shape[1], chosen, trace)
+            ranking[0][left], ranking[1][left] = rows, scores
 
     def _rescore(self, ranking: Ranking, i: int, query: FloatArray, candidates: Rows) -> None:
         candidates = np.sort(candidates)
@@ -103,26 +193,56 @@ class VectorsView:
         ranking[0][i], ranking[1][i] = candidates[best], scores[best]
 
 
-def _passing_ball(
-    graph: HnswGraph, query: FloatArray, width: int, ef: int, mask: PackedBits, count: int
-) -> Rows | None:
-    """The passing rows of the nearest nodes, best first, at least about ``ef``; None: score all exactly."""
-    while not planner.exact_is_cheaper(width, count):
-        nodes = graph.candidates(query[np.newaxis], width, width)[0]
-        nodes = nodes[nodes >= 0]
-        passing: Rows = nodes[bits.contains(mask, nodes)]
-        if planner.ball_is_full(len(passing), ef):
-            return passing
-        if len(nodes) < width:
-            return None
-        width = planner.next_width(width, ef, len(passing))
-    return None
+class _Balls:
+    """The nearest nodes to queries, as many as it takes to hold enough rows of ``mask``."""
+
+    def __init__(self, graph: HnswGraph, mask: PackedBits, count: int, ef: int, k: int) -> None:
+        self._graph, self._mask, self._count, self._ef, self._k = graph, mask, count, ef, k
+        self.widest = 0
+
+    def of(self, queries: FloatArray) -> list[Rows | None]:
+        """Per query the passing rows of its ball, best first; None: scoring all exactly is cheaper."""
+        width = planner.first_width(self._ef, self._k, self._graph.count, self._count)
+        found: list[Rows | None] = []
+        group = max(1, _BALLS_MAX // width)
+        for first in range(0, len(queries), group):
+            part = queries[first : first + group]
+            if planner.exact_is_cheaper(width, self._count):
+                found += [None] * len(part)
+            else:
+                nearest = self._walk(part, width)
+                found += [self._widened(query, width, *ball) for query, ball in zip(part, nearest)]
+        return found
+
+    def _walk(self, queries: FloatArray, width: int) -> list[tuple[Rows, bool]]:
+        """Per query the passing rows, and whether the ball reached its width."""
+        self.widest = max(self.widest, width)
+        nodes = self._graph.candidates(queries, width, width)
+        passing = bits.contains(self._mask, np.maximum(nodes, 0)) & (nodes >= 0)
+        return [(row[kept], bool(row[-1] >= 0)) for row, kept in zip(nodes, passing, strict=True)]
+
+    def _widened(self, query: FloatArray, width: int, passing: Rows, reached: bool) -> Rows | None:
+        while not planner.ball_is_full(width, self._ef, self._k, len(passing)):
+            width = planner.next_width(width, self._ef, self._k, len(passing))
+            if not reached or planner.exact_is_cheaper(width, self._count):
+                return None
+            ((passing, reached),) = self._walk(query[np.newaxis], width)
+        return passing
+
+
+def _walk_codes(ranking: Ranking, graph: HnswGraph, queries: FloatArray, width: int) -> list[int]:
+    """The best by code, with the similarities that the codes tell; returns the queries with too few."""
+    short = []
+    found = graph.search(queries, width, ranking[0].shape[1])
+    for i, (rows, scores) in enumerate(zip(*found, strict=True)):
+        if rows[-1] < 0:
+            short.append(i)
+        else:
+            order = np.lexsort((rows, -scores))
+            ranking[0][i], ranking[1][i] = rows[order], scores[order]
+    return short
 
 
 def blank(queries: int, k: int) -> Ranking:
     rows = np.full((queries, k), NO_ROW, dtype=np.int64)
     return rows, np.full((queries, k), -np.inf, dtype=np.float32)
-
-
-def _put(ranking: Ranking, i: int, rows: Rows, scores: FloatArray) -> None:
-    ranking[0][i], ranking[1][i] = rows[0], scores[0]

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from node.files import replace_synced
-from node.index import Code, GraphParams
+from node.index import Code, Encoding, GraphParams
 from node.segments.errors import SegmentCorrupted, SegmentIncomplete
 from node.segments.schema import VectorSchema
 
@@ -32,11 +32,19 @@ class FileEntry(Struct, frozen=True):
 
 
 class GraphEntry(Struct, frozen=True):
-    """``has_rows``: nodes are not all rows in order; their rows are in a file."""
+    """``has_rows``: nodes are not all rows in order; their rows are in a file.
+
+    ``encoding`` is None in files of 0.2.0, whose codes need no more than ``code`` to be told.
+    """
 
     params: GraphParams
     code: Code
     has_rows: bool
+    encoding: Encoding | None = None
+
+    @property
+    def stored(self) -> Encoding:
+        return self.encoding or Encoding(self.code)
 
 
 class VectorsEntry(Struct, frozen=True):

@@ -1,10 +1,13 @@
-"""Which way a segment is searched: by its rows or by its graph. Pure arithmetic.
+"""Which way a segment is searched: by its rows or by a graph. Pure arithmetic.
 
 A graph walk that keeps the ``ef`` nearest nodes answers an unfiltered search well because the k best are
-deep inside that ball. A filter changes nothing about it as long as the ball holds ``ef`` rows *that pass*;
-so the walk is widened to ``ef / (share that passes nearby)``. A filter correlated with the vectors shows up
-as a ball with fewer passing rows than expected; then the walk is widened again by what was seen, until
-scoring all passing rows exactly is the cheaper way, which is also what ends the widening.
+deep inside that ball. A filter changes nothing about it as long as the ball holds enough rows *that pass*;
+so the walk is widened to what it takes to hold them. A filter correlated with the vectors shows up as a ball
+with fewer passing rows than expected; then the walk is widened again by what was seen, until scoring all
+passing rows exactly is the cheaper way, which is also what ends the widening.
+
+How many is enough (docs/decisions/0004-filtered-search.md): a ball of ``ef`` nodes needs all of them to
+pass. A wider one finds its inner nodes more surely, so it needs fewer, down to a few times ``k``.
 """
 
 from __future__ import annotations
@@ -15,6 +18,9 @@ GRAPH_NODE_ROWS = 24
 WIDENING = 1.15
 FULL_ENOUGH = 0.9
 RESCORED_MIN = 10
+# Passing rows for each wanted one that a wide ball must hold, and how fast the need falls with the width.
+DEPTH = 3
+_DECAY = 1.3
 
 
 def exact_is_cheaper(width: int, allowed: int) -> bool:
@@ -30,14 +36,24 @@ def search_width(ef: int, k: int) -> int:
     return max(ef, k + RESCORED_MIN)
 
 
-def first_width(ef: int, nodes: int, allowed: int) -> int:
-    return min(nodes, int(WIDENING * ef * nodes / allowed) + 1)
+def needed(width: int, ef: int, k: int) -> float:
+    """Passing rows among the ``width`` nearest nodes with which the k best are as sure as unfiltered."""
+    falling: float = ef * (ef / width) ** _DECAY
+    return max(min(ef, DEPTH * k), falling)
 
 
-def next_width(width: int, ef: int, passing: int) -> int:
-    """Wider, given that the last walk's ball held ``passing`` rows of the ``ef`` wanted."""
-    return max(width + 1, int(WIDENING * width * ef / max(passing, 1)))
+def first_width(ef: int, k: int, nodes: int, allowed: int) -> int:
+    """The narrowest ball that is expected to be full when rows pass at random."""
+    share = allowed / nodes / WIDENING
+    falling = ef * share ** (-1 / (1 + _DECAY))
+    return min(nodes, int(max(ef, falling, min(ef, DEPTH * k) / share)) + 1)
 
 
-def ball_is_full(passing: int, ef: int) -> bool:
-    return passing >= FULL_ENOUGH * ef
+def next_width(width: int, ef: int, k: int, passing: int) -> int:
+    """Wider, given that the last walk's ball held ``passing`` rows."""
+    wanted = min(ef, DEPTH * k)
+    return max(width + 1 + width // 4, int(WIDENING * width * wanted / max(passing, 1)))
+
+
+def ball_is_full(width: int, ef: int, k: int, passing: int) -> bool:
+    return passing >= max(k, FULL_ENOUGH * needed(width, ef, k))

@@ -32,13 +32,16 @@ def present_file(position: int) -> str:
     return f"present.{position}.bits"
 
 
+GRAPH = "graph"
+
+
 def graph_file(position: int) -> str:
-    return f"graph.{position}.faiss"
+    return f"{GRAPH}.{position}.faiss"
 
 
 def graph_rows_file(position: int) -> str:
     """Little-endian uint32, the row of each node; no file: node i is row i."""
-    return f"graph.{position}.rows"
+    return f"{GRAPH}.{position}.rows"
 
 
 SLOTS_FILE = "slots.u32"  # of a compacted segment: little-endian uint32, the old slot of each row

@@ -5,6 +5,7 @@ Opening reads the manifest and maps files; vectors and graphs are read as they a
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,16 @@ from node.segments.manifest import (
     read_manifest,
     write_manifest,
 )
-from node.segments.schema import SLOTS_FILE, graph_file, graph_rows_file, present_file, vectors_file
+from node.segments.placement import INDEX, STORAGE, Placed, Placements, Usage
+from node.segments.schema import (
+    GRAPH,
+    SLOTS_FILE,
+    VectorSchema,
+    graph_file,
+    graph_rows_file,
+    present_file,
+    vectors_file,
+)
 from node.segments.view import SegmentView
 
 
@@ -35,6 +45,7 @@ class SealedSegment(SegmentView):
     """A ``SegmentView`` of a whole directory."""
 
     manifest: Manifest
+    placed: dict[str, Placed]
 
     @classmethod
     def open(cls, directory: Path) -> SealedSegment:
@@ -56,8 +67,40 @@ class SealedSegment(SegmentView):
             },
             measure=lambda: allocated_bytes(paths),
         )
-        segment.manifest = manifest
+        segment.manifest, segment.placed = manifest, {}
         return segment
+
+    def place(self, placements: Mapping[str, Placements]) -> None:
+        """Have files of the vector names given lie as asked. May wait for the disk; one thread at a time.
+
+        Raises: OSError. Names that the segment lacks are left out.
+        """
+        placed = dict(self.placed)
+        for file, name, part in self._parts():
+            wanted = placements.get(name)
+            if wanted is None:
+                continue
+            memory = wanted.index if part == INDEX else wanted.vectors
+            if file not in placed or placed[file].asked is not memory:
+                placed[file] = Placed(self.directory / file, memory)
+        self.placed = placed
+
+    def memory_usage(self) -> dict[tuple[str, str], Usage]:
+        """By vector name and part (``STORAGE``, ``INDEX``). Files that were never placed are left out."""
+        found: dict[tuple[str, str], Usage] = {}
+        placed = self.placed
+        for file, name, part in self._parts():
+            if file in placed:
+                found[name, part] = found.get((name, part), Usage()) + placed[file].usage()
+        return found
+
+    def _parts(self) -> Iterator[tuple[str, str, str]]:
+        """File, vector name, part: files are called ``<what>.<position>.<kind>``."""
+        for entry in self.manifest.files:
+            what, position, *_ = entry.name.split(".")
+            if position.isdigit():
+                part = INDEX if what == GRAPH else STORAGE
+                yield entry.name, self.manifest.vectors[int(position)].schema.name, part
 
     def verify(self) -> list[SegmentCorrupted]:
         """Read every file and compare it with its checksums; one finding per damaged block, none: sound."""
@@ -106,17 +149,17 @@ def _open_vectors(directory: Path, position: int, entry: VectorsEntry, rows: int
     present = None
     if entry.has_present:
         present = map_array(directory / present_file(position), "u1", (bits.bytes_for(rows),))
-    graph = _open_graph(directory, position, entry.graph) if entry.graph else None
+    graph = _open_graph(directory, position, schema, entry.graph) if entry.graph else None
     return VectorsView(schema, matrix, present, graph)
 
 
-def _open_graph(directory: Path, position: int, entry: GraphEntry) -> HnswGraph:
+def _open_graph(directory: Path, position: int, schema: VectorSchema, entry: GraphEntry) -> HnswGraph:
     path = directory / graph_file(position)
     rows_path = directory / graph_rows_file(position)
     rows = None
     if entry.has_rows:
         rows = map_array(rows_path, "<u4", (rows_path.stat().st_size // 4,))
     try:
-        return HnswGraph.open(path, rows, entry.params, entry.code)
+        return HnswGraph.open(path, rows, entry.params, entry.stored, schema.distance)
     except RuntimeError as error:
         raise SegmentCorrupted(path, 0, f"FAISS cannot read it: {error}") from error

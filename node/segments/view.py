@@ -13,7 +13,9 @@ import numpy as np
 from node.bits import PackedBits
 from node.index import NO_ROW, HnswGraph
 from node.segments.dense import FloatArray, Ranking, VectorsView, blank
+from node.segments.hints import NO_HINTS, Hints
 from node.segments.schema import VectorSchema
+from protos.shard import QuantizationSearchParams
 
 
 class SegmentView:
@@ -86,15 +88,18 @@ class SegmentView:
         allowed_count: int | None = None,
         ef: int | None = None,
         exact: bool = False,
+        quantization: QuantizationSearchParams | None = None,
+        hints: Hints = NO_HINTS,
     ) -> Ranking:
         """The k most similar rows to each query, exactly or by the graph, whichever serves better.
 
         Args:
             queries: (nq, dim) float32, normalised for Cosine.
             allowed: packed bits of the rows of this segment that may be returned (bits past ``rows`` are
-                ignored); None: all of them are live and match.
+                ignored); None: those of ``hints.rows``, or else all, which are live then.
             allowed_count: set bits in it, if known; all rows set saves work.
             ef: nodes a graph walk keeps (raised to fit ``k`` and the filter); None: ``ef_construct``.
+            quantization: what to do with the codes of a quantized graph.
 
         Returns: slots int64 and internal similarities float32, both (nq, k'), k' <= k, best first; missing
             ones are -1 and -inf. Equal similarities go by slot. No results for a name it lacks.
@@ -104,5 +109,9 @@ class SegmentView:
             return blank(len(queries), 0)
         if allowed_count is not None and allowed_count >= self.rows:
             allowed = None
-        rows, scores = vectors.search(queries, k, allowed, ef=ef, exact=exact)
+        if hints.trace is not None:
+            hints.trace.enter(self.id, self.rows if allowed_count is None else allowed_count)
+        rows, scores = vectors.search(
+            queries, k, allowed, ef=ef, exact=exact, quantization=quantization, hints=hints
+        )
         return np.where(rows < 0, NO_ROW, rows + self.start), scores

@@ -163,8 +163,7 @@ class RecordsTarget:
             change.put_many(batch.keys, slots.tolist(), records)
         self._live.set(slots)
         if self._columns.fields:
-            for slot, payload in zip(slots.tolist(), batch.payloads):
-                self._columns.put(slot, decode_payload(payload))
+            self._columns.put(slots.tolist(), list(map(decode_payload, batch.payloads)))
         self._segments.seal_full()
         self.points_done += len(batch.keys)
         if self._points.overlay_bytes > OVERLAY_BYTES:
@@ -176,6 +175,7 @@ class RecordsTarget:
         if self._meta is None:
             return
         self._segments.sync()
+        self._columns.rebuild()
         meta = replace(
             self._meta,
             segments=tuple(self._segments.entries()),

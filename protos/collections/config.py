@@ -55,6 +55,10 @@ class CollectionConfig(Struct, frozen=True):
         """The HNSW settings of one vector: the collection's, overlaid with the vector's own."""
         return overlay(self.hnsw_config, self.params.vectors[name].hnsw_config)
 
+    def quantization_of(self, name: str) -> QuantizationConfig | None:
+        """The quantization of one vector: its own, else the collection's."""
+        return self.params.vectors[name].quantization_config or self.quantization_config
+
 
 def echo(config: CollectionConfig) -> dict[str, Any]:
     """Return ``config`` as info shows it: plain values ready for a JSON encoder."""

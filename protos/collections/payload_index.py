@@ -37,6 +37,10 @@ class IndexParams(Struct, frozen=True, kw_only=True, tag_field="type", omit_defa
     memory: Memory | None = None
     enable_hnsw: bool | None = None
 
+    @property
+    def placement(self) -> Memory:
+        return self.memory or (Memory.COLD if self.on_disk else Memory.PINNED)
+
 
 class KeywordIndexParams(IndexParams, frozen=True, kw_only=True, tag="keyword"):
     data_type = PayloadSchemaType.KEYWORD

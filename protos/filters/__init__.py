@@ -1,10 +1,11 @@
-"""Filters: the tree of conditions (``tree``), its decoding from JSON (``decoding``), constraints (``rules``).
+"""Filters: the tree of conditions (``tree``), JSON (``decoding``, ``encoding``), constraints (``rules``).
 
 Whether a point matches is decided in ``node.filter``; the words and limits of reference section 10 are here.
 """
 
 from protos.filters import rules
 from protos.filters.decoding import decode_filter
+from protos.filters.encoding import encode_filter
 from protos.filters.rules import FILTER_DEPTH_MAX
 from protos.filters.tree import (
     Condition,
@@ -70,6 +71,7 @@ __all__ = [
     "ValuesCount",
     "conditions",
     "decode_filter",
+    "encode_filter",
     "leaf_count",
     "leaves",
     "rules",

@@ -13,7 +13,7 @@ import msgspec
 from protos.errors import Timeout
 from router.cluster.status import ClusterReport
 from router.monitoring.inventory import CollectionEntry, Inventory
-from router.monitoring.metrics import RequestStatistics, render
+from router.monitoring.metrics import Requests, render
 from router.monitoring.telemetry import Json, Process, telemetry
 
 COLLECT_TIMEOUT_MS = 60_000
@@ -30,7 +30,7 @@ class Collector:
         self,
         process: Process,
         inventory: Inventory,
-        requests: RequestStatistics,
+        requests: Requests,
         *,
         cluster: Callable[[], ClusterReport | None] = on_its_own,
         metrics_prefix: str = "",

@@ -12,7 +12,10 @@ import math
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 
+import msgspec
+from msgspec import Struct
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import (
     CounterMetricFamily,
@@ -46,6 +49,17 @@ EXPORTED = frozenset(
     ]
 )
 
+EXPORTED_METHODS = frozenset(
+    f"/qdrant.Points/{method}"
+    for method in (
+        *("ClearPayload", "Count", "CreateVectorName", "Delete", "DeletePayload", "DeleteVectorName"),
+        *("Discover", "DiscoverBatch", "Facet", "Get", "OverwritePayload"),
+        *("Query", "QueryBatch", "QueryGroups", "Recommend", "RecommendBatch", "RecommendGroups"),
+        *("Scroll", "Search", "SearchBatch", "SearchGroups", "SetPayload"),
+        *("UpdateBatch", "UpdateVectors", "Upsert"),
+    )
+)
+
 
 @dataclass(slots=True)
 class Durations:
@@ -74,7 +88,25 @@ class Durations:
         return found
 
 
-RequestKey = tuple[str, str, int]  # method, endpoint (the route's template), status
+# method, endpoint (the route's template), status; over gRPC no method, the method's full name, the code
+RequestKey = tuple[str, str, int]
+
+
+class Interface(Struct, frozen=True):
+    """A protocol: which endpoints are told, which status is success, what removes a collection.
+
+    ``times_failures``: are requests that failed timed, too?
+    """
+
+    name: str
+    exported: frozenset[str]
+    success: int
+    removal: RequestKey
+    times_failures: bool
+
+
+REST = Interface("rest", EXPORTED, 200, ("DELETE", _COLLECTION, 200), times_failures=False)
+GRPC = Interface("grpc", EXPORTED_METHODS, 0, ("", "/qdrant.Collections/Delete", 0), times_failures=True)
 
 
 class RequestStatistics:
@@ -84,7 +116,8 @@ class RequestStatistics:
     when it is deleted, so names that clients make up cost no memory.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, interface: Interface = REST) -> None:
+        self.interface = interface
         self.by_request: dict[RequestKey, Durations] = {}
         self.by_collection: dict[str, dict[RequestKey, Durations]] = {}
 
@@ -92,12 +125,19 @@ class RequestStatistics:
         _count(self.by_request, key, seconds, now_unix_s)
         if collection is None:
             return
-        method, endpoint, status = key
-        if endpoint in EXPORTED:
-            if status == 200 or collection in self.by_collection:
+        _, endpoint, status = key
+        if endpoint in self.interface.exported:
+            if status == self.interface.success or collection in self.by_collection:
                 _count(self.by_collection.setdefault(collection, {}), key, seconds, now_unix_s)
-        elif (method, endpoint, status) == ("DELETE", _COLLECTION, 200):
+        elif key == self.interface.removal:
             self.by_collection.pop(collection, None)
+
+
+class Requests(Struct):
+    """The statistics of both protocols."""
+
+    rest: RequestStatistics = msgspec.field(default_factory=RequestStatistics)
+    grpc: RequestStatistics = msgspec.field(default_factory=partial(RequestStatistics, GRPC))
 
 
 def _count(
@@ -113,7 +153,7 @@ def render(
     *,
     version: str,
     collections: list[CollectionEntry],
-    requests: RequestStatistics,
+    requests: Requests,
     prefix: str,
     per_collection: bool = False,
     cluster: ClusterReport | None = None,
@@ -124,7 +164,7 @@ def render(
     out, if there is anything to tell.
     """
     registry = CollectorRegistry(auto_describe=False)
-    series = _Series(requests, per_collection)
+    series = [_Series(found, per_collection) for found in (requests.rest, requests.grpc)]
     registry.register(_Families(version, collections, series, prefix, in_cluster=cluster is not None))
     text = generate_latest(registry)
     return text if cluster is None else text + cluster_families(cluster, prefix)
@@ -135,8 +175,10 @@ class _Series:
 
     def __init__(self, requests: RequestStatistics, per_collection: bool) -> None:
         self._requests = requests
+        self.interface = requests.interface
         self._by_collection = per_collection and bool(requests.by_collection)
-        self.labels = ["method", "endpoint", "status"] + ["collection"] * self._by_collection
+        methods = ["method"] * (requests.interface is REST)
+        self.labels = [*methods, "endpoint", "status"] + ["collection"] * self._by_collection
 
     def __iter__(self) -> Iterator[tuple[list[str], Durations]]:
         if not self._by_collection:
@@ -145,13 +187,13 @@ class _Series:
         for name, found in sorted(self._requests.by_collection.items()):
             yield from self._of(found, [name])
 
-    @staticmethod
     def _of(
-        found: dict[RequestKey, Durations], collection: list[str]
+        self, found: dict[RequestKey, Durations], collection: list[str]
     ) -> Iterator[tuple[list[str], Durations]]:
         for (method, endpoint, status), durations in sorted(found.items()):
-            if endpoint in EXPORTED:
-                yield [method, endpoint, str(status), *collection], durations
+            if endpoint in self.interface.exported:
+                methods = [method] * (self.interface is REST)
+                yield [*methods, endpoint, str(status), *collection], durations
 
 
 class _Families:
@@ -161,7 +203,7 @@ class _Families:
         self,
         version: str,
         collections: list[CollectionEntry],
-        requests: _Series,
+        requests: list[_Series],
         prefix: str,
         *,
         in_cluster: bool,
@@ -176,7 +218,8 @@ class _Families:
         yield self._app_info()
         yield from self._scalars()
         yield from filter(_has_samples, self._per_collection())
-        yield from filter(_has_samples, self._rest())
+        for series in self._requests:
+            yield from filter(_has_samples, self._responses(series))
 
     def _app_info(self) -> Metric:
         family = self._gauge("app_info", "information about qdrant server", ["name", "version"])
@@ -230,20 +273,19 @@ class _Families:
                 excluded.add_metric([entry.name, name], count)
         return iter([vectors, points, running, queue, excluded, incoming, outgoing])
 
-    def _rest(self) -> Iterator[Metric]:
-        labels = self._requests.labels
-        total = CounterMetricFamily(
-            f"{self._prefix}rest_responses_total", "total number of responses", labels=labels
-        )
-        average = self._gauge("rest_responses_avg_duration_seconds", "average response duration", labels)
-        lowest = self._gauge("rest_responses_min_duration_seconds", "minimum response duration", labels)
-        highest = self._gauge("rest_responses_max_duration_seconds", "maximum response duration", labels)
+    def _responses(self, series: _Series) -> Iterator[Metric]:
+        labels, name = series.labels, f"{series.interface.name}_responses"
+        total = CounterMetricFamily(f"{self._prefix}{name}_total", "total number of responses", labels=labels)
+        average = self._gauge(f"{name}_avg_duration_seconds", "average response duration", labels)
+        lowest = self._gauge(f"{name}_min_duration_seconds", "minimum response duration", labels)
+        highest = self._gauge(f"{name}_max_duration_seconds", "maximum response duration", labels)
         histogram = HistogramMetricFamily(
-            f"{self._prefix}rest_responses_duration_seconds", "response duration histogram", labels=labels
+            f"{self._prefix}{name}_duration_seconds", "response duration histogram", labels=labels
         )
-        for values, found in self._requests:
+        succeeded = str(series.interface.success)
+        for values, found in series:
             total.add_metric(values, found.count)
-            if values[labels.index("status")] == "200":
+            if series.interface.times_failures or values[labels.index("status")] == succeeded:
                 average.add_metric(values, found.sum_s / found.count)
                 lowest.add_metric(values, found.min_s)
                 highest.add_metric(values, found.max_s)

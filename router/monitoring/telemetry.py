@@ -21,7 +21,7 @@ from router.cluster.status import ClusterReport, transfer_info
 from router.monitoring import machine
 from router.monitoring.cluster import cluster_section
 from router.monitoring.inventory import CollectionEntry, ShardEntry
-from router.monitoring.metrics import Durations, RequestKey, RequestStatistics, unindexed
+from router.monitoring.metrics import Durations, RequestKey, Requests, RequestStatistics, unindexed
 
 Json = dict[str, Any]
 
@@ -42,7 +42,7 @@ def telemetry(
     *,
     process: Process,
     collections: list[CollectionEntry],
-    requests: RequestStatistics,
+    requests: Requests,
     level: int,
     anonymize: bool,
     per_collection: bool = False,
@@ -55,7 +55,10 @@ def telemetry(
         "app": _app(process, level),
         "collections": _collections(process, collections, comments, level, anonymize),
         "cluster": cluster_section(cluster, level, anonymize=anonymize),
-        "requests": _requests(requests, anonymize, per_collection),
+        "requests": {
+            "rest": _requests(requests.rest, anonymize, per_collection),
+            "grpc": _requests(requests.grpc, anonymize, per_collection),
+        },
         "quota": {"config": {"enabled": False}, "exceeded": {"resident_memory": False, "disk_usage": False}},
     }
     if level >= 1:
@@ -90,20 +93,19 @@ def _utc(moment: datetime) -> str:
 
 
 def _requests(requests: RequestStatistics, anonymize: bool, per_collection: bool) -> Json:
-    shown: Json = {"rest": {"responses": _responses(requests.by_request)}, "grpc": {"responses": {}}}
+    shown: Json = {"responses": _responses(requests.by_request)}
     if per_collection:
-        shown["rest"]["per_collection_responses"] = {
+        shown["per_collection_responses"] = {
             _name(name, anonymize): _responses(found)
             for name, found in sorted(requests.by_collection.items())
         }
-        shown["grpc"]["per_collection_responses"] = {}
     return shown
 
 
 def _responses(by_request: dict[RequestKey, Durations]) -> dict[str, dict[str, Json]]:
     shown: dict[str, dict[str, Json]] = {}
     for (method, endpoint, status), found in sorted(by_request.items()):
-        shown.setdefault(f"{method} {endpoint}", {})[str(status)] = _statistics(found)
+        shown.setdefault(f"{method} {endpoint}".strip(), {})[str(status)] = _statistics(found)
     return shown
 
 

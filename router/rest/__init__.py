@@ -3,7 +3,7 @@
 Lives here: the application (``app``), the route table (``routes``), topics (``collections``,
 ``points``, ``reads``, ``query``, ``service``), decoding (``bodies``, ``params``) and encoding.
 May not live here: decisions about data. A handler decodes, calls one operation of ``router`` and
-encodes; whatever gRPC will need too belongs one level up.
+encodes; whatever gRPC needs too belongs one level up.
 
 Invariants: only this package knows status codes and JSON names; a body is decoded once, into typed
 structs; stored payloads are passed through as the bytes they are.

@@ -19,7 +19,7 @@ from router.cluster.telemetry import ClusterTelemetry
 from router.monitoring.collecting import Collector
 from router.monitoring.inventory import Inventory
 from router.monitoring.issues import Issues
-from router.monitoring.metrics import RequestStatistics
+from router.monitoring.metrics import Requests, RequestStatistics
 from router.monitoring.telemetry import Process
 from router.rest import params
 from router.rest.app import ROUTE, MetricsHook
@@ -59,7 +59,7 @@ class ServiceEndpoints:
         process: Process,
         commit: str | None,
         inventory: Inventory,
-        requests: RequestStatistics,
+        requests: Requests,
         issues: Issues,
         cluster: ClusterOperations,
         ready: ReadyCheck | None = None,

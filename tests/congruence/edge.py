@@ -16,6 +16,14 @@ INDEX_TYPES = {
     "bool": edge.PayloadSchemaType.Bool,
     "datetime": edge.PayloadSchemaType.Datetime,
     "uuid": edge.PayloadSchemaType.Uuid,
+    "geo": edge.PayloadSchemaType.Geo,
+    "text": edge.PayloadSchemaType.Text,
+}
+_TOKENIZERS = {
+    "word": edge.TokenizerType.Word,
+    "whitespace": edge.TokenizerType.Whitespace,
+    "prefix": edge.TokenizerType.Prefix,
+    "multilingual": edge.TokenizerType.Multilingual,
 }
 DISTANCES = {
     "Cosine": edge.Distance.Cosine,
@@ -43,8 +51,10 @@ class Judge:
             )
         )
 
-    def index(self, field: str, kind: str) -> None:
-        self._shard.update(edge.UpdateOperation.create_field_index(field, INDEX_TYPES[kind]))
+    def index(self, field: str, schema: str | Json) -> None:
+        """``schema`` as in a request: a type, or the parameters of a text index."""
+        kind = INDEX_TYPES[schema] if isinstance(schema, str) else to_text_params(schema)
+        self._shard.update(edge.UpdateOperation.create_field_index(field, kind))
 
     def ids(self, filter: Json) -> list[int | str]:
         records, _ = self._shard.scroll(edge.ScrollRequest(limit=10_000, filter=to_filter(filter)))
@@ -63,6 +73,21 @@ class Judge:
 
     def close(self) -> None:
         self._shard.close()
+
+
+def to_text_params(schema: Json) -> edge.TextIndexParams:
+    params = {name: value for name, value in schema.items() if name != "type"}
+    if "tokenizer" in params:
+        params["tokenizer"] = _TOKENIZERS[params["tokenizer"]]
+    if "stopwords" in params:
+        languages = {
+            getattr(edge.Language, name.title()) for name in params["stopwords"].get("languages", ())
+        }
+        params["stopwords"] = edge.StopwordsSet(languages, set(params["stopwords"].get("custom", ())))
+    if "stemmer" in params:
+        language = getattr(edge.SnowballLanguage, params["stemmer"]["language"].title())
+        params["stemmer"] = edge.SnowballParams(language=language)
+    return edge.TextIndexParams(**params)
 
 
 def plain_id(value: Any) -> int | str:

@@ -33,6 +33,34 @@ TIMES = (
     "not a date",
 )
 BOUND_TIMES = ("2019-01-01T00:00:00Z", "2021-06-15T12:30:00.250Z", "2022-02-02T00:00:00Z", "2030-01-01")
+WORDS = (
+    "The",
+    "quick",
+    "Brown",
+    "foxes",
+    "fox",
+    "running",
+    "café",
+    "naïve",
+    "b",
+    "wine",
+    "c++",
+    "x_y",
+    "2,5",
+)
+# name of the field inside ``text`` -> parameters of its index
+TEXT_PARAMS: dict[str, Json] = {
+    "plain": {},
+    "phrases": {"phrase_matching": True},
+    "cased": {"lowercase": False, "tokenizer": "whitespace"},
+    "prefixes": {"tokenizer": "prefix", "min_token_len": 2, "max_token_len": 4},
+    "short": {"min_token_len": 2, "max_token_len": 5, "ascii_folding": True},
+    "english": {
+        "stopwords": {"languages": ["english"], "custom": ["wine"]},
+        "stemmer": {"type": "snowball", "language": "english"},
+        "phrase_matching": True,
+    },
+}
 CITIES = (
     {"lon": 13.4, "lat": 52.5},
     {"lon": 2.35, "lat": 48.85},
@@ -43,8 +71,8 @@ POINT_IDS: tuple[int | str, ...] = (*range(1, 150), *UUIDS)
 DISTANCES = ("Cosine", "Euclid", "Dot", "Manhattan")
 VECTORS = {distance.lower(): (8, distance) for distance in DISTANCES}
 
-# field -> type of its payload index
-INDEXES = {
+# field -> schema of its payload index
+INDEXES: dict[str, str | Json] = {
     "tag": "keyword",
     "n": "integer",
     "f": "float",
@@ -54,6 +82,8 @@ INDEXES = {
     "a[].b": "integer",
     "a[].c": "keyword",
     "deep.n": "integer",
+    "geo": "geo",
+    **{f"text.{name}": {"type": "text", **params} for name, params in TEXT_PARAMS.items()},
 }
 
 
@@ -85,6 +115,8 @@ def make_payload(rng: random.Random) -> Json:
     payload = {name: _shaped(rng, make) for name, make in makers.items() if rng.random() < 0.8}
     if rng.random() < 0.8:
         payload["a"] = [_inner(rng) for _ in range(rng.randint(0, 3))]
+    if rng.random() < 0.8:
+        payload["text"] = {name: _shaped(rng, lambda: _text(rng)) for name in TEXT_PARAMS}
     if rng.random() < 0.5:
         payload["deep"] = {"n": _shaped(rng, makers["n"]), "t": _shaped(rng, makers["tag"])}
     return payload
@@ -98,6 +130,10 @@ def _shaped(rng: random.Random, make: Any) -> Any:
     if roll < 0.72:
         return None
     return [None if rng.random() < 0.15 else make() for _ in range(rng.randint(0, 3))]
+
+
+def _text(rng: random.Random) -> str:
+    return " ".join(rng.choices(WORDS, k=rng.randint(0, 5)))
 
 
 def _inner(rng: random.Random) -> Json:
@@ -228,6 +264,21 @@ def clauses(conditions: st.SearchStrategy[Json], *, min_size: int = 0) -> st.Sea
     )
     return st.one_of(plain, counted, st.builds(lambda left, right: {**left, **right}, plain, counted))
 
+
+sentences = st.lists(st.sampled_from([*WORDS, "THE", "cafe", "fo", "unknown", "run"]), max_size=3).map(
+    " ".join
+)
+# Only with an index, and phrases only where it has their positions: elsewhere the judges, who follow a later
+# engine, do otherwise (``test_disputed``).
+TEXTS: st.SearchStrategy[Json] = st.sampled_from(list(TEXT_PARAMS)).flatmap(
+    lambda name: st.builds(
+        lambda mode, text: {"key": f"text.{name}", "match": {mode: text}},
+        st.sampled_from(
+            ["text", "text_any", *(["phrase"] if "phrase_matching" in TEXT_PARAMS[name] else [])]
+        ),
+        sentences,
+    )
+)
 
 KINDS["nested"] = st.builds(
     lambda key, inner: {"nested": {"key": key, "filter": inner}},

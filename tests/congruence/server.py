@@ -30,10 +30,16 @@ def examples(count: int) -> int:
 @contextmanager
 def serving(directory: Path) -> Iterator[list[str]]:
     """The URLs of the nodes, any of which may be asked."""
+    with serving_nodes(directory) as nodes:
+        yield [node.url for node in nodes]
+
+
+@contextmanager
+def serving_nodes(directory: Path) -> Iterator[list[LiveNode]]:
     if not CLUSTERED:
         with LiveNode(directory) as node:
-            yield [node.url]
+            yield [node]
         return
     with clustered(directory, NODES, environment=DEFAULTS) as cluster, View(cluster) as view:
         view.wait_joined(NODES)
-        yield cluster.urls
+        yield [cluster[index] for index in range(NODES)]

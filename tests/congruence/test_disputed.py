@@ -31,7 +31,15 @@ VALUES: dict[int, Any] = {
 
 @pytest.fixture(scope="module")
 def scroll(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    directory: Path = tmp_path_factory.mktemp("disputed")
+    yield from scrolling(tmp_path_factory.mktemp("disputed"))
+
+
+@pytest.fixture(scope="module")
+def indexed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    yield from scrolling(tmp_path_factory.mktemp("indexed"), {"field_name": "t", "field_schema": "text"})
+
+
+def scrolling(directory: Path, index: Any = None) -> Iterator[Any]:
     with serving(directory) as urls, httpx.Client(base_url=f"{urls[-1]}/collections/c", timeout=30) as http:
         assert http.put("", json={"vectors": {"size": 1, "distance": "Dot"}}).status_code == 200
         points: list[Any] = [
@@ -39,6 +47,9 @@ def scroll(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         ]
         points.append({"id": 11, "vector": [1.0]})
         assert http.put("/points?wait=true", json={"points": points}).status_code == 200
+
+        if index is not None:
+            assert http.put("/index?wait=true", json=index).status_code == 200
 
         def ids(condition: Any) -> list[int]:
             answer = http.post("/points/scroll", json={"filter": {"must": [condition]}, "limit": 100})
@@ -59,6 +70,10 @@ def scroll(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 )
 def test_text_without_a_text_index_is_a_substring(scroll: Any, match: Any, expected: list[int]) -> None:
     assert scroll({"key": "t", "match": match}) == expected
+
+
+def test_a_phrase_is_all_its_tokens_where_an_index_has_no_positions(indexed: Any) -> None:
+    assert indexed({"key": "t", "match": {"phrase": "RED wine"}}) == [2, 4]
 
 
 def test_the_object_form_of_is_null_wants_the_value_itself_to_be_null(scroll: Any) -> None:

@@ -5,7 +5,7 @@ the engine's exact scores."""
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import httpx
@@ -19,6 +19,7 @@ from tests.congruence.material import (
     DISTANCES,
     INDEXES,
     KINDS,
+    TEXTS,
     VECTORS,
     Json,
     filters,
@@ -29,6 +30,7 @@ from tests.live import wait_for
 
 EXAMPLES = settings(max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 COLLECTIONS = ("plain", "indexed", "late", "sealed")
+INDEXED = COLLECTIONS[1:]
 # Not nearly zero: the engine leaves vectors shorter than 3e-4 as they are, whatever the distance.
 vectors_8 = st.lists(st.floats(-1, 1, width=16), min_size=8, max_size=8).filter(
     lambda vector: sum(value * value for value in vector) > 1e-6
@@ -116,8 +118,8 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
         judge.close()
 
 
-def agree(bench: Bench, filter: Json) -> None:
-    for name in COLLECTIONS:
+def agree(bench: Bench, filter: Json, collections: Sequence[str] = COLLECTIONS) -> None:
+    for name in collections:
         expected = bench.judge_of(name).ids(filter)
         assert bench.ids(name, filter) == expected, f"{name}: {filter}"
         assert bench.count(name, filter) == len(expected), f"{name}: {filter}"
@@ -131,6 +133,13 @@ def test_a_condition_selects_what_the_engine_selects(bench: Bench, kind: str) ->
         agree(bench, {"must": [condition]})
 
     compare()
+
+
+@settings(EXAMPLES, max_examples=examples(150))
+@given(condition=TEXTS)
+def test_an_indexed_text_matches_what_it_matches_in_the_engine(bench: Bench, condition: Json) -> None:
+    agree(bench, {"must": [condition]}, INDEXED)
+    agree(bench, {"must_not": [condition], "should": [condition, {"is_empty": {"key": "f"}}]}, INDEXED)
 
 
 @settings(EXAMPLES, max_examples=examples(200))

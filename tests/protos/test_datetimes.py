@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protos.datetimes import parse_datetime
+from protos.datetimes import format_datetime, parse_datetime
 
 MIDNIGHT = 1_388_534_400_000_000  # 2014-01-01 UTC
 
@@ -81,3 +81,8 @@ def test_it_agrees_with_the_standard_library(moment: datetime, offset: int) -> N
     aware = moment.replace(tzinfo=timezone(timedelta(minutes=offset)))
     micros = (aware - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
     assert parse_datetime(aware.isoformat()) == micros
+
+
+@given(st.integers(-8_000_000_000_000_000_000, 8_000_000_000_000_000_000))
+def test_what_is_formatted_parses_to_the_same_moment(micros: int) -> None:
+    assert parse_datetime(format_datetime(micros)) == micros

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
+from hypothesis import given
 
 from protos.errors import InvalidField, MalformedBody
 from protos.filters import (
@@ -29,8 +31,10 @@ from protos.filters import (
     TextMode,
     ValuesCount,
     decode_filter,
+    encode_filter,
     leaf_count,
 )
+from tests.congruence.material import filters
 
 
 def only(condition: dict[str, Any]) -> Any:
@@ -223,3 +227,18 @@ def test_leaves_are_counted_wherever_they_stand() -> None:
         "min_should": {"conditions": [leaf], "min_count": 1},
     }
     assert leaf_count(decode_filter(body)) == 5
+
+
+@given(written=filters)
+def test_what_is_encoded_decodes_to_the_same_filter(written: dict[str, Any]) -> None:
+    found = decode_filter(written)
+    assert decode_filter(msgspec.json.decode(msgspec.json.encode(encode_filter(found)))) == found
+
+
+def test_alternatives_of_one_kind_and_infinite_bounds_are_encoded() -> None:
+    both = FieldCondition("a", (Range(lt=float("inf")), DatetimeRange(gte=-(10**17) + 1)))
+    (shown,) = encode_filter(Filter(must=(both,)))["must"]
+    assert [decode_filter({"must": [part]}).must for part in shown["should"]] == [
+        (FieldCondition("a", (Range(lt=1.7976931348623157e308),)),),
+        (FieldCondition("a", (DatetimeRange(gte=-(10**17) + 1),)),),
+    ]

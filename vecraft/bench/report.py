@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal, TextIO
 
 import orjson
 from msgspec import Struct, to_builtins
+
+from vecraft.bench.curves import Curve, rows_of
 
 
 class Bar(Struct, frozen=True):
@@ -36,8 +38,9 @@ class Report(Struct, frozen=True):
     """One benchmark's outcome; ``facts`` say on what it was measured."""
 
     title: str
-    facts: dict[str, str | int | float]
+    facts: Mapping[str, str | int | float]
     measurements: list[Measurement]
+    curves: list[Curve] = []
 
     @property
     def met(self) -> bool:
@@ -48,6 +51,8 @@ def show(report: Report, out: TextIO = sys.stdout) -> None:
     print(report.title, file=out)
     for name, fact in report.facts.items():
         print(f"  {name}: {fact}", file=out)
+    for row in rows_of(report.curves):
+        print(f"  {row}", file=out)
     width = max((len(measurement.name) for measurement in report.measurements), default=0)
     for measurement in report.measurements:
         value = f"{measurement.value:,.4g}" if abs(measurement.value) < 1000 else f"{measurement.value:,.0f}"
@@ -63,5 +68,5 @@ def _verdict(measurement: Measurement) -> str:
 
 
 def save(reports: Sequence[Report], path: Path) -> None:
-    content = [to_builtins(report) | {"met": report.met} for report in reports]
+    content = [to_builtins(report, str_keys=True) | {"met": report.met} for report in reports]
     path.write_bytes(orjson.dumps(content, option=orjson.OPT_INDENT_2) + b"\n")

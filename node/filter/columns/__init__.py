@@ -14,5 +14,16 @@ from node.filter.columns.column import Column
 from node.filter.columns.columns import Columns, ColumnsView
 from node.filter.columns.files import ColumnsCorrupted, Manifest, verify
 from node.filter.columns.merge import needs_rebuild
+from node.filter.columns.sizes import Cardinality, IndexMemory
 
-__all__ = ["Column", "Columns", "ColumnsCorrupted", "ColumnsView", "Manifest", "needs_rebuild", "verify"]
+__all__ = [
+    "Cardinality",
+    "Column",
+    "Columns",
+    "ColumnsCorrupted",
+    "ColumnsView",
+    "IndexMemory",
+    "Manifest",
+    "needs_rebuild",
+    "verify",
+]

@@ -5,7 +5,8 @@ Lives here: creating and dropping indexes, handing each changed slot to them, fi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from node.filter.columns.base import Values
 from node.filter.columns.column import Column
 from node.filter.columns.files import Manifest
 from node.filter.columns.ordering import ordered
+from node.filter.columns.sizes import IndexMemory
 from node.filter.columns.view import ColumnView
 from protos.collections import IntegerIndexParams, PayloadIndexParams
 from protos.errors import BadInput
@@ -24,6 +26,7 @@ from protos.json_path import JsonPath, Step, parse_path
 from protos.shard import Direction
 
 _CHUNK = 16_384
+_SCAN_CHUNK = 64  # payloads read into an index between two chances for reads to run
 
 
 class ColumnsView:
@@ -42,6 +45,10 @@ class ColumnsView:
     def points(self, field: str) -> int:
         """How many points have at least one indexed value."""
         return self._columns[field].points
+
+    def memory(self) -> dict[str, IndexMemory]:
+        """What each index takes, by field."""
+        return {field: column.memory() for field, column in self._columns.items()}
 
     def column(self, path: JsonPath) -> ColumnView | None:
         return self._by_path.get(path.steps)
@@ -117,20 +124,27 @@ class Columns:
     def fields(self) -> dict[str, PayloadIndexParams]:
         return {field: column.params for field, column in self._columns.items()}
 
+    @property
+    def outdated(self) -> list[str]:
+        """Fields of indexes read from a former format that hold less than their kind does now."""
+        return [field for field, column in self._columns.items() if column.outdated]
+
     def built(
         self, field: str, params: PayloadIndexParams, scan: Iterable[tuple[int, dict[str, Any]]]
     ) -> Column:
         """An index of ``field`` over ``scan``, every live slot with its payload; ``install`` puts it to use.
 
-        An index with the same parameters is returned as it is and ``scan`` is not read.
+        An index with the same parameters that is not outdated is returned as it is and ``scan`` not read.
         Raises: MalformedBody if ``field`` is no path.
         """
         present = self._columns.get(field)
-        if present is not None and present.params == params:
+        if present is not None and present.params == params and not present.outdated:
             return present
         column = Column(field, params)
-        for slot, payload in scan:
-            column.put(slot, payload)
+        rest = iter(scan)
+        while chunk := list(itertools.islice(rest, _SCAN_CHUNK)):
+            slots, payloads = zip(*chunk, strict=True)
+            column.put(slots, payloads)
         column.rebuild()
         return column
 
@@ -144,15 +158,20 @@ class Columns:
         if self._columns.pop(field, None) is not None:
             self._view = None
 
-    def put(self, slot: int, payload: dict[str, Any]) -> None:
-        """Take a slot's values from its payload, new or changed."""
+    def put(self, slots: Sequence[int], payloads: Sequence[dict[str, Any]]) -> None:
+        """Take the values of distinct slots from their payloads, new or changed."""
         for column in self._columns.values():
-            column.put(slot, payload)
+            column.put(slots, payloads)
 
-    def remove(self, slot: int) -> None:
-        """Forget a slot that is no longer the current version of a point."""
+    def remove(self, slots: Sequence[int]) -> None:
+        """Forget slots that are no longer the current versions of points."""
         for column in self._columns.values():
-            column.remove(slot)
+            column.remove(slots)
+
+    def rebuild(self) -> None:
+        """Merge everything recent, now: for columns that were filled and are to be saved."""
+        for column in self._columns.values():
+            column.rebuild()
 
     def view(self) -> ColumnsView:
         """What the indexes hold now, unaffected by later changes."""

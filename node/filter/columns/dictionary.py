@@ -13,6 +13,8 @@ from typing import overload
 import numpy as np
 import numpy.typing as npt
 
+from node.bits import Mask
+
 Offsets = npt.NDArray[np.int64]
 Blob = npt.NDArray[np.uint8]
 
@@ -31,9 +33,8 @@ class Dictionary(Sequence[bytes]):
     @classmethod
     def of(cls, strings: Sequence[bytes]) -> Dictionary:
         """Of distinct ascending strings."""
-        offsets = np.zeros(len(strings) + 1, dtype=np.int64)
-        np.cumsum(np.fromiter(map(len, strings), dtype=np.int64, count=len(strings)), out=offsets[1:])
-        return cls(offsets, np.frombuffer(b"".join(strings), dtype=np.uint8))
+        lengths = np.fromiter(map(len, strings), dtype=np.int64, count=len(strings))
+        return cls(_starts(lengths), np.frombuffer(b"".join(strings), dtype=np.uint8))
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -52,6 +53,43 @@ class Dictionary(Sequence[bytes]):
         data, cuts = bytes(self._bytes), self.offsets.tolist()
         return [data[start:end] for start, end in itertools.pairwise(cuts)]
 
+    @property
+    def width(self) -> int:
+        """Bytes of the longest."""
+        return int(np.diff(self.offsets).max(initial=0))
+
+    @property
+    def has_nul(self) -> bool:
+        return not self.blob.all()
+
+    def table(self, width: int) -> npt.NDArray[np.bytes_]:
+        """All of them, padded to ``width`` bytes each."""
+        padded = np.zeros((len(self), width), dtype=np.uint8)
+        padded[np.arange(width) < np.diff(self.offsets)[:, None]] = self.blob
+        return padded.view(f"S{width}")[:, 0]
+
+    def selected(self, chosen: Mask) -> Dictionary:
+        """Only the chosen strings."""
+        if chosen.all():
+            return self
+        lengths = np.diff(self.offsets)
+        return Dictionary(_starts(lengths[chosen]), self.blob[np.repeat(chosen, lengths)])
+
+    def with_inserted(self, at: npt.NDArray[np.int64], strings: Sequence[bytes]) -> Dictionary:
+        """With ascending ``strings``, none of which it has, each before the string at its place in ``at``."""
+        if not strings:
+            return self
+        added = np.zeros(len(self) + len(strings), dtype=np.bool_)
+        added[at + np.arange(len(strings))] = True
+        lengths = np.zeros(len(added), dtype=np.int64)
+        lengths[added] = np.fromiter(map(len, strings), np.int64, len(strings))
+        lengths[~added] = np.diff(self.offsets)
+        of_added = np.repeat(added, lengths)
+        blob = np.zeros(len(of_added), dtype=np.uint8)
+        blob[of_added] = np.frombuffer(b"".join(strings), dtype=np.uint8)
+        blob[~of_added] = self.blob
+        return Dictionary(_starts(lengths), blob)
+
     def code(self, string: bytes) -> int | None:
         rank = bisect.bisect_left(self, string)
         return rank if rank < len(self) and self[rank] == string else None
@@ -61,3 +99,9 @@ class Dictionary(Sequence[bytes]):
         low = bisect.bisect_left(self, prefix)
         # 0xFF occurs in no UTF-8 text, so this sorts after every string with the prefix.
         return low, bisect.bisect_left(self, prefix + b"\xff", lo=low)
+
+
+def _starts(lengths: npt.NDArray[np.int64]) -> Offsets:
+    offsets = np.zeros(len(lengths) + 1, dtype=np.int64)
+    np.cumsum(lengths, out=offsets[1:])
+    return offsets

@@ -2,7 +2,11 @@
 
 A save writes each base that is not on disk yet, once, and the small rest of each column anew; every
 file has a name of its own, so an earlier manifest stays good until its files are removed. The manifest
-is kept by the caller, in the same transaction as the points it belongs to.
+is kept by the caller, in the same transaction as the points it belongs to. A base that has been written is
+read from its files from then on, so a column takes no memory of its own but for its delta and its bitmaps.
+
+Format 2 added entries for texts and geo points, and the shape of values. Of format 1 those two kinds hold
+only which points have any: ``Columns.outdated`` names them.
 
 Lives here: file formats and their checksums. Bases are plain ``.npy`` (mapped on opening, checked by
 ``verify``), the rest is one ``.npz`` per column (read, and checked, on opening).
@@ -10,6 +14,7 @@ Lives here: file formats and their checksums. Bases are plain ``.npy`` (mapped o
 
 from __future__ import annotations
 
+import mmap
 import os
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -25,12 +30,17 @@ from node.files import sync_directory
 from node.filter.columns.base import Base, SavedFile
 from node.filter.columns.delta import Codes, DeltaView
 from node.filter.columns.dictionary import Dictionary
-from node.filter.columns.kinds import kind_of
+from node.filter.columns.flags import ShapeView
+from node.filter.columns.kinds import Kind, former_kind_of, kind_of
 from node.filter.columns.view import ColumnView
-from protos.collections import decode_index_params, encode_index_params
+from protos.collections import Memory, PayloadIndexParams, decode_index_params, encode_index_params
 
-FORMAT: Final = 1
+FORMAT: Final = 2
+_READ: Final = (1, 2)
 _READ_BYTES: Final = 2**20
+_SHAPE: Final = ("nulls", "arrays", "arrays_with_null")
+# Cold pages are read one by one as needed; pinned ones ahead of need, though the kernel may drop them.
+_ADVICE: Final = {Memory.COLD: mmap.MADV_RANDOM, Memory.PINNED: mmap.MADV_WILLNEED}
 
 
 class ColumnsCorrupted(Exception):
@@ -74,11 +84,12 @@ def save(columns: Mapping[str, ColumnView], directory: Path) -> Manifest:
 
 def load(directory: Path, manifest: Manifest) -> dict[str, ColumnView]:
     """Raises: ColumnsCorrupted; ValueError if the format is newer than this program."""
-    if manifest.format != FORMAT:
+    if manifest.format not in _READ:
         raise ValueError(
             f"format {manifest.format} of payload indexes is not known here (this program knows {FORMAT})"
         )
-    return {saved.field: _load_column(saved, directory) for saved in manifest.columns}
+    kind = kind_of if manifest.format == FORMAT else former_kind_of
+    return {saved.field: _load_column(saved, directory, kind) for saved in manifest.columns}
 
 
 def verify(directory: Path, manifest: Manifest) -> None:
@@ -91,60 +102,74 @@ def _save_column(field: str, view: ColumnView, directory: Path) -> SavedColumn:
     base = view.base.saved
     if base is None or not all((directory / file.name).exists() for file in base.values()):
         base = view.base.saved = _save_base(view.base, directory)
+        view.base.adopt({part: _mapped(directory / file.name, view.params) for part, file in base.items()})
     recent = _save_recent(view, directory)
     return SavedColumn(field, encode_index_params(view.params).decode(), base, recent, view.points)
 
 
-def _load_column(saved: SavedColumn, directory: Path) -> ColumnView:
+def _load_column(
+    saved: SavedColumn, directory: Path, kind_of: Callable[[PayloadIndexParams], Kind]
+) -> ColumnView:
     params = decode_index_params(saved.params.encode())
+    kind = kind_of(params)
     recent = _load_recent(directory / saved.recent.name, saved.recent)
     return ColumnView(
-        kind=kind_of(params.data_type.value),
+        kind=kind,
         params=params,
-        base=_load_base(saved.base, directory),
-        delta=_delta_of(recent),
+        base=_load_base(saved.base, directory, kind, params),
+        delta=_delta_of(recent, kind),
         stale=recent["stale"],
         held=recent["held"],
         others=recent["others"],
         points=saved.points,
+        shape=ShapeView(*(recent[name] for name in _SHAPE)) if _SHAPE[0] in recent else None,
     )
 
 
 def _save_base(base: Base, directory: Path) -> dict[str, SavedFile]:
-    parts: dict[str, npt.NDArray[Any]] = {"values": base.values, "slots": base.slots}
-    if base.dictionary is not None:
-        parts |= {"offsets": base.dictionary.offsets, "blob": base.dictionary.blob}
     stem = f"base-{uuid.uuid4().hex}"
-    return {part: _write_array(directory / f"{stem}.{part}.npy", array) for part, array in parts.items()}
+    return {
+        part: _write_array(directory / f"{stem}.{part}.npy", array) for part, array in base.parts().items()
+    }
 
 
 def _write_array(path: Path, array: npt.NDArray[Any]) -> SavedFile:
     return _write(path, lambda file: np.save(file, array, allow_pickle=False))
 
 
-def _load_base(saved: dict[str, SavedFile], directory: Path) -> Base:
-    parts = {part: _mapped(directory / file.name) for part, file in saved.items()}
-    if len(parts["values"]) != len(parts["slots"]):
-        raise ColumnsCorrupted(f"{saved['slots'].name} does not fit {saved['values'].name}")
-    dictionary = Dictionary(parts["offsets"], parts["blob"]) if "blob" in parts else None
-    base = Base(parts["values"], parts["slots"], dictionary)
+def _load_base(saved: dict[str, SavedFile], directory: Path, kind: Kind, params: PayloadIndexParams) -> Base:
+    parts = {part: _mapped(directory / file.name, params) for part, file in saved.items()}
+    expected = {"values", "slots", *kind.extras, *(("offsets", "blob") if kind.worded else ())}
+    if set(parts) != expected:
+        raise ColumnsCorrupted(f"{sorted(parts)} are not the parts of a {kind.name} index")
+    for part in ("slots", *kind.extras):
+        if len(parts["values"]) != len(parts[part]):
+            raise ColumnsCorrupted(f"{saved[part].name} does not fit {saved['values'].name}")
+    dictionary = Dictionary(parts["offsets"], parts["blob"]) if kind.worded else None
+    base = Base(parts["values"], parts["slots"], dictionary, {name: parts[name] for name in kind.extras})
     base.saved = saved
     return base
 
 
-def _mapped(path: Path) -> npt.NDArray[Any]:
+def _mapped(path: Path, params: PayloadIndexParams) -> npt.NDArray[Any]:
     try:
         try:
-            return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
+            mapped = np.load(path, mmap_mode="r", allow_pickle=False)
         except ValueError:  # an empty array cannot be mapped
             return np.asarray(np.load(path, allow_pickle=False))
     except (OSError, ValueError, EOFError) as error:
         raise ColumnsCorrupted(f"{path.name}: {error}") from error
+    advice = _ADVICE.get(params.placement)
+    if advice is not None:
+        mapped._mmap.madvise(advice)
+    return np.asarray(mapped)
 
 
 def _save_recent(view: ColumnView, directory: Path) -> SavedFile:
-    arrays = {"values": view.delta.values, "slots": view.delta.slots}
+    arrays = {"values": view.delta.values, "slots": view.delta.slots, **view.delta.extras}
     arrays |= {"stale": view.stale, "held": view.held, "others": view.others}
+    if view.shape is not None:
+        arrays |= zip(_SHAPE, (view.shape.nulls, view.shape.arrays, view.shape.arrays_with_null))
     if view.delta.alive is not None:
         arrays["alive"] = view.delta.alive
     if view.delta.codes is not None:
@@ -160,12 +185,13 @@ def _load_recent(path: Path, saved: SavedFile) -> dict[str, npt.NDArray[Any]]:
         return dict(arrays)
 
 
-def _delta_of(recent: dict[str, npt.NDArray[Any]]) -> DeltaView:
+def _delta_of(recent: dict[str, npt.NDArray[Any]], kind: Kind) -> DeltaView:
     codes = None
     if "blob" in recent:
         strings = Dictionary(recent["offsets"], recent["blob"]).strings()
         codes = Codes(string.decode() for string in strings)
-    return DeltaView(recent["values"], recent["slots"], recent.get("alive"), codes)
+    extras = {name: recent[name] for name in kind.extras}
+    return DeltaView(recent["values"], recent["slots"], recent.get("alive"), codes, extras)
 
 
 def _write(path: Path, write: Callable[[BinaryIO], None]) -> SavedFile:

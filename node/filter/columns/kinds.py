@@ -11,16 +11,24 @@ Source: reference 10.2, 11.
 from __future__ import annotations
 
 import enum
+import itertools
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
+from node.bits import Slots
 from node.filter import geo
+from node.filter.columns import places
+from node.filter.columns.base import Extras
+from node.filter.columns.delta import Entries
+from node.filter.columns.places import Region
 from node.filter.predicates import uuid_of
+from node.text import analyzer_of
+from protos.collections import PayloadIndexParams, TextIndexParams
 from protos.datetimes import parse_datetime
 from protos.filters import (
     DatetimeRange,
@@ -34,6 +42,7 @@ from protos.filters import (
     MatchValue,
     Predicate,
     Range,
+    TextMode,
 )
 
 _INT64: Final = np.iinfo(np.int64)
@@ -52,19 +61,31 @@ class Others(enum.Enum):
 class Wanted(Struct, frozen=True):
     """The held values that satisfy a predicate.
 
-    ``intervals`` None means every held value; ``inverted`` the held values outside the intervals;
-    ``prefix`` those that start with it, instead of intervals. Not ``sure``: they may satisfy it.
+    ``intervals`` None means every held value; ``inverted`` the held values outside the intervals.
+    Instead of intervals: ``prefix``, those that start with it; ``tokens``, the slots that have all of them
+    (as a run of one text, if ``phrase``); ``region``, the points in it. Not ``sure``: they may satisfy it.
     """
 
     intervals: tuple[Interval, ...] | None = None
     inverted: bool = False
     prefix: str | None = None
+    tokens: tuple[str, ...] | None = None
+    phrase: bool = False
+    region: Region | None = None
     sure: bool = True
     others: Others = Others.NONE
 
 
+def _as_they_are(slots: Slots, stored: Sequence[Any]) -> Entries:
+    return Entries(slots, stored)
+
+
 class Kind(Struct, frozen=True, eq=False):
-    """``hold`` returns a payload value as the column stores it, None if it does not hold it."""
+    """``hold`` returns a payload value as the column stores it, None if it does not hold it; ``entries``
+    makes entries of the stored values of some slots, equal ones of one slot once.
+
+    ``extras`` are arrays of the shapes and types kept beside the values, without rows.
+    """
 
     name: str
     dtype: npt.DTypeLike | None  # None: only which slots have such values is kept
@@ -73,6 +94,9 @@ class Kind(Struct, frozen=True, eq=False):
     hold: Callable[[Any], Any]
     exactly: Callable[[Predicate], Wanted | None]
     ordered: bool = False  # can it order a scroll?
+    worded: bool = False  # are its values codes of a dictionary?
+    entries: Callable[[Slots, Sequence[Any]], Entries] = _as_they_are
+    extras: Extras = {}
 
     def wanted(self, predicate: Predicate) -> Wanted:
         """For a predicate on single values."""
@@ -243,30 +267,117 @@ def _exactly_uuid(predicate: Predicate) -> Wanted | None:
     return Wanted(wanted.intervals, inverted=wanted.inverted, others=Others.SOME)
 
 
-def _hold_geo(value: Any) -> bool | None:
-    return True if geo.point_of(value) is not None else None
-
-
 def _nothing_exactly(_: Predicate) -> Wanted | None:
     return None
+
+
+# --- geo points --------------------------------------------------------------------------------------
+
+
+def _exactly_geo(predicate: Predicate) -> Wanted | None:
+    """What is no point of the earth is not held, and has to be looked at."""
+    if isinstance(predicate, GeoBoundingBox | GeoRadius | GeoPolygon):
+        return Wanted(region=places.region_of(predicate), others=Others.SOME)
+    return None
+
+
+# --- texts -------------------------------------------------------------------------------------------
+
+
+def _text_kind(params: TextIndexParams) -> Kind:
+    """Holds the tokens of texts; their positions too, if phrases are to be found."""
+    analyzer = analyzer_of(params)
+    positions = bool(params.phrase_matching)
+
+    def hold(value: Any) -> list[str] | None:
+        return analyzer.document(value) if isinstance(value, str) else None
+
+    def exactly(predicate: Predicate) -> Wanted | None:
+        if not isinstance(predicate, MatchText):
+            return None
+        tokens = tuple(analyzer.query(predicate.text))
+        if predicate.mode is TextMode.TEXT_ANY:
+            return _equal_to(tokens, predicate)
+        if not tokens:
+            return Wanted(())
+        if predicate.mode is TextMode.PHRASE and positions:
+            return Wanted(tokens=tokens, phrase=True)
+        return Wanted(tokens=tuple(dict.fromkeys(tokens)))
+
+    return Kind(
+        "text",
+        np.int32,
+        _STR,
+        True,
+        hold,
+        exactly,
+        worded=True,
+        entries=_with_positions if positions else _without_positions,
+        extras={"positions": np.zeros(0, np.uint32)} if positions else {},
+    )
+
+
+def _without_positions(slots: Slots, texts: Sequence[list[str]]) -> Entries:
+    again = np.flatnonzero(slots[1:] == slots[:-1])  # several texts of one slot
+    if len(again):
+        by_slot: dict[int, list[str]] = {}
+        for slot, text in zip(slots.tolist(), texts, strict=True):
+            by_slot.setdefault(slot, []).extend(text)
+        slots, texts = np.array(list(by_slot), dtype=np.int64), list(by_slot.values())
+    distinct = list(map(dict.fromkeys, texts))
+    lengths = np.fromiter(map(len, distinct), np.int64, len(distinct))
+    return Entries(np.repeat(slots, lengths), list(itertools.chain.from_iterable(distinct)))
+
+
+def _with_positions(slots: Slots, texts: Sequence[list[str]]) -> Entries:
+    """Positions count on over the texts of a slot, with one left out between them."""
+    lengths = np.fromiter(map(len, texts), np.int64, len(texts))
+    starts = np.cumsum(lengths + 1) - lengths - 1  # as if all texts were of one slot
+    begins = np.flatnonzero(np.diff(slots, prepend=-1))
+    starts -= np.repeat(starts[begins], np.diff(begins, append=len(slots)))
+    before = np.cumsum(lengths) - lengths
+    positions = np.arange(lengths.sum()) + np.repeat(starts - before, lengths)
+    return Entries(
+        np.repeat(slots, lengths),
+        list(itertools.chain.from_iterable(texts)),
+        {"positions": positions.astype(np.uint32)},
+    )
 
 
 _STR: Final = frozenset({str})
 _KINDS: Final = {
     kind.name: kind
     for kind in (
-        Kind("keyword", np.int32, _STR, True, _hold_text, _exactly_keyword),
+        Kind("keyword", np.int32, _STR, True, _hold_text, _exactly_keyword, worded=True),
         Kind("integer", np.int64, frozenset({int}), False, _hold_integer, _exactly_integer, ordered=True),
         Kind("float", np.float64, frozenset({int, float}), False, _hold_float, _exactly_float, ordered=True),
         Kind("bool", np.uint8, frozenset({bool}), True, _hold_bool, _exactly_bool),
         Kind("datetime", np.int64, _STR, False, _hold_datetime, _exactly_datetime, ordered=True),
         Kind("uuid", "S16", _STR, False, _hold_uuid, _exactly_uuid),
-        Kind("geo", None, frozenset({dict}), True, _hold_geo, _nothing_exactly),
-        Kind("text", None, _STR, True, _hold_text, _nothing_exactly),
+        Kind(
+            "geo",
+            places.CELL,
+            frozenset({dict}),
+            False,
+            places.hold,
+            _exactly_geo,
+            entries=places.entries,
+            extras=places.EXTRAS,
+        ),
     )
+}
+# What the first format of files held of these: only which slots have any.
+_FORMER: Final = {
+    "geo": Kind("geo", None, frozenset({dict}), True, geo.point_of, _nothing_exactly),
+    "text": Kind("text", None, _STR, True, _hold_text, _nothing_exactly),
 }
 
 
-def kind_of(data_type: str) -> Kind:
-    """The kind of an index type by its name in the API."""
-    return _KINDS[data_type]
+def kind_of(params: PayloadIndexParams) -> Kind:
+    """What an index with these parameters holds."""
+    return _text_kind(params) if isinstance(params, TextIndexParams) else _KINDS[params.data_type.value]
+
+
+def former_kind_of(params: PayloadIndexParams) -> Kind:
+    """What the files of the first format held of it."""
+    return _FORMER.get(params.data_type.value) or kind_of(params)

@@ -11,10 +11,14 @@ from msgspec import Struct
 from node import bits
 from node.bits import PackedBits, Slots
 from node.filter import slot_sets
+from node.filter.columns import places, postings, sizes
 from node.filter.columns.base import Base, SlotColumn, Spans
 from node.filter.columns.delta import DeltaView
+from node.filter.columns.flags import ShapeView
 from node.filter.columns.kinds import Kind, Others, Wanted
-from node.filter.slot_sets import Bounds, SlotSet
+from node.filter.columns.places import Region
+from node.filter.columns.sizes import Cardinality, IndexMemory
+from node.filter.slot_sets import Bounds, SlotSet, Space
 from protos.collections import PayloadIndexParams
 from protos.filters import Predicate
 
@@ -30,6 +34,7 @@ class ColumnView(Struct, frozen=True, eq=False):
     held: PackedBits
     others: PackedBits
     points: int
+    shape: ShapeView | None = None
 
     def bounds(self, predicate: Predicate, size: int) -> Bounds:
         """The slots where ``predicate``, one on single values, holds; in a space of ``size`` bytes."""
@@ -44,13 +49,56 @@ class ColumnView(Struct, frozen=True, eq=False):
             return Bounds(upper, upper)
         return Bounds(lower, upper)
 
+    def cardinality(self, predicate: Predicate) -> Cardinality:
+        """How many slots ``predicate``, one on single values, holds for; without finding them."""
+        return sizes.cardinality(self, self.kind.wanted(predicate))
+
+    def memory(self) -> IndexMemory:
+        return sizes.memory(self)
+
     def valued(self, size: int) -> PackedBits:
         """The slots that have any value but null at the field."""
         return bits.fit(self.held, size) | bits.fit(self.others, size)
 
+    def is_empty(self, space: Space) -> Bounds:
+        """Nothing stands there but nulls and empty arrays; ``[null]`` is something."""
+        valued = self.valued(space.size)
+        if self.shape is None:
+            return Bounds(slot_sets.EMPTY, space.subtract(space.everything, slot_sets.of_bits(valued)))
+        some = valued | bits.fit(self.shape.arrays_with_null, space.size)
+        return slot_sets.exactly(space.subtract(space.everything, slot_sets.of_bits(some)))
+
+    def is_null(self, space: Space, *, inside: bool) -> Bounds:
+        """A null stands there, or, if ``inside``, an array with a null in it."""
+        if self.shape is None:
+            return Bounds(slot_sets.EMPTY, space.everything)
+        nulls = bits.fit(self.shape.nulls, space.size)
+        if inside:
+            nulls = nulls | bits.fit(self.shape.arrays_with_null, space.size)
+        return slot_sets.exactly(space.intersect(space.everything, slot_sets.of_bits(nulls)))
+
+    def has_count(self, space: Space, *, none: bool, one: bool) -> Bounds:
+        """A predicate on the number of values, true of ``none``, of ``one`` or not; arrays are left open."""
+        if self.shape is None:
+            return Bounds(slot_sets.EMPTY, space.everything)
+        arrays = slot_sets.of_bits(bits.fit(self.shape.arrays, space.size))
+        plain = space.subtract(space.everything, arrays)
+        if not (none and one):
+            valued = slot_sets.of_bits(self.valued(space.size))
+            with_one = space.intersect(plain, valued)
+            without = space.subtract(plain, valued)
+            plain = with_one if one else without if none else slot_sets.EMPTY
+        if not bits.count(self.shape.arrays):
+            return slot_sets.exactly(plain)
+        return Bounds(plain, space.union(plain, space.intersect(space.everything, arrays)))
+
     def _hits(self, wanted: Wanted, size: int) -> SlotSet:
+        if wanted.tokens is not None:
+            return postings.having(self, wanted.tokens, size, in_a_row=wanted.phrase)
+        if wanted.region is not None:
+            return self._within(wanted.region, size)
         if wanted.prefix is not None:
-            return self._set(
+            return self.set_of(
                 self.base.spans_of_prefix(wanted.prefix), self.delta.with_prefix(wanted.prefix), size
             )
         if wanted.intervals is None:
@@ -58,22 +106,38 @@ class ColumnView(Struct, frozen=True, eq=False):
         spans, recent = self.base.spans(wanted.intervals), self.delta.within(wanted.intervals)
         if wanted.inverted:
             spans, recent = self.base.gaps(spans), ~recent
-        return self._set(spans, recent, size)
+        return self.set_of(spans, recent, size)
 
-    def _set(self, spans: Spans, recent: bits.Mask, size: int) -> SlotSet:
+    def _within(self, region: Region, size: int) -> SlotSet:
+        at = self.base.positions_of(places.spans_within(self.base, region))
+        inside = region.contains(places.points_of(self.base.extras, at))
+        slots = self.base.slots[at][inside]
+        if len(self.stale):
+            slots = slots[~bits.contains(self.stale, slots)]
+        hits = region.contains(places.points_of(self.delta.extras))
+        found = np.concatenate([slots, self.delta.slots_of(hits)])
+        if len(found) > slot_sets.sparse_limit(size):
+            return slot_sets.of_bits(bits.pack(found, size))
+        return SlotSet(_ascending(found), None)
+
+    def set_of(self, spans: Spans, recent: bits.Mask, size: int) -> SlotSet:
+        """The slots of base entries at ``spans`` and of the delta's ``recent`` ones, where they count."""
         added = self.delta.slots_of(recent)
         total = sum(end - start for start, end in spans) + len(added)
         if total <= slot_sets.sparse_limit(size):
             kept = self.base.slots_of(spans)
-            if len(kept):
+            if len(kept) and len(self.stale):
                 kept = kept[~bits.contains(self.stale, kept)]
             return SlotSet(_ascending(np.concatenate([kept, added])), None)
-        packed = self.base.bits_of(spans, size) & ~bits.fit(self.stale, size)
+        packed = self.base.bits_of(spans, size)
+        if len(self.stale):
+            packed = packed & ~bits.fit(self.stale, size)
         return slot_sets.of_bits(packed | bits.pack(added, size) if len(added) else packed)
 
 
 def _ascending(slots: SlotColumn) -> Slots:
     """Unique ascending slots; those of one value in the base are that already."""
     if len(slots) > 1 and not np.all(slots[1:] > slots[:-1]):
-        slots = np.unique(slots)
+        slots = np.sort(slots)
+        slots = slots[np.concatenate([[True], slots[1:] != slots[:-1]])]
     return slots.astype(np.int64)

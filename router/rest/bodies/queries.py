@@ -10,7 +10,7 @@ from protos.collections import UNNAMED
 from protos.datetimes import decode_datetime
 from protos.errors import InvalidField, MalformedBody
 from protos.ids import PointId, parse_point_id
-from protos.shard import Direction, OrderBy, SearchParams
+from protos.shard import Direction, OrderBy, QuantizationSearchParams, SearchParams
 from router.checks import (
     EMPTY_VECTOR,
     at_least_one,
@@ -199,11 +199,15 @@ def _params(body: SearchParamsBody | None, path: str) -> SearchParams:
         oversampling=None if body.quantization is None else body.quantization.oversampling,
         max_selectivity=None if body.acorn is None else body.acorn.max_selectivity,
     )
+    asked = body.quantization
     return search_params(
         hnsw_ef=body.hnsw_ef,
         exact=body.exact,
         indexed_only=body.indexed_only,
         idf=body.idf is not None,
+        quantization=None
+        if asked is None
+        else QuantizationSearchParams(asked.ignore, asked.rescore, asked.oversampling),
     )
 
 

@@ -38,13 +38,13 @@ class Shard:
 
     def edit(self, slot: int, payload: Payload) -> None:
         self.payloads[slot] = payload
-        self.columns.put(slot, payload)
+        self.columns.put([slot], [payload])
 
     def remove(self, point_id: PointId) -> None:
         slot = self.keys.pop(id_key(point_id), None)
         if slot is not None:
             del self.payloads[slot]
-            self.columns.remove(slot)
+            self.columns.remove([slot])
 
     def slot_of(self, key: bytes) -> int:
         return self.keys.get(key, -1)

@@ -11,17 +11,28 @@ SCALARS: list[Any] = [
     None, True, False, 0, 1, 2, -1, 2**63, 2**53 + 1, 1.0, 1.5, 2.0, -0.5, "", "a", "b", "ab", "Ab c", "é",
     "2020-01-01", "2020-01-01T00:00:00+01:00", *UUIDS,
 ]  # fmt: skip
-POINTS = [{"lon": 1, "lat": 2}, {"lon": 10.0, "lat": 20.0}, {"lon": "1", "lat": 2}, {"lon": 179.0, "lat": 0}]
+POINTS = [
+    {"lon": 1, "lat": 2}, {"lon": 10.0, "lat": 20.0}, {"lon": "1", "lat": 2}, {"lon": 179.0, "lat": 0},
+    {"lon": 0.5, "lat": 1},
+]  # fmt: skip
+PLACES = [*POINTS, {"lon": 190.0, "lat": 0}, {"lon": 1, "lat": -95}]  # some of them nowhere on earth
+TEXTS = ["a b", "b a", "A, b b c", "a b ab", ""]
 KEYS = ["a", "b", "a.b", "a[]", "a[].b", "a[0]", "n[].b"]
 
 scalars = st.sampled_from(SCALARS)
 leaves = scalars | st.sampled_from(POINTS)
 values = leaves | st.lists(leaves, max_size=3) | st.fixed_dictionaries({}, optional={"b": leaves})
 elements = st.fixed_dictionaries({}, optional={"b": leaves | st.lists(scalars, max_size=2), "c": scalars})
-payloads: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
-    {},
-    optional={"a": values | st.lists(values, max_size=2), "b": values, "n": st.lists(elements, max_size=3)},
-)
+
+
+def payloads_of(values: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
+    fields = {"a": values | st.lists(values, max_size=2), "b": values, "n": st.lists(elements, max_size=3)}
+    return st.fixed_dictionaries({}, optional=fields)
+
+
+payloads = payloads_of(values)
+_wide = leaves | st.sampled_from([*PLACES, *TEXTS])
+wide_payloads = payloads_of(values | _wide | st.lists(_wide, max_size=3))
 
 _strings = st.sampled_from([value for value in SCALARS if isinstance(value, str)])
 _integers = st.sampled_from([-1, 0, 1, 2, 2**53 + 1])
@@ -48,6 +59,19 @@ boxes = st.sampled_from([
 circles = st.builds(
     lambda radius: {"center": {"lon": 1, "lat": 2}, "radius": radius}, st.sampled_from([0.0, 1.0, 2e6, 3e7])
 )
+_SQUARES = [
+    {
+        "points": [
+            {"lon": x, "lat": y} for x, y in ((low, low), (high, low), (high, high), (low, high), (low, low))
+        ]
+    }
+    for low, high in ((0, 3), (0.75, 2.5), (1, 20))
+]
+_POLYGONS = [
+    {"exterior": _SQUARES[0]},
+    {"exterior": _SQUARES[0], "interiors": [_SQUARES[1]]},
+    {"exterior": _SQUARES[2]},
+]
 _field = st.one_of(
     st.fixed_dictionaries({"key": st.sampled_from(KEYS), "match": matches}),
     st.fixed_dictionaries({"key": st.sampled_from(KEYS), "range": _some_of(_bounds, _numbers)}),
@@ -70,9 +94,14 @@ vectors = st.fixed_dictionaries({"has_vector": st.sampled_from(["", "x", "unknow
 booleans = st.fixed_dictionaries(
     {"key": st.sampled_from(KEYS), "match": st.fixed_dictionaries({"value": st.booleans()})}
 )
-_texts = st.builds(lambda mode, text: {mode: text}, st.sampled_from(["text", "text_any", "phrase"]), _strings)
+_texts = st.builds(
+    lambda mode, text: {mode: text},
+    st.sampled_from(["text", "text_any", "phrase"]),
+    _strings | st.sampled_from(TEXTS),
+)
+polygons = st.fixed_dictionaries({"key": st.sampled_from(KEYS), "geo_polygon": st.sampled_from(_POLYGONS)})
 texts = st.fixed_dictionaries({"key": st.sampled_from(KEYS), "match": _texts})
-conditions = shared_conditions | slices | nulls | vectors | booleans | texts
+conditions = shared_conditions | slices | nulls | vectors | booleans | texts | polygons
 
 
 def filters_of(conditions: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import json
 import random
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -15,6 +18,7 @@ from node.filter.evaluate import evaluate
 from protos.collections import (
     DatetimeIndexParams,
     FloatIndexParams,
+    GeoIndexParams,
     IntegerIndexParams,
     KeywordIndexParams,
     PayloadIndexParams,
@@ -35,7 +39,7 @@ def with_values(params: PayloadIndexParams, values: list[Any]) -> Columns:
     columns = Columns()
     columns.install(columns.built("k", params, ()))
     for slot, value in enumerate(values):
-        columns.put(slot, {"k": value})
+        columns.put([slot], [{"k": value}])
     return columns
 
 
@@ -56,7 +60,7 @@ def test_points_counts_those_with_a_value_of_the_index_type(
     columns = with_values(params, values)
     assert columns.view().points("k") == points
     for slot in range(len(values)):
-        columns.remove(slot)
+        columns.remove([slot])
     assert columns.view().points("k") == 0
 
 
@@ -123,7 +127,7 @@ def test_views_answer_rightly_while_the_writer_goes_on() -> None:
 def test_an_unchanged_index_keeps_its_view() -> None:
     columns = with_values(IntegerIndexParams(), [1])
     view = columns.view()
-    columns.put(5, {"other": 1})
+    columns.put([5], [{"other": 1}])
     assert columns.view() is view
 
 
@@ -133,7 +137,13 @@ def test_a_long_delta_is_merged_when_a_view_is_taken() -> None:
     assert not needs_rebuild(4097, 100_000)
     columns = with_values(IntegerIndexParams(), list(range(5000)))
     (column,) = columns.view()._columns.values()
-    assert (len(column.base), len(column.delta.values)) == (5000, 0)
+    assert (len(column.base), len(column.delta.values)) == (0, 5000), (
+        "merging happens beside writes and reads"
+    )
+    columns.put([5000], [{"k": 5000}])
+    columns._columns["k"].finish_merge()
+    (column,) = columns.view()._columns.values()
+    assert (len(column.base), len(column.delta.values)) == (5000, 1)
     assert np.all(np.diff(column.base.values) > 0)
 
 
@@ -160,8 +170,8 @@ def test_entries_come_in_order_from_the_start(direction: Direction, start: float
     columns._columns["k"].rebuild()
     for slot in range(0, 60, 3):  # some move from the base to the delta, some are new
         values[slot] = rng.randrange(10)
-        columns.put(slot, {"k": values[slot]})
-    columns.remove(1)
+        columns.put([slot], [{"k": values[slot]}])
+    columns.remove([1])
     values[1] = None
     expected = sorted(
         (value, slot)
@@ -227,13 +237,13 @@ def test_columns_read_back_always_answer_and_change_like_those_saved(
 def saved(tmp_path: Path) -> tuple[Columns, Manifest]:
     columns = with_values(KeywordIndexParams(), ["a", "b", "é", "a"])
     columns._columns["k"].rebuild()
-    columns.put(4, {"k": "new"})
+    columns.put([4], [{"k": "new"}])
     return columns, columns.save(tmp_path)
 
 
 def test_a_base_is_written_once(tmp_path: Path) -> None:
     columns, first = saved(tmp_path)
-    columns.put(5, {"k": "c"})
+    columns.put([5], [{"k": "c"}])
     second = columns.save(tmp_path)
     shared = first.files & second.files
     assert {name.split("-")[0] for name in shared} == {"base"}
@@ -244,7 +254,7 @@ def test_a_base_is_written_once(tmp_path: Path) -> None:
 
 def test_points_survive_and_old_manifests_stay_good_beside_new_ones(tmp_path: Path) -> None:
     columns, first = saved(tmp_path)
-    columns.remove(0)
+    columns.remove([0])
     second = columns.save(tmp_path)
     assert Columns.load(tmp_path, first).view().points("k") == 5
     assert Columns.load(tmp_path, second).view().points("k") == 4
@@ -271,5 +281,105 @@ def test_damage_is_found_on_opening_or_by_verifying(tmp_path: Path) -> None:
 
 
 def test_a_newer_format_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="format 2"):
-        Columns.load(tmp_path, Manifest(format=2))
+    with pytest.raises(ValueError, match="format 3"):
+        Columns.load(tmp_path, Manifest(format=3))
+
+
+def test_columns_of_the_former_format_answer_and_are_brought_up_to_date(tmp_path: Path) -> None:
+    """Of texts and geo points they say only which points have some."""
+    with zipfile.ZipFile(Path(__file__).parent / "samples" / "columns-1.zip") as sample:
+        sample.extractall(tmp_path)
+    manifest = msgspec.json.decode((tmp_path / "manifest.json").read_bytes(), type=Manifest)
+    payloads = json.loads((tmp_path / "payloads.json").read_text())
+    shard = Shard()
+    for slot, payload in enumerate(payloads):
+        if shard.put(slot, payload or {}) and payload is None:
+            shard.remove(slot)
+    verify(tmp_path, manifest)
+    shard.columns = Columns.load(tmp_path, manifest)
+    assert sorted(shard.columns.outdated) == ["geo", "text"]
+    check_former(shard)
+    shard.put(100, {"text": "old red wine", "geo": {"lon": 1, "lat": 2}, "n": [3, None], "word": None})
+    shard.edit(7, {})
+    check_former(shard)
+    for field in shard.columns.outdated:
+        params = shard.columns.fields[field]
+        shard.columns.install(shard.columns.built(field, params, shard.payloads.items()))
+    assert shard.columns.outdated == []
+    check_former(shard)
+    written = shard.columns.save(tmp_path)
+    shard.columns = Columns.load(tmp_path, written)
+    check_former(shard)
+
+
+def check_former(shard: Shard) -> None:
+    conditions: list[Any] = [
+        {"key": "word", "match": {"value": "a"}},
+        {"key": "word", "match": {"except": ["a"]}},
+        {"key": "n", "range": {"gte": 3, "lt": 8}},
+        {"key": "f", "range": {"gt": 2}},
+        {"key": "flag", "match": {"value": True}},
+        {"key": "when", "range": {"lt": "2020-01-10"}},
+        {"key": "id", "match": {"value": "550e8400-e29b-41d4-a716-446655440000"}},
+        {"key": "geo", "geo_radius": {"center": {"lon": 40, "lat": -10}, "radius": 2e6}},
+        {"key": "text", "match": {"phrase": "red wine"}},
+        {"key": "text", "match": {"text": "wine 31"}},
+        {"key": "n", "values_count": {"gte": 2}},
+        {"is_empty": {"key": "word"}},
+        {"is_null": {"key": "word"}},
+        {"key": "f", "is_null": False},
+    ]
+    for condition in conditions:
+        decoded = decode_filter({"must": [condition]})
+        found = shard.matches(decoded)
+        assert found == shard.checked(decoded), condition
+        assert found, condition
+
+
+def test_a_base_is_read_from_its_files_once_it_is_saved(tmp_path: Path) -> None:
+    columns = with_values(TextIndexParams(phrase_matching=True, on_disk=True), ["red wine", "wine", "red"])
+    columns._columns["k"].rebuild()
+    before = columns.view()
+    columns.save(tmp_path)
+    base = columns._columns["k"].view().base
+    assert base is before._columns["k"].base
+    arrays = [base.values, base.slots, *base.extras.values()]
+    assert all(isinstance(array.base, np.memmap) for array in arrays)
+    assert base.cold
+
+
+@pytest.mark.parametrize(
+    ("condition", "expected"),
+    [
+        ({"is_empty": {"key": "k"}}, [1, 2, 3]),
+        ({"is_null": {"key": "k"}}, [2]),
+        ({"key": "k", "is_empty": True}, [1, 2, 3]),
+        ({"key": "k", "is_empty": False}, [0, 4, 5, 6]),
+        ({"key": "k", "is_null": True}, [2, 4, 5]),
+        ({"key": "k", "is_null": False}, [0, 1, 3, 6]),
+    ],
+)
+@pytest.mark.parametrize("params", [IntegerIndexParams(), TextIndexParams(), GeoIndexParams()])
+def test_emptiness_is_known_from_the_index(
+    params: PayloadIndexParams, condition: dict[str, Any], expected: list[int]
+) -> None:
+    shard = Shard()
+    shard.columns.install(shard.columns.built("k", params, ()))
+    for slot, payload in enumerate([{"k": 1}, {}, {"k": None}, {"k": []}, {"k": [None]}, {"k": ["x", None]}]):
+        shard.put(slot, payload)
+    shard.put(6, {"k": {"lon": 1, "lat": 2}})
+    selection = shard.select(decode_filter({"must": [condition]}))
+    assert selection.exact
+    assert shard.candidates(selection) == expected
+
+
+def test_counts_are_known_from_the_index_but_for_arrays() -> None:
+    shard = Shard()
+    shard.columns.install(shard.columns.built("k", KeywordIndexParams(), ()))
+    for slot, value in enumerate(["a", 1, None, ["a", "b"], []]):
+        shard.put(slot, {"k": value})
+    one = shard.select(decode_filter({"must": [{"key": "k", "values_count": {"gte": 1, "lt": 2}}]}))
+    assert one.definite is not None
+    assert bits.unpack(one.definite).tolist() == [0, 1]
+    assert shard.candidates(one) == [0, 1, 3, 4]
+    assert shard.matches(decode_filter({"must": [{"key": "k", "values_count": {"gte": 2}}]})) == [3]

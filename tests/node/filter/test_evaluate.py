@@ -16,6 +16,7 @@ from protos.collections import (
     IntegerIndexParams,
     KeywordIndexParams,
     PayloadIndexParams,
+    StopwordsSet,
     TextIndexParams,
     UuidIndexParams,
 )
@@ -32,10 +33,14 @@ PARAMS: list[PayloadIndexParams] = [
     UuidIndexParams(),
     GeoIndexParams(),
     TextIndexParams(),
+    TextIndexParams(phrase_matching=True),
+    TextIndexParams(tokenizer="prefix", phrase_matching=True, max_token_len=2),
+    TextIndexParams(lowercase=False, stopwords=StopwordsSet(custom=("a",))),
 ]
 
+_STEPS = ["put", "edit", "remove", "rebuild", "start merge", "finish merge"]
 steps = st.lists(
-    st.tuples(st.sampled_from(["put", "edit", "remove", "rebuild"]), st.integers(0, 12), strategies.payloads),
+    st.tuples(st.sampled_from(_STEPS), st.integers(0, 12), strategies.wide_payloads),
     max_size=25,
 )
 indexes = st.dictionaries(st.sampled_from(strategies.KEYS), st.sampled_from(PARAMS), max_size=4)
@@ -49,9 +54,11 @@ def run(shard: Shard, steps: list[tuple[str, int, dict[str, Any]]]) -> None:
             shard.edit(sorted(shard.payloads)[point_id % len(shard.payloads)], payload)
         elif action == "remove":
             shard.remove(point_id)
-        elif action == "rebuild":
+        else:
             for column in shard.columns._columns.values():
-                column.rebuild()
+                {"rebuild": column.rebuild, "start merge": column.start_merge}.get(
+                    action, column.finish_merge
+                )()
 
 
 def check_agreement(

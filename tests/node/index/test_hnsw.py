@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from node.index import Code, GraphParams, HnswGraph, choose_code, set_threads
+from node.index import Code, Encoding, GraphParams, HnswGraph, choose_encoding, set_threads
 from node.index.distances import normalize
 from protos.collections import Distance
 from tests.node.index import oracle
@@ -25,8 +25,7 @@ def _one_thread() -> None:
 
 @pytest.mark.parametrize("distance", list(Distance))
 def test_candidates_hold_the_true_neighbours(distance: Distance) -> None:
-    code = choose_code(distance, MATRIX)
-    graph = HnswGraph.build(distance, MATRIX, None, PARAMS, code)
+    graph = HnswGraph.build(distance, MATRIX, None, PARAMS, choose_encoding(distance, MATRIX))
     found = graph.candidates(QUERIES, 100, 20)
     held = sum(
         len(np.intersect1d(np.argsort(-oracle.similarities(distance, query, MATRIX))[:10], rows))
@@ -36,60 +35,62 @@ def test_candidates_hold_the_true_neighbours(distance: Distance) -> None:
 
 
 def test_a_saved_graph_answers_as_before_when_mapped(tmp_path: Path) -> None:
-    graph = HnswGraph.build(Distance.COSINE, MATRIX, None, PARAMS, Code.UNIFORM_8BIT)
+    encoding = choose_encoding(Distance.COSINE, MATRIX)
+    graph = HnswGraph.build(Distance.COSINE, MATRIX, None, PARAMS, encoding)
     graph.save(tmp_path / "graph")
-    again = HnswGraph.open(tmp_path / "graph", None, PARAMS, Code.UNIFORM_8BIT)
+    again = HnswGraph.open(tmp_path / "graph", None, PARAMS, encoding, Distance.COSINE)
     assert again.count == 2000
     np.testing.assert_array_equal(graph.candidates(QUERIES, 64, 10), again.candidates(QUERIES, 64, 10))
 
 
 def test_nodes_of_a_partial_graph_are_reported_as_rows() -> None:
     rows = np.arange(1, 2000, 3, dtype=np.uint32)
-    graph = HnswGraph.build(Distance.EUCLID, MATRIX, rows, PARAMS, Code.FLOAT16)
+    graph = HnswGraph.build(Distance.EUCLID, MATRIX, rows, PARAMS, Encoding(Code.FLOAT16))
     found = graph.candidates(MATRIX[rows[:30]], 50, 1)
     np.testing.assert_array_equal(found[:, 0], rows[:30])
 
 
 def test_missing_candidates_are_padded() -> None:
-    graph = HnswGraph.build(Distance.DOT, MATRIX, np.array([5, 9], dtype=np.uint32), PARAMS, Code.FLOAT32)
+    rows = np.array([5, 9], dtype=np.uint32)
+    graph = HnswGraph.build(Distance.DOT, MATRIX, rows, PARAMS, Encoding(Code.FLOAT32))
     assert sorted(graph.candidates(QUERIES[:1], 8, 4)[0].tolist()) == [-1, -1, 5, 9]
 
 
 def test_a_missing_file_is_an_os_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        HnswGraph.open(tmp_path / "none", None, PARAMS, Code.FLOAT16)
+        HnswGraph.open(tmp_path / "none", None, PARAMS, Encoding(Code.FLOAT16), Distance.DOT)
 
 
 def test_even_vectors_take_the_cheapest_code() -> None:
-    assert choose_code(Distance.COSINE, MATRIX) is Code.UNIFORM_8BIT
+    assert choose_encoding(Distance.COSINE, MATRIX).code is Code.INTEGER_8BIT
+    assert choose_encoding(Distance.DOT, MATRIX).code is Code.UNIFORM_8BIT
 
 
 def test_one_wide_dimension_rules_out_a_range_common_to_all() -> None:
     matrix = MATRIX.copy()
     matrix[:, 3] *= 1000.0
     matrix[:, 3] = np.round(matrix[:, 3], -2)  # coarse, so the narrow dimensions decide
-    assert choose_code(Distance.EUCLID, matrix) is Code.PER_DIMENSION_8BIT
+    assert choose_encoding(Distance.EUCLID, matrix).code is Code.PER_DIMENSION_8BIT
 
 
 def test_a_single_outlier_outside_the_sample_is_seen() -> None:
     """The code's range comes from every row, and so does its precision."""
     matrix = np.tile(MATRIX, (3, 1))
     matrix[1] = 1e4
-    assert choose_code(Distance.EUCLID, matrix) is Code.FLOAT16
+    assert choose_encoding(Distance.EUCLID, matrix).code is Code.FLOAT16
 
 
 def test_values_beyond_float16_keep_float32() -> None:
     matrix = MATRIX * np.float32(1e6)
     matrix[1] *= 1e6
-    assert choose_code(Distance.EUCLID, matrix) is Code.FLOAT32
+    assert choose_encoding(Distance.EUCLID, matrix).code is Code.FLOAT32
 
 
 def test_manhattan_keeps_float32() -> None:
-    assert choose_code(Distance.MANHATTAN, MATRIX) is Code.FLOAT32
+    assert choose_encoding(Distance.MANHATTAN, MATRIX).code is Code.FLOAT32
 
 
 def test_equal_vectors_can_be_indexed() -> None:
     matrix = np.ones((300, 8), dtype=np.float32)
-    code = choose_code(Distance.COSINE, matrix)
-    graph = HnswGraph.build(Distance.COSINE, matrix, None, PARAMS, code)
+    graph = HnswGraph.build(Distance.COSINE, matrix, None, PARAMS, choose_encoding(Distance.COSINE, matrix))
     assert (graph.candidates(matrix[:1], 32, 5) >= 0).all()

@@ -5,18 +5,23 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+import msgspec
 import numpy as np
 import pytest
 
-from node.index import GraphParams
+from node.index import GraphParams, quantization_of
 from node.optimizer import runner
+from node.optimizer.budget import BuildMemory
 from node.replica.replica import ShardReplica
-from node.segments import BuildFailed
+from node.segments import BuildFailed, BuildTooLarge, SealedSegment
+from node.segments.jobs import AnyJob, BuildResult
 from protos.collections import (
+    BinaryQuantizationConfig,
     CollectionConfig,
     Distance,
     HnswConfig,
     KeywordIndexParams,
+    QuantizationConfig,
     VectorParams,
     encode_index_params,
 )
@@ -287,3 +292,90 @@ async def test_a_failed_build_is_red_and_tried_again(shards: Shards, monkeypatch
     await until(replica, lambda _: len(attempts) > 1)
     assert len(await contents(replica)) == ROWS
     assert not replica.contents.applier.segments.building or attempts
+
+
+@pytest.mark.slow
+async def test_quantization_is_changed_and_graphs_are_dropped_on_a_live_collection(shards: Shards) -> None:
+    replica = await shards.open(wide(**ONE_KB))
+    await write(replica, random_points(0, ROWS))
+    await until_green(replica)
+    before = await answers(replica)
+    binary = QuantizationConfig(binary=BinaryQuantizationConfig())
+    quantized = msgspec.structs.replace(wide(**ONE_KB), quantization_config=binary)
+    await replica.update_config(quantized)
+    await until_green(replica)
+    graph = replica.view.segments[0].graph("")
+    assert graph is not None
+    assert graph.params == GraphParams(16, 100, quantization_of(binary))
+    assert await answers(replica) == before  # all candidates are scored again
+    await replica.update_config(wide(**ONE_KB))
+    await until_green(replica)
+    graph = replica.view.segments[0].graph("")
+    assert graph is not None
+    assert graph.params == GraphParams(16, 100)
+    no_graph = config_of({"": VectorParams(DIM, Distance.COSINE)}, hnsw=HnswConfig(m=0), **ONE_KB)
+    await replica.update_config(no_graph)
+    await until_green(replica)
+    assert replica.view.segments[0].graph("") is None
+    assert await answers(replica) == before
+
+
+@pytest.mark.slow
+async def test_a_build_that_does_not_fit_is_split(shards: Shards, monkeypatch: pytest.MonkeyPatch) -> None:
+    build, joined = runner.run_build, []
+
+    async def fits_alone(job: AnyJob) -> BuildResult:
+        sources = [job.source] if hasattr(job, "source") else job.sources
+        joined.append(len(sources))
+        if len(sources) > 1:
+            raise BuildTooLarge(2000, 1000)
+        return await build(job)
+
+    monkeypatch.setattr(runner, "run_build", fits_alone)
+    replica = await shards.open(wide())
+    for first in range(0, 4 * 128, 128):
+        await write(replica, random_points(first, 128))
+        await seal(replica)
+    before = await answers(replica)
+    await replica.update_config(wide(**ONE_KB, default_segment_number=8))
+    info = await until(replica, lambda info: info.indexed_vectors == 4 * 128)
+    assert (await until_green(replica)).optimizer_error is None
+    assert info.segments == 4
+    assert joined[0] == 4
+    assert joined.count(1) == 4
+    assert await answers(replica) == before
+
+
+@pytest.mark.slow
+async def test_a_segment_too_large_by_itself_waits_and_says_so(
+    shards: Shards, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "RETRY_MIN_S", 0.01)
+    free = 1
+    memory = BuildMemory(1, available=lambda: free)
+    shards.machinery = msgspec.structs.replace(shards.machinery, memory=memory)
+    replica = await shards.open(wide(**ONE_KB))
+    await write(replica, random_points(0, ROWS))
+    info = await until(replica, lambda info: info.status is ShardStatus.RED)
+    assert info.optimizer_error is not None
+    assert info.optimizer_error.startswith("Index waits for memory: the build needs ")
+    free = 1 << 40
+    info = await until_green(replica)
+    assert (info.indexed_vectors, info.optimizer_error) == (ROWS, None)
+
+
+@pytest.mark.slow
+async def test_placement_is_changed_without_a_rebuild(shards: Shards) -> None:
+    replica = await shards.open(wide(**ONE_KB))
+    await write(replica, random_points(0, ROWS))
+    await until_green(replica)
+    (segment,) = replica.view.segments
+    assert isinstance(segment, SealedSegment)
+    cold = VectorParams(DIM, Distance.COSINE, on_disk=True)
+    await replica.update_config(config_of({"": cold}, **ONE_KB))
+    async with asyncio.timeout(60):
+        while segment.memory_usage()["", "storage"].expected_cache_bytes:  # noqa: ASYNC110 - as above
+            await asyncio.sleep(0.02)
+    await until_green(replica)
+    assert [segment.id] == [one.id for one in replica.view.segments]
+    assert segment.memory_usage()["", "index"].expected_cache_bytes > 0

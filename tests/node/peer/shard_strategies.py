@@ -79,13 +79,16 @@ projections = st.builds(shard.Projection, st.booleans() | selectors, st.booleans
 positions = st.none() | st.builds(shard.Position, st.integers(0, 2**63), st.integers(0, 2**63))
 sessions = st.builds(shard.ReadSession, st.booleans(), positions)
 
+quantization_params = st.none() | st.builds(
+    shard.QuantizationSearchParams, st.booleans(), st.none() | st.booleans(), st.none() | floats
+)
 searches = st.builds(
     shard.SearchRequest,
     using=st.text(max_size=5),
     vector=vectors,
     limit=st.integers(0, 2**32),
     filter=filters,
-    params=st.builds(shard.SearchParams, counts, st.booleans(), st.booleans()),
+    params=st.builds(shard.SearchParams, counts, st.booleans(), st.booleans(), quantization_params),
     score_threshold=st.none() | floats,
     projection=projections,
 )

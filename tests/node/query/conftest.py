@@ -13,6 +13,7 @@ import pytest
 
 from node import bits
 from node.filter.columns import Columns
+from node.segments.hints import NO_HINTS, Hints
 from node.storage.records import StoredRecord
 from protos.collections import (
     CollectionConfig,
@@ -24,6 +25,7 @@ from protos.collections import (
     default_index_params,
 )
 from protos.ids import PointId, id_key
+from protos.shard import QuantizationSearchParams
 
 
 class FakePoints:
@@ -93,10 +95,12 @@ class FakeSegment:
         allowed_count: int | None = None,
         ef: int | None = None,
         exact: bool = False,
+        quantization: QuantizationSearchParams | None = None,
+        hints: Hints = NO_HINTS,
     ) -> tuple[np.ndarray, np.ndarray]:
         self.calls += 1
         matrix, present = self._dense[name]
-        rows = np.arange(self.rows)
+        rows = np.arange(self.rows) if hints.rows is None else hints.rows
         for packed in (allowed, present):
             if packed is not None:
                 rows = rows[bits.contains(packed, rows)]
@@ -123,7 +127,7 @@ def _similarities(distance: Distance, queries: np.ndarray, matrix: np.ndarray) -
     return queries @ matrix.T
 
 
-@dataclass
+@dataclass(eq=False)
 class FakeView:
     points: FakePoints
     live: np.ndarray

@@ -85,8 +85,8 @@ def _store(store: PointStore, columns: Columns, live: dict[int, int], slot: int,
     with store.change() as batch:
         batch.put(key, slot, pack_record(slot, key, json.dumps(point.payload).encode()))
     if point.id in live:
-        columns.remove(live[point.id])
-    columns.put(slot, point.payload)
+        columns.remove([live[point.id]])
+    columns.put([slot], [point.payload])
     live[point.id] = slot
 
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -205,3 +206,21 @@ def test_no_requests_and_no_points_give_no_hits(shard: NewShard):
     assert search(shard().view(), []) == []
     (hits,) = search(shard().view(), [ask(1, 0)])
     assert (hits.records, hits.scores.tolist()) == ([], [])
+
+
+def test_a_plan_is_told_to_those_who_ask(shard: NewShard):
+    built = shard(indexes={"colour": "keyword"}, segment_rows=64)
+    for i in range(200):
+        built.put(i, [float(i), 0.0], {"colour": "red" if i % 4 else "blue", "size": i})
+    asked = ask(1, 0, filter=where("colour", "red"))
+    silent, told = search(built.view(), [asked, msgspec.structs.replace(asked, explain=True)])
+    assert silent.plan is None
+    assert ids(told) == ids(silent)
+    assert told.plan is not None
+    assert (told.plan.estimated, told.plan.candidates, told.plan.checked) == (150, 150, 0)
+    assert told.plan.micros > 0
+    (unindexed,) = search(
+        built.view(), [msgspec.structs.replace(ask(1, 0, filter=where("size", 3)), explain=True)]
+    )
+    assert unindexed.plan is not None
+    assert unindexed.plan.candidates == unindexed.plan.checked == 200

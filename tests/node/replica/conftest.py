@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from node.optimizer.budget import BuildMemory
 from node.replica.replica import Machinery, ShardReplica
 from node.workers import SerialExecutor, WorkerPool
 from protos.clock import SystemClock
@@ -28,6 +29,7 @@ class Shards:
             writers=SerialExecutor(self._pools[1]),
             background=self._pools[2],
             builds=asyncio.Semaphore(1),
+            memory=BuildMemory(1),
             clock=SystemClock(),
             cores=1,
         )

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import functools
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from node.filter.columns import column, files, kinds
+from node.filter.evaluate import evaluate
+from node.query.matching import context_of
 from node.replica.recovery import DAMAGE
 from node.replica.replica import ShardReplica
 from node.storage.points import StoreFailed, StoreFull
 from protos.collections import (
     Distance,
     KeywordIndexParams,
+    TextIndexParams,
     VectorParams,
     encode_index_params,
     encode_vector_params,
 )
 from protos.errors import InsufficientStorage, ServiceError
+from protos.filters import FieldCondition, Filter, MatchText
 from protos.operations import (
     AddVectorName,
     CreateIndex,
@@ -118,6 +124,28 @@ async def test_indexes_and_vector_names_survive(shards: Shards) -> None:
     await reopened.checkpoint()
     shards.crash()
     assert await contents(await shards.open(config)) == before
+
+
+async def test_text_indexes_of_the_former_format_are_built_anew(
+    shards: Shards, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replica = await shards.open()
+    with monkeypatch.context() as former:
+        former.setattr(column, "kind_of", kinds.former_kind_of)
+        former.setattr(files, "Manifest", functools.partial(files.Manifest, format=1))
+        await replica.apply_config(CreateIndex("k", encode_index_params(TextIndexParams())))
+        await write(replica, upsert([1, 2], [{"k": "red wine"}, {"k": "beer"}]))
+        await replica.checkpoint()
+    await write(replica, upsert([3], [{"k": "Wine"}]))
+    shards.crash()
+    reopened = await shards.open()
+    wanted = Filter(must=(FieldCondition("k", (MatchText("wine"),)),))
+    assert not evaluate(wanted, context_of(replica.view)).exact
+    assert evaluate(wanted, context_of(reopened.view)).exact
+    assert await reopened.count(wanted, exact=True) == 2
+    await reopened.checkpoint()
+    shards.crash()
+    assert await (await shards.open()).count(wanted, exact=True) == 2
 
 
 @pytest.mark.parametrize("checkpoint", [False, True])

@@ -39,7 +39,7 @@ def test_indexing_adds_a_graph_and_shares_the_vectors(tmp_path: Path) -> None:
     result = assemble(job)
     assert (result.start, result.rows) == (192, 500)
     (graph_result,) = result.graphs
-    assert (graph_result.code, graph_result.nodes) == (Code.UNIFORM_8BIT, 500)
+    assert (graph_result.code, graph_result.nodes) == (Code.INTEGER_8BIT, 500)
     segment = SealedSegment.open(tmp_path / "t")
     graph = segment.graph("")
     assert graph is not None

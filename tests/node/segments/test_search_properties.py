@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from node.segments import GrowingSegment, VectorSchema, seal
+from node.segments.hints import Hints
 from protos.collections import Distance
 from tests.node.index import oracle
 from tests.node.segments.make import pack
@@ -44,3 +45,6 @@ def test_search_equals_a_scan(
             slots, similarities = view.search("v", query[np.newaxis], k, allowed=bits)
             assert slots.tolist() == [(best + 64).tolist()]
             assert similarities.tolist() == [scores[best].tolist()]
+            listed = view.search("v", query[np.newaxis], k, hints=Hints(np.flatnonzero(allowed)))
+            assert listed[0].tolist() == slots.tolist()
+            assert listed[1].tolist() == similarities.tolist()

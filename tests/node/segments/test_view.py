@@ -12,7 +12,10 @@ from node.index import GraphParams, HnswGraph, set_threads
 from node.index.distances import normalize
 from node.segments import IndexJob, SealedSegment, Source, planner
 from node.segments.assemble import assemble
+from node.segments.hints import Hints
+from node.segments.trace import Trace
 from protos.collections import Distance
+from protos.shard import SegmentPlan, Way
 from tests.node.index import oracle
 from tests.node.segments.make import pack, sealed, vectors
 
@@ -168,9 +171,53 @@ def test_parts_of_a_graph_that_cannot_be_reached_are_scored_exactly(
 def test_the_walk_never_gets_wider_than_exact_scoring_is_dear() -> None:
     """Whatever is seen, the widening ends: each width grows, and past a bound exact scoring is cheaper."""
     for allowed in (5_000, 100_000, 10_000_000):
-        width, steps = planner.first_width(100, 10_000_000, allowed), 0
+        width, steps = planner.first_width(100, 14, 10_000_000, allowed), 0
         while not planner.exact_is_cheaper(width, allowed):
-            wider = planner.next_width(width, 100, 89)
+            wider = planner.next_width(width, 100, 14, 37)
             assert wider > width
             width, steps = wider, steps + 1
         assert steps < 200
+
+
+def test_many_wanted_under_a_filter_are_all_found(segment: SealedSegment) -> None:
+    """A ball of the walk is not full before it holds as many as are wanted."""
+    allowed = np.random.default_rng(4).random(ROWS) < 0.9
+    slots, _ = segment.search("", QUERIES, 150, allowed=pack(allowed), ef=EF)
+    assert (slots >= 0).all()
+
+
+@pytest.mark.parametrize("share", [0.001, 0.02, 0.4])
+def test_listed_rows_give_what_their_bits_give(segment: SealedSegment, share: float) -> None:
+    allowed = np.random.default_rng(6).random(ROWS) < share
+    by_bits = segment.search("", QUERIES, 10, allowed=pack(allowed), ef=EF)
+    by_rows = segment.search("", QUERIES, 10, hints=Hints(np.flatnonzero(allowed)), ef=EF)
+    np.testing.assert_array_equal(by_bits[0], by_rows[0])
+    np.testing.assert_array_equal(by_bits[1], by_rows[1])
+
+
+def test_a_full_scan_threshold_keeps_filters_from_the_graph(segment: SealedSegment, walks: list[int]) -> None:
+    allowed = pack(np.random.default_rng(4).random(ROWS) < 0.5)
+    size = ROWS * MATRIX.shape[1] * 4
+    segment.search("", QUERIES, 10, allowed=allowed, ef=EF, hints=Hints(full_scan_bytes=size))
+    assert not walks
+    segment.search("", QUERIES, 10, allowed=allowed, ef=EF, hints=Hints(full_scan_bytes=size // 4))
+    assert walks
+
+
+def test_a_trace_tells_which_ways_were_taken(segment: SealedSegment) -> None:
+    def ways(share: float) -> list[SegmentPlan]:
+        trace = Trace()
+        allowed = pack(np.random.default_rng(4).random(ROWS) < share)
+        segment.search("", QUERIES, 10, allowed=allowed, ef=EF, hints=Hints(trace=trace))
+        return trace.steps
+
+    (rare,) = ways(0.01)
+    assert (rare.way, rare.queries, rare.scored) == (Way.ROWS, 64, 64 * rare.matching)
+    assert 40 < rare.matching < 160
+    common, *rest = ways(0.5)
+    assert common.way is Way.WIDENED
+    assert common.queries + sum(step.queries for step in rest) == 64
+    assert common.width > EF
+    (every,) = ways(1.1)
+    assert (every.way, every.matching, every.segment) == (Way.GRAPH, ROWS, segment.id)
+    assert every.micros > 0

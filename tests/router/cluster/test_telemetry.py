@@ -15,7 +15,7 @@ from router.cluster import ClusterOperations
 from router.cluster.telemetry import collect
 from router.monitoring.collecting import Collector
 from router.monitoring.inventory import Inventory
-from router.monitoring.metrics import RequestStatistics
+from router.monitoring.metrics import Requests
 from router.monitoring.telemetry import Process
 from tests.router.cluster.fakes import ClusterLog, ClusterNode, FakeCluster, FakeShardKeys, json_of
 from tests.router.virtual_time import run_virtually
@@ -38,7 +38,7 @@ class Members:
         process = Process(
             id=str(peer_id), version=f"1.19.{peer_id}", started=datetime.now(UTC), search_threads=2
         )
-        collector = Collector(process, Inventory(log, node), RequestStatistics(), cluster=operations.report)
+        collector = Collector(process, Inventory(log, node), Requests(), cluster=operations.report)
         return await collector.for_peers(level)
 
     async def collect(self, level: int) -> Any:

@@ -13,7 +13,7 @@ from consensus.commands import CreateShardKey, StartTransfer, shard_ref
 from consensus.state import ReplicaState, TransferMethod
 from router.cluster.status import ClusterOptions, ClusterReport
 from router.monitoring.inventory import CollectionEntry, Inventory
-from router.monitoring.metrics import RequestStatistics, render
+from router.monitoring.metrics import Requests, render
 from router.monitoring.telemetry import Process, telemetry
 from tests.router.cluster.fakes import STATUS, ClusterLog, ClusterNode
 
@@ -49,7 +49,7 @@ def text_of(collections: list[CollectionEntry], cluster: ClusterReport | None, p
     return render(
         version="1.19.0",
         collections=collections,
-        requests=RequestStatistics(),
+        requests=Requests(),
         prefix=prefix,
         cluster=cluster,
     ).decode()
@@ -179,7 +179,7 @@ def told(
     return telemetry(
         process=Process(id="p", version="1.19.0", started=datetime(2026, 1, 2, tzinfo=UTC), search_threads=2),
         collections=collections,
-        requests=RequestStatistics(),
+        requests=Requests(),
         level=level,
         anonymize=anonymize,
         cluster=cluster,

@@ -8,7 +8,7 @@ from consensus.state import CollectionState, ReplicaState, ShardState
 from protos.collections import CollectionConfig, CollectionParams
 from protos.shard import SegmentInfo, ShardInfo, ShardStatus
 from router.monitoring.inventory import CollectionEntry, ShardEntry
-from router.monitoring.metrics import RequestStatistics, render
+from router.monitoring.metrics import GRPC, Requests, RequestStatistics, render
 
 QUERY = "/collections/{collection_name}/points/query"
 
@@ -39,12 +39,13 @@ def segment(number: int, vectors: dict[str, int], indexed: dict[str, int]) -> Se
 def samples(
     collections: list[CollectionEntry] | None = None,
     requests: RequestStatistics | None = None,
+    grpc: RequestStatistics | None = None,
     prefix: str = "",
 ) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
     text = render(
         version="1.2.3",
         collections=collections or [],
-        requests=requests or RequestStatistics(),
+        requests=Requests(requests or RequestStatistics(), grpc or RequestStatistics(GRPC)),
         prefix=prefix,
     ).decode()
     return {
@@ -119,14 +120,35 @@ def test_requests_are_told_by_collection_and_leave_with_it() -> None:
     requests.add(("POST", QUERY, 200), 0.5, 1.0, "c")
     requests.add(("POST", QUERY, 400), 0.5, 1.0, "c")
     assert set(requests.by_collection) == {"c"}
-    text = render(version="1", collections=[], requests=requests, prefix="", per_collection=True).decode()
+    text = render(
+        version="1", collections=[], requests=Requests(requests), prefix="", per_collection=True
+    ).decode()
     assert text.count('collection="c"') > 2
     assert text.count("rest_responses_total{") == text.count('rest_responses_total{collection="c"') == 2
     requests.add(("DELETE", "/collections/{collection_name}", 200), 0.5, 1.0, "c")
     assert not requests.by_collection
-    text = render(version="1", collections=[], requests=requests, prefix="", per_collection=True).decode()
+    text = render(
+        version="1", collections=[], requests=Requests(requests), prefix="", per_collection=True
+    ).decode()
     assert text.count("rest_responses_total{") == 3
 
 
 def test_every_name_takes_the_prefix() -> None:
     assert all(name.startswith("q_") for name, _ in samples([entry("one")], prefix="q_"))
+
+
+def test_grpc_requests_are_counted_per_method_and_timed_whatever_came_of_them() -> None:
+    requests = RequestStatistics(GRPC)
+    for code in (0, 0, 5):
+        requests.add(("", "/qdrant.Points/Query", code), 0.25, 1.0, "c")
+    requests.add(("", "/qdrant.Collections/Get", 0), 0.5, 1.0, "c")
+    found = samples(grpc=requests)
+    good = (("endpoint", "/qdrant.Points/Query"), ("status", "0"))
+    missing = (("endpoint", "/qdrant.Points/Query"), ("status", "5"))
+    assert found["grpc_responses_total", good] == 2
+    assert found["grpc_responses_total", missing] == 1
+    assert found["grpc_responses_avg_duration_seconds", missing] == 0.25
+    assert not any("Collections" in str(labels) for _, labels in found)
+    assert set(requests.by_collection) == {"c"}
+    requests.add(("", "/qdrant.Collections/Delete", 0), 0.5, 1.0, "c")
+    assert not requests.by_collection

@@ -10,7 +10,7 @@ import pytest
 
 from router.monitoring import machine
 from router.monitoring.inventory import CollectionEntry
-from router.monitoring.metrics import RequestStatistics
+from router.monitoring.metrics import Requests, RequestStatistics
 from router.monitoring.telemetry import Process, telemetry
 from tests.router.monitoring.test_metrics import entry, segment
 
@@ -22,7 +22,7 @@ def at(level: int, entries: list[CollectionEntry] | None = None, *, anonymize: b
     return telemetry(
         process=PROCESS,
         collections=[entry("one")] if entries is None else entries,
-        requests=RequestStatistics(),
+        requests=Requests(),
         level=level,
         anonymize=anonymize,
     )
@@ -112,7 +112,7 @@ def test_requests_are_grouped_by_route_and_status() -> None:
     requests = RequestStatistics()
     requests.add(("GET", "/collections", 200), 0.001, 1_700_000_000.0)
     requests.add(("GET", "/collections", 200), 0.003, 1_700_000_000.0)
-    shown = telemetry(process=PROCESS, collections=[], requests=requests, level=0, anonymize=False)
+    shown = telemetry(process=PROCESS, collections=[], requests=Requests(requests), level=0, anonymize=False)
     found = shown["requests"]["rest"]["responses"]["GET /collections"]["200"]
     assert found["count"] == 2
     assert found["avg_duration_micros"] == pytest.approx(2000)

@@ -23,7 +23,7 @@ from router.cluster.local_shards import LocalShardOperations
 from router.collections import CollectionOperations
 from router.monitoring.inventory import Inventory
 from router.monitoring.issues import Issues
-from router.monitoring.metrics import RequestStatistics
+from router.monitoring.metrics import Requests
 from router.monitoring.telemetry import Process
 from router.points import PointOperations
 from router.rest.app import create_app
@@ -59,7 +59,7 @@ async def member() -> AsyncIterator[Member]:
         process=Process(id="p", version="1.19.0", started=datetime.now(UTC), search_threads=2),
         commit=None,
         inventory=Inventory(log, node),
-        requests=RequestStatistics(),
+        requests=Requests(),
         issues=Issues(),
         cluster=operations,
         ready=ready,

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from protos.shard import SearchParams
+from protos.shard import QuantizationSearchParams, SearchParams
 from tests.router.rest.conftest import Rest
 
 COLLECTION = "/collections/c"
@@ -68,7 +68,8 @@ async def test_filter_threshold_and_params_reach_the_search(filled: Rest) -> Non
     params = {"hnsw_ef": 64, "exact": True, "indexed_only": True, "quantization": {"rescore": True}}
     ids = await _ids(filled, query=[1, 0], filter=condition, score_threshold=5, params=params)
     assert ids == [7, 6]
-    assert filled.shards()[0].searches[-1].params == SearchParams(64, True, True)
+    quantization = QuantizationSearchParams(rescore=True)
+    assert filled.shards()[0].searches[-1].params == SearchParams(64, True, True, quantization)
 
 
 async def test_named_vectors_are_searched_by_using(rest: Rest) -> None:

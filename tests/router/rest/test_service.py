@@ -17,7 +17,7 @@ from router.cluster.local_shards import LocalShardOperations
 from router.collections import CollectionOperations
 from router.monitoring.inventory import Inventory
 from router.monitoring.issues import SLOW_READ_S, Issues, SlowReads
-from router.monitoring.metrics import RequestStatistics
+from router.monitoring.metrics import Requests
 from router.monitoring.telemetry import Process
 from router.points import PointOperations
 from router.rest.app import create_app
@@ -46,7 +46,7 @@ class _EveryReadIsSlow:
 
 @pytest.fixture
 async def service() -> AsyncIterator[Rest]:
-    log, node, requests, issues = FakeLog(), FakeNode(), RequestStatistics(), Issues()
+    log, node, requests, issues = FakeLog(), FakeNode(), Requests(), Issues()
     collections = CollectionOperations(log, node)
     cluster = ClusterOperations(log, None, FakeShardKeys())
     endpoints = ServiceEndpoints(
@@ -64,7 +64,7 @@ async def service() -> AsyncIterator[Rest]:
         cluster=cluster,
         local_shards=LocalShardOperations(log, node),
         extra_routes=endpoints.routes(),
-        metrics_hook=metrics_hook(requests, lambda: 5.0),
+        metrics_hook=metrics_hook(requests.rest, lambda: 5.0),
     )
     async with TestClient(TestServer(app)) as client:
         yield Rest(client, node)

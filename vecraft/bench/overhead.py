@@ -44,7 +44,7 @@ _THREADS = 2
 _ROUNDS = 3  # the best of so many is reported: the others met a busy machine
 
 
-class EnginePlan(Struct, frozen=True):
+class OverheadPlan(Struct, frozen=True):
     """``data``: a folder, or None for the bundled cut; ``edge``: compare with qdrant-edge-py."""
 
     data: Path | None
@@ -53,7 +53,7 @@ class EnginePlan(Struct, frozen=True):
     folder: Path
 
 
-def measure(plan: EnginePlan) -> Report:
+def measure(plan: OverheadPlan) -> Report:
     embeddings = load_folder(plan.data, queries_max=plan.queries)
     truth = nearest_by_dot(embeddings.base, embeddings.queries, _K)
     view, build_s = _view(embeddings, plan.folder)

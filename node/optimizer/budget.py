@@ -1,0 +1,67 @@
+"""How much memory builds may take, so that it is never the server that runs out.
+
+Lives here: what is free, by the kernel and by the control group, and one build's share of it.
+May not live here: what a build needs (``node.index.hnsw.build_bytes``), what to do when that is too much.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+_MEMINFO = Path("/proc/meminfo")
+_GROUP = Path("/sys/fs/cgroup")
+_LEFT_FREE = 0.2  # of what is free: for searches and writes that go on meanwhile
+_KIB = 1024
+
+
+def available_bytes(meminfo: Path = _MEMINFO, group: Path = _GROUP) -> int | None:
+    """Memory that may still be taken before anyone is killed; None where the system does not tell."""
+    bounds = [bound for bound in (_of_machine(meminfo), _of_group(group)) if bound is not None]
+    return min(bounds, default=None)
+
+
+class BuildMemory:
+    """Shared by all builds of a process: each of ``builds_max`` at once may take an equal part.
+
+    ``limit``: bytes for all of them together; None: most of what is free when a build starts.
+    """
+
+    def __init__(
+        self,
+        builds_max: int,
+        limit: int | None = None,
+        available: Callable[[], int | None] = available_bytes,
+    ) -> None:
+        self._builds_max, self._limit, self._available = builds_max, limit, available
+
+    def share(self) -> int | None:
+        """Bytes that a build started now may take; None: nothing is known that bounds it."""
+        available = self._available()
+        bounds = [self._limit, None if available is None else int(available * (1 - _LEFT_FREE))]
+        least = min((bound for bound in bounds if bound is not None), default=None)
+        return None if least is None else max(0, least) // self._builds_max
+
+
+def _of_machine(meminfo: Path) -> int | None:
+    try:
+        lines = meminfo.read_text().splitlines()
+    except OSError:
+        return None
+    found = (line.split()[1] for line in lines if line.startswith("MemAvailable:"))
+    return next((int(kib) * _KIB for kib in found), None)
+
+
+def _of_group(group: Path) -> int | None:
+    """The limit less what is used and cannot be dropped: pages of files can."""
+    try:
+        limit = (group / "memory.max").read_text().strip()
+        used = int((group / "memory.current").read_text())
+        lines = (group / "memory.stat").read_text().splitlines()
+    except (OSError, ValueError):
+        return None
+    if not limit.isdigit():  # "max"
+        return None
+    figures = dict(line.split()[:2] for line in lines)
+    pages = sum(int(figures.get(name, 0)) for name in ("inactive_file", "active_file"))
+    return max(0, int(limit) - max(0, used - pages))

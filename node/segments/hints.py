@@ -1,0 +1,30 @@
+"""What a caller knows of a filter beside the rows it admits, and wants to know of the search.
+
+Hints change how fast an answer is found, never which; but ``rows`` stand for the bits they are given instead
+of, so a kind of vectors that cannot use them must be given them packed.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from msgspec import Struct
+
+from node.bits import Slots as Rows
+from node.segments.trace import Trace
+
+
+class Hints(Struct, frozen=True, eq=False):
+    """
+    Attributes:
+        rows: the admitted rows of the segment (n,) int64, ascending; given when they are few.
+        full_scan_bytes: admitted vectors of up to this size are all scored, whatever else were faster.
+        trace: told what was done.
+    """
+
+    rows: Rows | None = None
+    full_scan_bytes: int = 0
+    trace: Trace | None = None
+
+
+NO_HINTS: Final = Hints()

@@ -1,0 +1,42 @@
+"""What a search did in one segment, told to whoever asked.
+
+Lives here: the collection of steps. Costs nothing when nobody asks: callers pass None.
+"""
+
+from __future__ import annotations
+
+import time
+
+from protos.shard import SegmentPlan, Way
+
+
+class Trace:
+    """Steps of one request in all segments, in the order they were taken."""
+
+    def __init__(self) -> None:
+        self.steps: list[SegmentPlan] = []
+        self._segment = ""
+        self._estimated = 0
+        self._started = 0
+
+    def enter(self, segment: str, estimated: int) -> None:
+        """The steps that follow are of this segment, where so many rows are expected to match."""
+        self._segment, self._estimated = segment, estimated
+        self._started = time.perf_counter_ns()
+
+    def step(self, way: Way, *, queries: int, matching: int, scored: int, width: int = 0) -> None:
+        """One way was taken for so many queries; its time is what passed since the step before."""
+        now = time.perf_counter_ns()
+        self.steps.append(
+            SegmentPlan(
+                segment=self._segment,
+                way=way,
+                queries=queries,
+                estimated=self._estimated,
+                matching=matching,
+                scored=scored,
+                width=width,
+                micros=(now - self._started) / 1000,
+            )
+        )
+        self._started = now

@@ -1,0 +1,225 @@
+"""Reads and searches into requests of ``router.search``."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+from protos.collections import UNNAMED
+from protos.datetimes import decode_datetime
+from protos.errors import BadInput, InvalidField
+from protos.filters import Filter
+from protos.ids import PointId
+from protos.qdrant import legacy_pb2, points_pb2
+from protos.qdrant import queries_pb2 as wire
+from protos.shard import Direction, OrderBy, Projection, QuantizationSearchParams, ScrollRequest, SearchParams
+from router.checks import (
+    at_least_one,
+    check_formula,
+    check_fusion,
+    check_page,
+    check_search_params,
+    check_stages,
+    limit_of,
+    search_params,
+    threshold_of,
+)
+from router.grpc.convert.filters import filter_of, microseconds, number
+from router.grpc.convert.points import json_path, point_id, projection, shard_selector
+from router.grpc.convert.vectors import dense, query_vector
+from router.grpc.convert.words import known
+from router.grpc.errors import Unconvertible
+from router.rest.bodies.explain import SPARSE_CONVERSION
+from router.search import NearestPoint, NearestVector, Query, QueryRequest, RandomSample
+from router.shards import ShardSelector
+from router.vectors import not_supported
+
+_DIRECTIONS: Final = {wire.Asc: Direction.ASC, wire.Desc: Direction.DESC}
+_SAMPLES: Final = {wire.Random: RandomSample()}
+
+# Kinds of queries that are refused, once what is wrong with them whatever the version has been told.
+_LATER: Final = {
+    "recommend": "Recommend queries are",
+    "discover": "Discover queries are",
+    "context": "Context queries are",
+    "fusion": "Fusion queries are",
+    "rrf": "Fusion queries are",
+    "formula": "Formula queries are",
+    "nearest_with_mmr": "MMR queries are",
+    "relevance_feedback": "Relevance feedback queries are",
+}
+
+
+def query_request(message: wire.QueryPoints, path: str = "") -> QueryRequest:
+    """``path``: where the query stands in a batch. Raises: Unconvertible, InvalidField, BadInput, ..."""
+    query = _query(message, f"{path}query") if message.HasField("query") else None
+    threshold = _threshold(message)
+    check_stages(query, prefetches=bool(message.prefetch), score_threshold=threshold is not None)
+    return QueryRequest(
+        query=query,
+        using=message.using or UNNAMED,
+        limit=limit_of(_given(message, "limit"), f"{path}limit"),
+        offset=message.offset,
+        filter=filter_in(message, path),
+        params=_params(message, path),
+        score_threshold=threshold_of(threshold),
+        projection=projection_in(message),
+        shard_keys=keys_in(message),
+    )
+
+
+def batch(
+    messages: Iterable[Any], field: str, convert: Callable[[Any, str], QueryRequest]
+) -> list[QueryRequest]:
+    """``field``: what the list is called, for the texts of broken constraints."""
+    return [convert(message, f"{field}[{place}].") for place, message in enumerate(messages)]
+
+
+def search_request(message: legacy_pb2.SearchPoints, path: str = "") -> QueryRequest:
+    """The search of old clients. Raises: as ``query_request``."""
+    if message.HasField("sparse_indices"):
+        raise BadInput(SPARSE_CONVERSION)
+    return QueryRequest(
+        query=NearestVector(dense(message.vector, f"{path}vector")),
+        using=message.vector_name,
+        limit=at_least_one(message.limit, f"{path}limit"),
+        offset=message.offset,
+        filter=filter_in(message, path),
+        params=_params(message, path),
+        score_threshold=threshold_of(_threshold(message)),
+        projection=projection_in(message),
+        shard_keys=keys_in(message),
+    )
+
+
+def scroll_request(message: wire.ScrollPoints) -> ScrollRequest:
+    """Raises: as ``query_request``."""
+    offset: PointId | None = point_id(message.offset) if message.HasField("offset") else None
+    order_by = _order_by(message.order_by) if message.HasField("order_by") else None
+    check_page(offset, order_by)
+    return ScrollRequest(
+        limit=limit_of(_given(message, "limit"), "limit"),
+        offset=offset,
+        filter=filter_in(message),
+        order_by=order_by,
+        projection=projection_in(message, payload_default=True),
+    )
+
+
+# --- parts that many messages have -------------------------------------------------------------------
+
+
+def filter_in(message: Any, path: str = "") -> Filter | None:
+    return filter_of(message.filter, path=f"{path}filter") if message.HasField("filter") else None
+
+
+def keys_in(message: Any) -> ShardSelector | None:
+    return shard_selector(message.shard_key_selector) if message.HasField("shard_key_selector") else None
+
+
+def projection_in(message: Any, *, payload_default: bool = False) -> Projection:
+    return projection(
+        message.with_payload if message.HasField("with_payload") else None,
+        message.with_vectors if message.HasField("with_vectors") else None,
+        payload_default=payload_default,
+    )
+
+
+def _given(message: Any, field: str) -> Any:
+    """None: not said."""
+    return getattr(message, field) if message.HasField(field) else None
+
+
+def _threshold(message: Any) -> float | None:
+    found = _given(message, "score_threshold")
+    return None if found is None else number(found, "score_threshold")
+
+
+def _params(message: Any, path: str) -> SearchParams:
+    if not message.HasField("params"):
+        return SearchParams()
+    params = message.params
+    check_search_params(
+        f"{path}params",
+        hnsw_ef=_given(params, "hnsw_ef"),
+        oversampling=_given(params.quantization, "oversampling"),
+        max_selectivity=_given(params.acorn, "max_selectivity"),
+    )
+    return search_params(
+        hnsw_ef=_given(params, "hnsw_ef"),
+        exact=params.exact,
+        indexed_only=params.indexed_only,
+        idf=params.HasField("idf"),
+        quantization=_quantization(params.quantization) if params.HasField("quantization") else None,
+    )
+
+
+def _quantization(message: wire.QuantizationSearchParams) -> QuantizationSearchParams:
+    return QuantizationSearchParams(
+        message.ignore, _given(message, "rescore"), _given(message, "oversampling")
+    )
+
+
+# --- queries -----------------------------------------------------------------------------------------
+
+
+def _query(message: wire.QueryPoints, path: str) -> Query:
+    query = message.query
+    kind = query.WhichOneof("variant")
+    if kind is None:
+        raise Unconvertible("Query variant is missing")
+    if kind == "nearest":
+        lookup = message.lookup_from if message.HasField("lookup_from") else None
+        return _nearest(query.nearest, lookup, f"{path}.nearest")
+    if kind == "order_by":
+        return _order_by(query.order_by)
+    if kind == "sample":
+        return known(_SAMPLES, query.sample, "Sample")
+    _check_later(kind, message, path)
+    raise not_supported(_LATER[kind])
+
+
+def _nearest(message: points_pb2.VectorInput, lookup: wire.LookupLocation | None, path: str) -> Query:
+    if message.WhichOneof("variant") != "id":
+        return NearestVector(query_vector(message, path))
+    if lookup is None:
+        return NearestPoint(point_id(message.id))
+    return NearestPoint(
+        point_id(message.id), lookup.collection_name, _given(lookup, "vector_name"), keys_in(lookup)
+    )
+
+
+def _order_by(message: wire.OrderBy) -> OrderBy:
+    direction = known(_DIRECTIONS, message.direction, "Direction")
+    start = _start_from(message.start_from) if message.HasField("start_from") else None
+    return OrderBy(json_path(message.key), direction, start)
+
+
+def _start_from(message: wire.StartFrom) -> int | float:
+    kind = message.WhichOneof("value")
+    if kind is None:
+        raise Unconvertible("StartFrom value is missing")
+    if kind == "timestamp":
+        return microseconds(message.timestamp)
+    if kind == "datetime":
+        return decode_datetime(message.datetime)
+    found: int | float = getattr(message, kind)
+    if not math.isfinite(found):
+        raise Unconvertible("start_from must be a finite number")
+    return found
+
+
+def _check_later(kind: str, message: wire.QueryPoints, path: str) -> None:
+    """What would be wrong with the query in any version."""
+    prefetches = bool(message.prefetch)
+    if kind in ("fusion", "rrf"):
+        check_fusion(using=message.HasField("using"), prefetches=prefetches)
+    if kind == "formula":
+        check_formula(prefetches=prefetches)
+    examples = message.query.recommend
+    if kind == "recommend" and not examples.positive and not examples.negative:
+        text = "At least one positive or negative vector/id must be provided"
+        raise InvalidField(f"{path}.recommend", text)
+    if kind == "relevance_feedback" and not message.query.relevance_feedback.feedback:
+        raise InvalidField(f"{path}.relevance_feedback", "feedback elements must be non-empty")

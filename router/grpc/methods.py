@@ -1,0 +1,109 @@
+"""What surrounds every method: decoding, errors, the time taken, compression, statistics.
+
+A service's handlers are given by the names of its methods; their messages' classes come from the descriptors.
+Messages are decoded here, not by gRPC, because bytes that are no message are the client's fault, not ours.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import grpc
+import grpc.aio
+import structlog
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.message import DecodeError, Message
+from google.protobuf.message_factory import GetMessageClass
+from msgspec import Struct
+
+from protos.errors import ServiceError, VecraftError
+from router.grpc.errors import Unconvertible, code_of, metadata_of, text_of
+
+COMPRESSED_BYTES_MIN = 1024
+
+_log = structlog.get_logger(__name__)
+
+
+class Call(Struct):
+    """One call. ``compressible``: set by a handler whose answer is text, for clients that take gzip."""
+
+    metadata: Mapping[str, str | bytes]
+    compressible: bool = False
+
+
+Handler = Callable[[Any, Call], Awaitable[Message]]
+# (the method's full name, as "/qdrant.Points/Query"; the collection, if one is named; code; seconds)
+MetricsHook = Callable[[str, str | None, int, float], None]
+
+
+def service_handler(
+    service: ServiceDescriptor, handlers: Mapping[str, Handler], hook: MetricsHook | None = None
+) -> grpc.GenericRpcHandler:
+    """A service of the public API, served by one handler for each of its methods."""
+    assert {method.name for method in service.methods} == handlers.keys(), service.full_name
+    methods: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
+        method.name: grpc.unary_unary_rpc_method_handler(_Method(method, handlers[method.name], hook).answer)
+        for method in service.methods
+    }
+    return grpc.method_handlers_generic_handler(service.full_name, methods)
+
+
+class _Method:
+    def __init__(self, method: MethodDescriptor, handler: Handler, hook: MetricsHook | None) -> None:
+        self._name = f"/{method.containing_service.full_name}/{method.name}"
+        self._request_class = GetMessageClass(method.input_type)
+        self._names_collection = "collection_name" in method.input_type.fields_by_name
+        self._timed = "time" in method.output_type.fields_by_name
+        self._handler, self._hook = handler, hook
+
+    async def answer(self, data: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
+        started_s = time.perf_counter()
+        collection, code, body = None, grpc.StatusCode.OK, b""
+        try:
+            request = self._decode(data)
+            if self._names_collection:
+                collection = request.collection_name  # type: ignore[attr-defined]  # just found out
+            body = await self._answer(request, context, started_s)
+        except VecraftError as error:
+            if isinstance(error, ServiceError):
+                _log.error("request_failed", method=self._name, error=str(error))
+            code = _fail(context, error)
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the last resort: our fault, told once
+            _log.exception("request_crashed", method=self._name)
+            code = _fail(context, ServiceError(f"{type(error).__name__}: {error}"))
+        if self._hook is not None:
+            self._hook(self._name, collection, code.value[0], time.perf_counter() - started_s)
+        return body
+
+    def _decode(self, data: bytes) -> Message:
+        try:
+            return self._request_class.FromString(data)
+        except DecodeError as error:
+            raise Unconvertible(f"failed to decode Protobuf message: {error}") from error
+
+    async def _answer(
+        self, request: Message, context: grpc.aio.ServicerContext[bytes, bytes], started_s: float
+    ) -> bytes:
+        call = Call(dict(context.invocation_metadata() or ()))
+        answer = await self._handler(request, call)
+        if self._timed:
+            answer.time = time.perf_counter() - started_s  # type: ignore[attr-defined]  # just found out
+        body = answer.SerializeToString()
+        if call.compressible and len(body) >= COMPRESSED_BYTES_MIN:
+            context.set_compression(grpc.Compression.Gzip)
+        return body
+
+
+def _fail(context: grpc.aio.ServicerContext[bytes, bytes], error: VecraftError) -> grpc.StatusCode:
+    code = code_of(error)
+    context.set_code(code)
+    context.set_details(text_of(error))
+    metadata = metadata_of(error)
+    if metadata:
+        context.set_trailing_metadata(metadata)
+    return code

@@ -1,0 +1,77 @@
+"""The gRPC server of the public API: its services and its limits.
+
+Message sizes are unlimited, as in Qdrant: clients send large batches this way. Pings of any frequency are
+tolerated. A taken port is an error, not shared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import grpc.aio
+from google.protobuf.descriptor import ServiceDescriptor
+
+from protos.qdrant import collections_pb2, points_service_pb2, service_pb2, snapshots_pb2
+from router.cluster import ClusterOperations
+from router.collections import CollectionOperations
+from router.grpc.cluster import cluster_handlers
+from router.grpc.collections import collection_handlers, schema_handlers
+from router.grpc.later import POINTS_LATER, SNAPSHOTS_LATER, refusing
+from router.grpc.methods import Handler, MetricsHook, service_handler
+from router.grpc.queries import query_handlers
+from router.grpc.service import HEALTH, about_handlers, health_handler, reflection_handlers
+from router.grpc.updates import update_handlers
+from router.points import PointOperations
+from router.search import SearchOperations
+
+OPTIONS: list[tuple[str, Any]] = [
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.max_send_message_length", -1),
+    ("grpc.max_concurrent_streams", 2**31 - 1),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.min_ping_interval_without_data_ms", 0),
+    ("grpc.http2.max_ping_strikes", 0),
+    ("grpc.so_reuseport", 0),
+]
+QDRANT = service_pb2.DESCRIPTOR.services_by_name["Qdrant"]
+COLLECTIONS = collections_pb2.DESCRIPTOR.services_by_name["Collections"]
+POINTS = points_service_pb2.DESCRIPTOR.services_by_name["Points"]
+SNAPSHOTS = snapshots_pb2.DESCRIPTOR.services_by_name["Snapshots"]
+
+
+def create_server(
+    collections: CollectionOperations,
+    points: PointOperations,
+    searches: SearchOperations,
+    cluster: ClusterOperations,
+    *,
+    version: str,
+    commit: str | None = None,
+    metrics_hook: MetricsHook | None = None,
+) -> grpc.aio.Server:
+    """A server without a port yet; ``version`` is that of Qdrant's API."""
+    services: list[tuple[ServiceDescriptor, Mapping[str, Handler]]] = [
+        (QDRANT, about_handlers(version, commit)),
+        (COLLECTIONS, {**collection_handlers(collections), **cluster_handlers(cluster)}),
+        (
+            POINTS,
+            {
+                **update_handlers(points),
+                **schema_handlers(collections),
+                **query_handlers(searches),
+                **refusing(POINTS_LATER),
+            },
+        ),
+        (SNAPSHOTS, refusing(SNAPSHOTS_LATER)),
+    ]
+    names = [service.full_name for service, _ in services]
+    server = grpc.aio.server(options=OPTIONS)
+    server.add_generic_rpc_handlers(
+        [
+            *(service_handler(service, handlers, metrics_hook) for service, handlers in services),
+            health_handler(),
+            *reflection_handlers([*names, HEALTH]),
+        ]
+    )
+    return server

@@ -1,0 +1,66 @@
+"""Who we are, whether we are well, and which services there are (reference 2.2)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+import grpc
+from grpc_health.v1 import health_pb2
+from grpc_reflection.v1alpha import reflection_pb2
+from grpc_reflection.v1alpha.reflection import aio as reflection
+
+from protos.qdrant.pool import PUBLIC_POOL
+from protos.qdrant.service_pb2 import HealthCheckReply, HealthCheckRequest
+from router.grpc.methods import Call, Handler, MetricsHook
+from router.monitoring.metrics import RequestStatistics
+
+TITLE = "qdrant - vector search engine"
+HEALTH = "grpc.health.v1.Health"
+REFLECTION = ("grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection")
+
+
+def about_handlers(version: str, commit: str | None) -> Mapping[str, Handler]:
+    """The service ``qdrant.Qdrant``."""
+
+    async def check(_request: HealthCheckRequest, _call: Call) -> HealthCheckReply:
+        return HealthCheckReply(title=TITLE, version=version, commit=commit)
+
+    return {"HealthCheck": check}
+
+
+def grpc_metrics_hook(requests: RequestStatistics, unix_s: Callable[[], float] = time.time) -> MetricsHook:
+    """Counts every call; give it to ``create_server``."""
+
+    def count(method: str, collection: str | None, code: int, seconds: float) -> None:
+        requests.add(("", method, code), seconds, unix_s(), collection)
+
+    return count
+
+
+def health_handler() -> grpc.GenericRpcHandler:
+    """``Check`` alone: a server that answers is serving."""
+
+    async def check(_request: object, _context: object) -> health_pb2.HealthCheckResponse:
+        return health_pb2.HealthCheckResponse(status=health_pb2.HealthCheckResponse.SERVING)
+
+    method = grpc.unary_unary_rpc_method_handler(
+        check,
+        request_deserializer=health_pb2.HealthCheckRequest.FromString,
+        response_serializer=health_pb2.HealthCheckResponse.SerializeToString,
+    )
+    return grpc.method_handlers_generic_handler(HEALTH, {"Check": method})
+
+
+def reflection_handlers(services: Sequence[str]) -> list[grpc.GenericRpcHandler]:
+    """Both versions of reflection: their messages are the same but for the package's name."""
+    pool = PUBLIC_POOL
+    pool.AddSerializedFile(health_pb2.DESCRIPTOR.serialized_pb)
+    servicer = reflection.ReflectionServicer(services, pool=pool)
+    method = grpc.stream_stream_rpc_method_handler(
+        servicer.ServerReflectionInfo,
+        request_deserializer=reflection_pb2.ServerReflectionRequest.FromString,
+        response_serializer=reflection_pb2.ServerReflectionResponse.SerializeToString,
+    )
+    methods = {"ServerReflectionInfo": method}
+    return [grpc.method_handlers_generic_handler(name, methods) for name in REFLECTION]

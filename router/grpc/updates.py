@@ -1,0 +1,48 @@
+"""Writes of points (reference 8)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from protos.collections import check_collection_name
+from protos.qdrant import updates_pb2 as wire
+from router.grpc.convert import updates
+from router.grpc.convert.options import write_options
+from router.grpc.methods import Call, Handler
+from router.points import Draft, PointOperations
+
+
+def update_handlers(points: PointOperations) -> Mapping[str, Handler]:
+    return {
+        "Upsert": _change(points, updates.upsert),
+        "Delete": _change(points, updates.delete),
+        "UpdateVectors": _change(points, updates.update_vectors),
+        "DeleteVectors": _change(points, updates.delete_vectors),
+        "SetPayload": _change(points, updates.set_payload),
+        "OverwritePayload": _change(points, updates.overwrite_payload),
+        "DeletePayload": _change(points, updates.delete_payload),
+        "ClearPayload": _change(points, updates.clear_payload),
+        "UpdateBatch": _batch(points),
+    }
+
+
+def _change(points: PointOperations, convert: Callable[[Any], Draft]) -> Handler:
+    async def apply(request: Any, call: Call) -> wire.PointsOperationResponse:
+        check_collection_name(request.collection_name)
+        options = write_options(request, call)
+        result = await points.apply(request.collection_name, convert(request), options)
+        return wire.PointsOperationResponse(result=updates.result_message(result))
+
+    return apply
+
+
+def _batch(points: PointOperations) -> Handler:
+    async def apply(request: wire.UpdateBatchPoints, call: Call) -> wire.UpdateBatchResponse:
+        check_collection_name(request.collection_name)
+        options = write_options(request, call)
+        drafts = updates.batch(request.operations)
+        results = await points.apply_batch(request.collection_name, drafts, options)
+        return wire.UpdateBatchResponse(result=map(updates.result_message, results))
+
+    return apply

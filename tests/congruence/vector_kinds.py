@@ -1,0 +1,109 @@
+"""Every kind of vector: how a collection of all of them is made, points that have most of them, queries.
+
+Numbers are such that every type holds them exactly (halves for float16, whole ones for uint8), since
+qdrant-client's local mode knows float32 alone.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import numpy as np
+from msgspec import Struct
+from qdrant_client import models
+
+Json = dict[str, Any]
+Vector = Any  # JSON: a list, a list of lists, {"indices", "values"}
+
+SIZE = 8
+DISTANCES = ("Cosine", "Euclid", "Dot", "Manhattan")
+DATATYPES = ("float32", "float16", "uint8")
+SHARE_PRESENT = 0.9
+_TERMS, _TERMS_MAX = 80, 8
+
+
+class Kind(Struct, frozen=True):
+    """``shape``: dense, multi or sparse; ``idf`` only means something to the last."""
+
+    name: str
+    shape: str = "dense"
+    distance: str = "Dot"
+    datatype: str = "float32"
+    idf: bool = False
+
+
+KINDS = {
+    kind.name: kind
+    for kind in [
+        *(
+            Kind(f"{distance.lower()}_{datatype}", "dense", distance, datatype)
+            for distance in DISTANCES
+            for datatype in DATATYPES
+        ),
+        *(Kind(f"multi_{distance.lower()}", "multi", distance) for distance in DISTANCES),
+        *(Kind(f"multi_dot_{datatype}", "multi", "Dot", datatype) for datatype in ("float16", "uint8")),
+        Kind("sparse", "sparse"),
+        Kind("sparse_idf", "sparse", idf=True),
+    ]
+}
+# What a collection of ours may have so far; the judges are compared with each other on all of them.
+SERVED = {name: kind for name, kind in KINDS.items() if kind.shape == "dense" and kind.datatype == "float32"}
+LATER = {"later": Kind("later", "dense", "Euclid")}
+
+
+def make_points(ids: range, seed: int, kinds: dict[str, Kind]) -> list[Json]:
+    rng = random.Random(seed)
+    return [
+        {
+            "id": point,
+            "vector": {
+                kind.name: make_vector(kind, rng) for kind in kinds.values() if rng.random() < SHARE_PRESENT
+            },
+            "payload": {"n": rng.randint(0, 9)},
+        }
+        for point in ids
+    ]
+
+
+def make_vector(kind: Kind, rng: random.Random) -> Vector:
+    if kind.shape == "sparse":
+        # Few terms are in many points, as in texts.
+        indices = sorted({int(_TERMS * rng.random() ** 2) for _ in range(rng.randint(1, _TERMS_MAX))})
+        return {"indices": indices, "values": [round(rng.uniform(0.1, 2), 3) for _ in indices]}
+    if kind.shape == "multi":
+        return [_row(kind, rng) for _ in range(rng.randint(1, 4))]
+    return _row(kind, rng)
+
+
+def _row(kind: Kind, rng: random.Random) -> list[float]:
+    if kind.datatype == "uint8":
+        return [rng.randint(0, 255) for _ in range(SIZE)]
+    row = np.array([rng.uniform(-1, 1) for _ in range(SIZE)], dtype=kind.datatype)
+    return [float(value) for value in row]
+
+
+def dense_params(kind: Kind) -> models.VectorParams:
+    several = models.MultiVectorConfig(comparator=models.MultiVectorComparator.MAX_SIM)
+    return models.VectorParams(
+        size=SIZE,
+        distance=models.Distance(kind.distance),
+        datatype=models.Datatype(kind.datatype),
+        multivector_config=several if kind.shape == "multi" else None,
+    )
+
+
+def sparse_params(kind: Kind) -> models.SparseVectorParams:
+    return models.SparseVectorParams(modifier=models.Modifier.IDF if kind.idf else None)
+
+
+def for_client(vector: Vector) -> Any:
+    """As qdrant-client takes it."""
+    return models.SparseVector(**vector) if isinstance(vector, dict) else vector
+
+
+def plain(vector: Any) -> Vector:
+    """As JSON, of what a client or an engine gave back."""
+    if hasattr(vector, "indices"):
+        return {"indices": list(vector.indices), "values": list(vector.values)}
+    return vector

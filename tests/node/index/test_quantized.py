@@ -1,0 +1,188 @@
+"""Quantized graphs: what their codes find and say, scans of codes, queries beyond a code's range."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from node.index import (
+    Code,
+    GraphParams,
+    HnswGraph,
+    Quantization,
+    best_of,
+    choose_encoding,
+    quantization_of,
+    set_threads,
+    similarities,
+)
+from node.index.distances import normalize
+from node.index.quantization import Kind
+from node.index.rotation import rotate, width_for
+from protos.collections import (
+    BinaryQuantizationConfig,
+    Distance,
+    ProductQuantizationConfig,
+    QuantizationConfig,
+    ScalarQuantizationConfig,
+    TurboQuantizationConfig,
+)
+
+FloatArray = npt.NDArray[np.float32]
+
+DIM, ROWS = 100, 3000
+SCALAR = QuantizationConfig(scalar=ScalarQuantizationConfig("int8", quantile=0.99))
+PRODUCT = QuantizationConfig(product=ProductQuantizationConfig("x16"))
+CONFIGS = {
+    "scalar": (SCALAR, 0.95, 1.0),
+    "product x4": (QuantizationConfig(product=ProductQuantizationConfig("x4")), 0.95, 1.0),
+    "product x16": (PRODUCT, 0.7, 0.99),
+    "product x64": (QuantizationConfig(product=ProductQuantizationConfig("x64")), 0.5, 0.97),
+    "binary": (QuantizationConfig(binary=BinaryQuantizationConfig()), 0.5, 0.98),
+    "binary, two bits": (
+        QuantizationConfig(
+            binary=BinaryQuantizationConfig(encoding="two_bits", query_encoding="scalar8bits")
+        ),
+        0.6,
+        0.99,
+    ),
+    "turbo, one and a half bits": (
+        QuantizationConfig(turbo=TurboQuantizationConfig(bits="bits1_5")),
+        0.55,
+        0.99,
+    ),
+    "turbo, four bits": (QuantizationConfig(turbo=TurboQuantizationConfig()), 0.85, 1.0),
+}
+
+
+def _rows(count: int, seed: int) -> FloatArray:
+    """Near a space of 12 dimensions, as embeddings are near one of few."""
+    basis = np.random.default_rng(0).normal(size=(12, DIM))
+    rng = np.random.default_rng(seed)
+    rows = rng.normal(size=(count, 12)) @ basis + 0.3 * rng.normal(size=(count, DIM))
+    return rows.astype(np.float32)
+
+
+MATRIX, QUERIES = normalize(_rows(ROWS, 1)), normalize(_rows(40, 2))
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    set_threads(1)
+
+
+def _params(config: QuantizationConfig | None) -> GraphParams:
+    return GraphParams(16, 100, quantization_of(config))
+
+
+def _built(
+    distance: Distance, matrix: FloatArray, config: QuantizationConfig | None, path: Path
+) -> HnswGraph:
+    params = _params(config)
+    encoding = choose_encoding(distance, matrix, None, params.quantization)
+    HnswGraph.build(distance, matrix, None, params, encoding).save(path)
+    return HnswGraph.open(path, None, params, encoding, distance)
+
+
+def _recall(found: npt.NDArray[np.int64], truth: npt.NDArray[np.int64]) -> float:
+    shared = [len(np.intersect1d(a, b)) for a, b in zip(found, truth, strict=True)]
+    return sum(shared) / truth.size
+
+
+@pytest.mark.parametrize("name", list(CONFIGS))
+@pytest.mark.parametrize("distance", [Distance.COSINE, Distance.DOT, Distance.EUCLID])
+def test_candidates_hold_the_true_neighbours(name: str, distance: Distance, tmp_path: Path) -> None:
+    config, by_code, rescored = CONFIGS[name]
+    graph = _built(distance, MATRIX, config, tmp_path / "graph")
+    truth, _ = best_of(distance, QUERIES, MATRIX, 10)
+    found = graph.candidates(QUERIES, 150, 150)
+    assert _recall(found[:, :10], truth) >= by_code
+    assert _recall(found, truth) >= rescored
+
+
+@pytest.mark.parametrize("distance", [Distance.COSINE, Distance.DOT, Distance.EUCLID])
+@pytest.mark.parametrize("name", list(CONFIGS))
+def test_similarities_by_code_are_near_the_true_ones(name: str, distance: Distance, tmp_path: Path) -> None:
+    graph = _built(distance, MATRIX, CONFIGS[name][0], tmp_path / "graph")
+    rows, by_code = graph.search(QUERIES, 50, 20)
+    true = np.stack(
+        [similarities(distance, q, MATRIX, found) for q, found in zip(QUERIES, rows, strict=True)]
+    )
+    assert np.abs(by_code - true).mean() < 0.25 * np.abs(true).mean()
+    assert (np.diff(by_code, axis=1) <= 0).all()
+
+
+@pytest.mark.parametrize("distance", [Distance.COSINE, Distance.EUCLID, Distance.DOT])
+@pytest.mark.parametrize("config", [None, SCALAR, CONFIGS["binary"][0], CONFIGS["turbo, four bits"][0]])
+def test_a_scan_finds_the_best_of_the_allowed_rows(
+    distance: Distance, config: QuantizationConfig | None, tmp_path: Path
+) -> None:
+    graph = _built(distance, MATRIX, config, tmp_path / "graph")
+    allowed = np.flatnonzero(np.random.default_rng(5).random(ROWS) < 0.1)
+    flags = np.zeros(ROWS, dtype=np.bool_)
+    flags[allowed] = True
+    rows, scores = graph.scan(QUERIES, np.packbits(flags, bitorder="little"), 60)
+    truth, _ = best_of(distance, QUERIES, MATRIX, 10, allowed)
+    assert np.isin(rows, allowed).all()
+    assert _recall(rows, truth) >= 0.99
+    assert (np.diff(scores, axis=1) <= 0).all()
+
+
+def test_a_scan_of_a_partial_graph_speaks_of_rows_and_pads() -> None:
+    nodes = np.arange(1, ROWS, 2, dtype=np.uint32)
+    params = _params(None)
+    encoding = choose_encoding(Distance.EUCLID, MATRIX, nodes)
+    graph = HnswGraph.build(Distance.EUCLID, MATRIX, nodes, params, encoding)
+    flags = np.zeros(ROWS, dtype=np.bool_)
+    flags[[2, 3, 7]] = True
+    rows, scores = graph.scan(MATRIX[7:8], np.packbits(flags, bitorder="little"), 4)
+    assert rows[0].tolist() == [7, 3, -1, -1]
+    assert np.isneginf(scores[0, 2:]).all()
+
+
+@pytest.mark.parametrize("distance", [Distance.COSINE, Distance.EUCLID])
+def test_queries_beyond_the_range_of_integers_find_their_neighbours(
+    distance: Distance, tmp_path: Path
+) -> None:
+    """Clipped to the range such a query would be another one."""
+    matrix = _rows(ROWS, 3) if distance is Distance.EUCLID else MATRIX
+    far = np.zeros((DIM, DIM), dtype=np.float32)
+    np.fill_diagonal(far, 1.0 if distance is Distance.COSINE else 200.0)
+    graph = _built(distance, matrix, None, tmp_path / "graph")
+    assert graph.encoding.code is Code.INTEGER_8BIT
+    truth, _ = best_of(distance, far, matrix, 10)
+    assert _recall(graph.candidates(far, 100, 20), truth) >= 0.98
+    everything = np.full(-(-ROWS // 8), 255, dtype=np.uint8)
+    assert _recall(graph.scan(far, everything, 20)[0], truth) >= 0.99
+
+
+def test_zero_vectors_at_cosine_are_not_compared_by_length() -> None:
+    matrix = MATRIX.copy()
+    matrix[::3] = 0
+    assert choose_encoding(Distance.COSINE, matrix).code is Code.UNIFORM_8BIT
+
+
+def test_a_rotation_keeps_distances_and_spreads_components() -> None:
+    spiky = np.zeros((20, DIM), dtype=np.float32)
+    spiky[np.arange(20), np.arange(20)] = 1
+    for expansion in (1.0, 1.5, 2.0):
+        width = width_for(DIM, expansion)
+        assert width % 64 == 0
+        assert width >= DIM * expansion
+        rotated = rotate(spiky, width)
+        np.testing.assert_allclose(rotated @ rotated.T, spiky @ spiky.T, atol=1e-5)
+        assert np.abs(rotated).max() < 0.6
+
+
+def test_placement_is_no_part_of_what_codes_are() -> None:
+    pinned = QuantizationConfig(scalar=ScalarQuantizationConfig("int8", quantile=0.99, always_ram=True))
+    assert quantization_of(pinned) == quantization_of(SCALAR) == Quantization(Kind.SCALAR, quantile=0.99)
+
+
+def test_rescoring_is_the_default_of_few_bits_only() -> None:
+    defaults = {name: quantization_of(config) for name, (config, _, _) in CONFIGS.items()}
+    rescoring = {name for name, wanted in defaults.items() if wanted is not None and wanted.rescores}
+    assert rescoring == {"binary", "binary, two bits", "turbo, one and a half bits"}

@@ -1,0 +1,185 @@
+"""What surrounds every method: services, codes and texts of errors, bytes that are no message, statistics."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2
+from grpc_reflection.v1alpha import reflection_pb2
+
+from protos import errors
+from protos.errors import VecraftError
+from protos.qdrant import collections_pb2, points_service_pb2, service_pb2, snapshots_pb2
+from protos.qdrant.pool import PUBLIC_POOL
+from protos.qdrant.service_pb2 import HealthCheckReply
+from router.grpc.errors import CODES, Unconvertible, code_of, metadata_of, text_of
+from router.grpc.later import POINTS_LATER, SNAPSHOTS_LATER
+from router.grpc.methods import Call, service_handler
+from router.grpc.service import REFLECTION
+from tests.router.grpc.conftest import Grpc
+
+
+class HandlerCallDetails(NamedTuple):
+    method: str
+    invocation_metadata: tuple[tuple[str, str], ...]
+
+
+INVALID = grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_it_says_who_it_is(server: Grpc) -> None:
+    reply = await server.call("Qdrant.HealthCheck")
+    assert (reply.title, reply.version, reply.commit) == ("qdrant - vector search engine", "1.19.0", "c0ffee")
+
+
+async def test_probes_are_told_that_it_serves(server: Grpc) -> None:
+    check = server.channel.unary_unary(
+        "/grpc.health.v1.Health/Check", response_deserializer=health_pb2.HealthCheckResponse.FromString
+    )
+    assert (await check(b"")).status == health_pb2.HealthCheckResponse.SERVING
+
+
+@pytest.mark.parametrize("version", REFLECTION)
+async def test_reflection_lists_the_services_and_finds_their_files(server: Grpc, version: str) -> None:
+    ask = server.channel.stream_stream(
+        f"/{version}/ServerReflectionInfo",
+        request_serializer=reflection_pb2.ServerReflectionRequest.SerializeToString,
+        response_deserializer=reflection_pb2.ServerReflectionResponse.FromString,
+    )
+    requests = [
+        reflection_pb2.ServerReflectionRequest(list_services=""),
+        reflection_pb2.ServerReflectionRequest(file_containing_symbol="qdrant.Points"),
+    ]
+    listed, found = [answer async for answer in ask(iter(requests))]
+    names = {service.name for service in listed.list_services_response.service}
+    ours = {"qdrant.Qdrant", "qdrant.Collections", "qdrant.Points", "qdrant.Snapshots"}
+    assert names == ours | {"grpc.health.v1.Health"}
+    assert len(found.file_descriptor_response.file_descriptor_proto) > 3
+
+
+async def test_methods_of_later_versions_are_just_these_and_say_so(server: Grpc) -> None:
+    refused: dict[str, set[str]] = {}
+    for service in ("Points", "Collections", "Snapshots", "Qdrant"):
+        for name in PUBLIC_POOL.FindServiceByName(f"qdrant.{service}").methods_by_name:
+            code, text = await server.outcome(f"{service}.{name}")
+            assert code is not grpc.StatusCode.INTERNAL
+            if "not supported by this version of Vecraft yet" in text:
+                assert code is grpc.StatusCode.UNIMPLEMENTED
+                refused.setdefault(service, set()).add(name)
+    assert refused == {
+        "Points": {
+            *("Discover", "DiscoverBatch", "Facet", "QueryGroups", "SearchGroups"),
+            *("Recommend", "RecommendBatch", "RecommendGroups", "SearchMatrixOffsets", "SearchMatrixPairs"),
+        },
+        "Snapshots": {"Create", "CreateFull", "Delete", "DeleteFull", "List", "ListFull"},
+    }
+    assert refused == {"Points": set(POINTS_LATER), "Snapshots": set(SNAPSHOTS_LATER)}
+
+
+def every(cls: type[VecraftError]) -> list[type[VecraftError]]:
+    return [cls, *(found for child in cls.__subclasses__() for found in every(child))]
+
+
+def test_every_error_has_a_code() -> None:
+    ours = [
+        cls for cls in every(VecraftError) if cls.__module__ == "protos.errors" and cls is not VecraftError
+    ]
+    assert set(ours) | {Unconvertible} == set(CODES)
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "text"),
+    [
+        (errors.BadInput("x"), INVALID, "Wrong input: x"),
+        (errors.NotFound("x"), grpc.StatusCode.NOT_FOUND, "Not found: x"),
+        (errors.MalformedBody("Invalid json path: 'x'"), INVALID, "Invalid json path: 'x'"),
+        (errors.InvalidField("a.b", "wrong"), INVALID, "Validation error in body: [a.b: wrong]"),
+        (
+            errors.InvalidField("a", "wrong", where="path parameters"),
+            INVALID,
+            "Validation error in body: [a: wrong]",
+        ),
+        (
+            errors.StandaloneMode(),
+            grpc.StatusCode.UNIMPLEMENTED,
+            "Qdrant is running in standalone mode",
+        ),
+    ],
+)
+def test_texts_are_those_of_rest_without_json(error: VecraftError, code: grpc.StatusCode, text: str) -> None:
+    assert (code_of(error), text_of(error)) == (code, text)
+
+
+def test_limits_tell_clients_when_to_come_again() -> None:
+    assert metadata_of(errors.RateLimited("x", retry_after_s=3)) == (("retry-after", "3"),)
+    assert metadata_of(errors.InsufficientStorage("x")) == (("qdrant-insufficient-storage", "1"),)
+    assert metadata_of(errors.NotFound("x")) == ()
+
+
+async def test_bytes_that_are_no_message_are_the_clients_fault(server: Grpc) -> None:
+    for service in (points_service_pb2.DESCRIPTOR, snapshots_pb2.DESCRIPTOR, collections_pb2.DESCRIPTOR):
+        for found in service.services_by_name.values():
+            for method in found.methods:
+                code, text = await server.refused(f"{found.name}.{method.name}", b"\xff\xff\xff")
+                assert (code, text[:33]) == (INVALID, "failed to decode Protobuf message")
+
+
+async def test_messages_that_nest_without_end_are_refused(server: Grpc) -> None:
+    value = b""
+    for _ in range(2000):
+        value = b"\x3a" + _length(value := b"\x0a" + _length(value) + value) + value
+    entry = b"\x0a\x01k\x12" + _length(value) + value
+    code, _ = await server.refused("Points.SetPayload", b"\x0a\x01c\x1a" + _length(entry) + entry)
+    assert code is INVALID
+
+
+def _length(data: bytes) -> bytes:
+    found, size = bytearray(), len(data)
+    while size > 0x7F:
+        found.append(size & 0x7F | 0x80)
+        size >>= 7
+    return bytes([*found, size])
+
+
+async def test_calls_are_counted_by_method_code_and_collection(server: Grpc) -> None:
+    missing = collections_pb2.GetCollectionInfoRequest(collection_name="missing")
+    await server.refused("Collections.Get", missing)
+    await server.call("Collections.List")
+    counted = {key: found.count for key, found in server.statistics.by_request.items()}
+    assert counted == {("", "/qdrant.Collections/Get", 5): 1, ("", "/qdrant.Collections/List", 0): 1}
+
+
+class FakeContext:
+    """What an answer asks of gRPC."""
+
+    def __init__(self) -> None:
+        self.compression: grpc.Compression | None = None
+
+    def invocation_metadata(self) -> tuple[tuple[str, str], ...]:
+        return ()
+
+    def set_compression(self, compression: grpc.Compression) -> None:
+        self.compression = compression
+
+
+@pytest.mark.parametrize(
+    ("compressible", "size", "compression"),
+    [(True, 2000, grpc.Compression.Gzip), (True, 10, None), (False, 2000, None)],
+)
+async def test_only_long_answers_of_text_are_compressed(
+    compressible: bool, size: int, compression: grpc.Compression | None
+) -> None:
+    async def answer(_request: object, call: Call) -> HealthCheckReply:
+        call.compressible = compressible
+        return HealthCheckReply(title="x" * size)
+
+    handler = service_handler(service_pb2.DESCRIPTOR.services_by_name["Qdrant"], {"HealthCheck": answer})
+    details = HandlerCallDetails("/qdrant.Qdrant/HealthCheck", ())
+    method = handler.service(details)
+    context = FakeContext()
+    assert method is not None
+    assert method.unary_unary is not None
+    await method.unary_unary(b"", context)
+    assert context.compression is compression

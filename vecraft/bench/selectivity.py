@@ -1,0 +1,241 @@
+"""Filtered searches beside Qdrant's engine: how recall and latency change with what a filter leaves.
+
+Every point carries tags that say which filters it matches: at random, near an anchor (a category, as it
+were) or near another. A query is asked with its nearest anchor (the filter goes along with the vector) and
+with its farthest (the filter goes against it). The same query is asked of both engines in turn, so that a
+busy machine slows both; latencies are medians.
+
+With a folder that is kept, engines are built once and opened again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+from msgspec import Struct
+
+from node.bits import full
+from node.filter.columns import Columns
+from node.index import GraphParams, set_threads
+from node.query import search
+from node.replica.view import View
+from node.segments import GrowingSegment, IndexJob, SealedSegment, Source, VectorSchema, run_build, seal
+from node.storage.points import PointStore
+from node.storage.records import pack_record
+from protos.collections import (
+    CollectionConfig,
+    CollectionParams,
+    Distance,
+    KeywordIndexParams,
+    VectorParams,
+)
+from protos.filters import FieldCondition, Filter, MatchValue
+from protos.ids import id_key
+from protos.shard import SearchParams, SearchRequest
+from vecraft.bench.data import FloatMatrix
+from vecraft.bench.report import Bar, Measurement, Report
+
+SHARES = (0.0001, 0.001, 0.01, 0.1, 0.5, 0.9)
+KINDS = ("random", "along", "against")
+RECALL_LOSS_MAX = 0.002
+
+K = 10
+_ANCHORS = 4
+FIELD = "tags"
+
+Bools = npt.NDArray[np.bool_]
+Ints = npt.NDArray[np.int64]
+
+
+class SelectivityPlan(Struct, frozen=True):
+    """``base`` (n, dim) and ``queries`` (m, dim): float32 of unit length. ``edge``: compare with it."""
+
+    title: str
+    base: FloatMatrix
+    queries: FloatMatrix
+    folder: Path
+    shares: Sequence[float] = SHARES
+    edge: bool = True
+    threads: int = 2
+    graph: bool = True  # of all rows, for ours
+
+
+class Tags:
+    """Which rows have which tag. A tag is a place (``r`` or an anchor's number) and a share."""
+
+    def __init__(self, base: FloatMatrix, queries: FloatMatrix, shares: Sequence[float]) -> None:
+        rng = np.random.default_rng(0)
+        anchors = base[rng.integers(0, len(base), _ANCHORS)]
+        ranks = {str(i): _ranks(base @ anchor) for i, anchor in enumerate(anchors)}
+        ranks["r"] = rng.permutation(len(base))
+        self.rows = {
+            f"{place}-{share}": np.flatnonzero(rank < share * len(base))
+            for place, rank in ranks.items()
+            for share in shares
+        }
+        nearness = queries @ anchors.T
+        self._along, self._against = nearness.argmax(axis=1), nearness.argmin(axis=1)
+
+    def of_query(self, kind: str, query: int, share: float) -> str:
+        places = {"random": "r", "along": self._along[query], "against": self._against[query]}
+        return f"{places[kind]}-{share}"
+
+    def payloads(self, count: int) -> list[bytes]:
+        tags: list[list[str]] = [[] for _ in range(count)]
+        for tag, rows in self.rows.items():
+            for row in rows.tolist():
+                tags[row].append(tag)
+        return [orjson.dumps({FIELD: each}) for each in tags]
+
+
+def _ranks(nearness: npt.NDArray[np.float32]) -> Ints:
+    return np.argsort(np.argsort(-nearness, kind="stable"), kind="stable")
+
+
+class Engine(Struct, frozen=True):
+    """``ask(query number, tag or None)`` makes a request, ``answer`` runs it and is what is timed."""
+
+    name: str
+    ask: Callable[[int, str | None], Any]
+    answer: Callable[[Any], Any]
+    ids: Callable[[Any], list[int]]
+
+
+def measure(plan: SelectivityPlan) -> Report:
+    plan.folder.mkdir(parents=True, exist_ok=True)
+    tags = Tags(plan.base, plan.queries, plan.shares)
+    payloads = tags.payloads(len(plan.base))
+    engines = [ours(plan, payloads)]
+    if plan.edge:
+        from vecraft.bench import selectivity_edge  # a development dependency
+
+        engines.append(selectivity_edge.engine(plan, payloads))
+    set_threads(1)
+    measurements = []
+    unfiltered = _compare(plan, engines, [None] * len(plan.queries), tags)
+    floor = unfiltered[0][0] - RECALL_LOSS_MAX
+    measurements += _lines("unfiltered", engines, unfiltered, None)
+    for kind in KINDS:
+        for share in plan.shares:
+            asked = [tags.of_query(kind, i, share) for i in range(len(plan.queries))]
+            found = _compare(plan, engines, asked, tags)
+            measurements += _lines(f"{kind} {share:.2%}", engines, found, floor)
+    return Report(
+        f"filters on {plan.title}", {"rows": len(plan.base), "queries": len(plan.queries)}, measurements
+    )
+
+
+def _lines(
+    name: str, engines: Sequence[Engine], found: Sequence[tuple[float, float]], floor: float | None
+) -> list[Measurement]:
+    lines = []
+    for engine, (recall, micros) in zip(engines, found, strict=True):
+        ours = engine is engines[0]
+        lines.append(
+            Measurement(
+                f"{name}: recall@10, {engine.name}",
+                recall,
+                "",
+                Bar("least", floor) if ours and floor is not None else None,
+            )
+        )
+        rivals = [rival for _, rival in found[1:]]
+        bar = Bar("most", min(rivals)) if ours and rivals else None
+        lines.append(Measurement(f"{name}: median, {engine.name}", micros, "µs", bar))
+    return lines
+
+
+def _compare(
+    plan: SelectivityPlan, engines: Sequence[Engine], asked: Sequence[str | None], tags: Tags
+) -> list[tuple[float, float]]:
+    """Per engine, recall and the median in µs. Raises: AssertionError when results are too few."""
+    shares: list[list[float]] = [[] for _ in engines]
+    micros: list[list[float]] = [[] for _ in engines]
+    for i, tag in enumerate(asked):
+        rows = None if tag is None else tags.rows[tag]
+        among = plan.base if rows is None else plan.base[rows]
+        scores = among @ plan.queries[i]
+        wanted = min(K, len(scores))
+        edge_score = np.partition(scores, len(scores) - wanted)[len(scores) - wanted] if wanted else 0.0
+        for e, engine in enumerate(engines):
+            request = engine.ask(i, tag)
+            started = time.perf_counter()
+            answer = engine.answer(request)
+            micros[e].append((time.perf_counter() - started) * 1e6)
+            ids = np.array(engine.ids(answer), dtype=np.int64)
+            assert e or len(ids) == wanted, f"{len(ids)} results where {wanted} exist"
+            good = np.count_nonzero(plan.base[ids] @ plan.queries[i] >= edge_score - 1e-6) if len(ids) else 0
+            shares[e].append(good / wanted if wanted else 1.0)
+    return [(float(np.mean(s)), float(np.median(m))) for s, m in zip(shares, micros, strict=True)]
+
+
+# --- ours ----------------------------------------------------------------------------------------------
+
+
+def ours(plan: SelectivityPlan, payloads: Sequence[bytes]) -> Engine:
+    view = _view(plan, payloads)
+
+    def ask(i: int, tag: str | None) -> list[SearchRequest]:
+        wanted = None if tag is None else Filter(must=(FieldCondition(FIELD, (MatchValue(tag),)),))
+        return [SearchRequest("", plan.queries[i], K, filter=wanted, params=SearchParams())]
+
+    return Engine(
+        "ours",
+        ask,
+        lambda requests: search(view, requests)[0],
+        lambda hits: [int(record.id) for record in hits.records],
+    )
+
+
+def _view(plan: SelectivityPlan, payloads: Sequence[bytes]) -> View:
+    count, dim = plan.base.shape
+    columns = Columns()
+    scan = ((row, orjson.loads(payload)) for row, payload in enumerate(payloads))
+    columns.install(columns.built(FIELD, KeywordIndexParams(), scan))
+    return View(
+        seq=0,
+        points=_stored(payloads, plan.folder).view(),
+        live=full(count),
+        segments=(_segment(plan),),
+        columns=columns.view(),
+        config=CollectionConfig(CollectionParams({"": VectorParams(dim, Distance.COSINE)})),
+    )
+
+
+def _segment(plan: SelectivityPlan) -> SealedSegment:
+    target = plan.folder / "indexed"
+    if not target.exists():
+        schema = VectorSchema("", plan.base.shape[1], Distance.COSINE)
+        growing = GrowingSegment.create(plan.folder / "growing", 0, len(plan.base), [schema])
+        growing.append({"": (np.ascontiguousarray(plan.base), None)}, len(plan.base))
+        source = Source(str(seal(growing).directory))
+        job = IndexJob(
+            target=str(target),
+            graphs={"": GraphParams()} if plan.graph else {},
+            threads=plan.threads,
+            niceness=0,
+            source=source,
+        )
+        asyncio.run(run_build(job))
+    return SealedSegment.open(target)
+
+
+def _stored(payloads: Sequence[bytes], folder: Path) -> PointStore:
+    known = (folder / "points.mdb").exists()
+    store = PointStore.open(folder / "points.mdb", readers=4)
+    if known:
+        return store
+    with store.change() as batch:
+        for slot, payload in enumerate(payloads):
+            key = id_key(slot)
+            batch.put(key, slot, pack_record(slot, key, payload))
+    store.freeze()
+    store.checkpoint(b"")
+    return store
