@@ -29,6 +29,8 @@ Numbers = npt.NDArray[np.uint32]
 Weights = npt.NDArray[np.float64]
 
 _ROUNDING = 2.0**-24  # of one operation in 32 bits, relative
+_WEIGHT_MAX = 1e30  # of a scaled weight: stored values may be so small that scores of 1 would need more
+_TINY = 1e-300
 _CHUNK = 1 << 18  # codes decoded at a time
 _GROUP = 64  # scores that share a maximum
 _MINUS_INFINITY = np.int32(np.float32(-np.inf).view(np.int32))
@@ -129,7 +131,8 @@ class SparseIndex:
             size[known] = np.maximum(size[known], largest)
             error[known] = np.maximum(error[known], block.error[places])
         bound = float(np.abs(weights) @ size)
-        scaled = weights / bound if bound > 0 else weights
+        scale = 1 / max(bound, float(np.abs(weights).max(initial=0.0)) / _WEIGHT_MAX, _TINY)
+        scaled = weights * scale
         margin = float(np.abs(scaled) @ error) + (len(indices) + 8) * 2 * _ROUNDING
         return scaled, margin
 

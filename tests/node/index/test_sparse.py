@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from node import bits
@@ -67,6 +67,13 @@ def best(query: Vector, stored: list[Vector], admitted: list[bool], k: int) -> l
     query=vectors,
     k=st.integers(1, 12),
     datatype=st.sampled_from(DATATYPES),
+)
+@example(stored=[({2: 1e-40}, True, False)], query={2: 0.5}, k=1, datatype=Datatype.FLOAT32)
+@example(
+    stored=[({2: 3e38}, True, True), ({2: -3e38}, True, True)],
+    query={2: 3e38},
+    k=1,
+    datatype=Datatype.FLOAT16,
 )
 def test_candidates_hold_the_best(
     tmp_path_factory: pytest.TempPathFactory,
