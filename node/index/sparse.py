@@ -37,7 +37,7 @@ _MINUS_INFINITY = np.int32(np.float32(-np.inf).view(np.int32))
 
 _GROUPS_PER_RESULT = 4
 # Looking at all scores costs like summing a tenth as many postings, scoring a candidate like this many:
-_RESCORED = 400
+_RESCORED = 3000
 # So an early end is looked for if postings are left for this share of the rows, and before terms of this one.
 _WORTH_PRUNING, _HEAVY = 2, 16
 
