@@ -52,6 +52,19 @@ class Found(Struct, frozen=True, eq=False):
     most: Weights
 
 
+class _Tolerance(Struct, frozen=True):
+    """``margin``: how far a sum may be off its score; ``largest``: beyond it scores are infinite."""
+
+    margin: float
+    largest: float
+
+    def reach(self, edge: float) -> float:
+        """What a row must be summed to if its score may be no less than that of a sum of ``edge``."""
+        if edge - 2 * self.margin <= -self.largest:
+            return -np.inf
+        return min(edge, self.largest) - 2 * self.margin
+
+
 class _Term(Struct, frozen=True):
     """What one index of the query can add to the scores of a block: between ``least`` and ``most``."""
 
@@ -105,7 +118,7 @@ class SparseIndex:
             indices, weights: of the query, indices ascending.
             allowed: packed bits of rows; None: all that were indexed.
         """
-        scaled, margin = self._scale(indices, weights.astype(np.float64))
+        scaled, tolerance = self._scale(indices, weights.astype(np.float64))
         found: list[Found] = []
         edge = -np.inf  # at least k rows of the blocks so far score that much
         for block in self._blocks:
@@ -115,15 +128,15 @@ class SparseIndex:
             part = None if allowed is None else _part(allowed, block)
             if part is not None and not part.any():
                 continue
-            found.append(_search(block, terms, k, part, edge, margin))
+            found.append(_search(block, terms, k, part, edge, tolerance))
             edge = max(edge, kth_largest(np.concatenate([one.least for one in found]), k))
         if not found:
             return np.empty(0, dtype=np.int64)
-        near = [(one.rows[one.most >= edge - 2 * margin], one.first) for one in found]
+        near = [(one.rows[one.most >= tolerance.reach(edge)], one.first) for one in found]
         return np.concatenate([rows + first for rows, first in near])
 
-    def _scale(self, indices: Numbers, weights: Weights) -> tuple[Weights, float]:
-        """Weights so that no score exceeds 1 (nothing can overflow), and by how much a score may be off."""
+    def _scale(self, indices: Numbers, weights: Weights) -> tuple[Weights, _Tolerance]:
+        """Weights so that no sum exceeds 1 (nothing can overflow), and what that does to scores."""
         size, error = np.zeros(len(indices)), np.zeros(len(indices))
         for block in self._blocks:
             places, known = _places(block, indices)
@@ -134,7 +147,7 @@ class SparseIndex:
         scale = 1 / max(bound, float(np.abs(weights).max(initial=0.0)) / _WEIGHT_MAX, _TINY)
         scaled = weights * scale
         margin = float(np.abs(scaled) @ error) + (len(indices) + 8) * 2 * _ROUNDING
-        return scaled, margin
+        return scaled, _Tolerance(margin, float(np.finfo(np.float32).max) * scale)
 
 
 def _places(block: Block, indices: Numbers) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
@@ -163,7 +176,12 @@ def _part(allowed: PackedBits, block: Block) -> PackedBits:
 
 
 def _search(
-    block: Block, terms: list[_Term], k: int, allowed: PackedBits | None, edge: float, margin: float
+    block: Block,
+    terms: list[_Term],
+    k: int,
+    allowed: PackedBits | None,
+    edge: float,
+    tolerance: _Tolerance,
 ) -> Found:
     """The block's rows that may be among the k best, given that k rows elsewhere score ``edge`` or more.
 
@@ -175,13 +193,13 @@ def _search(
     postings, least, most = (sum(values) for values in zip(*((t.postings, t.least, t.most) for t in terms)))
     for term in terms:
         if postings > block.length // _WORTH_PRUNING and term.postings > block.length // _HEAVY:
-            found = scores.above(edge, least, most, margin, rows_max=postings // _RESCORED)
+            found = scores.above(edge, least, most, tolerance, rows_max=postings // _RESCORED)
             if found is not None:
                 return found
         _add(block, term, scores.rows)
         postings, least, most = postings - term.postings, least - term.least, most - term.most
-    found = scores.above(edge, 0.0, 0.0, margin, rows_max=block.length)
-    return found or _touched(block, terms, scores.rows, k, margin)
+    found = scores.above(edge, 0.0, 0.0, tolerance, rows_max=block.length)
+    return found or _touched(block, terms, scores.rows, k, tolerance)
 
 
 class _Scores:
@@ -208,7 +226,9 @@ class _Scores:
             np.subtract(flags, 1, out=numbers, dtype=np.int32)
             numbers &= _MINUS_INFINITY  # 0 stays 0.0, -1 becomes minus infinity
 
-    def above(self, edge: float, least: float, most: float, margin: float, rows_max: int) -> Found | None:
+    def above(
+        self, edge: float, least: float, most: float, tolerance: _Tolerance, rows_max: int
+    ) -> Found | None:
         """The rows that may reach the edge if each gains from ``least`` to ``most``.
 
         None: they are more than ``rows_max``, or rows that share nothing with the query would be among them.
@@ -216,7 +236,7 @@ class _Scores:
         groups = self._padded.reshape(self._group, -1)
         maxima = groups.max(axis=0)
         edge = max(edge, kth_largest(maxima, self._k) + least)  # k groups hold k rows at least
-        cut = edge - most - 2 * margin
+        cut = tolerance.reach(edge) - most
         if not cut > 0:
             return None
         near = np.flatnonzero(maxima >= np.float32(cut))
@@ -231,7 +251,7 @@ class _Scores:
         return Found(self._first, rows, scores + least, scores + most)
 
 
-def _touched(block: Block, terms: list[_Term], scores: FloatArray, k: int, margin: float) -> Found:
+def _touched(block: Block, terms: list[_Term], scores: FloatArray, k: int, tolerance: _Tolerance) -> Found:
     """Rows among those that have a posting: needed if the k best are not all above 0."""
     flags = np.zeros(block.length, dtype=np.bool_)
     for term in terms:
@@ -239,24 +259,25 @@ def _touched(block: Block, terms: list[_Term], scores: FloatArray, k: int, margi
     flags &= scores > -np.inf
     rows = np.flatnonzero(flags)
     own = scores[rows].astype(np.float64)
-    near = own >= kth_largest(own, k) - 2 * margin
+    near = own >= tolerance.reach(kth_largest(own, k))
     return Found(block.first, rows[near], own[near], own[near])
 
 
 def _add(block: Block, term: _Term, scores: FloatArray) -> None:
     rows = block.rows[term.start : term.start + term.postings]
     codes = block.codes[term.start : term.start + term.postings]
-    weight = np.float32(term.weight)
     if block.datatype is Datatype.FLOAT32:
-        accumulate(scores, rows, codes, weight)
+        accumulate(scores, rows, codes, np.float32(term.weight))
         return
+    factor, base = term.weight, 0.0
+    if block.datatype is Datatype.UINT8:
+        low, high = float(block.low[term.place]), float(block.high[term.place])
+        factor, base = term.weight * (high - low) / UINT8_STEPS, term.weight * low
     for first in range(0, len(codes), _CHUNK):
-        values = codes[first : first + _CHUNK].astype(np.float32)
-        if block.datatype is Datatype.UINT8:
-            low = block.low[term.place]
-            values *= (block.high[term.place] - low) / np.float32(UINT8_STEPS)
-            values += low
-        accumulate(scores, rows[first : first + _CHUNK], values, weight)
+        parts = codes[first : first + _CHUNK].astype(np.float32)
+        parts *= np.float32(factor)
+        parts += np.float32(base)
+        accumulate(scores, rows[first : first + _CHUNK], parts, np.float32(1.0))
 
 
 def kth_largest(values: npt.NDArray[np.floating], k: int) -> float:

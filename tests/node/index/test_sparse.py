@@ -75,6 +75,18 @@ def best(query: Vector, stored: list[Vector], admitted: list[bool], k: int) -> l
     k=1,
     datatype=Datatype.FLOAT16,
 )
+@example(
+    stored=[({0: -3e38}, True, True), ({1: -3e38}, True, True)],
+    query={0: -2.0, 1: -3e38},
+    k=1,
+    datatype=Datatype.FLOAT32,
+)
+@example(
+    stored=[({1: 3e38}, True, True), ({0: 3e38}, True, True), ({1: 3e38}, True, True)],
+    query={0: -2.0, 1: -3e38},
+    k=2,
+    datatype=Datatype.FLOAT32,
+)
 def test_candidates_hold_the_best(
     tmp_path_factory: pytest.TempPathFactory,
     stored: list[tuple[Vector, bool, bool]],
