@@ -1,7 +1,7 @@
-"""Similarity and nearest neighbours over matrices: exact scoring, HNSW graphs, distances.
+"""Similarity and nearest neighbours: exact scoring, distances, HNSW graphs, inverted indexes.
 
-Lives here: everything that calls FAISS. May not live here: slots, segments, files other than a graph's own,
-filters (a caller hands over rows or takes candidates), threads and event loops.
+Lives here: everything that calls FAISS or SciPy. May not live here: slots, segments, files other than an
+index's own, filters (a caller hands over rows or takes candidates), threads and event loops.
 
 Invariants: similarity is the internal one of reference 9.5, larger is better, float32; a row's similarity to
 a query has the same bits whichever way it was found, because the same kernel always gives the final value.
