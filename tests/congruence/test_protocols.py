@@ -67,6 +67,8 @@ def schema_of(kind: Any) -> Any:
 
 
 def floats(value: Any) -> Any:
+    if isinstance(value, models.SparseVector):
+        return (value.indices, floats(value.values))
     if isinstance(value, dict):
         return {name: floats(each) for name, each in value.items()}
     if isinstance(value, list):
@@ -242,6 +244,46 @@ def test_writes_leave_the_same_points(pair: Pair) -> None:
         held = [alike(pair.rest.scroll(name, limit=500, with_vectors=True)[0]) for name in clients]
         assert held[0] == held[1], what
     assert len(held[0]) > 50
+
+
+def test_sparse_vectors_are_stored_and_found_alike(pair: Pair) -> None:
+    held = []
+    for name, client in (("rest sparse", pair.rest), ("grpc sparse", pair.grpc)):
+        client.create_collection(name, shard_number=1, **WITH_SPARSE)
+        for place in range(8):
+            vectors = {
+                "dense": [place, 1.0, 0.5],
+                "sparse": models.SparseVector(indices=[9, place, 100 + place], values=[1.0, 2.0, -place]),
+            }
+            point = models.PointStruct(id=place, vector=vectors)
+            client.upsert(name, [point], wait=True)
+        held.append(alike(pair.rest.scroll(name, limit=20, with_vectors=True)[0]))
+        pair.both(lambda client, name=name: client.scroll(name, limit=20, with_vectors=True))
+        pair.both(lambda client, name=name: described(client.get_collection(name)))
+        for using, query in (
+            ("dense", [1.0, 2.0, 3.0]),
+            ("sparse", models.SparseVector(indices=[100, 3, 9], values=[1.0, 0.5, 0.25])),
+            ("sparse", 4),
+        ):
+            found = pair.both(
+                lambda client, name=name, using=using, query=query: client.query_points(
+                    name, query=query, using=using, limit=5, with_vectors=True
+                )
+            )
+            assert found
+    assert held[0] == held[1]
+
+
+WITH_SPARSE: dict[str, Any] = {
+    "vectors_config": {
+        "dense": models.VectorParams(size=3, distance=models.Distance.EUCLID),
+    },
+    "sparse_vectors_config": {
+        "sparse": models.SparseVectorParams(
+            index=models.SparseIndexParams(full_scan_threshold=5000), modifier=models.Modifier.IDF
+        )
+    },
+}
 
 
 # --- collections -------------------------------------------------------------------------------------
