@@ -14,6 +14,7 @@ from vecraft.bench import cluster, comparison, mixed, overhead, quality, selecti
 from vecraft.bench.engines.port import Quantization
 from vecraft.bench.engines.process import ENGINES, EngineFailed
 from vecraft.bench.report import Report, save, show
+from vecraft.bench.selectivity_plan import SelectivityPlan
 from vecraft.bench.server import ServerFailed
 from vecraft.bench.sets import CACHE, SetPlan, make
 
@@ -143,7 +144,7 @@ def _run(options: argparse.Namespace, folder: Path) -> Report:
         case "filters":
             vectors = make(_set_plan(options))
             return selectivity.measure(
-                selectivity.SelectivityPlan(
+                SelectivityPlan(
                     vectors.name, vectors.base(), vectors.queries(), folder, edge=not options.alone
                 )
             )

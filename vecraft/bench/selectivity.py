@@ -12,14 +12,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import orjson
-from msgspec import Struct
 
 from node.bits import full
 from node.filter.columns import Columns
@@ -41,30 +39,15 @@ from protos.ids import id_key
 from protos.shard import SearchParams, SearchRequest
 from vecraft.bench.data import FloatMatrix
 from vecraft.bench.report import Bar, Measurement, Report
+from vecraft.bench.selectivity_plan import FIELD, Engine, K, SelectivityPlan
 
-SHARES = (0.0001, 0.001, 0.01, 0.1, 0.5, 0.9)
 KINDS = ("random", "along", "against")
 RECALL_LOSS_MAX = 0.002
 
-K = 10
 _ANCHORS = 4
-FIELD = "tags"
 
 Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
-
-
-class SelectivityPlan(Struct, frozen=True):
-    """``base`` (n, dim) and ``queries`` (m, dim): float32 of unit length. ``edge``: compare with it."""
-
-    title: str
-    base: FloatMatrix
-    queries: FloatMatrix
-    folder: Path
-    shares: Sequence[float] = SHARES
-    edge: bool = True
-    threads: int = 2
-    graph: bool = True  # of all rows, for ours
 
 
 class Tags:
@@ -97,15 +80,6 @@ class Tags:
 
 def _ranks(nearness: npt.NDArray[np.float32]) -> Ints:
     return np.argsort(np.argsort(-nearness, kind="stable"), kind="stable")
-
-
-class Engine(Struct, frozen=True):
-    """``ask(query number, tag or None)`` makes a request, ``answer`` runs it and is what is timed."""
-
-    name: str
-    ask: Callable[[int, str | None], Any]
-    answer: Callable[[Any], Any]
-    ids: Callable[[Any], list[int]]
 
 
 def measure(plan: SelectivityPlan) -> Report:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import orjson
 import qdrant_edge as edge
 
-from vecraft.bench.selectivity import FIELD, Engine, K, SelectivityPlan
+from vecraft.bench.selectivity_plan import FIELD, Engine, K, SelectivityPlan
 
 _INGEST = 1000
 _M, _EF_CONSTRUCT, _FULL_SCAN_KB = 16, 100, 10_000  # Qdrant's defaults, which the binding wants spelt out

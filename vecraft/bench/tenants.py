@@ -12,7 +12,8 @@ from msgspec import Struct
 from node.index import set_threads
 from vecraft.bench.data import generate, generate_queries
 from vecraft.bench.report import Bar, Measurement, Report
-from vecraft.bench.selectivity import FIELD, Engine, SelectivityPlan, ours
+from vecraft.bench.selectivity import ours
+from vecraft.bench.selectivity_plan import FIELD, Engine, SelectivityPlan
 
 RATIO_MAX = 1.3
 

@@ -6,35 +6,21 @@ May not live here: how conditions combine (``node.filter.evaluate``), order (``o
 from __future__ import annotations
 
 import numpy as np
-from msgspec import Struct
 
 from node import bits
-from node.bits import PackedBits, Slots
+from node.bits import PackedBits
 from node.filter import slot_sets
 from node.filter.columns import places, postings, sizes
-from node.filter.columns.base import Base, SlotColumn, Spans
-from node.filter.columns.delta import DeltaView
-from node.filter.columns.flags import ShapeView
-from node.filter.columns.kinds import Kind, Others, Wanted
+from node.filter.columns.kinds import Others, Wanted
+from node.filter.columns.parts import ColumnParts, ascending
 from node.filter.columns.places import Region
 from node.filter.columns.sizes import Cardinality, IndexMemory
 from node.filter.slot_sets import Bounds, SlotSet, Space
-from protos.collections import PayloadIndexParams
 from protos.filters import Predicate
 
 
-class ColumnView(Struct, frozen=True, eq=False):
-    """``points``: how many slots have at least one held value."""
-
-    kind: Kind
-    params: PayloadIndexParams
-    base: Base
-    delta: DeltaView
-    stale: PackedBits  # slots whose entries in the base no longer count
-    held: PackedBits
-    others: PackedBits
-    points: int
-    shape: ShapeView | None = None
+class ColumnView(ColumnParts, frozen=True, eq=False):
+    """The parts, and what is asked of them."""
 
     def bounds(self, predicate: Predicate, size: int) -> Bounds:
         """The slots where ``predicate``, one on single values, holds; in a space of ``size`` bytes."""
@@ -118,26 +104,4 @@ class ColumnView(Struct, frozen=True, eq=False):
         found = np.concatenate([slots, self.delta.slots_of(hits)])
         if len(found) > slot_sets.sparse_limit(size):
             return slot_sets.of_bits(bits.pack(found, size))
-        return SlotSet(_ascending(found), None)
-
-    def set_of(self, spans: Spans, recent: bits.Mask, size: int) -> SlotSet:
-        """The slots of base entries at ``spans`` and of the delta's ``recent`` ones, where they count."""
-        added = self.delta.slots_of(recent)
-        total = sum(end - start for start, end in spans) + len(added)
-        if total <= slot_sets.sparse_limit(size):
-            kept = self.base.slots_of(spans)
-            if len(kept) and len(self.stale):
-                kept = kept[~bits.contains(self.stale, kept)]
-            return SlotSet(_ascending(np.concatenate([kept, added])), None)
-        packed = self.base.bits_of(spans, size)
-        if len(self.stale):
-            packed = packed & ~bits.fit(self.stale, size)
-        return slot_sets.of_bits(packed | bits.pack(added, size) if len(added) else packed)
-
-
-def _ascending(slots: SlotColumn) -> Slots:
-    """Unique ascending slots; those of one value in the base are that already."""
-    if len(slots) > 1 and not np.all(slots[1:] > slots[:-1]):
-        slots = np.sort(slots)
-        slots = slots[np.concatenate([[True], slots[1:] != slots[:-1]])]
-    return slots.astype(np.int64)
+        return SlotSet(ascending(found), None)

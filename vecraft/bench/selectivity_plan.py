@@ -1,0 +1,37 @@
+"""What filtered searches are compared on, and an engine as the comparison sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+
+from vecraft.bench.data import FloatMatrix
+
+SHARES = (0.0001, 0.001, 0.01, 0.1, 0.5, 0.9)
+K = 10
+FIELD = "tags"
+
+
+class SelectivityPlan(Struct, frozen=True):
+    """``base`` (n, dim) and ``queries`` (m, dim): float32 of unit length. ``edge``: compare with it."""
+
+    title: str
+    base: FloatMatrix
+    queries: FloatMatrix
+    folder: Path
+    shares: Sequence[float] = SHARES
+    edge: bool = True
+    threads: int = 2
+    graph: bool = True  # of all rows, for ours
+
+
+class Engine(Struct, frozen=True):
+    """``ask(query number, tag or None)`` makes a request, ``answer`` runs it and is what is timed."""
+
+    name: str
+    ask: Callable[[int, str | None], Any]
+    answer: Callable[[Any], Any]
+    ids: Callable[[Any], list[int]]
