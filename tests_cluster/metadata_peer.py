@@ -14,6 +14,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import structlog
+
 from consensus.commands import SetClusterMetadata
 from node.peer.member import Member, MemberOptions
 from protos.errors import VecraftError
@@ -58,4 +60,6 @@ async def serve(directory: str, port: str, uri: str, bootstrap: str) -> None:
 
 
 if __name__ == "__main__":
+    # Threads that log would write into the middle of answers.
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     asyncio.run(serve(*sys.argv[1:5]))

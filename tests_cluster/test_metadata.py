@@ -65,11 +65,10 @@ class Process:
     async def _read(self) -> Any:
         assert self._process is not None
         assert self._process.stdout is not None
-        while line := await self._process.stdout.readline():
-            if line[:1] in b'{["n':  # the rest is logging
-                with contextlib.suppress(json.JSONDecodeError):
-                    return json.loads(line)
-        raise ConnectionError(self.uri)
+        line = await self._process.stdout.readline()
+        if not line.endswith(b"\n"):
+            raise ConnectionError(self.uri)
+        return json.loads(line)
 
 
 class Writer:
