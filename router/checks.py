@@ -22,6 +22,17 @@ MULTIVECTOR_MAX = 1_048_576  # numbers in one multivector must be fewer
 NOTHING_TO_UPDATE = "must specify points to update"
 NO_VECTORS_TO_UPDATE = "must specify vectors to update for point"
 NO_VECTORS_TO_DELETE = "must specify vector names to delete"
+# Kinds of queries that are refused, once what is wrong with them whatever the version has been told.
+QUERIES_LATER = {
+    "recommend": "Recommend queries are",
+    "discover": "Discover queries are",
+    "context": "Context queries are",
+    "fusion": "Fusion queries are",
+    "rrf": "Fusion queries are",
+    "formula": "Formula queries are",
+    "relevance_feedback": "Relevance feedback queries are",
+}
+MMR_LATER = "MMR queries are"
 _FLOAT32_MAX = 3.4028234663852886e38
 
 

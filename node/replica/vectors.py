@@ -69,7 +69,7 @@ def gather(segments: Sequence[SegmentView], slots: Slots, schemas: Mapping[str, 
 def _gathered(segments: Sequence[SegmentView], slots: Slots, schema: VectorSchema) -> Block:
     block = Block(blank(schema, len(slots)), np.zeros(len(slots), dtype=np.bool_))
     for segment in segments:
-        inside = np.flatnonzero((slots >= segment.start) & (slots < segment.start + segment.rows))
+        inside = _inside(segment, slots)
         if not len(inside) or schema.name not in segment.names:
             continue
         vectors = segment.vectors(schema.name)
@@ -83,11 +83,16 @@ def _gathered(segments: Sequence[SegmentView], slots: Slots, schema: VectorSchem
     return block
 
 
+def _inside(segment: SegmentView, slots: Slots) -> Positions:
+    """Positions of the ``slots`` that lie in the segment."""
+    return np.flatnonzero((slots >= segment.start) & (slots < segment.start + segment.rows))
+
+
 def ragged_bytes(segments: Sequence[SegmentView], slots: Slots) -> Positions:
     """(len(slots),): what the multivectors and sparse vectors of each slot take, all names together."""
     sizes = np.zeros(len(slots), dtype=np.int64)
     for segment in segments:
-        inside = np.flatnonzero((slots >= segment.start) & (slots < segment.start + segment.rows))
+        inside = _inside(segment, slots)
         rows = slots[inside] - segment.start
         for name in segment.names:
             stored = segment.vectors(name).rows

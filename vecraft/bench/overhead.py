@@ -27,12 +27,10 @@ from node.segments import (
     run_build,
     seal,
 )
-from node.storage.points import PointStore
-from node.storage.records import pack_record
 from protos.collections import CollectionConfig, CollectionParams, Distance, VectorParams
-from protos.ids import id_key
 from protos.shard import Projection, SearchParams, SearchRequest
 from vecraft.bench.data import EmbeddingSet, FloatMatrix, load_folder, nearest_by_dot, recall
+from vecraft.bench.points import stored_points
 from vecraft.bench.report import Bar, Measurement, Report
 
 OVERHEAD_MAX_US = 60.0
@@ -129,7 +127,7 @@ def _view(embeddings: EmbeddingSet, folder: Path) -> tuple[View, float]:
     segment, build_s = _indexed_segment(embeddings.base, folder)
     view = View(
         seq=0,
-        points=_stored(embeddings.payloads, folder).view(),
+        points=stored_points(embeddings.payloads, folder).view(),
         live=full(count),
         segments=(segment,),
         columns=Columns().view(),
@@ -154,17 +152,6 @@ def _indexed_segment(base: FloatMatrix, folder: Path) -> tuple[SegmentView, floa
     result = asyncio.run(run_build(job))
     build_s = time.perf_counter() - started
     return SealedSegment.open(Path(result.directory)), build_s
-
-
-def _stored(payloads: Sequence[bytes], folder: Path) -> PointStore:
-    store = PointStore.open(folder / "points.mdb", readers=4)
-    with store.change() as batch:
-        for slot, payload in enumerate(payloads):
-            key = id_key(slot)
-            batch.put(key, slot, pack_record(slot, key, payload))
-    store.freeze()
-    store.checkpoint(b"")
-    return store
 
 
 def _measure_edge(embeddings: EmbeddingSet, truth: np.ndarray, folder: Path) -> list[Measurement]:

@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -25,8 +24,6 @@ from node.index import GraphParams, set_threads
 from node.query import search
 from node.replica.view import View
 from node.segments import GrowingSegment, IndexJob, SealedSegment, Source, VectorSchema, run_build, seal
-from node.storage.points import PointStore
-from node.storage.records import pack_record
 from protos.collections import (
     CollectionConfig,
     CollectionParams,
@@ -35,9 +32,9 @@ from protos.collections import (
     VectorParams,
 )
 from protos.filters import FieldCondition, Filter, MatchValue
-from protos.ids import id_key
 from protos.shard import SearchParams, SearchRequest
 from vecraft.bench.data import FloatMatrix
+from vecraft.bench.points import stored_points
 from vecraft.bench.report import Bar, Measurement, Report
 from vecraft.bench.selectivity_plan import FIELD, Engine, K, SelectivityPlan
 
@@ -175,7 +172,7 @@ def _view(plan: SelectivityPlan, payloads: Sequence[bytes]) -> View:
     columns.install(columns.built(FIELD, KeywordIndexParams(), scan))
     return View(
         seq=0,
-        points=_stored(payloads, plan.folder).view(),
+        points=stored_points(payloads, plan.folder).view(),
         live=full(count),
         segments=(_segment(plan),),
         columns=columns.view(),
@@ -199,17 +196,3 @@ def _segment(plan: SelectivityPlan) -> SealedSegment:
         )
         asyncio.run(run_build(job))
     return SealedSegment.open(target)
-
-
-def _stored(payloads: Sequence[bytes], folder: Path) -> PointStore:
-    known = (folder / "points.mdb").exists()
-    store = PointStore.open(folder / "points.mdb", readers=4)
-    if known:
-        return store
-    with store.change() as batch:
-        for slot, payload in enumerate(payloads):
-            key = id_key(slot)
-            batch.put(key, slot, pack_record(slot, key, payload))
-    store.freeze()
-    store.checkpoint(b"")
-    return store

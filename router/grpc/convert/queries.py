@@ -15,6 +15,8 @@ from protos.qdrant import legacy_pb2, points_pb2
 from protos.qdrant import queries_pb2 as wire
 from protos.shard import Direction, OrderBy, Projection, QuantizationSearchParams, ScrollRequest, SearchParams
 from router.checks import (
+    MMR_LATER,
+    QUERIES_LATER,
     at_least_one,
     check_formula,
     check_fusion,
@@ -37,17 +39,7 @@ from router.vectors import not_supported
 _DIRECTIONS: Final = {wire.Asc: Direction.ASC, wire.Desc: Direction.DESC}
 _SAMPLES: Final = {wire.Random: RandomSample()}
 
-# Kinds of queries that are refused, once what is wrong with them whatever the version has been told.
-_LATER: Final = {
-    "recommend": "Recommend queries are",
-    "discover": "Discover queries are",
-    "context": "Context queries are",
-    "fusion": "Fusion queries are",
-    "rrf": "Fusion queries are",
-    "formula": "Formula queries are",
-    "nearest_with_mmr": "MMR queries are",
-    "relevance_feedback": "Relevance feedback queries are",
-}
+_LATER: Final = {**QUERIES_LATER, "nearest_with_mmr": MMR_LATER}
 
 
 def query_request(message: wire.QueryPoints, path: str = "") -> QueryRequest:

@@ -12,6 +12,8 @@ from protos.errors import InvalidField, MalformedBody
 from protos.ids import PointId, parse_point_id
 from protos.shard import Direction, OrderBy, QuantizationSearchParams, SearchParams
 from router.checks import (
+    MMR_LATER,
+    QUERIES_LATER,
     at_least_one,
     check_formula,
     check_fusion,
@@ -117,7 +119,7 @@ def _query_of(body: QueryBody, path: str) -> Query | None:
         return _nearest_value(query, body.lookup_from, f"{path}.query")
     if "nearest" in query:
         if query.get("mmr") is not None:
-            raise not_supported("MMR queries are")
+            raise not_supported(MMR_LATER)
         return _nearest_value(query["nearest"], body.lookup_from, f"{path}.query.nearest")
     if "order_by" in query:
         return decode_order_by(query["order_by"])
@@ -170,24 +172,13 @@ def _vector(value: Any, path: str) -> VectorValues:
     return vector
 
 
-_LATER = {
-    "recommend": "Recommend queries are",
-    "discover": "Discover queries are",
-    "context": "Context queries are",
-    "fusion": "Fusion queries are",
-    "rrf": "Fusion queries are",
-    "formula": "Formula queries are",
-    "relevance_feedback": "Relevance feedback queries are",
-}
-
-
 def _other_query(query: dict[str, Any], body: QueryBody, path: str) -> Exception:
     """The error for a query that is not served: wrong in itself, of a later version, or unknown."""
     if "fusion" in query or "rrf" in query:
         check_fusion(using=body.using is not None, prefetches=bool(body.prefetch))
     if "formula" in query:
         check_formula(prefetches=bool(body.prefetch))
-    for kind, name in _LATER.items():
+    for kind, name in QUERIES_LATER.items():
         if kind in query:
             return _invalid_examples(kind, query[kind], path) or not_supported(name)
     return vector_error(query) or MalformedBody("data did not match any variant of QueryInterface")
