@@ -138,9 +138,11 @@ def _dense(value: VectorValues) -> DenseValues:
 
 
 def _multi(value: VectorValues) -> MultiValues:
-    """A single dense vector becomes one sub-vector."""
+    """A single dense vector becomes one sub-vector. Raises: MalformedBody on lists and numbers."""
     if isinstance(value, SparseValues):
         raise sparse_conversion()
+    if _is_nested(value) and not isinstance(value, np.ndarray) and not all(map(_is_list, value)):
+        raise MalformedBody("a multivector's parts must all be lists of numbers")
     return value if _is_nested(value) else [value]  # type: ignore[return-value,list-item]
 
 
@@ -153,7 +155,11 @@ def _sparse(value: VectorValues) -> SparseValues:
 def _is_nested(value: Sequence[float | list[float]] | FloatArray) -> bool:
     if isinstance(value, np.ndarray):
         return value.ndim == 2
-    return len(value) > 0 and isinstance(value[0], list)
+    return len(value) > 0 and _is_list(value[0])
+
+
+def _is_list(value: float | list[float]) -> bool:
+    return isinstance(value, list)
 
 
 # --- queries ---------------------------------------------------------------------------------------

@@ -49,7 +49,7 @@ def best_of(
     group = max(1, _SCORES_BYTES_MAX // max(1, candidates * scores.itemsize))
     for first in range(0, len(queries) if k else 0, group):
         part = np.ascontiguousarray(queries[first : first + group])
-        for i, row in enumerate(_score_all(distance, part, matrix, rows), start=first):
+        for i, row in enumerate(score_table(distance, part, matrix, rows), start=first):
             picked = select(row, k)
             found[i] = picked if rows is None else rows[picked]
             scores[i] = row[picked]
@@ -69,8 +69,13 @@ def select(scores: FloatArray, k: int) -> Rows:
     return picked[np.argsort(-scores[picked], kind="stable")]
 
 
-def _score_all(distance: Distance, queries: FloatArray, matrix: FloatArray, rows: Rows | None) -> FloatArray:
-    """(nq, candidates). Several queries go over the rows block by block, together."""
+def score_table(
+    distance: Distance, queries: FloatArray, matrix: FloatArray, rows: Rows | None = None
+) -> FloatArray:
+    """Similarities of all ``queries`` to ``rows`` (None: all) of ``matrix``; (nq, candidates).
+
+    Several queries go over the rows block by block, together.
+    """
     candidates = len(matrix) if rows is None else len(rows)
     scores = np.empty((len(queries), candidates), dtype=np.float32)
     block = _BLOCK_ROWS

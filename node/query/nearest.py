@@ -18,6 +18,7 @@ from node.query.schema import QueriedVector, Queries
 from node.segments.hints import Hints
 from node.segments.trace import Trace
 from protos.collections import HnswConfig
+from protos.operations import VectorKind
 from protos.shard import FloatArray, SearchParams
 
 if TYPE_CHECKING:
@@ -85,12 +86,13 @@ def _searched_segments(view: View, vector: QueriedVector, params: SearchParams) 
     if not params.indexed_only:
         return having
     threshold = _indexing_threshold_bytes(view)
-    row_bytes = vector.row_bytes
-    return [
-        segment
-        for segment in having
-        if segment.graph(vector.name) is not None or segment.rows * row_bytes <= threshold
-    ]
+    return [segment for segment in having if _is_quick(segment, vector, threshold)]
+
+
+def _is_quick(segment: SegmentView, vector: QueriedVector, threshold: float) -> bool:
+    """Is there an index, or so little that none is needed? (What sparse vectors take tells nothing.)"""
+    vectors = segment.vectors(vector.name)
+    return vectors.indexed or vector.shape.kind is VectorKind.SPARSE or vectors.rows.nbytes <= threshold
 
 
 def _has(segment: SegmentView, vector: QueriedVector) -> bool:

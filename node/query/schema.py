@@ -10,14 +10,15 @@ from msgspec import Struct
 
 from node.index.distances import normalize, to_client_scores
 from protos.collections import Distance, SparseVectorParams
-from protos.errors import sparse_conversion, vector_name_not_found, wrong_dimension
+from protos.errors import multi_conversion, sparse_conversion, vector_name_not_found, wrong_dimension
 from protos.operations import VectorKind, VectorShape
 from protos.shard import AnyVector, FloatArray, SparseVector
 
 if TYPE_CHECKING:
     from node.query.view_port import View
 
-Queries = FloatArray | list[SparseVector]  # (n, dim) of dense vectors
+# (n, dim) of dense vectors; of multivectors one (m, dim) each
+Queries = FloatArray | list[SparseVector] | list[FloatArray]
 
 
 class QueriedVector(Protocol):
@@ -28,10 +29,6 @@ class QueriedVector(Protocol):
 
     @property
     def shape(self) -> VectorShape: ...
-
-    @property
-    def row_bytes(self) -> int:
-        """About what a stored vector takes; 0: it is not known."""
 
     @property
     def descending(self) -> bool:
@@ -54,26 +51,37 @@ class DenseVector(Struct, frozen=True):
         return VectorShape(VectorKind.DENSE, self.dim)
 
     @property
-    def row_bytes(self) -> int:
-        return self.dim * 4
-
-    @property
     def descending(self) -> bool:
-        return self.distance in (Distance.COSINE, Distance.DOT)
+        return _descending(self.distance)
 
     def prepare(self, queries: Sequence[AnyVector]) -> FloatArray:
         """Stack queries to (n, dim) float32, normalised for Cosine."""
-        rows = [self._checked(query) for query in queries]
+        rows = [_checked(query, self.shape) for query in queries]
         matrix = rows[0][np.newaxis] if len(rows) == 1 else np.stack(rows)
-        matrix = matrix.astype(np.float32, copy=False)
-        return normalize(matrix) if self.distance is Distance.COSINE else matrix
+        return _compared(matrix, self.distance)
 
-    def _checked(self, query: AnyVector) -> FloatArray:
-        if isinstance(query, SparseVector):
-            raise sparse_conversion()
-        if query.shape != (self.dim,):
-            raise wrong_dimension(self.dim, query.shape[-1] if query.ndim else 0)
-        return query
+    def to_scores(self, similarities: FloatArray) -> FloatArray:
+        return to_client_scores(self.distance, similarities)
+
+
+class MultiVector(Struct, frozen=True):
+    """The similarity of two is MaxSim, of which a client sees what it would see of one pair's."""
+
+    name: str
+    dim: int
+    distance: Distance
+
+    @property
+    def shape(self) -> VectorShape:
+        return VectorShape(VectorKind.MULTI, self.dim)
+
+    @property
+    def descending(self) -> bool:
+        return _descending(self.distance)
+
+    def prepare(self, queries: Sequence[AnyVector]) -> list[FloatArray]:
+        """Each (m, dim) float32, normalised for Cosine; a query that is one row stands for itself alone."""
+        return [_compared(np.atleast_2d(_checked(query, self.shape)), self.distance) for query in queries]
 
     def to_scores(self, similarities: FloatArray) -> FloatArray:
         return to_client_scores(self.distance, similarities)
@@ -87,10 +95,6 @@ class SparseNamed(Struct, frozen=True):
     @property
     def shape(self) -> VectorShape:
         return VectorShape(VectorKind.SPARSE, 0)
-
-    @property
-    def row_bytes(self) -> int:
-        return 0
 
     @property
     def descending(self) -> bool:
@@ -113,11 +117,34 @@ def queried_vector(view: View, name: str) -> QueriedVector:
         raise vector_name_not_found(name)
     if isinstance(params, SparseVectorParams):
         return SparseNamed(name)
-    return DenseVector(name, params.size, params.distance)
+    named = DenseVector if params.multivector_config is None else MultiVector
+    return named(name, params.size, params.distance)
 
 
 def pick(queries: Queries, positions: Sequence[int]) -> Queries:
-    return [queries[i] for i in positions] if isinstance(queries, list) else queries[list(positions)]
+    if isinstance(queries, np.ndarray):
+        return queries[list(positions)]
+    return [queries[i] for i in positions]  # type: ignore[return-value]  # of one kind all, as before
+
+
+def _checked(query: AnyVector, shape: VectorShape) -> FloatArray:
+    """One row, or several of a multivector. Raises: BadInput."""
+    if isinstance(query, SparseVector):
+        raise sparse_conversion()
+    if not (query.ndim == 1 or (query.ndim == 2 and len(query) and shape.kind is VectorKind.MULTI)):
+        raise multi_conversion()
+    if query.shape[-1] != shape.dim:
+        raise wrong_dimension(shape.dim, query.shape[-1])
+    return query
+
+
+def _compared(rows: FloatArray, distance: Distance) -> FloatArray:
+    rows = rows.astype(np.float32, copy=False)
+    return normalize(rows) if distance is Distance.COSINE else rows
+
+
+def _descending(distance: Distance) -> bool:
+    return distance in (Distance.COSINE, Distance.DOT)
 
 
 def vector_names(view: View) -> tuple[str, ...]:

@@ -155,7 +155,7 @@ class Assembly:
             return None
         started = time.monotonic()
         matrix = layout_of(schema, position).open(self.draft, self.rows)
-        assert not isinstance(matrix, Ragged)
+        assert not isinstance(matrix, Ragged), "multivectors have no graphs yet"
         encoding = choose_encoding(schema.distance, matrix, rows, params.quantization)
         linked = linking(schema.distance, matrix, rows, encoding)
         needed = _PROCESS_BYTES + build_bytes(schema.dim, count, params, encoding, linked)

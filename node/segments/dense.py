@@ -53,6 +53,18 @@ class Chosen:
         return self._mask
 
 
+def chosen_of(
+    total: int, present: PackedBits | None, allowed: PackedBits | None, rows: Rows | None
+) -> Chosen:
+    """Those of ``total`` rows that have a vector and are allowed, by their list or else by their bits."""
+    if rows is not None:
+        return Chosen(rows if present is None else rows[bits.contains(present, rows)], None, total)
+    if allowed is None:
+        return Chosen(None, present, total)
+    allowed = bits.trimmed(allowed, total)
+    return Chosen(None, allowed if present is None else allowed & present, total)
+
+
 class VectorsView:
     """Vectors of one name: ``matrix`` (rows, dim); ``present``: rows that have one, None if all have."""
 
@@ -86,7 +98,7 @@ class VectorsView:
         hints: Hints = NO_HINTS,
     ) -> Ranking:
         """Rows and similarities, both (nq, <= k), best first, padded with NO_ROW and -inf."""
-        chosen = self._chosen(allowed, hints.rows)
+        chosen = chosen_of(len(self.matrix), self.present, allowed, hints.rows)
         k = min(k, chosen.count)
         graph = self.graph
         if graph is None or exact or k == 0:
@@ -100,17 +112,6 @@ class VectorsView:
         if chosen.count >= graph.count:
             return self._walk(graph, queries, k, width, chosen, scoring, hints.trace)
         return self._walk_filtered(graph, queries, k, width, chosen, scoring, hints.trace)
-
-    def _chosen(self, allowed: PackedBits | None, rows: Rows | None) -> Chosen:
-        total = len(self.matrix)
-        if rows is not None:
-            if self.present is not None:
-                rows = rows[bits.contains(self.present, rows)]
-            return Chosen(rows, None, total)
-        if allowed is None:
-            return Chosen(None, self.present, total)
-        allowed = bits.trimmed(allowed, total)
-        return Chosen(None, allowed if self.present is None else allowed & self.present, total)
 
     def _best_rows(self, queries: FloatArray, k: int, chosen: Chosen, trace: Trace | None) -> Ranking:
         found = best_of(self.schema.distance, queries, self.matrix, k, chosen.rows())

@@ -12,6 +12,7 @@ from node.bits import PackedBits
 from node.index import HnswGraph
 from node.segments.dense import Ranking, VectorsView
 from node.segments.hints import NO_HINTS, Hints
+from node.segments.multi import MultiVectors
 from node.segments.rows import Ragged, Rows
 from node.segments.schema import VectorSchema
 from node.segments.sparse import SparseVectors
@@ -63,4 +64,6 @@ def view_of(
         assert not isinstance(rows, Ragged)
         return VectorsView(schema, rows, present, graph)
     assert isinstance(rows, Ragged)
+    if schema.kind is VectorKind.MULTI:
+        return MultiVectors(schema, rows, present, graph)
     return SparseVectors(schema, rows, present)

@@ -115,8 +115,6 @@ def check_vector_params(params: VectorParams, path: str) -> None:
     check_not_pinned(f"{path}.memory", params.memory)
     if params.datatype not in (None, Datatype.FLOAT32):
         raise _not_supported(f"Vector datatype `{params.datatype.value}`")
-    if params.multivector_config is not None:
-        raise _not_supported("`multivector_config`")
 
 
 def check_sparse_params(params: SparseVectorParams, path: str) -> None:

@@ -50,7 +50,10 @@ class KindsJudge:
         if kind.shape == "sparse":
             made = edge.UpdateOperation.create_sparse_vector(kind.name)
         else:
-            made = edge.UpdateOperation.create_dense_vector(kind.name, SIZE, DISTANCES[kind.distance])
+            several = _SEVERAL if kind.shape == "multi" else None
+            made = edge.UpdateOperation.create_dense_vector(
+                kind.name, SIZE, DISTANCES[kind.distance], several, _DATATYPES[kind.datatype]
+            )
         self._shard.update(made)
 
     def remove_name(self, name: str) -> None:

@@ -246,6 +246,41 @@ def test_writes_leave_the_same_points(pair: Pair) -> None:
     assert len(held[0]) > 50
 
 
+def test_multivectors_are_stored_and_found_alike(pair: Pair) -> None:
+    rows = np.random.default_rng(2).normal(size=(40, 3)).astype(np.float32).tolist()
+    held = []
+    for name, client in (("rest multi", pair.rest), ("grpc multi", pair.grpc)):
+        client.create_collection(name, vectors_config=SEVERAL_EACH, shard_number=1)
+        for place in range(8):
+            vectors = {"euclid": rows[place : 2 * place + 1], "cosine": rows[place : place + 2]}
+            vectors["dot"] = rows[place]  # a plain vector is one sub-vector
+            client.upsert(name, [models.PointStruct(id=place, vector=vectors)], wait=True)
+        client.update_vectors(name, [models.PointVectors(id=1, vector={"dot": rows[:5]})], wait=True)
+        client.delete_vectors(name, ["cosine"], [2], wait=True)
+        held.append(alike(pair.rest.scroll(name, limit=20, with_vectors=True)[0]))
+        pair.both(lambda client, name=name: client.scroll(name, limit=20, with_vectors=True))
+        pair.both(lambda client, name=name: described(client.get_collection(name)))
+        for using in SEVERAL_EACH:
+            for query in (rows[20:23], rows[30], [rows[30]], 4):
+                found = pair.both(
+                    lambda client, name=name, using=using, query=query: client.query_points(
+                        name, query=query, using=using, limit=9, with_vectors=True
+                    )
+                )
+                assert len(found) == 8 - (query == 4) - (using == "cosine")
+    assert held[0] == held[1]
+
+
+SEVERAL_EACH = {
+    distance.lower(): models.VectorParams(
+        size=3,
+        distance=models.Distance(distance),
+        multivector_config=models.MultiVectorConfig(comparator=models.MultiVectorComparator.MAX_SIM),
+    )
+    for distance in ("Euclid", "Cosine", "Dot")
+}
+
+
 def test_sparse_vectors_are_stored_and_found_alike(pair: Pair) -> None:
     held = []
     for name, client in (("rest sparse", pair.rest), ("grpc sparse", pair.grpc)):

@@ -20,6 +20,7 @@ from tests.congruence.vector_kinds import (
     KINDS,
     LATER,
     SERVED,
+    SIZE,
     Json,
     Kind,
     Vector,
@@ -28,6 +29,7 @@ from tests.congruence.vector_kinds import (
     make_points,
     make_vector,
     plain,
+    several_of,
     sparse_params,
 )
 from tests.live import wait_for
@@ -153,7 +155,12 @@ def _name_config(kind: Kind) -> Any:
     if kind.shape == "sparse":
         return models.SparseVectorNameConfig(sparse=models.SparseVectorConfig())
     return models.DenseVectorNameConfig(
-        dense=models.DenseVectorConfig(size=8, distance=models.Distance(kind.distance))
+        dense=models.DenseVectorConfig(
+            size=SIZE,
+            distance=models.Distance(kind.distance),
+            multivector_config=several_of(kind),
+            datatype=models.Datatype(kind.datatype),
+        )
     )
 
 

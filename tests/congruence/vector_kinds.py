@@ -48,8 +48,8 @@ KINDS = {
     ]
 }
 # What a collection of ours may have so far; the judges are compared with each other on all of them.
-SERVED = {name: kind for name, kind in KINDS.items() if kind.shape == "dense" and kind.datatype == "float32"}
-LATER = {"later": Kind("later", "dense", "Euclid")}
+SERVED = {name: kind for name, kind in KINDS.items() if kind.shape != "sparse" and kind.datatype == "float32"}
+LATER = {"later": Kind("later", "dense", "Euclid"), "more": Kind("more", "multi", "Cosine")}
 
 
 def make_points(ids: range, seed: int, kinds: dict[str, Kind]) -> list[Json]:
@@ -83,13 +83,17 @@ def _row(kind: Kind, rng: random.Random) -> list[float]:
     return [float(value) for value in row]
 
 
-def dense_params(kind: Kind) -> models.VectorParams:
+def several_of(kind: Kind) -> models.MultiVectorConfig | None:
     several = models.MultiVectorConfig(comparator=models.MultiVectorComparator.MAX_SIM)
+    return several if kind.shape == "multi" else None
+
+
+def dense_params(kind: Kind) -> models.VectorParams:
     return models.VectorParams(
         size=SIZE,
         distance=models.Distance(kind.distance),
         datatype=models.Datatype(kind.datatype),
-        multivector_config=several if kind.shape == "multi" else None,
+        multivector_config=several_of(kind),
     )
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
 
+from node.index.distances import normalize
 from protos.collections import (
     CollectionConfig,
     CollectionParams,
     Distance,
+    MultiVectorConfig,
     OptimizersConfig,
     SparseVectorParams,
     VectorParams,
@@ -19,11 +22,16 @@ from protos.collections import (
 )
 from protos.operations import VectorBatch
 from protos.rewriting import batch_of
-from protos.shard import AnyVector, SparseVector
+from protos.shard import AnyVector, FloatArray, SparseVector
 
 DIM = 3
 
-PARAMS: dict[str, VectorParams] = {"": VectorParams(DIM, Distance.DOT)}
+SEVERAL = MultiVectorConfig("max_sim")
+PARAMS: dict[str, VectorParams] = {
+    "": VectorParams(DIM, Distance.DOT),
+    "several": VectorParams(DIM, Distance.EUCLID, multivector_config=SEVERAL),
+    "pages": VectorParams(DIM, Distance.COSINE, multivector_config=SEVERAL),
+}
 SPARSE: dict[str, SparseVectorParams] = {"words": SparseVectorParams()}
 CONFIG = CollectionConfig(
     params=CollectionParams(PARAMS, sparse_vectors=SPARSE),
@@ -43,7 +51,11 @@ dense = st.lists(numbers, min_size=DIM, max_size=DIM).map(lambda row: np.array(r
 # Indices that share their low bits are told apart only by all of them.
 indices = st.sampled_from([0, 1, 5, 65_536, 65_541, 2**32 - 1])
 sparse = st.dictionaries(indices, numbers, max_size=4).map(words)
-VECTORS: dict[str, st.SearchStrategy[AnyVector]] = {"": dense, "words": sparse}
+multi = st.lists(dense, min_size=1, max_size=3).map(np.stack)
+VECTORS: dict[str, st.SearchStrategy[AnyVector]] = {
+    **{name: dense if params.multivector_config is None else multi for name, params in PARAMS.items()},
+    "words": sparse,
+}
 
 named = st.fixed_dictionaries({}, optional=VECTORS)
 Named = dict[str, AnyVector]
@@ -59,9 +71,11 @@ def batches(points: Sequence[Mapping[str, AnyVector]]) -> tuple[VectorBatch, ...
     return tuple(found)
 
 
-def stored(_name: str, vector: AnyVector) -> AnyVector:
+def stored(name: str, vector: AnyVector) -> AnyVector:
     """What a reader sees of a vector that was written."""
-    return vector
+    if isinstance(vector, SparseVector) or PARAMS[name].distance is not Distance.COSINE:
+        return vector
+    return normalize(np.atleast_2d(vector)).reshape(vector.shape)
 
 
 def score(name: str, query: AnyVector, vector: AnyVector) -> float | None:
@@ -76,7 +90,19 @@ def score(name: str, query: AnyVector, vector: AnyVector) -> float | None:
         ]
         return sum(shared) if shared else None
     assert not isinstance(vector, SparseVector), name
-    return float(query @ vector)
+    return _max_sim(PARAMS[name].distance, np.atleast_2d(query), np.atleast_2d(vector))
+
+
+def _max_sim(distance: Distance, query: FloatArray, vector: FloatArray) -> float:
+    """Both (n, DIM). Of one row each it is the plain score."""
+    if distance is Distance.COSINE:
+        query, vector = normalize(query), normalize(vector)
+    if distance is Distance.EUCLID:
+        table = -np.square(query[:, np.newaxis] - vector).sum(axis=2)
+    else:
+        table = query @ vector.T
+    found = float(table.max(axis=1).sum())
+    return math.sqrt(-found) if distance is Distance.EUCLID else found
 
 
 def plain(vectors: Mapping[str, AnyVector]) -> dict[str, Any]:
@@ -110,7 +136,8 @@ def examples(count: int) -> list[Named]:
         if name in SPARSE:
             chosen = rng.choice(100, rng.integers(0, 6), replace=False).tolist()
             return words({index: float(rng.integers(-8, 8)) for index in chosen})
-        return rng.integers(-8, 8, DIM).astype(np.float32)
+        shape = DIM if PARAMS[name].multivector_config is None else (rng.integers(1, 4), DIM)
+        return rng.integers(-8, 8, shape).astype(np.float32)
 
     names = sorted(VECTORS)
     return [{name: vector(name) for name in names if rng.random() < 0.7} for _ in range(count)]
