@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
+from protos.facets import FacetHit, FacetRequest
 from protos.filters import Filter
 from protos.ids import PointId
 from protos.operations import PointChange, UpdateResult, WriteOrdering
@@ -295,5 +296,9 @@ class ShardClient(Protocol):
         ...
 
     async def count(self, filter: Filter | None, *, exact: bool) -> int: ...
+
+    async def facet(self, request: FacetRequest) -> list[FacetHit]:
+        """By descending count, then ascending value. Raises: BadInput without an index that can tell."""
+        ...
 
     async def info(self) -> ShardInfo: ...

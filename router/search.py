@@ -19,6 +19,7 @@ from consensus.state import CollectionState
 from node.client import NodeClient
 from protos.collections import UNNAMED, CollectionConfig
 from protos.errors import NotFound, operation_timed_out, point_not_found, vector_name_not_found
+from protos.facets import FacetHit
 from protos.filters import Filter
 from protos.ids import PointId
 from protos.shard import (
@@ -33,6 +34,7 @@ from protos.shard import (
     SearchRequest,
 )
 from router.collections import CollectionOperations
+from router.facets import FacetQuery, facet
 from router.merge import merge_by_value, merge_hits, merge_pages, skip, without
 from router.monitoring.issues import SlowReads
 from router.order import require_range_index
@@ -153,6 +155,12 @@ class SearchOperations:
         scope = self._scope(await self._collections.opened(collection), options)
         counts = gather([shard.count(filter, exact=exact) for shard in scope.shards(keys)])
         return sum(await self._watched(scope.state, (filter,), _bounded(counts, options, "Count")))
+
+    async def facet(self, collection: str, query: FacetQuery, options: ReadOptions) -> list[FacetHit]:
+        """The values of a payload key that most points have. Raises: BadInput if no index tells them."""
+        scope = self._scope(await self._collections.opened(collection), options)
+        counts = _bounded(facet(scope, query), options, "Facet")
+        return await self._watched(scope.state, (query.filter,), counts)
 
     async def retrieve(
         self,

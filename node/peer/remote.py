@@ -8,6 +8,7 @@ from node.peer import shard_wire as wire
 from node.peer.calls import PeerCalls
 from node.peer.shard_wire import Method
 from protos.errors import BadInput, Timeout
+from protos.facets import FacetHit, FacetRequest
 from protos.filters import Filter
 from protos.ids import PointId
 from protos.operations import UpdateResult
@@ -82,6 +83,9 @@ class RemoteShard:
 
     async def count(self, filter: Filter | None, *, exact: bool) -> int:
         return await self._read(wire.COUNT, wire.Count(filter, exact))
+
+    async def facet(self, request: FacetRequest) -> list[FacetHit]:
+        return await self._read(wire.FACET, request)
 
     async def info(self) -> ShardInfo:
         return await self._read(wire.INFO, None)

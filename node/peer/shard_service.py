@@ -40,6 +40,7 @@ def serve_shards(calls: PeerCalls, host: ShardHost) -> None:
         wire.COUNT,
         lambda replica, session, asked: replica.open(session).count(asked.filter, exact=asked.exact),
     )
+    serve(wire.FACET, lambda replica, session, request: replica.open(session).facet(request))
     serve(wire.INFO, lambda replica, session, _: replica.open(session).info())
     serve(wire.SETTLE_SCHEMA, lambda replica, _, config_version: replica.settle_schema(config_version))
 

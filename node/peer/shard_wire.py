@@ -15,6 +15,7 @@ import numpy as np
 from msgspec import Struct
 from msgspec.msgpack import Ext
 
+from protos.facets import FacetHit, FacetRequest
 from protos.filters import Filter
 from protos.ids import PointId
 from protos.operations import UpdateResult
@@ -160,5 +161,6 @@ SEARCH: Method[list[SearchRequest], list[Hits]] = Method("shard.search", list[Se
 SCROLL: Method[ScrollRequest, list[Record]] = Method("shard.scroll", ScrollRequest, list[Record])
 RETRIEVE: Method[Retrieve, list[Record]] = Method("shard.retrieve", Retrieve, list[Record])
 COUNT: Method[Count, int] = Method("shard.count", Count, int)
+FACET: Method[FacetRequest, list[FacetHit]] = Method("shard.facet", FacetRequest, list[FacetHit])
 INFO: Method[None, ShardInfo] = Method("shard.info", None, ShardInfo)
 SETTLE_SCHEMA: Method[int, UpdateResult] = Method("shard.settle_schema", int, UpdateResult)

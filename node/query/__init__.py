@@ -1,4 +1,4 @@
-"""Search, scroll, count and retrieve on one immutable view.
+"""Search, scroll, count, facet and retrieve on one immutable view.
 
 Lives here: how a read request becomes slots, scores and records. Functions are synchronous, run in a
 worker thread and touch nothing but the view they are given.
@@ -10,6 +10,7 @@ returned whenever they exist); records are fetched for returned points only.
 
 from node.query.counters import Counters, count_vectors
 from node.query.counting import count
+from node.query.faceting import facet
 from node.query.matching import matching_slots
 from node.query.retrieve import retrieve
 from node.query.scroll import scroll
@@ -21,6 +22,7 @@ __all__ = [
     "View",
     "count",
     "count_vectors",
+    "facet",
     "matching_slots",
     "retrieve",
     "scroll",

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import NoReturn
 
 from protos.errors import ServiceError
+from protos.facets import FacetHit, FacetRequest
 from protos.filters import Filter
 from protos.ids import PointId
 from protos.operations import UpdateResult
@@ -42,6 +43,9 @@ class FailedReplica:
         self._refuse()
 
     async def count(self, filter: Filter | None, *, exact: bool) -> int:  # noqa: ARG002
+        self._refuse()
+
+    async def facet(self, request: FacetRequest) -> list[FacetHit]:  # noqa: ARG002
         self._refuse()
 
     async def info(self) -> ShardInfo:

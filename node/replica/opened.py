@@ -34,6 +34,7 @@ from node.workers import SerialExecutor, WorkerPool
 from protos.clock import Clock
 from protos.collections import CollectionConfig
 from protos.errors import ServiceError, ShardUnavailable
+from protos.facets import FacetHit, FacetRequest
 from protos.filters import Filter
 from protos.ids import PointId
 from protos.shard import (
@@ -210,6 +211,9 @@ class ReplicaFiles:
 
     async def count(self, filter: Filter | None, *, exact: bool) -> int:
         return await self.read(self.view, query.count, filter, exact=exact)
+
+    async def facet(self, request: FacetRequest) -> list[FacetHit]:
+        return await self.read(self.view, query.facet, request)
 
     async def info(self) -> ShardInfo:
         return await self.read(self.view, self._describe)

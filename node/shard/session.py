@@ -18,6 +18,7 @@ from node import query
 from node.replica.view import View
 from node.shard.life import Life
 from protos.errors import ShardUnavailable
+from protos.facets import FacetHit, FacetRequest
 from protos.filters import Filter
 from protos.ids import PointId
 from protos.operations import UpdateResult
@@ -81,6 +82,9 @@ class Session:
 
     async def count(self, filter: Filter | None, *, exact: bool) -> int:
         return await self._read(query.count, filter, exact=exact)
+
+    async def facet(self, request: FacetRequest) -> list[FacetHit]:
+        return await self._read(query.facet, request)
 
     async def info(self) -> ShardInfo:
         return await self._holder.life.info()

@@ -18,7 +18,6 @@ POINTS_LATER: Mapping[str, str] = {
     "RecommendGroups": "Recommend queries are",
     "Discover": "Discover queries are",
     "DiscoverBatch": "Discover queries are",
-    "Facet": "Facets are",
     "SearchMatrixPairs": "Distance matrices are",
     "SearchMatrixOffsets": "Distance matrices are",
 }

@@ -41,7 +41,7 @@ class _ReadHandlers:
         self._searches = searches
 
     async def get(self, request: wire.GetPoints, call: Call) -> wire.GetResponse:
-        name, options = _target(request), read_options(request, call)
+        name, options = target(request), read_options(request, call)
         projection = queries.projection_in(request)
         _note(call, projection)
         records = await self._searches.retrieve(
@@ -52,7 +52,7 @@ class _ReadHandlers:
         return answer
 
     async def scroll(self, request: wire.ScrollPoints, call: Call) -> wire.ScrollResponse:
-        name, options = _target(request), read_options(request, call)
+        name, options = target(request), read_options(request, call)
         wanted = queries.scroll_request(request)
         _note(call, wanted.projection)
         page = await self._searches.scroll(name, wanted, options, queries.keys_in(request))
@@ -63,7 +63,7 @@ class _ReadHandlers:
         return answer
 
     async def count(self, request: wire.CountPoints, call: Call) -> wire.CountResponse:
-        name, options = _target(request), read_options(request, call)
+        name, options = target(request), read_options(request, call)
         found = await self._searches.count(
             name,
             queries.filter_in(request),
@@ -112,15 +112,15 @@ class _QueryHandlers:
 
         ``request`` names the collection and holds the options, of a batch for all its queries.
         """
-        name, options = _target(request), read_options(request, call)
+        name, options = target(request), read_options(request, call)
         _note(call, *(each.projection for each in wanted))
         found = await self._searches.query(name, wanted, options)
-        for hits, each, target in zip(found, wanted, targets):
+        for hits, each, points in zip(found, wanted, targets):
             bare = each.projection.vectors is True and self._searches.unnamed_only(name)
-            add_scored(target, hits, bare=bare)
+            add_scored(points, hits, bare=bare)
 
 
-def _target(request: Any) -> str:
+def target(request: Any) -> str:
     """Raises: InvalidField if no collection can be called so."""
     name: str = request.collection_name
     check_collection_name(name)

@@ -15,6 +15,7 @@ from google.protobuf.descriptor import ServiceDescriptor
 from protos.qdrant import collections_pb2, points_service_pb2, service_pb2, snapshots_pb2
 from router.cluster import ClusterOperations
 from router.collections import CollectionOperations
+from router.grpc.analysis import analysis_handlers
 from router.grpc.cluster import cluster_handlers
 from router.grpc.collections import collection_handlers, schema_handlers
 from router.grpc.later import POINTS_LATER, SNAPSHOTS_LATER, refusing
@@ -60,6 +61,7 @@ def create_server(
                 **update_handlers(points),
                 **schema_handlers(collections),
                 **query_handlers(searches),
+                **analysis_handlers(searches),
                 **refusing(POINTS_LATER),
             },
         ),

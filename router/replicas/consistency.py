@@ -23,6 +23,7 @@ from msgspec import Struct
 from consensus.replica_sets import IN_SYNC
 from consensus.state import ReplicaState
 from protos.errors import ServiceError
+from protos.facets import FacetHit, ordered_facets
 from protos.ids import PointId
 from protos.shard import Hits, Position, Record
 
@@ -152,6 +153,19 @@ def resolve_count(answers: Sequence[Answer[int]], plan: Plan) -> Resolved[int]:
     counts = sorted(answer.value for answer in answers)
     chosen = counts[(len(counts) - 1) // 2] if plan.consistency is Consistency.MAJORITY else counts[0]
     return Resolved(chosen, unanimous=counts[0] == counts[-1])
+
+
+def resolve_facets(answers: Sequence[Answer[list[FacetHit]]], plan: Plan) -> Resolved[list[FacetHit]]:
+    """Per value as ``resolve_count``; a replica that does not name a value counts none of it."""
+    if plan.votes == 1:
+        return Resolved(answers[0].value)
+    # Values of one answer are of one type, so 1 and True do not meet here.
+    parts = [{hit.value: hit.count for hit in answer.value} for answer in answers]
+    counted = {
+        value: resolve_count([Answer(0, part.get(value, 0)) for part in parts], plan).value
+        for value in dict.fromkeys(value for part in parts for value in part)
+    }
+    return Resolved(ordered_facets(counted), unanimous=all(part == parts[0] for part in parts))
 
 
 def resolve_records(

@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from consensus.state import CollectionState, ReplicaState, ShardKey, ShardState
 from node.client import NodeClient, ReplicaClient
 from protos.errors import ShardUnavailable, Timeout, VecraftError
+from protos.facets import FacetHit, FacetRequest
 from protos.filters import Filter
 from protos.ids import PointId
 from protos.shard import Hits, Projection, Record, ScrollRequest, SearchRequest
@@ -42,6 +43,8 @@ class ShardReader(Protocol):
     async def retrieve(self, ids: list[PointId], projection: Projection) -> list[Record]: ...
 
     async def count(self, filter: Filter | None, *, exact: bool) -> int: ...
+
+    async def facet(self, request: FacetRequest) -> list[FacetHit]: ...
 
 
 class ShardReaders:
@@ -163,6 +166,9 @@ class _Replicated:
     async def count(self, filter: Filter | None, *, exact: bool) -> int:
         return await self._read(lambda reads: reads.count(filter, exact=exact))
 
+    async def facet(self, request: FacetRequest) -> list[FacetHit]:
+        return await self._read(lambda reads: reads.facet(request))
+
     async def _read(self, call: Callable[[ShardReads], Awaitable[T]]) -> T:
         try:
             return await call(self._plan(self._collection))
@@ -196,6 +202,9 @@ class _Keyed:
 
     async def count(self, filter: Filter | None, *, exact: bool) -> int:
         return await self._inner.count(filter, exact=exact)
+
+    async def facet(self, request: FacetRequest) -> list[FacetHit]:
+        return await self._inner.facet(request)
 
     def _mark(self, records: list[Record]) -> list[Record]:
         return [replace(record, shard_key=self._key) for record in records]

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 from node.client import ReplicaClient
+from protos.facets import FacetHit, FacetRequest
 from protos.filters import Filter
 from protos.ids import PointId
 from protos.shard import Hits, Projection, Record, ScrollRequest, SearchRequest
@@ -21,6 +22,7 @@ from router.replicas.consistency import (
     Plan,
     Resolved,
     resolve_count,
+    resolve_facets,
     resolve_hits,
     resolve_records,
 )
@@ -82,6 +84,12 @@ class ShardReads:
             return resolve_count(answers, self._plan)
 
         return await self._read(lambda shard: shard.count(filter, exact=exact), resolve)
+
+    async def facet(self, request: FacetRequest) -> list[FacetHit]:
+        def resolve(answers: Sequence[Answer[list[FacetHit]]], final: bool) -> Resolved[list[FacetHit]]:  # noqa: ARG001
+            return resolve_facets(answers, self._plan)
+
+        return await self._read(lambda shard: shard.facet(request), resolve)
 
     async def _read(self, call: Call[T], resolve: Resolve[T]) -> T:
         plan = self._plan

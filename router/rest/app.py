@@ -19,6 +19,7 @@ from router.cluster import ClusterOperations
 from router.cluster.local_shards import LocalShardOperations
 from router.collections import CollectionOperations
 from router.points import PointOperations
+from router.rest.analysis import analysis_routes
 from router.rest.cluster import cluster_routes
 from router.rest.collections import collection_routes
 from router.rest.compression import compress
@@ -63,6 +64,7 @@ def create_app(
         point_routes(points),
         read_routes(searches),
         query_routes(searches),
+        analysis_routes(searches),
         cluster_routes(cluster),
         local_shard_routes(local_shards),
     ):

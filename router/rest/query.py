@@ -55,7 +55,6 @@ _NOT_SUPPORTED = (
     ("/points/discover/batch", "Discover points in batch (legacy)", "Discover queries are"),
     ("/points/search/matrix/pairs", "Distance matrix as pairs", "Distance matrices are"),
     ("/points/search/matrix/offsets", "Distance matrix as offsets", "Distance matrices are"),
-    ("/facet", "Facet a payload key", "Facets are"),
 )
 
 

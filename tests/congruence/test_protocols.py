@@ -502,7 +502,7 @@ WRONG: dict[str, Callable[[QdrantClient], Any]] = {
     "recommend": lambda client: client.query_points(
         NAME, query=models.RecommendQuery(recommend=models.RecommendInput(positive=[1])), using="dot"
     ),
-    "facet": lambda client: client.facet(NAME, "tag"),
+    "facet without an index": lambda client: client.facet(NAME, "f"),
 }
 CODES = {400: "INVALID_ARGUMENT", 404: "NOT_FOUND", 409: "ALREADY_EXISTS", 422: "INVALID_ARGUMENT"}
 

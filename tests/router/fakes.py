@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +20,7 @@ from node.client import ReplicaClient
 from node.filter.check import compile_check
 from protos.collections import CollectionConfig, Distance
 from protos.errors import NotFound, ShardUnavailable, VecraftError, point_not_found
+from protos.facets import FacetHit, FacetRequest, FacetValue, ordered_facets
 from protos.filters import Filter
 from protos.ids import PointId, id_key
 from protos.json_path import delete_at, exclude, flat_values_at, include, merge, parse_path, set_at
@@ -142,6 +144,7 @@ class FakeShard:
         self.operations = 0
         self.requests: list[UpdateRequest] = []
         self.searches: list[SearchRequest] = []
+        self.facets: list[FacetRequest] = []
         self.failure: VecraftError | None = None
         self.status = UpdateStatus.COMPLETED
         self.before_retrieve: Callable[[], None] = lambda: None
@@ -287,6 +290,15 @@ class FakeShard:
 
     async def count(self, filter: Filter | None, *, exact: bool) -> int:
         return len(self._matching(filter))
+
+    async def facet(self, request: FacetRequest) -> list[FacetHit]:
+        """Of strings and integers; the real one goes by the type of the index."""
+        self.facets.append(request)
+        counts: Counter[FacetValue] = Counter()
+        for point_id in self._matching(request.filter):
+            values = flat_values_at(self.points[point_id].payload, parse_path(request.key))
+            counts.update({value for value in values if type(value) in (str, int)})
+        return ordered_facets(counts, request.limit)
 
     async def info(self) -> ShardInfo:
         return ShardInfo(ShardStatus.GREEN, len(self.points), {}, 0, 1, {}, self.operations)

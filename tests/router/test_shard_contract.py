@@ -19,6 +19,7 @@ from protos.collections import (
     VectorParams,
 )
 from protos.errors import NotFound
+from protos.facets import FacetHit, FacetRequest
 from protos.filters import FieldCondition, Filter, MatchValue
 from protos.operations import (
     ClearPayload,
@@ -171,6 +172,15 @@ async def test_counts_follow_the_filter(shard: ShardClient) -> None:
     await _write(shard, _points(1, 2, 3))
     assert await shard.count(None, exact=True) == 3
     assert await shard.count(IS_TWO, exact=True) == 1
+
+
+async def test_facets_count_points_by_value(shard: ShardClient) -> None:
+    await _write(shard, _points(1, 2, 3))
+    await _write(shard, Upsert([7, 8], (), [b'{"n":[2,2,3]}', b'{"n":2}']))
+    by_value = [FacetHit(2, 3), FacetHit(3, 2), FacetHit(1, 1)]
+    assert await shard.facet(FacetRequest("n", None)) == by_value
+    assert await shard.facet(FacetRequest("n", 2)) == by_value[:2]
+    assert await shard.facet(FacetRequest("n", 9, IS_TWO)) == [FacetHit(2, 3), FacetHit(3, 1)]
 
 
 @pytest.mark.parametrize(

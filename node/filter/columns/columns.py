@@ -6,7 +6,7 @@ Lives here: creating and dropping indexes, handing each changed slot to them, fi
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,11 @@ from node.filter.columns.column import Column
 from node.filter.columns.files import Manifest
 from node.filter.columns.ordering import ordered
 from node.filter.columns.sizes import IndexMemory
+from node.filter.columns.tally import Tally, tally
 from node.filter.columns.view import ColumnView
 from protos.collections import IntegerIndexParams, PayloadIndexParams
 from protos.errors import BadInput
+from protos.facets import can_count, no_facet_index
 from protos.json_path import JsonPath, Step, parse_path
 from protos.shard import Direction
 
@@ -87,6 +89,16 @@ class ColumnsView:
         return ordered(
             column, allowed, descending=direction is Direction.DESC, start_from=start_from, chunk=chunk
         )
+
+    def tally(self, field: str, counting: Callable[[], PackedBits | None], limit: int | None) -> Tally:
+        """How many slots have each value of ``field``; see ``node.filter.columns.tally``.
+
+        Raises: BadInput if it has no index that can tell, before ``counting`` is called.
+        """
+        column = self.column(parse_path(field))
+        if column is None or not can_count(column.params):
+            raise no_facet_index(field)
+        return tally(column, counting(), limit)
 
     def save(self, directory: Path) -> Manifest:
         """Write what is not on disk yet, durably; the manifest names every file the view needs.

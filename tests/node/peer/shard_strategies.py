@@ -15,6 +15,7 @@ from protos import shard
 
 ids = st.integers(0, 2**64 - 1) | st.uuids().map(str)
 int64s = st.integers(-(2**63), 2**63 - 1)
+facet_values = st.text(max_size=5) | int64s | st.booleans()
 floats = st.floats(allow_nan=False)
 numbers = st.integers(-(2**63), 2**64 - 1) | floats
 counts = st.none() | st.integers(0, 2**64 - 1)

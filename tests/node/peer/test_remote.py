@@ -12,6 +12,7 @@ from node.peer import remote
 from node.peer.remote import RemoteReplica
 from node.peer.shard_service import serve_shards
 from protos.errors import BadInput, NotPrimary, ShardUnavailable, Timeout
+from protos.facets import FacetHit, FacetRequest
 from protos.filters import FieldCondition, Filter, Range
 from protos.operations import DeletePoints, UpdateResult, UpdateStatus
 from protos.shard import (
@@ -66,6 +67,9 @@ class Replica:
     async def count(self, filter: Filter | None, *, exact: bool) -> int:
         return self._answer("count", (filter, exact))  # type: ignore[no-any-return]
 
+    async def facet(self, request: FacetRequest) -> list[FacetHit]:
+        return self._answer("facet", request)  # type: ignore[no-any-return]
+
     async def info(self) -> Any:
         return self._answer("info", None)
 
@@ -113,6 +117,12 @@ REQUESTS: list[tuple[str, Callable[[Any], Any], object, object]] = [
         HITS[0].records,
     ),
     ("count", lambda shard: shard.count(Filter(), exact=True), (Filter(), True), 9),
+    (
+        "facet",
+        lambda shard: shard.facet(FacetRequest("k", 3)),
+        FacetRequest("k", 3),
+        [FacetHit("a", 2), FacetHit("b", 1)],
+    ),
     ("info", lambda shard: shard.info(), None, unreachable_shard("x")),
 ]
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from node.peer import shard_wire as wire
 from node.peer.shard_wire import Asked, Method
+from protos.facets import FacetHit, FacetRequest
 from protos.filters import FieldCondition, Filter, HasId, MatchAny, MatchValue, Range
 from protos.operations import UpdateResult, UpdateStatus, Upsert, VectorBatch, WriteOrdering
 from protos.shard import (
@@ -31,6 +32,7 @@ REQUESTS: list[tuple[Method[Any, Any], st.SearchStrategy[Any]]] = [
     (wire.SCROLL, any_.scrolls),
     (wire.RETRIEVE, st.builds(wire.Retrieve, any_.id_lists, any_.projections)),
     (wire.COUNT, st.builds(wire.Count, any_.filters, st.booleans())),
+    (wire.FACET, st.builds(FacetRequest, any_.paths, st.none() | st.integers(1, 99), any_.filters)),
     (wire.INFO, st.none()),
     (wire.SETTLE_SCHEMA, st.integers(0, 2**63)),
 ]
@@ -40,6 +42,7 @@ RESULTS: list[tuple[Method[Any, Any], st.SearchStrategy[Any]]] = [
     (wire.SCROLL, st.lists(any_.records, max_size=3)),
     (wire.RETRIEVE, st.lists(any_.records, max_size=3)),
     (wire.COUNT, st.integers(0, 2**63)),
+    (wire.FACET, st.lists(st.builds(FacetHit, any_.facet_values, st.integers(1, 9)), max_size=3)),
     (wire.INFO, any_.infos),
     (wire.SETTLE_SCHEMA, any_.update_results),
 ]

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from node.query import count, count_vectors, matching_slots, retrieve, scroll
+from node.query import count, count_vectors, facet, matching_slots, retrieve, scroll
 from protos.collections import Distance
 from protos.errors import BadInput
+from protos.facets import FacetHit, FacetRequest
 from protos.filters import FieldCondition, Filter, MatchValue, Range
 from protos.shard import Direction, OrderBy, Projection, ScrollRequest
 
@@ -216,3 +217,14 @@ def test_counters_count_live_vectors_by_name_and_those_in_graphs(shard: NewShard
     (segment,) = counters.segments
     assert (segment.rows, segment.points, segment.disk_bytes, segment.appendable) == (3, 2, 7, False)
     assert segment.vectors == segment.indexed_vectors == {"a": 2, "b": 1}
+
+
+@pytest.mark.parametrize("indexes", [{}, {"even": "bool"}])
+def test_facets_count_the_matching_points_of_each_value(shard: NewShard, indexes: dict[str, str]):
+    built = numbered(shard, 57, indexes={"tens": "integer", **indexes})
+    built.remove(50)
+    view = built.view()
+    found = facet(view, FacetRequest("tens", None, where("even", value=True)))
+    assert found == [FacetHit(tens, 5) for tens in range(5)] + [FacetHit(5, 3)]
+    assert facet(view, FacetRequest("tens", 1)) == [FacetHit(0, 10)]
+    assert facet(view, FacetRequest("tens", 3, where("even", value=7))) == []

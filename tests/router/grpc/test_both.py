@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 from router.grpc.server import COLLECTIONS, POINTS
+from router.rest.analysis import analysis_routes
 from router.rest.cluster import cluster_routes
 from router.rest.collections import collection_routes
 from router.rest.points import point_routes
@@ -74,6 +75,7 @@ REST_ALONE = {
 def test_every_operation_exists_over_both() -> None:
     nobody = cast(Any, None)
     makers: list[Any] = [collection_routes, point_routes, read_routes, query_routes, cluster_routes]
+    makers.append(analysis_routes)
     routes = {f"{route.method} {route.path}" for make in makers for route in make(nobody)}
     assert routes - REST_ALONE == set(SAME.values())
     methods = {f"{service.name}.{each.name}" for service in (COLLECTIONS, POINTS) for each in service.methods}

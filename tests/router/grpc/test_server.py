@@ -70,7 +70,7 @@ async def test_methods_of_later_versions_are_just_these_and_say_so(server: Grpc)
                 refused.setdefault(service, set()).add(name)
     assert refused == {
         "Points": {
-            *("Discover", "DiscoverBatch", "Facet", "QueryGroups", "SearchGroups"),
+            *("Discover", "DiscoverBatch", "QueryGroups", "SearchGroups"),
             *("Recommend", "RecommendBatch", "RecommendGroups", "SearchMatrixOffsets", "SearchMatrixPairs"),
         },
         "Snapshots": {"Create", "CreateFull", "Delete", "DeleteFull", "List", "ListFull"},

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from consensus.state import ReplicaState
 from protos.errors import ServiceError
+from protos.facets import FacetHit
 from protos.shard import Hits, Position, Record
 from router.merge import merge_by_id, merge_hits
 from router.replicas.consistency import (
@@ -20,6 +21,7 @@ from router.replicas.consistency import (
     Resolved,
     choose,
     resolve_count,
+    resolve_facets,
     resolve_hits,
     resolve_records,
 )
@@ -133,6 +135,26 @@ def test_counts_are_the_minimum_or_the_median_of_a_majority(
 ) -> None:
     answers = [Answer(peer, count) for peer, count in enumerate(counts, 1)]
     assert resolve_count(answers, plan_of(consistency)).value == result
+
+
+@pytest.mark.parametrize(
+    ("consistency", "parts", "result", "unanimous"),
+    [
+        (1, [{"a": 3, "b": 1}], {"a": 3, "b": 1}, True),
+        (ALL, [{"a": 3, "b": 1}] * 3, {"a": 3, "b": 1}, True),
+        (QUORUM, [{"a": 3, "b": 4}, {"a": 5, "c": 1}], {"a": 3}, False),
+        (MAJORITY, [{"b": 2, "a": 3}, {"b": 4, "c": 1}, {"c": 1}], {"b": 2, "c": 1}, False),
+    ],
+)
+def test_facets_are_settled_value_by_value(
+    consistency: ReadConsistency, parts: list[dict[str, int]], result: dict[str, int], unanimous: bool
+) -> None:
+    answers = [
+        Answer(peer, [FacetHit(value, count) for value, count in part.items()])
+        for peer, part in enumerate(parts, 1)
+    ]
+    expected = Resolved([FacetHit(value, count) for value, count in result.items()], unanimous)
+    assert resolve_facets(answers, plan_of(consistency)) == expected
 
 
 # --- records ---------------------------------------------------------------------------------------
