@@ -38,14 +38,21 @@ _FLOAT32_MAX = 3.4028234663852886e38
 
 def at_least_one(value: int, path: str) -> int:
     """Raises: InvalidField for 0."""
-    if value < 1:
-        raise InvalidField(path, f"value {value} invalid, must be 1 or larger")
+    return at_least(1, value, 1, path)
+
+
+def at_least(minimum: int, value: int | None, default: int, path: str) -> int:
+    """Raises: InvalidField."""
+    if value is None:
+        return default
+    if value < minimum:
+        raise InvalidField(path, f"value {value} invalid, must be {minimum} or larger")
     return value
 
 
 def limit_of(value: int | None, path: str) -> int:
     """Raises: InvalidField for 0."""
-    return LIMIT_DEFAULT if value is None else at_least_one(value, path)
+    return at_least(1, value, LIMIT_DEFAULT, path)
 
 
 def check_stages(query: Query | None, *, prefetches: bool, score_threshold: bool) -> None:

@@ -63,7 +63,7 @@ class ReadOptions(Struct, frozen=True):
 
 
 class NearestVector(Struct, frozen=True):
-    vector: VectorValues
+    vector: VectorValues | AnyVector
 
 
 class NearestPoint(Struct, frozen=True):
@@ -117,6 +117,10 @@ class SearchOperations:
         """Does the collection have just the unnamed vector (so it shows as a bare list)?"""
         return self._collections.resolve(collection).config.params.unnamed_only
 
+    def check_vector_name(self, collection: str, name: str) -> None:
+        """Raises: BadInput if the collection has no such vector; NotFound."""
+        params_of(self._collections.resolve(collection).config.params, name)
+
     async def query(
         self, collection: str, requests: Sequence[QueryRequest], options: ReadOptions
     ) -> list[Hits]:
@@ -129,7 +133,7 @@ class SearchOperations:
         for request in requests:
             _check(request, scope.state)
         filters = (request.filter for request in requests)
-        answers = _bounded(self._query(scope, requests), options, "Query")
+        answers = bounded(self._query(scope, requests), options, "Query")
         return await self._watched(scope.state, filters, answers)
 
     async def scroll(
@@ -140,7 +144,7 @@ class SearchOperations:
         _check_projection(request.projection, scope.state.config)
         if request.order_by is not None:
             require_range_index(scope.state.payload_schema, request.order_by.key)
-        page = _bounded(self._scroll(scope, request, keys), options, "Scroll")
+        page = bounded(self._scroll(scope, request, keys), options, "Scroll")
         return await self._watched(scope.state, (request.filter,), page)
 
     async def count(
@@ -154,12 +158,12 @@ class SearchOperations:
     ) -> int:
         scope = self._scope(await self._collections.opened(collection), options)
         counts = gather([shard.count(filter, exact=exact) for shard in scope.shards(keys)])
-        return sum(await self._watched(scope.state, (filter,), _bounded(counts, options, "Count")))
+        return sum(await self._watched(scope.state, (filter,), bounded(counts, options, "Count")))
 
     async def facet(self, collection: str, query: FacetQuery, options: ReadOptions) -> list[FacetHit]:
         """The values of a payload key that most points have. Raises: BadInput if no index tells them."""
         scope = self._scope(await self._collections.opened(collection), options)
-        counts = _bounded(facet(scope, query), options, "Facet")
+        counts = bounded(facet(scope, query), options, "Facet")
         return await self._watched(scope.state, (query.filter,), counts)
 
     async def retrieve(
@@ -173,7 +177,7 @@ class SearchOperations:
         """The points that exist, in the order asked, without repeats."""
         scope = self._scope(await self._collections.opened(collection), options)
         _check_projection(projection, scope.state.config)
-        return await _bounded(scope.retrieve(ids, projection, keys), options, "Retrieve")
+        return await bounded(scope.retrieve(ids, projection, keys), options, "Retrieve")
 
     def _scope(self, state: CollectionState, options: ReadOptions) -> Scope:
         return Scope(state, self._readers, options.consistency or 1, options.affinity)
@@ -385,7 +389,7 @@ def _check_projection(projection: Projection, config: CollectionConfig) -> None:
                 raise vector_name_not_found(name)
 
 
-async def _bounded(call: Coroutine[Any, Any, T], options: ReadOptions, what: str) -> T:
+async def bounded(call: Coroutine[Any, Any, T], options: ReadOptions, what: str) -> T:
     """Raises: Timeout if the call takes longer than the request allows."""
     timeout_s = (options.timeout_ms or READ_TIMEOUT_MS) / 1000
     try:

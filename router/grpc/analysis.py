@@ -1,24 +1,32 @@
-"""What tells of many points at once: facets (reference 9.3)."""
+"""What tells of many points at once: facets and distance matrices (reference 9.3, 9.14)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+from protos.collections import UNNAMED
 from protos.facets import FacetValue
 from protos.qdrant import queries_pb2 as wire
-from router.checks import limit_of
+from router.checks import at_least, limit_of
 from router.facets import FacetQuery
 from router.grpc.convert import queries
+from router.grpc.convert.answers import fill_id
 from router.grpc.convert.options import read_options
 from router.grpc.convert.points import json_path
+from router.grpc.convert.queries import given
 from router.grpc.methods import Call, Handler
 from router.grpc.queries import target
+from router.matrix import NEIGHBOURS_DEFAULT, SAMPLE_DEFAULT, Matrix, MatrixQuery, distance_matrix
 from router.search import SearchOperations
 
 
 def analysis_handlers(searches: SearchOperations) -> Mapping[str, Handler]:
     handlers = _AnalysisHandlers(searches)
-    return {"Facet": handlers.facet}
+    return {
+        "Facet": handlers.facet,
+        "SearchMatrixPairs": handlers.pairs,
+        "SearchMatrixOffsets": handlers.offsets,
+    }
 
 
 class _AnalysisHandlers:
@@ -29,7 +37,7 @@ class _AnalysisHandlers:
         name, options = target(request), read_options(request, call)
         query = FacetQuery(
             key=json_path(request.key),
-            limit=limit_of(request.limit if request.HasField("limit") else None, "limit"),
+            limit=limit_of(given(request, "limit"), "limit"),
             filter=queries.filter_in(request),
             exact=request.exact,
             shard_keys=queries.keys_in(request),
@@ -38,6 +46,36 @@ class _AnalysisHandlers:
         return wire.FacetResponse(
             hits=[wire.FacetHit(value=_value(hit.value), count=hit.count) for hit in hits]
         )
+
+    async def pairs(self, request: wire.SearchMatrixPoints, call: Call) -> wire.SearchMatrixPairsResponse:
+        matrix = await self._matrix(request, call)
+        answer = wire.SearchMatrixPairsResponse()
+        answer.result.SetInParent()
+        for point_id, hits in zip(matrix.ids, matrix.neighbours):
+            for record, score in zip(hits.records, hits.scores.tolist()):
+                pair = answer.result.pairs.add(score=score)
+                fill_id(pair.a, point_id)
+                fill_id(pair.b, record.id)
+        return answer
+
+    async def offsets(self, request: wire.SearchMatrixPoints, call: Call) -> wire.SearchMatrixOffsetsResponse:
+        matrix = await self._matrix(request, call)
+        rows, columns = matrix.offsets()
+        found = wire.SearchMatrixOffsets(offsets_row=rows, offsets_col=columns, scores=matrix.scores.tolist())
+        for point_id in matrix.ids:
+            fill_id(found.ids.add(), point_id)
+        return wire.SearchMatrixOffsetsResponse(result=found)
+
+    async def _matrix(self, request: wire.SearchMatrixPoints, call: Call) -> Matrix:
+        name, options = target(request), read_options(request, call)
+        query = MatrixQuery(
+            sample=at_least(2, given(request, "sample"), SAMPLE_DEFAULT, "sample"),
+            limit=at_least(1, given(request, "limit"), NEIGHBOURS_DEFAULT, "limit"),
+            using=request.using or UNNAMED,
+            filter=queries.filter_in(request),
+            shard_keys=queries.keys_in(request),
+        )
+        return await distance_matrix(self._searches, name, query, options)
 
 
 def _value(value: FacetValue) -> wire.FacetValue:

@@ -18,8 +18,6 @@ POINTS_LATER: Mapping[str, str] = {
     "RecommendGroups": "Recommend queries are",
     "Discover": "Discover queries are",
     "DiscoverBatch": "Discover queries are",
-    "SearchMatrixPairs": "Distance matrices are",
-    "SearchMatrixOffsets": "Distance matrices are",
 }
 SNAPSHOTS_LATER: Mapping[str, str] = dict.fromkeys(
     ("Create", "List", "Delete", "CreateFull", "ListFull", "DeleteFull"), "Snapshots are"

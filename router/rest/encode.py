@@ -42,11 +42,11 @@ def encode_hits(hits: Hits, *, bare: bool) -> list[ScoredPointBody]:
             UNSET if record.shard_key is None else record.shard_key,
             UNSET if record.order_value is None else record.order_value,
         )
-        for record, score in zip(hits.records, _score_texts(hits.scores))
+        for record, score in zip(hits.records, score_texts(hits.scores))
     ]
 
 
-def _score_texts(scores: FloatArray) -> list[bytes]:
+def score_texts(scores: FloatArray) -> list[bytes]:
     return float32_json(scores)[1:-1].split(b",")
 
 

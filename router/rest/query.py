@@ -53,8 +53,6 @@ _NOT_SUPPORTED = (
     ("/points/recommend/groups", "Recommend points, grouped (legacy)", "Recommend queries are"),
     ("/points/discover", "Discover points (legacy)", "Discover queries are"),
     ("/points/discover/batch", "Discover points in batch (legacy)", "Discover queries are"),
-    ("/points/search/matrix/pairs", "Distance matrix as pairs", "Distance matrices are"),
-    ("/points/search/matrix/offsets", "Distance matrix as offsets", "Distance matrices are"),
 )
 
 

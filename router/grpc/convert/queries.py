@@ -50,7 +50,7 @@ def query_request(message: wire.QueryPoints, path: str = "") -> QueryRequest:
     return QueryRequest(
         query=query,
         using=message.using or UNNAMED,
-        limit=limit_of(_given(message, "limit"), f"{path}limit"),
+        limit=limit_of(given(message, "limit"), f"{path}limit"),
         offset=message.offset,
         filter=filter_in(message, path),
         params=_params(message, path),
@@ -93,7 +93,7 @@ def scroll_request(message: wire.ScrollPoints) -> ScrollRequest:
     order_by = _order_by(message.order_by) if message.HasField("order_by") else None
     check_page(offset, order_by)
     return ScrollRequest(
-        limit=limit_of(_given(message, "limit"), "limit"),
+        limit=limit_of(given(message, "limit"), "limit"),
         offset=offset,
         filter=filter_in(message),
         order_by=order_by,
@@ -120,13 +120,13 @@ def projection_in(message: Any, *, payload_default: bool = False) -> Projection:
     )
 
 
-def _given(message: Any, field: str) -> Any:
+def given(message: Any, field: str) -> Any:
     """None: not said."""
     return getattr(message, field) if message.HasField(field) else None
 
 
 def _threshold(message: Any) -> float | None:
-    found = _given(message, "score_threshold")
+    found = given(message, "score_threshold")
     return None if found is None else number(found, "score_threshold")
 
 
@@ -136,12 +136,12 @@ def _params(message: Any, path: str) -> SearchParams:
     params = message.params
     check_search_params(
         f"{path}params",
-        hnsw_ef=_given(params, "hnsw_ef"),
-        oversampling=_given(params.quantization, "oversampling"),
-        max_selectivity=_given(params.acorn, "max_selectivity"),
+        hnsw_ef=given(params, "hnsw_ef"),
+        oversampling=given(params.quantization, "oversampling"),
+        max_selectivity=given(params.acorn, "max_selectivity"),
     )
     return search_params(
-        hnsw_ef=_given(params, "hnsw_ef"),
+        hnsw_ef=given(params, "hnsw_ef"),
         exact=params.exact,
         indexed_only=params.indexed_only,
         idf=params.HasField("idf"),
@@ -150,9 +150,7 @@ def _params(message: Any, path: str) -> SearchParams:
 
 
 def _quantization(message: wire.QuantizationSearchParams) -> QuantizationSearchParams:
-    return QuantizationSearchParams(
-        message.ignore, _given(message, "rescore"), _given(message, "oversampling")
-    )
+    return QuantizationSearchParams(message.ignore, given(message, "rescore"), given(message, "oversampling"))
 
 
 # --- queries -----------------------------------------------------------------------------------------
@@ -180,7 +178,7 @@ def _nearest(message: points_pb2.VectorInput, lookup: wire.LookupLocation | None
     if lookup is None:
         return NearestPoint(point_id(message.id))
     return NearestPoint(
-        point_id(message.id), lookup.collection_name, _given(lookup, "vector_name"), keys_in(lookup)
+        point_id(message.id), lookup.collection_name, given(lookup, "vector_name"), keys_in(lookup)
     )
 
 

@@ -71,7 +71,7 @@ async def test_methods_of_later_versions_are_just_these_and_say_so(server: Grpc)
     assert refused == {
         "Points": {
             *("Discover", "DiscoverBatch", "QueryGroups", "SearchGroups"),
-            *("Recommend", "RecommendBatch", "RecommendGroups", "SearchMatrixOffsets", "SearchMatrixPairs"),
+            *("Recommend", "RecommendBatch", "RecommendGroups"),
         },
         "Snapshots": {"Create", "CreateFull", "Delete", "DeleteFull", "List", "ListFull"},
     }

@@ -345,8 +345,6 @@ async def test_wrong_queries_are_refused(rest: Rest, body: Any, status: int, tex
         "/points/search/groups",
         "/points/recommend",
         "/points/discover",
-        "/points/search/matrix/pairs",
-        "/points/search/matrix/offsets",
     ],
 )
 async def test_endpoints_of_later_versions_say_so(rest: Rest, path: str) -> None:
