@@ -1,6 +1,7 @@
 """How much memory builds may take, so that it is never the server that runs out.
 
-Lives here: what is free, by the kernel and by the control group, and one build's share of it.
+Lives here: what is free, by the kernel and by the control group, one build's share of it, and how much a
+build may join after one was refused.
 May not live here: what a build needs (``node.index.hnsw.build_bytes``), what to do when that is too much.
 """
 
@@ -12,6 +13,7 @@ from pathlib import Path
 _MEMINFO = Path("/proc/meminfo")
 _GROUP = Path("/sys/fs/cgroup")
 _LEFT_FREE = 0.2  # of what is free: for searches and writes that go on meanwhile
+_LIFTED_AT = 1.25  # of what a refused build needs: memory that is free just so may be gone again
 _KIB = 1024
 
 
@@ -41,6 +43,26 @@ class BuildMemory:
         bounds = [self._limit, None if available is None else int(available * (1 - _LEFT_FREE))]
         least = min((bound for bound in bounds if bound is not None), default=None)
         return None if least is None else max(0, least) // self._builds_max
+
+
+class JoinLimit:
+    """How many bytes of vectors one task may join, once a build was too large; lifted when it would fit."""
+
+    def __init__(self) -> None:
+        self._bytes: int | None = None
+        self._needed = 0
+
+    def refused(self, joined_bytes: int, needed: int) -> None:
+        """A build that joined so many bytes of vectors needs ``needed`` bytes of memory: too many."""
+        self._bytes, self._needed = joined_bytes // 2, needed
+
+    def bounded(self, most: int, share: Callable[[], int | None]) -> int:
+        """At most ``most``; ``share`` tells what a build may take now."""
+        if self._bytes is not None:
+            free = share()
+            if free is None or free >= self._needed * _LIFTED_AT:
+                self._bytes = None
+        return most if self._bytes is None else min(most, self._bytes)
 
 
 def _of_machine(meminfo: Path) -> int | None:

@@ -15,6 +15,7 @@ readable; at most ``tasks_max`` tasks run per replica, and a bounded number of b
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -25,9 +26,12 @@ import numpy as np
 import structlog
 from msgspec import Struct
 
-from node.optimizer.budget import BuildMemory
-from node.optimizer.plan import Drop, Index, Seal, SegmentStat, Task, Vacuum, plan
+from node.optimizer.budget import BuildMemory, JoinLimit
+from node.optimizer.plan import plan
+from node.optimizer.quiet import QuietWatch
 from node.optimizer.stats import limits_of, stats_of, wanted_graphs
+from node.optimizer.tail import Quietness
+from node.optimizer.tasks import Drop, Fold, Index, Limits, SegmentStat, Task, Vacuum
 from node.replica.contents import Contents
 from node.replica.segment_set import new_segment_id
 from node.replica.slots import Slots, aligned
@@ -45,6 +49,7 @@ from node.segments import (
 from node.segments.jobs import AnyJob
 from node.segments.placement import placements_of
 from node.workers import WorkerPool, to_its_end
+from protos.clock import Clock
 from protos.shard import ShardStatus
 
 log = structlog.get_logger()
@@ -52,6 +57,7 @@ log = structlog.get_logger()
 REMAP_POINTS = 4096  # moved per step of a compaction; writes wait for one step at most
 RETRY_MIN_S, RETRY_MAX_S = 1.0, 300.0
 PLAN_INTERVAL_S = 0.2  # between two plans at least: each counts all live bits
+SETTLING_MIN_S = 0.05  # between two looks at the clock
 
 OnWriter = Callable[..., Awaitable[Any]]
 
@@ -68,13 +74,15 @@ class Optimizer:
         builds: asyncio.Semaphore,
         memory: BuildMemory,
         cores: int,
+        clock: Clock,
         changed: Callable[[], None],
     ) -> None:
         """``changed`` is called after segments have changed: there is something to checkpoint."""
         self._contents, self._on_writer, self._background = contents, on_writer, background
         self._builds, self._cores, self._changed = builds, cores, changed
-        self._memory = memory
-        self._joined_max: int | None = None  # bytes of vectors that one task may join, once that was too much
+        self._memory, self._clock = memory, clock
+        self._joining = JoinLimit()
+        self._quiet = QuietWatch(clock.monotonic_ms())
         self._busy: frozenset[str] = frozenset()  # replaced, never changed: other threads read it
         self._running: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
@@ -85,6 +93,11 @@ class Optimizer:
 
     def start(self) -> None:
         self._loop = asyncio.create_task(self._run(), name="optimizer")
+
+    def wrote(self) -> None:
+        """Operations were applied."""
+        self._quiet.wrote(self._clock.monotonic_ms())
+        self.trigger()
 
     def trigger(self) -> None:
         """Something changed that may ask for work: a write, the configuration, an empty PATCH."""
@@ -104,7 +117,7 @@ class Optimizer:
             return ShardStatus.RED
         if self._running:
             return ShardStatus.YELLOW
-        if not self._plan():
+        if not self._plan_settled():
             return ShardStatus.GREEN
         return ShardStatus.YELLOW if self._triggered and self._tasks_max else ShardStatus.GREY
 
@@ -112,21 +125,35 @@ class Optimizer:
     def _tasks_max(self) -> int:
         return limits_of(self._contents.view.config, cores=self._cores).tasks_max
 
+    def _limits(self) -> Limits:
+        limits = limits_of(self._contents.view.config, cores=self._cores)
+        largest = self._joining.bounded(limits.segment_bytes_max, self._memory.share)
+        return msgspec.structs.replace(limits, segment_bytes_max=largest)
+
+    def _plan_settled(self) -> list[Task]:
+        """What there is to do, though it may wait for the writes to cease. Tidying does not count."""
+        return plan(stats_of(self._contents.view, self._busy), self._limits(), Quietness(settled=True))
+
     def _plan(self) -> list[Task]:
-        view = self._contents.view
-        limits = limits_of(view.config, cores=self._cores)
-        if self._joined_max is not None:
-            largest = min(limits.segment_bytes_max, self._joined_max)
-            limits = msgspec.structs.replace(limits, segment_bytes_max=largest)
-        return plan(stats_of(view, self._busy), limits)
+        """What to do now."""
+        stats, limits, now_ms = (
+            stats_of(self._contents.view, self._busy),
+            self._limits(),
+            self._clock.monotonic_ms(),
+        )
+        tasks = plan(stats, limits)
+        if tasks:
+            return tasks
+        later = plan(stats, limits, self._quiet.when_settled())
+        self._quiet.waits(now_ms, waiting=bool(later))
+        return later if self._quiet.quietness(now_ms).settled else []
 
     # --- the loop --------------------------------------------------------------------------------------
 
     async def _run(self) -> None:
         await self._place()
         while True:
-            await self._wake.wait()
-            self._wake.clear()
+            await self._woken()
             await self._place()
             room = self._tasks_max - len(self._running)
             if room <= 0:
@@ -140,6 +167,14 @@ class Optimizer:
             for task in tasks[:room]:
                 self._start(task)
             await asyncio.sleep(PLAN_INTERVAL_S)
+
+    async def _woken(self) -> None:
+        """Return when something changed, or when a tail that waits may have settled."""
+        due_ms = self._quiet.due_in_ms(self._clock.monotonic_ms())
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(None if due_ms is None else max(due_ms / 1000, SETTLING_MIN_S)):
+                await self._wake.wait()
+        self._wake.clear()
 
     async def _place(self) -> None:
         """Have the files of segments lie where the settings want them."""
@@ -188,7 +223,7 @@ class Optimizer:
         """Join less next time; a segment that is too large by itself waits until more memory is free."""
         log.warning("build_too_large", needed=error.needed, limit=error.limit, segments=len(task.segments))
         if len(task.segments) > 1:
-            self._joined_max = self._vector_bytes(task) // 2
+            self._joining.refused(self._vector_bytes(task), error.needed)
             return
         self.error = f"{type(task).__name__} waits for memory: {error}"
         await asyncio.sleep(self._retry_s)
@@ -199,19 +234,13 @@ class Optimizer:
         return sum(stat.vector_bytes for stat in stats if stat.id in task.segments)
 
     async def _carry_out(self, task: Task) -> None:
-        if isinstance(task, Seal):
-            await self._on_writer(self._seal, task.segments[0])
-        elif isinstance(task, Drop):
+        if isinstance(task, Drop):
             await self._on_writer(self._drop, task.segments)
         else:
             async with self._builds:
                 await self._rebuild(task)
 
     # --- in the writer thread --------------------------------------------------------------------------
-
-    def _seal(self, segment_id: str) -> None:
-        self._contents.applier.segments.seal_one(segment_id)
-        self._contents.publish()
 
     def _drop(self, segments: Sequence[str]) -> None:
         """Forget segments without live rows (dead slots never come back to life)."""
@@ -237,6 +266,9 @@ class Optimizer:
     def _begin(self, task: Task) -> _Build:
         """Choose the job for ``task`` and what its result takes the place of."""
         segments = self._contents.applier.segments
+        for segment_id in task.segments:
+            segments.seal_one(segment_id)
+        self._contents.publish()
         sources = self._sources(task)
         # A hidden name may exist anew; its old rows must not be copied beside others' new ones.
         mixed = len(sources) > 1 and any(hidden & segments.schemas.keys() for _, _, hidden in sources)
@@ -269,7 +301,7 @@ class Optimizer:
         threshold = limits_of(view.config, cores=self._cores).indexing_bytes
         size = sum(stat.vector_bytes * stat.live // max(1, stat.rows) for stat in stats)
         keep = all(stat.indexed for stat in stats) and any(stat.live for stat in stats)
-        if not isinstance(task, Index) and not keep and not (threshold and size > threshold):
+        if not isinstance(task, Index | Fold) and not keep and not (threshold and size > threshold):
             return {}
         return wanted_graphs(view.config, names)
 
@@ -280,6 +312,7 @@ class Optimizer:
 
     async def _rebuild(self, task: Task) -> None:
         build: _Build = await self._on_writer(self._begin, task)
+        stats = stats_of(self._contents.view, ())
         try:
             await run_build(build.job)
             built = await self._background.run(SealedSegment.open, Path(build.job.target))
@@ -289,6 +322,7 @@ class Optimizer:
                 await self._on_writer(self._replace, build.segments, built, build.hidden)
         finally:
             await to_its_end(self._on_writer(self._end, build))
+        self._quiet.done(task, stats)
         log.info("segments_rebuilt", task=type(task).__name__, segments=len(build.segments), rows=built.rows)
 
     async def _compact(self, old: list[str], built: SealedSegment) -> None:

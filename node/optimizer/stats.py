@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from node import bits
 from node.index import GraphParams, quantization_of
-from node.optimizer.plan import Limits, SegmentStat, limits
+from node.optimizer.tasks import Limits, SegmentStat, limits
 from node.replica.segment_set import NarrowedSegment
 from node.replica.view import View
 from node.segments import SealedSegment, SegmentView
@@ -57,6 +57,7 @@ def _stat(view: View, segment: SegmentView, busy: bool) -> SegmentStat:
         live=bits.count(live),
         vector_bytes=max((segment.vectors(name).rows.nbytes for name in segment.names), default=0),
         indexed=_is_indexed(view.config, segment, live),
+        graph=any(segment.graph(name) is not None for name in segment.names),
         growing=not isinstance(segment, SealedSegment | NarrowedSegment),
         busy=busy,
     )

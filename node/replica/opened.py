@@ -149,6 +149,7 @@ class ReplicaFiles:
             builds=machinery.builds,
             memory=machinery.memory,
             cores=machinery.cores,
+            clock=machinery.clock,
             changed=self._dirty.set,
         )
         self._optimizer.start()
@@ -184,7 +185,7 @@ class ReplicaFiles:
     def changed(self) -> None:
         """Operations were applied."""
         self._dirty.set()
-        self._optimizer.trigger()
+        self._optimizer.wrote()
         if self.contents.applier.points.overlay_bytes > CHECKPOINT_OVERLAY_BYTES:
             self._urgent.set()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from node.optimizer.budget import BuildMemory, available_bytes
+from node.optimizer.budget import BuildMemory, JoinLimit, available_bytes
 
 MEMINFO = "MemTotal:  4000 kB\nMemFree:  100 kB\nMemAvailable:    2000 kB\n"
 
@@ -42,3 +42,17 @@ def test_builds_at_once_share_what_is_free_or_allowed() -> None:
     assert BuildMemory(2, limit=600, available=lambda: 1000).share() == 300
     assert BuildMemory(2, limit=600, available=lambda: 100).share() == 40
     assert BuildMemory(1, limit=600, available=lambda: None).share() == 600
+
+
+def test_after_a_refusal_less_is_joined_until_there_is_memory_again() -> None:
+    limit = JoinLimit()
+    assert limit.bounded(1000, lambda: 0) == 1000
+    limit.refused(800, needed=5000)
+    assert limit.bounded(1000, lambda: 5000) == 400
+    assert limit.bounded(300, lambda: 5000) == 300
+    limit.refused(400, needed=2600)
+    assert limit.bounded(1000, lambda: 2600) == 200
+    assert limit.bounded(1000, lambda: 10_000) == 1000
+    assert limit.bounded(1000, lambda: 0) == 1000
+    limit.refused(800, needed=5000)
+    assert limit.bounded(1000, lambda: None) == 1000

@@ -6,22 +6,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from node.optimizer.plan import (
+from node.optimizer.plan import LEVELS_MAX, MERGE_RATIO, plan
+from node.optimizer.tail import GRAPH_BYTES_MIN, SETTLED_RATIO, Quietness
+from node.optimizer.tasks import (
     AUTO_SEGMENT_BYTES_PER_THREAD,
     KIB,
     Drop,
+    Fold,
     Index,
     Limits,
     Merge,
-    Seal,
     SegmentStat,
     Task,
     Vacuum,
     limits,
-    plan,
 )
 
 LIMITS = Limits(indexing_bytes=1000, vacuum_rows_min=100, segments=2, segment_bytes_max=10_000)
+WIDE = Limits(indexing_bytes=10 << 20, segment_bytes_max=1 << 30)
+SETTLED = Quietness(settled=True)
 
 
 def stat(name: str, start: int, *, size: int, indexed: bool = True, **more: object) -> SegmentStat:
@@ -69,9 +72,13 @@ def test_nothing_to_do_is_an_empty_plan() -> None:
     assert plan([stat("a", 0, size=5000), stat("b", 640, size=5000)], LIMITS) == []
 
 
-def test_a_growing_segment_above_the_indexing_threshold_is_sealed() -> None:
-    assert plan([stat("a", 0, size=1001, indexed=False, growing=True)], LIMITS) == [Seal(("a",))]
+def test_a_growing_segment_above_the_indexing_threshold_is_indexed() -> None:
+    assert plan([stat("a", 0, size=1001, indexed=False, growing=True)], LIMITS) == [Index(("a",))]
     assert plan([stat("a", 0, size=1000, indexed=False, growing=True)], LIMITS) == []
+
+
+def test_dead_rows_do_not_lift_a_tail_above_the_threshold() -> None:
+    assert plan([stat("a", 0, size=2000, live=310, indexed=False, growing=True)], LIMITS) == []
 
 
 def test_a_growing_segment_is_neither_vacuumed_nor_dropped_nor_merged() -> None:
@@ -157,36 +164,127 @@ def test_merging_waits_for_indexing() -> None:
     assert plan(stats, LIMITS) == [Index(("d",))]
 
 
+def test_a_small_segment_is_not_merged_into_a_far_larger_one() -> None:
+    stats = [
+        stat("a", 0, size=5000),
+        stat("b", 640, size=4000),
+        stat("c", 1280, size=4000 // MERGE_RATIO - 1),
+    ]
+    assert plan(stats, LIMITS) == []
+    assert plan([*stats[:2], replace(stats[2], vector_bytes=250)], LIMITS) == [Merge(("b", "c"))]
+
+
+def test_far_too_many_segments_are_merged_whatever_their_sizes() -> None:
+    stats = [stat(str(i), 640 * i, size=1 if i % 2 else 1000) for i in range(LIMITS.segments + LEVELS_MAX)]
+    assert plan(stats, LIMITS) == []
+    stats.append(stat("last", 640 * len(stats), size=1000))
+    assert [type(task) for task in plan(stats, LIMITS)] == [Merge]
+
+
+# --- the tail --------------------------------------------------------------------------------------------
+
+
+def graph(name: str, start: int, *, size: int, **more: object) -> SegmentStat:
+    return stat(name, start, size=size, graph=True, **more)
+
+
+def tail(name: str, start: int, *, size: int, **more: object) -> SegmentStat:
+    return stat(name, start, size=size, indexed=False, **more)
+
+
+def test_a_tail_above_the_threshold_continues_its_neighbours_graph() -> None:
+    stats = [
+        graph("a", 0, size=40 << 20),
+        tail("b", 640, size=9 << 20),
+        tail("c", 1280, size=2 << 20, growing=True),
+    ]
+    assert plan(stats, WIDE) == [Fold(("a", "b", "c"))]
+    assert plan(stats[:2], WIDE) == []
+
+
+def test_a_small_tail_is_folded_when_it_has_settled() -> None:
+    stats = [graph("a", 0, size=64 << 20), tail("b", 640, size=(64 << 20) // SETTLED_RATIO, growing=True)]
+    assert plan(stats, WIDE) == []
+    assert plan(stats, WIDE, SETTLED) == [Fold(("a", "b"))]
+
+
+def test_a_tail_that_is_not_worth_the_copying_becomes_a_small_graph() -> None:
+    stats = [
+        graph("a", 0, size=(SETTLED_RATIO << 20) + 1),
+        tail("b", 640, size=GRAPH_BYTES_MIN, growing=True),
+    ]
+    assert plan(stats, WIDE, SETTLED) == [Index(("b",))]
+
+
+def test_a_tail_that_costs_nothing_is_left_unless_the_allowance_covers_the_copying() -> None:
+    stats = [graph("a", 0, size=100 << 20), tail("b", 640, size=GRAPH_BYTES_MIN - 1, growing=True)]
+    assert plan(stats, WIDE, SETTLED) == []
+    assert plan(stats, WIDE, Quietness(settled=True, allowance_bytes=100 << 20)) == [Fold(("a", "b"))]
+
+
+def test_a_shard_without_graphs_keeps_its_tail_below_the_threshold() -> None:
+    settled = Quietness(settled=True, allowance_bytes=1 << 40)
+    stats = [tail("a", 0, size=5 << 20), tail("b", 640, size=5 << 20, growing=True)]
+    assert plan(stats, WIDE, settled) == []
+    assert plan([graph("z", 1280, size=1 << 20), *stats], WIDE, settled) != []
+
+
+def test_a_threshold_of_zero_defers_the_tail_too() -> None:
+    stats = [graph("a", 0, size=40 << 20), tail("b", 640, size=30 << 20)]
+    assert plan(stats, replace(WIDE, indexing_bytes=0), SETTLED) == []
+
+
+def test_a_tail_is_folded_only_into_a_graph_whose_slots_it_continues() -> None:
+    stats = [graph("a", 0, size=40 << 20), tail("b", 704, size=11 << 20)]
+    assert plan(stats, WIDE, SETTLED) == [Index(("b",))]
+    before = [tail("b", 0, size=11 << 20), graph("a", 640, size=40 << 20)]
+    assert plan(before, WIDE) == [Fold(("b", "a"))]
+
+
+def test_a_graph_is_named_by_one_fold_only() -> None:
+    stats = [tail("b", 0, size=11 << 20), graph("a", 640, size=40 << 20), tail("c", 1280, size=11 << 20)]
+    assert plan(stats, WIDE) == [Fold(("b", "a")), Index(("c",))]
+
+
+def test_a_graph_with_other_parameters_is_neither_kept_nor_continued() -> None:
+    stats = [graph("a", 0, size=2 << 20, indexed=False), tail("b", 640, size=1000, growing=True)]
+    assert plan(stats, WIDE) == [Index(("a", "b"))]
+
+
 def carry_out(stats: list[SegmentStat], task: Task) -> list[SegmentStat]:
     """What the segments look like once the task is done."""
     chosen = [stat for stat in stats if stat.id in task.segments]
     rest = [stat for stat in stats if stat.id not in task.segments]
     if isinstance(task, Drop):
         return rest
-    if isinstance(task, Seal):
-        return [*rest, replace(chosen[0], growing=False)]
     live = sum(stat.live for stat in chosen)
     weight = sum(stat.vector_bytes for stat in chosen)
-    return [*rest, replace(chosen[0], rows=live, live=live, vector_bytes=weight, indexed=True)]
+    linked = isinstance(task, Index | Fold) or any(stat.graph for stat in chosen)
+    one = replace(
+        chosen[0], rows=live, live=live, vector_bytes=weight, indexed=True, graph=linked, growing=False
+    )
+    return [*rest, one]
 
 
 segments = st.lists(
-    st.tuples(st.integers(0, 12_000), st.integers(1, 2000), st.floats(0, 1), st.booleans()), max_size=12
+    st.tuples(st.integers(0, 12_000), st.integers(1, 2000), st.floats(0, 1), st.booleans(), st.booleans()),
+    max_size=12,
 )
 
 
 @settings(deadline=None, max_examples=100)
-@given(segments, st.integers(0, 2000))
+@given(segments, st.integers(0, 2000), st.booleans(), st.integers(0, 5000))
 def test_planning_ends_and_never_names_a_segment_twice(
-    drawn: list[tuple[int, int, float, bool]], indexing_bytes: int
+    drawn: list[tuple[int, int, float, bool, bool]], indexing_bytes: int, settled: bool, allowance: int
 ) -> None:
     bounds = replace(LIMITS, indexing_bytes=indexing_bytes)
     stats = [
-        stat(str(i), i * 2048, size=size, indexed=indexed, rows=rows, live=int(rows * share))
-        for i, (size, rows, share, indexed) in enumerate(drawn)
+        stat(str(i), i * 2048, size=size, indexed=indexed, graph=linked, rows=rows, live=int(rows * share))
+        for i, (size, rows, share, indexed, linked) in enumerate(drawn)
     ]
+    quietness = Quietness(settled=settled, allowance_bytes=allowance)
     for _ in range(100):
-        tasks = plan(stats, bounds)
+        tasks = plan(stats, bounds, quietness)
         named = [segment for task in tasks for segment in task.segments]
         assert len(named) == len(set(named))
         if not tasks:

@@ -12,9 +12,11 @@ import pytest
 from node.index import GraphParams, quantization_of
 from node.optimizer import runner
 from node.optimizer.budget import BuildMemory
+from node.optimizer.quiet import PATIENCE_MS, QUIET_MS
 from node.replica.replica import ShardReplica
 from node.segments import BuildFailed, BuildTooLarge, SealedSegment
 from node.segments.jobs import AnyJob, BuildResult
+from protos.clock import SystemClock
 from protos.collections import (
     BinaryQuantizationConfig,
     CollectionConfig,
@@ -29,6 +31,16 @@ from protos.operations import CreateIndex, DeletePoints, RemoveVectorName, SetPa
 from protos.shard import ShardInfo, ShardStatus
 from tests.node.replica.conftest import Shards
 from tests.node.replica.points import batch, config_of, contents, having, nearest, upsert, write
+
+
+class ManualClock(SystemClock):
+    """Time passes when the test says so."""
+
+    now_ms = 0
+
+    def monotonic_ms(self) -> int:
+        return self.now_ms
+
 
 DIM = 32
 ROWS = 500
@@ -329,9 +341,11 @@ async def test_a_build_that_does_not_fit_is_split(shards: Shards, monkeypatch: p
         joined.append(len(sources))
         if len(sources) > 1:
             raise BuildTooLarge(2000, 1000)
-        return await build(job)
+        return await build(msgspec.structs.replace(job, memory_bytes=None))
 
     monkeypatch.setattr(runner, "run_build", fits_alone)
+    memory = BuildMemory(1, limit=1000, available=lambda: None)
+    shards.machinery = msgspec.structs.replace(shards.machinery, memory=memory)
     replica = await shards.open(wide())
     for first in range(0, 4 * 128, 128):
         await write(replica, random_points(first, 128))
@@ -379,3 +393,92 @@ async def test_placement_is_changed_without_a_rebuild(shards: Shards) -> None:
     await until_green(replica)
     assert [segment.id] == [one.id for one in replica.view.segments]
     assert segment.memory_usage()["", "index"].expected_cache_bytes > 0
+
+
+# --- the tail --------------------------------------------------------------------------------------------
+
+
+def still(shards: Shards) -> ManualClock:
+    clock = ManualClock()
+    shards.machinery = msgspec.structs.replace(shards.machinery, clock=clock)
+    return clock
+
+
+@pytest.mark.slow
+async def test_a_tail_goes_into_the_graph_once_writes_have_ceased(shards: Shards) -> None:
+    clock = still(shards)
+    replica = await shards.open(wide(**ONE_KB | {"indexing_threshold": 20}))
+    await write(replica, random_points(0, ROWS))
+    await until(replica, lambda info: info.indexed_vectors == ROWS)
+    await write(replica, random_points(ROWS, 20))
+    assert (await replica.info()).status is ShardStatus.YELLOW  # it is large enough to be worth the copying
+    before, stored = await answers(replica), await contents(replica)
+    clock.now_ms += QUIET_MS
+    info = await until_green(replica)
+    assert (info.indexed_vectors, info.segments) == (ROWS + 20, 1)
+    assert await answers(replica) == before
+    assert await contents(replica) == stored
+    await write(replica, DeletePoints(ids=[3]))
+    await replica.checkpoint()
+    shards.crash()
+    reopened = await shards.open(wide())
+    assert (await reopened.info()).indexed_vectors == ROWS + 19
+
+
+@pytest.mark.slow
+async def test_a_tail_under_writes_that_never_cease_is_taken_in_after_a_while(shards: Shards) -> None:
+    clock = still(shards)
+    replica = await shards.open(wide(**ONE_KB | {"indexing_threshold": 20}))
+    await write(replica, random_points(0, ROWS))
+    await until(replica, lambda info: info.indexed_vectors == ROWS)
+    written = ROWS
+    async with asyncio.timeout(60):
+        while (await replica.info()).indexed_vectors == ROWS:
+            await write(replica, random_points(written, 1))
+            written += 1
+            clock.now_ms += QUIET_MS // 2
+    assert clock.now_ms >= PATIENCE_MS
+
+
+@pytest.mark.slow
+async def test_what_is_left_over_after_a_load_is_green_at_once_and_tidied_up_later(shards: Shards) -> None:
+    clock = still(shards)
+    replica = await shards.open(wide(**ONE_KB | {"indexing_threshold": 20}))
+    await write(replica, random_points(0, ROWS))
+    await until(replica, lambda info: info.indexed_vectors == ROWS)
+    await write(replica, random_points(ROWS, 2))
+    assert (await replica.info()).status is ShardStatus.GREEN
+    clock.now_ms += QUIET_MS
+    await until(replica, lambda info: info.indexed_vectors == ROWS + 2)
+    await write(replica, random_points(ROWS + 2, 2))
+    clock.now_ms += QUIET_MS
+    replica.touch()
+    assert (await until_green(replica)).indexed_vectors == ROWS + 2  # the allowance is spent
+
+
+async def test_a_shard_below_the_threshold_builds_no_graph_however_long_it_is_quiet(
+    shards: Shards, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never(job: object) -> None:
+        raise AssertionError("nothing is to be built")
+
+    monkeypatch.setattr(runner, "run_build", never)
+    clock = still(shards)
+    planned, plan = asyncio.Event(), runner.plan
+    loop = asyncio.get_running_loop()
+
+    def watched(*args: object) -> object:
+        tasks = plan(*args)  # type: ignore[arg-type]
+        if clock.now_ms:
+            loop.call_soon_threadsafe(planned.set)
+        return tasks
+
+    replica = await shards.open(wide(max_optimization_threads=1))
+    await write(replica, random_points(0, ROWS))
+    monkeypatch.setattr(runner, "plan", watched)
+    clock.now_ms += 10 * PATIENCE_MS
+    replica.touch()
+    async with asyncio.timeout(60):
+        await planned.wait()
+    info = await until_green(replica)
+    assert (info.indexed_vectors, info.optimizer_error) == (0, None)
