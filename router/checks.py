@@ -2,7 +2,7 @@
 
 Lives here: the texts of what is wrong with a request that has the right shape. ``path`` is where the value
 stands in the request. May not live here: shapes (``router.rest.bodies``, ``router.grpc``), and what
-depends on the collection (``router.search``, ``router.points``).
+depends on the collection (``router.queries``, ``router.points``).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from protos.errors import BadInput, BadRequest, InvalidField
 from protos.ids import PointId
 from protos.shard import OrderBy, QuantizationSearchParams, SearchParams
-from router.search import WINDOW_MAX, Query
+from router.queries.requests import WINDOW_MAX, Query
 from router.vectors import SparseValues, VectorValues, not_supported
 
 LIMIT_DEFAULT = 10

@@ -13,7 +13,8 @@ from protos.filters import Filter, HasId, HasVector
 from protos.ids import PointId, id_key
 from protos.shard import AnyVector, FloatArray, Hits, Projection, SearchParams
 from router.merge import skip, without
-from router.search import NearestVector, QueryRequest, RandomSample, ReadOptions, SearchOperations, bounded
+from router.queries.operations import SearchOperations, bounded
+from router.queries.requests import NearestVector, QueryRequest, RandomSample, ReadOptions
 from router.shards import ShardSelector
 
 SAMPLE_DEFAULT, NEIGHBOURS_DEFAULT = 10, 3

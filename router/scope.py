@@ -1,7 +1,7 @@
 """One request's view of a collection: the shards it concerns, and points fetched by id.
 
 Lives here: what every read needs of ``router.shards`` and ``router.replicas``, tied to one state of the
-collection and one choice of replicas. May not live here: what is read (``router.search``).
+collection and one choice of replicas. May not live here: what is read (``router.queries``).
 """
 
 from __future__ import annotations

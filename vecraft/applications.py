@@ -28,10 +28,10 @@ from router.monitoring.issues import Issues, SlowReads
 from router.monitoring.metrics import Requests
 from router.monitoring.telemetry import Process
 from router.points import PointOperations
+from router.queries.operations import SearchOperations
 from router.rest.app import Edge, create_app
 from router.rest.routes import Route, RouteTable
 from router.rest.service import ServiceEndpoints, metrics_hook
-from router.search import SearchOperations
 from vecraft import QDRANT_VERSION
 from vecraft.build import commit
 from vecraft.defaults import cluster_options

@@ -23,7 +23,7 @@ from protos.operations import DeletePoints, UpdateResult, UpdateStatus
 from protos.shard import Projection, ReadSession, Record, ScrollRequest, UpdateRequest
 from router.collections.background import Background
 from router.order import require_range_index
-from router.search import WINDOW_MAX, Page
+from router.queries.requests import WINDOW_MAX, Page
 
 T = TypeVar("T")
 Belongs = Callable[[PointId], bool]

@@ -17,7 +17,7 @@ from router.grpc.convert.queries import given
 from router.grpc.methods import Call, Handler
 from router.grpc.queries import target
 from router.matrix import NEIGHBOURS_DEFAULT, SAMPLE_DEFAULT, Matrix, MatrixQuery, distance_matrix
-from router.search import SearchOperations
+from router.queries.operations import SearchOperations
 
 
 def analysis_handlers(searches: SearchOperations) -> Mapping[str, Handler]:

@@ -14,7 +14,8 @@ from router.grpc.convert.answers import add_retrieved, add_scored, fill_id
 from router.grpc.convert.options import read_options
 from router.grpc.convert.points import point_ids
 from router.grpc.methods import Call, Handler
-from router.search import QueryRequest, SearchOperations
+from router.queries.operations import SearchOperations
+from router.queries.requests import QueryRequest
 
 
 def query_handlers(searches: SearchOperations) -> Mapping[str, Handler]:

@@ -24,7 +24,7 @@ from router.grpc.queries import query_handlers
 from router.grpc.service import HEALTH, about_handlers, health_handler, reflection_handlers
 from router.grpc.updates import update_handlers
 from router.points import PointOperations
-from router.search import SearchOperations
+from router.queries.operations import SearchOperations
 
 OPTIONS: list[tuple[str, Any]] = [
     ("grpc.max_receive_message_length", -1),

@@ -12,6 +12,7 @@ from protos.collections import UNNAMED
 from router.checks import at_least, limit_of
 from router.facets import FacetQuery
 from router.matrix import NEIGHBOURS_DEFAULT, SAMPLE_DEFAULT, Matrix, MatrixQuery, distance_matrix
+from router.queries.operations import SearchOperations
 from router.rest.bodies.reading import read_json
 from router.rest.bodies.schemas import Natural
 from router.rest.bodies.selectors import check_path, decode_optional_filter, decode_shard_keys
@@ -20,7 +21,6 @@ from router.rest.envelope import Operation, enveloped
 from router.rest.params import collection_name, read_options
 from router.rest.query import READ_QUERY
 from router.rest.routes import Route
-from router.search import SearchOperations
 
 _BASE = "/collections/{collection_name}"
 

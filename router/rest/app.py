@@ -19,6 +19,7 @@ from router.cluster import ClusterOperations
 from router.cluster.local_shards import LocalShardOperations
 from router.collections import CollectionOperations
 from router.points import PointOperations
+from router.queries.operations import SearchOperations
 from router.rest.analysis import analysis_routes
 from router.rest.cluster import cluster_routes
 from router.rest.collections import collection_routes
@@ -30,7 +31,6 @@ from router.rest.points import point_routes
 from router.rest.query import query_routes
 from router.rest.reads import read_routes
 from router.rest.routes import Route, RouteTable
-from router.search import SearchOperations
 
 # (the request, whose ROUTE is unset when no route matched; status; seconds)
 MetricsHook = Callable[[web.Request, int, float], None]

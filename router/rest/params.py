@@ -11,9 +11,9 @@ from protos.errors import BadInput, InvalidField
 from protos.ids import PointId, parse_point_id_text
 from protos.operations import WriteOrdering
 from router.points import WriteOptions
+from router.queries.requests import ReadOptions
 from router.replicas.consistency import Consistency, ReadConsistency
 from router.rest.errors import BadQuery
-from router.search import ReadOptions
 
 T = TypeVar("T")
 

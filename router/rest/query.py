@@ -7,6 +7,8 @@ from typing import Any
 from aiohttp import web
 
 from protos.shard import Hits
+from router.queries.operations import SearchOperations
+from router.queries.requests import QueryRequest
 from router.rest.bodies import queries, schemas
 from router.rest.bodies.reading import read_body
 from router.rest.bodies.schemas import QueryResult, ScoredPointBody
@@ -14,7 +16,6 @@ from router.rest.encode import encode_hits
 from router.rest.envelope import Operation, enveloped
 from router.rest.params import collection_name, read_options
 from router.rest.routes import Route
-from router.search import QueryRequest, SearchOperations
 from router.vectors import not_supported
 
 READ_QUERY = ("consistency", "timeout")

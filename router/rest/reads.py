@@ -11,6 +11,7 @@ from protos.errors import NotFound
 from protos.ids import parse_point_id
 from protos.shard import Projection, Record, ScrollRequest
 from router.checks import check_page, limit_of
+from router.queries.operations import SearchOperations
 from router.rest.bodies import schemas
 from router.rest.bodies.queries import decode_order_by
 from router.rest.bodies.reading import read_json
@@ -26,7 +27,6 @@ from router.rest.envelope import Operation, enveloped
 from router.rest.params import collection_name, point_id, read_options
 from router.rest.query import READ_QUERY
 from router.rest.routes import Route
-from router.search import SearchOperations
 
 _scroll = msgspec.json.Decoder(schemas.ScrollBody)
 _count = msgspec.json.Decoder(schemas.CountBody)

@@ -41,7 +41,7 @@ from protos.shard import (
 )
 from router.collections import CollectionOperations
 from router.points import Draft, PointOperations
-from router.search import SearchOperations
+from router.queries.operations import SearchOperations
 from tests.router.fakes import FakeLog, FakeShard
 
 T = TypeVar("T")

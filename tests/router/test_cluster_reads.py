@@ -13,8 +13,8 @@ from protos.collections import decode_create, decode_update
 from protos.errors import NotFound, ServiceError, ShardUnavailable
 from protos.shard import Projection, ScrollRequest
 from router.points import WriteOptions
+from router.queries.requests import NearestPoint, NearestVector, QueryRequest, RandomSample, ReadOptions
 from router.replicas.consistency import Consistency, ReadConsistency
-from router.search import NearestPoint, NearestVector, QueryRequest, RandomSample, ReadOptions
 from router.shards import KeyWithFallback, ShardSelector
 from tests.router.fake_cluster import HANG, FakeCluster, Front, ids_of, upsert
 from tests.router.virtual_time import run_virtually

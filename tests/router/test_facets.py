@@ -14,7 +14,8 @@ from protos.operations import Upsert
 from protos.shard import UpdateRequest
 from router.collections import CollectionOperations
 from router.facets import FacetQuery, merge_facets, values_asked
-from router.search import ReadOptions, SearchOperations
+from router.queries.operations import SearchOperations
+from router.queries.requests import ReadOptions
 from tests.router.fakes import FakeLog, FakeNode
 
 VALUES = np.random.default_rng(5).zipf(1.3, size=3000) % 700

@@ -13,7 +13,8 @@ from protos.shard import UpdateRequest
 from router import matrix
 from router.collections import CollectionOperations
 from router.matrix import Matrix, MatrixQuery, distance_matrix
-from router.search import ReadOptions, SearchOperations
+from router.queries.operations import SearchOperations
+from router.queries.requests import ReadOptions
 from router.shards import split_ids
 from tests.router.fakes import FakeLog, FakeNode
 

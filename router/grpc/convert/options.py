@@ -12,8 +12,8 @@ from router.grpc.convert.words import known
 from router.grpc.errors import Unconvertible
 from router.grpc.methods import Call
 from router.points import WriteOptions
+from router.queries.requests import ReadOptions
 from router.replicas.consistency import Consistency, ReadConsistency
-from router.search import ReadOptions
 
 SECONDS_MAX = 2**32  # keeps a timeout in milliseconds far from any overflow
 AFFINITY = "x-qdrant-route-affinity"

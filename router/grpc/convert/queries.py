@@ -1,4 +1,4 @@
-"""Reads and searches into requests of ``router.search``."""
+"""Reads and searches into requests of ``router.queries``."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from router.grpc.convert.points import json_path, point_id, projection, shard_se
 from router.grpc.convert.vectors import dense, query_vector, sparse
 from router.grpc.convert.words import known
 from router.grpc.errors import Unconvertible
-from router.search import NearestPoint, NearestVector, Query, QueryRequest, RandomSample
+from router.queries.requests import NearestPoint, NearestVector, Query, QueryRequest, RandomSample
 from router.shards import ShardSelector
 from router.vectors import not_supported
 

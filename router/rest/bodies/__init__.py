@@ -1,5 +1,5 @@
 """Request bodies: reading them (``reading``), their shapes (``schemas``), and what they ask for.
 
-``upserts`` and ``changes`` make drafts of writes, ``queries`` requests of ``router.search``;
+``upserts`` and ``changes`` make drafts of writes, ``queries`` requests of ``router.queries``;
 ``selectors`` holds what many bodies share, ``explain`` finds out why a vector was refused.
 """

@@ -1,4 +1,4 @@
-"""Bodies of the query API and of the legacy search into ``router.search`` requests (reference 9.4, 9.12)."""
+"""Bodies of the query API and of the legacy search into ``router.queries`` requests (reference 9.4, 9.12)."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from router.checks import (
     search_params,
     threshold_of,
 )
+from router.queries.requests import NearestPoint, NearestVector, Query, QueryRequest, RandomSample
 from router.rest.bodies.explain import decode_loosely, vector_error
 from router.rest.bodies.reading import decode
 from router.rest.bodies.schemas import (
@@ -41,7 +42,6 @@ from router.rest.bodies.selectors import (
     decode_projection,
     decode_shard_keys,
 )
-from router.search import NearestPoint, NearestVector, Query, QueryRequest, RandomSample
 from router.vectors import SparseValues, VectorValues, not_supported
 
 T = TypeVar("T")

@@ -32,7 +32,7 @@ from router.collections.placing import ShardKeyPlan, shard_key_command
 from router.collections.reconciling import RETRY_S
 from router.collections.settling import POLL_S_MAX, SETTLING_S, UNREACHABLE_S
 from router.points import WriteOptions
-from router.search import ReadOptions
+from router.queries.requests import ReadOptions
 from tests.router.fake_cluster import LOST_ANSWER, FakeCluster, Front, upsert
 from tests.router.fakes import FakeLog, FakeNode
 from tests.router.virtual_time import run_virtually

@@ -13,7 +13,8 @@ from protos.operations import Upsert, VectorBatch
 from protos.shard import ShardStatus
 from router.collections import CollectionOperations, operations
 from router.points import Draft, PointOperations, WriteOptions
-from router.search import ReadOptions, SearchOperations
+from router.queries.operations import SearchOperations
+from router.queries.requests import ReadOptions
 from tests.router.collections.test_operations import DENSE, Node
 from tests.router.fakes import FakeLog
 

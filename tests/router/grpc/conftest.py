@@ -16,7 +16,7 @@ from router.grpc.server import create_server
 from router.grpc.service import grpc_metrics_hook
 from router.monitoring.metrics import GRPC, RequestStatistics
 from router.points import PointOperations
-from router.search import SearchOperations
+from router.queries.operations import SearchOperations
 from tests.router.cluster.fakes import FakeShardKeys
 from tests.router.fakes import FakeLog, FakeNode, FakeShard
 

@@ -14,9 +14,9 @@ from router.cluster import ClusterOperations
 from router.cluster.local_shards import LocalShardOperations
 from router.collections import CollectionOperations
 from router.points import PointOperations
+from router.queries.operations import SearchOperations
 from router.rest.app import create_app
 from router.rest.routes import Route
-from router.search import SearchOperations
 from tests.router.cluster.fakes import FakeShardKeys
 from tests.router.fakes import FakeLog, FakeNode, FakeShard
 

@@ -26,9 +26,9 @@ from router.monitoring.issues import Issues
 from router.monitoring.metrics import Requests
 from router.monitoring.telemetry import Process
 from router.points import PointOperations
+from router.queries.operations import SearchOperations
 from router.rest.app import create_app
 from router.rest.service import ServiceEndpoints
-from router.search import SearchOperations
 from tests.router.cluster.fakes import STATUS, ClusterLog, ClusterNode, FakeCluster, FakeShardKeys
 from tests.router.fakes import FakePoint
 from tests.router.rest.conftest import Answer, Rest

@@ -9,11 +9,11 @@ from aiohttp.test_utils import make_mocked_request
 
 from protos.errors import MalformedBody
 from protos.shard import Record
+from router.queries.requests import ReadOptions
 from router.replicas.consistency import Consistency
 from router.rest.bodies.selectors import decode_shard_keys
 from router.rest.encode import encode_records
 from router.rest.params import read_options
-from router.search import ReadOptions
 from router.shards import KeyWithFallback
 
 

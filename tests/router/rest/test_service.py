@@ -20,9 +20,9 @@ from router.monitoring.issues import SLOW_READ_S, Issues, SlowReads
 from router.monitoring.metrics import Requests
 from router.monitoring.telemetry import Process
 from router.points import PointOperations
+from router.queries.operations import SearchOperations
 from router.rest.app import create_app
 from router.rest.service import ServiceEndpoints, metrics_hook
-from router.search import SearchOperations
 from tests.router.cluster.fakes import FakeShardKeys
 from tests.router.fakes import FakeLog, FakeNode
 from tests.router.rest.conftest import Rest

@@ -10,7 +10,8 @@ from protos.collections import CollectionConfig, CreateCollection, Distance, Vec
 from protos.errors import ShardUnavailable, Timeout
 from protos.shard import ScrollRequest
 from router.collections import CollectionOperations
-from router.search import WINDOW_MAX, NearestVector, QueryRequest, ReadOptions, SearchOperations
+from router.queries.operations import SearchOperations
+from router.queries.requests import WINDOW_MAX, NearestVector, QueryRequest, ReadOptions
 from tests.router.fakes import FakeLog, FakeNode, FakeShard
 
 

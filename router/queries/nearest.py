@@ -1,0 +1,86 @@
+"""Searches by one vector over the shards of a collection."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from consensus.state import CollectionState
+from protos.ids import PointId
+from protos.shard import AnyVector, Hits, Projection, SearchRequest
+from router.merge import merge_hits, skip, without
+from router.queries.examples import excluded
+from router.queries.requests import IDS_ONLY, WINDOW_MAX, NearestPoint, NearestVector, QueryRequest
+from router.scope import Scope, gather
+from router.shards import ShardSelector
+from router.vectors import is_ascending, params_of
+
+_NOTHING = Hits([], np.empty(0, dtype=np.float32))
+
+
+async def nearest(scope: Scope, requests: Sequence[QueryRequest], vectors: Sequence[AnyVector]) -> list[Hits]:
+    """Search shards for many requests at once, then cut each answer to its window."""
+    hits: list[Hits] = [_NOTHING] * len(requests)
+    for keys in dict.fromkeys(request.shard_keys for request in requests):
+        chosen = [index for index, request in enumerate(requests) if request.shard_keys == keys]
+        shards = scope.shards(keys)
+        single = len(shards) == 1
+        searches = [
+            _search_of(scope.state, requests[index], vectors[index], single=single) for index in chosen
+        ]
+        parts = await gather([shard.search(searches) for shard in shards])
+        for place, index in enumerate(chosen):
+            hits[index] = _window(scope.state, requests[index], [part[place] for part in parts])
+        if not single:
+            projected = [projected_hits(scope, hits[i], requests[i].projection, keys) for i in chosen]
+            for index, complete in zip(chosen, await gather(projected)):
+                hits[index] = complete
+    return hits
+
+
+async def projected_hits(
+    scope: Scope, hits: Hits, projection: Projection, keys: ShardSelector | None
+) -> Hits:
+    """Fetch what ``projection`` wants to see of the winners; one deleted meanwhile drops out."""
+    if not hits.records or projection == IDS_ONLY:
+        return hits
+    ids = [record.id for record in hits.records]
+    records = await scope.retrieve(ids, projection, keys)
+    scores = dict(zip(ids, hits.scores.tolist()))
+    kept = [scores[record.id] for record in records]
+    return Hits(records, np.array(kept, dtype=np.float32))
+
+
+def _excluding(state: CollectionState, request: QueryRequest) -> PointId | None:
+    """The example, which is no answer to itself."""
+    assert isinstance(request.query, NearestPoint | NearestVector)
+    ids = excluded(state, (request.query,))
+    return ids[0] if ids else None
+
+
+def _search_of(
+    state: CollectionState, request: QueryRequest, vector: AnyVector, *, single: bool
+) -> SearchRequest:
+    # The example is dropped from the answer instead of filtered: a filter would cost far more.
+    extra = _excluding(state, request) is not None
+    return SearchRequest(
+        using=request.using,
+        vector=vector,
+        limit=min(request.offset + request.limit + extra, WINDOW_MAX),
+        filter=request.filter,
+        params=request.params,
+        score_threshold=request.score_threshold,
+        projection=request.projection if single else IDS_ONLY,
+    )
+
+
+def _window(state: CollectionState, request: QueryRequest, parts: list[Hits]) -> Hits:
+    example = _excluding(state, request)
+    if example is not None:
+        parts = [without(part, example) for part in parts]
+    if len(parts) != 1:
+        ascending = is_ascending(params_of(state.config.params, request.using))
+        end = request.offset + request.limit
+        return skip(merge_hits(parts, end, ascending=ascending), request.offset, request.limit)
+    return skip(parts[0], request.offset, request.limit)

@@ -1,0 +1,161 @@
+"""The read operations that every protocol calls."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Iterable, Sequence
+from typing import Any, TypeVar
+
+from consensus.state import CollectionState
+from node.client import NodeClient
+from protos.collections import CollectionConfig
+from protos.errors import operation_timed_out, vector_name_not_found
+from protos.facets import FacetHit
+from protos.filters import Filter
+from protos.ids import PointId
+from protos.shard import Hits, OrderBy, Projection, Record, ScrollRequest
+from router.collections import CollectionOperations
+from router.facets import FacetQuery, facet
+from router.monitoring.issues import SlowReads
+from router.order import require_range_index
+from router.queries.examples import Wanted, vectors_of
+from router.queries.nearest import nearest
+from router.queries.pages import listed, scrolled
+from router.queries.requests import NearestPoint, NearestVector, Page, QueryRequest, ReadOptions
+from router.replicas.readers import ShardReaders
+from router.scope import Scope, gather
+from router.shards import ShardSelector
+from router.vectors import params_of
+
+T = TypeVar("T")
+
+READ_TIMEOUT_MS = 60_000
+
+
+class SearchOperations:
+    def __init__(
+        self, collections: CollectionOperations, node: NodeClient, slow_reads: SlowReads | None = None
+    ) -> None:
+        self._collections = collections
+        self._readers = ShardReaders(collections.watch, node)
+        self._slow_reads = slow_reads or SlowReads()
+
+    def unnamed_only(self, collection: str) -> bool:
+        """Does the collection have just the unnamed vector (so it shows as a bare list)?"""
+        return self._collections.resolve(collection).config.params.unnamed_only
+
+    def check_vector_name(self, collection: str, name: str) -> None:
+        """Raises: BadInput if the collection has no such vector; NotFound."""
+        params_of(self._collections.resolve(collection).config.params, name)
+
+    async def query(
+        self, collection: str, requests: Sequence[QueryRequest], options: ReadOptions
+    ) -> list[Hits]:
+        """Answer each request; nearest searches of one call share a trip to each shard.
+
+        Raises: NotFound for an unknown collection, example point, or vector of it; BadInput if a vector
+            does not fit the collection; Timeout.
+        """
+        scope = self._scope(await self._collections.opened(collection), options)
+        for request in requests:
+            _check(request, scope.state)
+        filters = (request.filter for request in requests)
+        answers = bounded(self._query(scope, requests), options, "Query")
+        return await self._watched(scope.state, filters, answers)
+
+    async def scroll(
+        self, collection: str, request: ScrollRequest, options: ReadOptions, keys: ShardSelector | None = None
+    ) -> Page:
+        """One page of points. Raises: as ``query``; BadInput if ``order_by`` has no range index."""
+        scope = self._scope(await self._collections.opened(collection), options)
+        _check_projection(request.projection, scope.state.config)
+        if request.order_by is not None:
+            require_range_index(scope.state.payload_schema, request.order_by.key)
+        page = bounded(scrolled(scope, request, keys), options, "Scroll")
+        return await self._watched(scope.state, (request.filter,), page)
+
+    async def count(
+        self,
+        collection: str,
+        filter: Filter | None,
+        options: ReadOptions,
+        *,
+        exact: bool,
+        keys: ShardSelector | None = None,
+    ) -> int:
+        scope = self._scope(await self._collections.opened(collection), options)
+        counts = gather([shard.count(filter, exact=exact) for shard in scope.shards(keys)])
+        return sum(await self._watched(scope.state, (filter,), bounded(counts, options, "Count")))
+
+    async def facet(self, collection: str, query: FacetQuery, options: ReadOptions) -> list[FacetHit]:
+        """The values of a payload key that most points have. Raises: BadInput if no index tells them."""
+        scope = self._scope(await self._collections.opened(collection), options)
+        counts = bounded(facet(scope, query), options, "Facet")
+        return await self._watched(scope.state, (query.filter,), counts)
+
+    async def retrieve(
+        self,
+        collection: str,
+        ids: list[PointId],
+        projection: Projection,
+        options: ReadOptions,
+        keys: ShardSelector | None = None,
+    ) -> list[Record]:
+        """The points that exist, in the order asked, without repeats."""
+        scope = self._scope(await self._collections.opened(collection), options)
+        _check_projection(projection, scope.state.config)
+        return await bounded(scope.retrieve(ids, projection, keys), options, "Retrieve")
+
+    def _scope(self, state: CollectionState, options: ReadOptions) -> Scope:
+        return Scope(state, self._readers, options.consistency or 1, options.affinity)
+
+    async def _watched(
+        self, state: CollectionState, filters: Iterable[Filter | None], call: Coroutine[Any, Any, T]
+    ) -> T:
+        """The result of ``call``; if it was slow, or ran out of time, its filters may be to blame."""
+        started = self._slow_reads.start()
+        try:
+            return await call
+        finally:
+            self._slow_reads.end(started, state, filters)
+
+    async def _query(self, scope: Scope, requests: Sequence[QueryRequest]) -> list[Hits]:
+        searches = [index for index, request in enumerate(requests) if _by_vector(request) is not None]
+        wanted = [want for request in requests if (want := _by_vector(request)) is not None]
+        vectors = await vectors_of(scope, self._collections, wanted)
+        found = await nearest(scope, [requests[index] for index in searches], vectors)
+        hits = dict(zip(searches, found))
+        for index, request in enumerate(requests):
+            if index not in hits:
+                hits[index] = await listed(scope, request)
+        return [hits[index] for index in range(len(requests))]
+
+
+def _by_vector(request: QueryRequest) -> Wanted | None:
+    query = request.query
+    if isinstance(query, NearestVector | NearestPoint):
+        return Wanted(query, request.using, request.shard_keys)
+    return None
+
+
+def _check(request: QueryRequest, state: CollectionState) -> None:
+    _check_projection(request.projection, state.config)
+    if isinstance(request.query, OrderBy):
+        require_range_index(state.payload_schema, request.query.key)
+
+
+def _check_projection(projection: Projection, config: CollectionConfig) -> None:
+    if isinstance(projection.vectors, tuple):
+        for name in projection.vectors:
+            if name not in config.all_vectors:
+                raise vector_name_not_found(name)
+
+
+async def bounded(call: Coroutine[Any, Any, T], options: ReadOptions, what: str) -> T:
+    """Raises: Timeout if the call takes longer than the request allows."""
+    timeout_s = (options.timeout_ms or READ_TIMEOUT_MS) / 1000
+    try:
+        async with asyncio.timeout(timeout_s):
+            return await call
+    except TimeoutError as error:
+        raise operation_timed_out(what, timeout_s) from error

@@ -1,0 +1,73 @@
+"""What a read asks for, whatever protocol it came by."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from protos.collections import UNNAMED
+from protos.filters import Filter
+from protos.ids import PointId
+from protos.shard import AnyVector, OrderBy, Projection, Record, SearchParams
+from router.replicas.consistency import ReadConsistency
+from router.shards import ShardSelector
+from router.vectors import VectorValues
+
+WINDOW_MAX = 2**31 - 1  # points asked of one shard; no answer is longer, and arrays keep to 32 bits
+IDS_ONLY = Projection()
+
+
+class ReadOptions(Struct, frozen=True):
+    """``consistency``: how many replicas must agree; a number, or a share of them (reference 14.6).
+
+    Reads with the same ``affinity`` meet the same replicas (reference 2.1); empty: the nearest and idlest.
+    """
+
+    timeout_ms: int | None = None
+    consistency: ReadConsistency | None = None
+    affinity: bytes = b""
+
+
+class NearestVector(Struct, frozen=True):
+    vector: VectorValues | AnyVector
+
+
+class NearestPoint(Struct, frozen=True):
+    """Nearest to a stored point, which is itself left out unless looked up elsewhere.
+
+    ``lookup_vector`` None: the vector there has the name that is searched by. ``lookup_keys``: where
+    the point is looked up, in a collection that has shard keys.
+    """
+
+    id: PointId
+    lookup_collection: str | None = None
+    lookup_vector: str | None = None
+    lookup_keys: ShardSelector | None = None
+
+
+Example = NearestVector | NearestPoint
+
+
+class RandomSample(Struct, frozen=True):
+    """Points at random, each as likely as any other; an offset means nothing."""
+
+
+Query = NearestVector | NearestPoint | OrderBy | RandomSample
+
+
+class QueryRequest(Struct, frozen=True):
+    """``query`` None: points by ascending id with score 1.0 (reference 9.4)."""
+
+    query: Query | None = None
+    using: str = UNNAMED
+    limit: int = 10
+    offset: int = 0
+    filter: Filter | None = None
+    params: SearchParams = SearchParams()
+    score_threshold: float | None = None
+    projection: Projection = Projection()
+    shard_keys: ShardSelector | None = None
+
+
+class Page(Struct, frozen=True):
+    records: list[Record]
+    next_offset: PointId | None
