@@ -72,4 +72,5 @@ def id_key(point_id: PointId) -> bytes:
 def id_from_key(key: bytes) -> PointId:
     if key[0] == 0:
         return int.from_bytes(key[1:9], "big")
-    return str(uuid.UUID(bytes=bytes(key[1:17])))
+    digits = key[1:17].hex()
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"

@@ -137,6 +137,25 @@ def for_faiss(encoding: Encoding, matrix: npt.NDArray[Any]) -> FloatArray:
     return integers
 
 
+def integers_of(encoding: Encoding, queries: FloatArray) -> FloatArray | None:
+    """``for_faiss`` at INTEGER_8BIT; None where a component is so far outside the range of the integers
+    that the query, clipped, would be another one."""
+    low, step = encoding.low, encoding.step
+    least, most = float(np.minimum.reduce(queries, axis=None)), float(np.maximum.reduce(queries, axis=None))
+    if least < low - step or most > low + (_LEVELS + 1) * step:
+        return None
+    within = queries - np.float32(low)
+    within /= np.float32(step)
+    np.rint(within, out=within)
+    if least < low or most > low + _LEVELS * step:
+        np.clip(within, 0, _LEVELS, out=within)
+    if within.shape[1] == encoding.width:
+        return within
+    padded = np.zeros((len(within), encoding.width), dtype=np.float32)
+    padded[:, : within.shape[1]] = within
+    return padded
+
+
 def storage_for(encoding: Encoding, dim: int, metric: int) -> Any:
     """An empty, untrained FAISS index of flat codes."""
     width = encoding.width or dim

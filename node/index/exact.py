@@ -24,6 +24,7 @@ _BLOCK_ROWS = 65_536
 _CACHED_BLOCK_BYTES = 512 * 1024  # rows that several queries read while they stay in a core's cache
 _GATHER_BYTES = 4 * 1024 * 1024
 _SCORES_BYTES_MAX = 64 * 1024 * 1024
+_SORTED_MAX = 512  # more scores than these are partitioned before they are sorted
 _ALL_ROWS = np.arange(_BLOCK_ROWS, dtype=np.int64)
 
 
@@ -56,17 +57,37 @@ def best_of(
     return found, scores
 
 
+def best_candidates(
+    distance: Distance, queries: FloatArray, matrix: FloatArray, k: int, candidates: Rows
+) -> tuple[Rows, FloatArray]:
+    """The k rows most similar to each query among candidates of its own, (nq, c) padded with NO_ROW.
+
+    Returns: rows and similarities, both (nq, min(k, c)), best first, equal ones by row; where a query has
+    fewer, NO_ROW and -inf.
+    """
+    rows = candidates.copy()
+    rows.view(np.uint64).sort(axis=1)  # NO_ROW is last
+    scores = _score_candidates(distance, queries, matrix, rows)
+    if len(rows) == 1 and rows.shape[1] <= _SORTED_MAX and rows[0, -1] >= 0:
+        order = (-scores[0]).argsort(kind="stable")[:k]
+        return rows[:, order], scores[:, order]
+    if rows.shape[1] > _SORTED_MAX or rows[:, -1].min() < 0:
+        places = np.stack([select(row, k) for row in scores])
+    else:
+        places = (-scores).argsort(axis=1, kind="stable")[:, :k]
+    places += np.arange(len(rows))[:, np.newaxis] * rows.shape[1]
+    return rows.take(places), scores.take(places)
+
+
 def select(scores: FloatArray, k: int) -> Rows:
     """Positions of the k largest scores, best first, equal ones by position. NaN ranks last."""
-    if np.isnan(np.max(scores, initial=-np.inf)):
+    if len(scores) and np.isnan(np.maximum.reduce(scores)):
         scores = np.where(np.isnan(scores), np.float32(-np.inf), scores)
     if k >= len(scores):
         return np.argsort(-scores, kind="stable")
     edge = np.partition(scores, len(scores) - k)[len(scores) - k]
-    above = np.flatnonzero(scores > edge)
-    at_edge = np.flatnonzero(scores == edge)[: k - len(above)]
-    picked = np.sort(np.concatenate((above, at_edge)))
-    return picked[np.argsort(-scores[picked], kind="stable")]
+    picked = np.flatnonzero(scores >= edge)
+    return picked[np.argsort(-scores[picked], kind="stable")[:k]]
 
 
 def score_table(
@@ -90,20 +111,46 @@ def score_table(
     return scores
 
 
+def _score_candidates(
+    distance: Distance, queries: FloatArray, matrix: FloatArray, candidates: Rows
+) -> FloatArray:
+    """Of each query to rows of its own, both (nq, c); -inf for NO_ROW."""
+    scores = np.empty(candidates.shape, dtype=np.float32)
+    if distance is not Distance.MANHATTAN:
+        _score_by_index(distance, np.ascontiguousarray(queries), matrix, candidates, scores)
+        return scores
+    for query, rows, out in zip(queries, candidates, scores, strict=True):
+        there = int(np.count_nonzero(rows >= 0))
+        out[there:] = -np.inf
+        _score(distance, query, matrix, rows[:there], out[:there])
+    return scores
+
+
 def _score(distance: Distance, query: FloatArray, matrix: FloatArray, rows: Rows, out: FloatArray) -> None:
     """Write the similarities of ``query`` to ``matrix[rows]`` to ``out``. All arrays C-contiguous."""
-    assert query.shape == matrix.shape[1:]
-    assert query.dtype == matrix.dtype == out.dtype == np.float32
-    assert rows.dtype == np.int64
-    assert matrix.flags.c_contiguous
-    assert out.flags.c_contiguous
     if distance is Distance.MANHATTAN:
         _score_manhattan(query, matrix, rows, out)
-        return
+    else:
+        _score_by_index(distance, query[np.newaxis], matrix, rows[np.newaxis], out[np.newaxis])
+
+
+def _score_by_index(
+    distance: Distance, queries: FloatArray, matrix: FloatArray, rows: Rows, out: FloatArray
+) -> None:
+    """``rows`` and ``out``: (nq, c); -inf for NO_ROW. All arrays C-contiguous."""
+    count, dim = queries.shape
+    assert dim == matrix.shape[1]
+    assert queries.dtype == matrix.dtype == out.dtype == np.float32
+    assert rows.dtype == np.int64
+    assert rows.shape == out.shape
+    assert queries.flags.c_contiguous
+    assert matrix.flags.c_contiguous
+    assert rows.flags.c_contiguous
+    assert out.flags.c_contiguous
     euclid = distance is Distance.EUCLID
     kernel = faiss.fvec_L2sqr_by_idx if euclid else faiss.fvec_inner_products_by_idx
     pointer = faiss.swig_ptr
-    kernel(pointer(out), pointer(query), pointer(matrix), pointer(rows), len(query), 1, len(rows))
+    kernel(pointer(out), pointer(queries), pointer(matrix), pointer(rows), dim, count, rows.shape[1])
     if euclid:
         np.negative(out, out=out)
 

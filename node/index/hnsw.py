@@ -12,6 +12,7 @@ Files are FAISS's own format, mapped on opening. ``docs/decisions/0002-graphs-ov
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -27,6 +28,7 @@ from node.index.codes import (
     choose_lossless,
     code_bytes,
     for_faiss,
+    integers_of,
     metric_of,
     sq_type,
     train,
@@ -135,18 +137,28 @@ class HnswGraph:
 
         ``ef`` is the number of nodes the walk keeps; ``count`` must not exceed it.
         """
-        return self.search(queries, ef, count)[0]
+        return self._rows_of(self._nearest(queries, ef, count)[1])
 
     def search(self, queries: FloatArray, ef: int, count: int) -> tuple[Rows, FloatArray]:
         """``candidates``, and their similarities by code (nq, count), -inf where there is no row."""
+        distances, nodes, step = self._nearest(queries, ef, count)
+        return self._rows_of(nodes), self._similarities(distances, nodes, step)
+
+    def _nearest(self, queries: FloatArray, ef: int, count: int) -> tuple[FloatArray, Rows, float]:
+        """FAISS's distances and nodes, both (nq, count), and the step that the distances are counted in."""
         assert count <= ef
-        wanted = faiss.SearchParametersHNSW(efSearch=ef)
-        if self.encoding.code is Code.INTEGER_8BIT and self._beyond(queries):
-            distances, nodes = self._of_floats().search(self._padded(queries), count, params=wanted)
-            return self._rows_of(nodes), self._similarities(distances, nodes, step=1.0)
-        taken = for_faiss(self.encoding, queries)
-        distances, nodes = self._index.search(taken, count, params=wanted)
-        return self._rows_of(nodes), self._similarities(distances, nodes, self._step)
+        taken, index, step = self._taken(queries), self._index, self._step
+        if taken is None:
+            taken, index, step = self._padded(queries), self._of_floats(), 1.0
+        assert taken.shape[1] == index.d
+        shape = (len(taken), count)
+        distances, nodes = np.empty(shape, dtype=np.float32), np.empty(shape, dtype=np.int64)
+        pointer = faiss.swig_ptr
+        # ``search_c`` is FAISS's own method: the wrapper above it costs more than everything else here.
+        index.search_c(
+            len(taken), pointer(taken), count, pointer(distances), pointer(nodes), _walk_parameters(ef)
+        )
+        return distances, nodes, step
 
     @property
     def scans(self) -> bool:
@@ -171,11 +183,12 @@ class HnswGraph:
         wanted = faiss.SearchParameters(sel=selector)
         if self.encoding.code is Code.SIGNS:
             wanted = faiss.RaBitQSearchParameters(sel=selector, qb=self._storage.qb, centered=False)
-        if self.encoding.code is Code.INTEGER_8BIT and self._beyond(queries):
+        taken = self._taken(queries)
+        if taken is None:
             storage = faiss.downcast_index(self._of_floats().storage)
             distances, nodes = storage.search(self._padded(queries), count, params=wanted)
             return self._rows_of(nodes), self._similarities(distances, nodes, step=1.0)
-        distances, nodes = self._storage.search(for_faiss(self.encoding, queries), count, params=wanted)
+        distances, nodes = self._storage.search(taken, count, params=wanted)
         return self._rows_of(nodes), self._similarities(distances, nodes, self._step)
 
     # --- queries and answers ---------------------------------------------------------------------------
@@ -184,10 +197,11 @@ class HnswGraph:
     def _step(self) -> float:
         return self.encoding.step if self.encoding.code is Code.INTEGER_8BIT else 1.0
 
-    def _beyond(self, queries: FloatArray) -> bool:
-        """Is a component outside the range of the integers? Clipped, such a query would be another one."""
-        low, step = self.encoding.low, self.encoding.step
-        return bool(queries.min() < low - step or queries.max() > low + (_LEVELS + 1) * step)
+    def _taken(self, queries: FloatArray) -> FloatArray | None:
+        """Queries as the codes take them; None: compare them as floats (``_of_floats``)."""
+        if self.encoding.code is Code.INTEGER_8BIT:
+            return integers_of(self.encoding, queries)
+        return for_faiss(self.encoding, queries)
 
     def _padded(self, queries: FloatArray) -> FloatArray:
         padded = np.full((len(queries), self.encoding.width), self.encoding.low, dtype=np.float32)
@@ -210,7 +224,9 @@ class HnswGraph:
     def _rows_of(self, nodes: npt.NDArray[np.int64]) -> Rows:
         if self.rows is None or self.count == 0:
             return np.asarray(nodes, dtype=np.int64)
-        return np.where(nodes < 0, NO_ROW, self.rows[nodes].astype(np.int64))
+        rows = self.rows.take(nodes, mode="wrap").astype(np.int64)
+        rows[nodes < 0] = NO_ROW
+        return rows
 
     def _similarities(self, distances: FloatArray, nodes: Rows, step: float) -> FloatArray:
         """Internal similarities from FAISS's distances."""
@@ -242,6 +258,12 @@ def build_bytes(
     widest = max(dim, encoding.width)
     blocks = 3 * min(rows, BLOCK_ROWS) * widest * 4  # gathered, converted, and FAISS's own
     return int(rows * (vectors + links + _NODE_BYTES)) + blocks
+
+
+@lru_cache(maxsize=64)
+def _walk_parameters(ef: int) -> Any:
+    """FAISS only reads them, so that threads share them."""
+    return faiss.SearchParametersHNSW(efSearch=ef)
 
 
 def _map(path: Path) -> Any:

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from node import bits
 from node.bits import Mask, PackedBits, Slots
+from node.query.per_view import PerView
 
 if TYPE_CHECKING:
     from node.query.view_port import View
@@ -70,11 +71,14 @@ class Allowed(Struct, frozen=True, eq=False):
         return bits.pack(self.slots, size)
 
 
-def allow_live(view: View) -> Allowed:
-    """Every point of the view."""
+def _allow_live(view: View) -> Allowed:
     points = view.points.count
     rows = sum(segment.rows for segment in view.segments)
     return Allowed(points, packed=view.live, every_row=points == rows)
+
+
+live_of = PerView(_allow_live)
+"""Every point of the view."""
 
 
 def allow_slots(slots: Slots) -> Allowed:

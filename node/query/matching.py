@@ -16,7 +16,7 @@ import numpy as np
 from node import bits
 from node.bits import Mask, Slots
 from node.filter.evaluate import Context, Residue, Selection, evaluate
-from node.query.allowed import Allowed, allow_live
+from node.query.allowed import Allowed, live_of
 from node.query.counters import present_bits
 from node.query.retrieve import stored_records
 from node.query.selections import selected
@@ -111,5 +111,5 @@ def context_of(view: View) -> Context:
 
 def _allowed(view: View, selection: Selection | None) -> Allowed:
     if selection is None:
-        return allow_live(view)
+        return live_of(view)
     return Allowed(selection.count, packed=selection.bits, slots=selection.slots)

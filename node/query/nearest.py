@@ -13,7 +13,8 @@ import numpy as np
 
 from node.bits import Slots
 from node.query import ranking
-from node.query.allowed import Allowed
+from node.query.allowed import Allowed, live_of
+from node.query.per_view import PerView
 from node.query.schema import QueriedVector, Queries
 from node.segments.hints import Hints
 from node.segments.trace import Trace
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from node.segments import SegmentView
 
 _KIB = 1024
+_KEPT_MAX = 64
 _INDEXING_THRESHOLD_KB = 10_000  # what null stands for (reference 7.2)
 
 
@@ -43,15 +45,16 @@ class Nearest:
         trace: Trace | None = None,
     ) -> None:
         """``filtered``: ``allowed`` comes from a filter. ``trace``: told what is done."""
-        self._vector, self._params, self._trace = vector, params, trace
+        self._vector, self._params = vector, params
         self._config = view.config
-        self._full_scan_bytes = _full_scan_bytes(view, vector) if filtered else 0
         self._parts = [
             (segment, part)
             for segment in _searched_segments(view, vector, params)
             for part in [allowed.part(segment)]
             if part.count
         ]
+        full_scan_bytes = _full_scan_bytes(view, vector) if filtered else 0
+        self._hints = [Hints(part.rows, full_scan_bytes, trace) for _, part in self._parts]
         self.count = sum(part.count for _, part in self._parts)
 
     def rank(self, queries: Queries, k: int, *, widening: int = 1) -> tuple[Slots, FloatArray]:
@@ -71,14 +74,29 @@ class Nearest:
                 allowed_count=part.count,
                 ef=ef,
                 exact=self._params.exact,
-                hints=Hints(part.rows, self._full_scan_bytes, self._trace),
+                hints=hints,
                 quantization=self._params.quantization,
             )
-            for segment, part in self._parts
+            for (segment, part), hints in zip(self._parts, self._hints, strict=True)
         ]
         if not found:
             return np.empty((len(queries), 0), dtype=np.int64), np.empty((len(queries), 0), dtype=np.float32)
         return ranking.merge_segments(found, k)
+
+
+def nearest_of_all(view: View, vector: QueriedVector, params: SearchParams) -> Nearest:
+    """Among every point of the view; one that was made before, if there is one."""
+    kept = _kept(view)
+    key = (vector.name, params)
+    nearest = kept.get(key)
+    if nearest is None:
+        if len(kept) >= _KEPT_MAX:
+            kept.clear()
+        nearest = kept[key] = Nearest(view, vector, live_of(view), params)
+    return nearest
+
+
+_kept: PerView[dict[tuple[str, SearchParams], Nearest]] = PerView(lambda _: {})
 
 
 def _searched_segments(view: View, vector: QueriedVector, params: SearchParams) -> list[SegmentView]:

@@ -26,6 +26,9 @@ def merge_segments(parts: Sequence[tuple[Slots, FloatArray]], k: int) -> tuple[S
         return parts[0]
     slots = np.concatenate([part[0] for part in parts], axis=1)
     similarities = np.concatenate([part[1] for part in parts], axis=1)
+    if len(slots) == 1 and slots.min(initial=0) >= 0:
+        order = (-similarities[0]).argsort(kind="stable")[:k]
+        return slots[:, order], similarities[:, order]
     ranked = np.where(slots < 0, np.float32(np.inf), -similarities)
     order = np.argsort(ranked, axis=1, kind="stable")[:, :k]
     return np.take_along_axis(slots, order, axis=1), np.take_along_axis(similarities, order, axis=1)
@@ -60,7 +63,7 @@ def order_ties(scores: FloatArray, keys: Sequence[bytes], *, descending: bool) -
 
     Equal scores go by id: the larger first in descending order, the smaller in ascending (reference 9.4).
     """
-    if len(scores) < 2 or not (scores[1:] == scores[:-1]).any():
-        return None
     values = scores.tolist()
+    if len(set(values)) == len(values):
+        return None
     return sorted(range(len(values)), key=lambda i: (values[i], keys[i]), reverse=descending)

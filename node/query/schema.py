@@ -9,7 +9,8 @@ import numpy as np
 from msgspec import Struct
 
 from node.index.distances import normalize, to_client_scores
-from protos.collections import Distance, SparseVectorParams
+from node.query.per_view import PerView
+from protos.collections import Distance, SparseVectorParams, VectorParams
 from protos.errors import multi_conversion, sparse_conversion, vector_name_not_found, wrong_dimension
 from protos.operations import VectorKind, VectorShape
 from protos.shard import AnyVector, FloatArray, SparseVector
@@ -112,13 +113,24 @@ class SparseNamed(Struct, frozen=True):
 
 def queried_vector(view: View, name: str) -> QueriedVector:
     """Raises: BadInput if the collection has no vector of this name."""
-    params = view.config.all_vectors.get(name)
-    if params is None:
+    found = _queried(view).get(name)
+    if found is None:
         raise vector_name_not_found(name)
+    return found
+
+
+def _all_queried(view: View) -> dict[str, QueriedVector]:
+    return {name: _queried_by(name, params) for name, params in view.config.all_vectors.items()}
+
+
+def _queried_by(name: str, params: VectorParams | SparseVectorParams) -> QueriedVector:
     if isinstance(params, SparseVectorParams):
         return SparseNamed(name)
     named = DenseVector if params.multivector_config is None else MultiVector
     return named(name, params.size, params.distance)
+
+
+_queried = PerView(_all_queried)
 
 
 def pick(queries: Queries, positions: Sequence[int]) -> Queries:

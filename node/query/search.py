@@ -22,7 +22,7 @@ from node.query import ranking
 from node.query.allowed import Allowed, allow_slots
 from node.query.explained import Watch
 from node.query.matching import Candidates
-from node.query.nearest import Nearest
+from node.query.nearest import Nearest, nearest_of_all
 from node.query.projection import Projector
 from node.query.retrieve import stored_records
 from node.query.schema import QueriedVector, Queries, pick, queried_vector
@@ -104,6 +104,8 @@ def _rank(
     """Per query the best matching slots, at least the limit plus its ties where there are so many."""
 
     def nearest(allowed: Allowed) -> Nearest:
+        if not candidates.filtered and trace is None:
+            return nearest_of_all(view, vector, kind.params)
         return Nearest(view, vector, allowed, kind.params, filtered=candidates.filtered, trace=trace)
 
     def rank_checked(some: Queries) -> list[tuple[Slots, FloatArray]]:

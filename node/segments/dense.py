@@ -15,7 +15,7 @@ from node import bits
 from node.bits import PackedBits
 from node.bits import Slots as Rows
 from node.index import NO_ROW, HnswGraph, best_of, similarities
-from node.index.exact import select
+from node.index.exact import best_candidates, select
 from node.segments import planner
 from node.segments.hints import NO_HINTS, Hints
 from node.segments.schema import VectorSchema
@@ -131,30 +131,21 @@ class VectorsView:
         trace: Trace | None,
     ) -> Ranking:
         """Every node may be returned."""
-        ranking = blank(len(queries), k)
         if scoring.rescore:
             count = scoring.count(k, width)
-            short = self._walk_rescored(ranking, graph, queries, width, count)
+            candidates = graph.candidates(queries, width, count)
+            ranking = best_candidates(self.schema.distance, queries, self.matrix, k, candidates)
+            # Too few candidates: parts of the graph cannot be reached.
+            last = ranking[0][:, -1]
+            short = np.flatnonzero(last < 0).tolist() if last.min() < 0 else []
         else:
-            count, short = 0, _walk_codes(ranking, graph, queries, width)
+            count, ranking = 0, blank(len(queries), k)
+            short = _walk_codes(ranking, graph, queries, width)
         if trace is not None:
             scored = count * len(queries)
             trace.step(Way.GRAPH, queries=len(queries), matching=chosen.count, scored=scored, width=width)
         self._finish_exactly(ranking, short, queries, chosen, trace)
         return ranking
-
-    def _walk_rescored(
-        self, ranking: Ranking, graph: HnswGraph, queries: FloatArray, width: int, count: int
-    ) -> list[int]:
-        """Returns the queries with too few candidates: parts of the graph cannot be reached."""
-        short = []
-        for i, candidates in enumerate(graph.candidates(queries, width, count)):
-            candidates = candidates[candidates >= 0]
-            if len(candidates) < ranking[0].shape[1]:
-                short.append(i)
-            else:
-                self._rescore(ranking, i, queries[i], candidates)
-        return short
 
     def _walk_filtered(
         self,

@@ -6,6 +6,7 @@ Pure arithmetic over a graph's codes and the request's ``quantization`` paramete
 from __future__ import annotations
 
 import math
+from typing import Final
 
 from msgspec import Struct
 
@@ -43,11 +44,14 @@ class Scoring(Struct, frozen=True):
         return min(most, math.ceil(k * min(self.oversampling, most)))
 
 
+_RESCORED: Final = Scoring()
+
+
 def scoring_of(graph: HnswGraph, asked: QuantizationSearchParams | None) -> Scoring:
     """Collections without quantization are always rescored: their codes are nobody's wish."""
     quantization = graph.params.quantization
     if quantization is None:
-        return Scoring()
+        return _RESCORED
     asked = asked or QuantizationSearchParams()
     if asked.ignore:
         return Scoring(widening=_IGNORING, whole=True)

@@ -9,9 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from node.bits import PackedBits
+from node.bits import PackedBits, Slots
 from node.index import NO_ROW, HnswGraph
 from node.segments.dense import FloatArray, Ranking, blank
 from node.segments.hints import NO_HINTS, Hints
@@ -122,4 +120,13 @@ class SegmentView:
         rows, scores = vectors.search(
             queries, k, allowed, ef=ef, exact=exact, quantization=quantization, hints=hints
         )
-        return np.where(rows < 0, NO_ROW, rows + self.start), scores
+        return self._slots(rows), scores
+
+    def _slots(self, rows: Slots) -> Slots:
+        """Of rows (nq, k), of which the missing ones come last."""
+        if not self.start:
+            return rows
+        slots = rows + self.start
+        if rows.size and rows[:, -1].min() < 0:
+            slots[rows < 0] = NO_ROW
+        return slots

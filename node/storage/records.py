@@ -16,6 +16,7 @@ FORMAT = 1
 _PREFIX = Layout("<BBI")  # format, key length, checksum
 _VERSION = Layout("<Q")
 _HEADER = Layout("<BBIQ")
+_STARTS = [crc32c(bytes((FORMAT, length))) for length in range(256)]  # checksums of what precedes them
 
 
 class RecordCorrupted(Exception):
@@ -42,7 +43,8 @@ def unpack_record(data: bytes) -> StoredRecord:
     if len(data) < _HEADER.size:
         raise RecordCorrupted(f"a record of {len(data)} bytes is shorter than its header")
     format_, key_length, checksum, version = _HEADER.unpack_from(data)
-    if crc32c(data[_PREFIX.size :], crc32c(data[:2])) != checksum:
+    start = _STARTS[key_length] if format_ == FORMAT else crc32c(data[:2])
+    if crc32c(data[_PREFIX.size :], start) != checksum:
         raise RecordCorrupted(f"checksum mismatch in a record of {len(data)} bytes")
     if format_ != FORMAT:
         raise RecordCorrupted(f"record format {format_} is not known here (this program knows {FORMAT})")

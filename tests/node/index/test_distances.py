@@ -29,6 +29,14 @@ def test_normalising_twice_changes_no_bit() -> None:
     assert normalize(once).tobytes() == once.tobytes()
 
 
+def test_a_row_alone_gets_the_bits_it_gets_among_others() -> None:
+    rows = np.random.default_rng(2).normal(size=(200, 33)).astype(np.float32)
+    rows *= np.geomspace(1e-6, 1e25, 200, dtype=np.float32)[:, np.newaxis]
+    rows[7], rows[8] = 0, normalize(rows[8:9])[0]
+    together = normalize(rows)
+    assert np.concatenate([normalize(rows[i : i + 1]) for i in range(200)]).tobytes() == together.tobytes()
+
+
 def test_lengths_beyond_float32_are_handled() -> None:
     huge = np.array([[3e30, 4e30]], dtype=np.float32)
     np.testing.assert_allclose(normalize(huge), [[0.6, 0.8]], rtol=1e-6)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from node.index import best_of, similarities
-from node.index.exact import select
+from node.index.exact import NO_ROW, best_candidates, select
 from protos.collections import Distance
 from tests.node.index import oracle
 
@@ -90,3 +90,44 @@ def test_read_only_rows_are_scored_in_place() -> None:
     frozen.flags.writeable = False
     found, _ = best_of(Distance.DOT, QUERIES, frozen, 3)
     np.testing.assert_array_equal(found, best_of(Distance.DOT, QUERIES, MATRIX, 3)[0])
+
+
+@pytest.mark.parametrize("distance", list(Distance))
+@pytest.mark.parametrize("queries", [1, 5])
+def test_each_query_has_the_best_of_candidates_of_its_own(distance: Distance, queries: int) -> None:
+    candidates = np.stack([RNG.permutation(3000)[:40] for _ in range(queries)]).astype(np.int64)
+    rows, scores = best_candidates(distance, QUERIES[:queries], MATRIX, 7, candidates)
+    for i in range(queries):
+        expected = best_of(distance, QUERIES[i : i + 1], MATRIX, 7, np.sort(candidates[i]))
+        assert rows[i].tobytes() == expected[0].tobytes()
+        assert scores[i].tobytes() == expected[1].tobytes()
+
+
+@pytest.mark.parametrize("distance", list(Distance))
+def test_where_candidates_are_too_few_the_rest_is_padding(distance: Distance) -> None:
+    candidates = np.array([[4, NO_ROW, 2, NO_ROW], [7, 1, 3, 2], [NO_ROW] * 4], dtype=np.int64)
+    rows, scores = best_candidates(distance, QUERIES[:3], MATRIX, 3, candidates)
+    assert set(rows[0].tolist()) == {2, 4, NO_ROW}
+    assert rows[0, 2] == NO_ROW
+    assert rows[1].min() >= 0
+    assert rows[2].tolist() == [NO_ROW] * 3
+    assert np.isneginf(scores).sum() == 4
+
+
+def test_of_candidates_equal_ones_go_by_row_and_nan_is_before_padding() -> None:
+    matrix = np.ones((9, 2), dtype=np.float32)
+    matrix[3] = np.nan
+    query = np.ones((1, 2), dtype=np.float32)
+    rows, _ = best_candidates(Distance.DOT, query, matrix, 4, np.array([[8, 3, 5, NO_ROW]]))
+    assert rows.tolist() == [[5, 8, 3, NO_ROW]]
+    rows, _ = best_candidates(Distance.DOT, query, matrix, 4, np.array([[8, 3, 5, 2]]))
+    assert rows.tolist() == [[2, 5, 8, 3]]
+
+
+@pytest.mark.parametrize("k", [1, 3, 100, 600])
+def test_many_candidates_are_ranked_as_few_are(k: int) -> None:
+    candidates = RNG.permutation(3000)[:900].astype(np.int64)
+    rows, scores = best_candidates(Distance.COSINE, QUERIES[:1], MATRIX, k, candidates[np.newaxis])
+    expected = best_of(Distance.COSINE, QUERIES[:1], MATRIX, k, np.sort(candidates))
+    assert rows.tobytes() == expected[0].tobytes()
+    assert scores.tobytes() == expected[1].tobytes()

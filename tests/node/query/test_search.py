@@ -171,6 +171,18 @@ def test_filters_that_python_finds_equal_are_kept_apart(shard: NewShard):
     assert [ids(hits) for hits in answers] == [[1], [2]]
 
 
+def test_what_is_remembered_of_a_view_tells_vectors_apart(shard: NewShard):
+    built = shard(vectors={"a": (2, Distance.DOT), "b": (2, Distance.DOT)})
+    for i in range(200):
+        built.put(i, {"a": [float(i), 0.0], "b": [0.0, -float(i)]})
+    view = built.view()
+    asked = [ask(1, 1, using=using, limit=1) for using in ("a", "b")]
+    for _ in range(2):
+        assert [ids(search(view, [request])[0]) for request in asked] == [[199], [0]]
+    built.remove(199)
+    assert ids(search(built.view(), asked[:1])[0]) == [198]
+
+
 def test_indexed_only_skips_large_segments_without_a_graph(shard: NewShard):
     params = SearchParams(indexed_only=True)
     for indexed, threshold, found in [(False, 0, 3), (False, None, 3), (True, None, 3)]:

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from node.filter.evaluate import Selection
-from node.query import selections
+from node.query import search, selections
 from node.query.selections import selected
 from protos.filters import FieldCondition, Filter, MatchValue, Range
+from protos.shard import SearchRequest
 from tests.node.query.conftest import Shard
 
 NewShard = Callable[..., Shard]
@@ -47,8 +48,11 @@ def test_what_payloads_must_decide_is_not_kept(shard: NewShard):
 
 
 def test_views_are_let_go(shard: NewShard):
-    view = shard().view()
+    made = shard()
+    made.put(1, [1.0, 0.0])
+    view = made.view()
     selected(view, equal("x"), lambda: of(1))
+    search(view, [SearchRequest("", np.ones(2, dtype=np.float32), 3)])
     gone = weakref.ref(view)
     del view
     gc.collect()
