@@ -34,7 +34,7 @@ def wanted_graphs(config: CollectionConfig, names: Iterable[str]) -> dict[str, G
     """By name of those ``names`` that the collection has and that shall have a graph (``m`` is not 0)."""
     found = {}
     for name in names:
-        if name in config.vectors and config.vectors[name].multivector_config is None:
+        if name in config.vectors:
             hnsw = config.hnsw_of(name)
             if hnsw.m:
                 found[name] = GraphParams(

@@ -24,7 +24,7 @@ from node.segments.errors import BuildTooLarge
 from node.segments.jobs import AnyJob, BuildResult, CompactJob, GraphResult, IndexJob, Source
 from node.segments.layout import Taken, layout_of
 from node.segments.manifest import FileEntry, GraphEntry, Manifest, VectorsEntry, describe, write_manifest
-from node.segments.rows import Ragged
+from node.segments.rows import Matrix, Ragged, Rows
 from node.segments.schema import (
     SLOTS_FILE,
     VectorSchema,
@@ -33,6 +33,7 @@ from node.segments.schema import (
     present_file,
 )
 from node.segments.sealed import SealedSegment
+from protos.ragged import elements_of
 
 DRAFT_SUFFIX = ".tmp"
 _PROCESS_BYTES = 64 * 1024 * 1024  # interpreter, FAISS, buffers
@@ -149,13 +150,12 @@ class Assembly:
         self, position: int, schema: VectorSchema, params: GraphParams, present: Flags
     ) -> GraphEntry | None:
         wanted = present & self._place(lambda part: part.live[part.taken])
-        rows = None if wanted.all() else np.flatnonzero(wanted).astype("<u4")
-        count = self.rows if rows is None else len(rows)
+        stored = layout_of(schema, position).open(self.draft, self.rows)
+        matrix, rows = _nodes(stored, None if wanted.all() else np.flatnonzero(wanted))
+        count = len(matrix) if rows is None else len(rows)
         if not count:
             return None
         started = time.monotonic()
-        matrix = layout_of(schema, position).open(self.draft, self.rows)
-        assert not isinstance(matrix, Ragged), "multivectors have no graphs yet"
         encoding = choose_encoding(schema.distance, matrix, rows, params.quantization)
         linked = linking(schema.distance, matrix, rows, encoding)
         needed = _PROCESS_BYTES + build_bytes(schema.dim, count, params, encoding, linked)
@@ -168,6 +168,17 @@ class Assembly:
             self._write(graph_rows_file(position), rows.tobytes())
         self.graphs.append(GraphResult(schema.name, encoding.code, count, time.monotonic() - started))
         return GraphEntry(params, encoding.code, rows is not None, encoding)
+
+
+def _nodes(stored: Rows, rows: npt.NDArray[np.int64] | None) -> tuple[Matrix, npt.NDArray[np.uint32] | None]:
+    """The matrix that a graph of ``rows`` (None: all) is of, and the rows of it, which may be sub-vectors."""
+    if isinstance(stored, Ragged):
+        matrix = stored.parts[0]
+        assert len(matrix) < 2**32, "more sub-vectors than a graph can number"
+        rows = None if rows is None else elements_of(stored.offsets, rows)[0]
+    else:
+        matrix = stored
+    return matrix, None if rows is None else rows.astype("<u4")
 
 
 def assemble(job: AnyJob) -> BuildResult:
