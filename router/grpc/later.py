@@ -11,8 +11,6 @@ from router.grpc.methods import Call, Handler
 from router.vectors import not_supported
 
 POINTS_LATER: Mapping[str, str] = {
-    "SearchGroups": "Groups are",
-    "QueryGroups": "Groups are",
     "Recommend": "Recommend queries are",
     "RecommendBatch": "Recommend queries are",
     "RecommendGroups": "Recommend queries are",

@@ -31,7 +31,7 @@ def query_handlers(searches: SearchOperations) -> Mapping[str, Handler]:
     }
 
 
-def _note(call: Call, *projections: Projection) -> None:
+def note(call: Call, *projections: Projection) -> None:
     """Payloads are text, which compresses; vectors do not."""
     payloads = any(each.payload for each in projections)
     call.compressible = payloads and not any(each.vectors for each in projections)
@@ -44,7 +44,7 @@ class _ReadHandlers:
     async def get(self, request: wire.GetPoints, call: Call) -> wire.GetResponse:
         name, options = target(request), read_options(request, call)
         projection = queries.projection_in(request)
-        _note(call, projection)
+        note(call, projection)
         records = await self._searches.retrieve(
             name, point_ids(request.ids), projection, options, queries.keys_in(request)
         )
@@ -55,7 +55,7 @@ class _ReadHandlers:
     async def scroll(self, request: wire.ScrollPoints, call: Call) -> wire.ScrollResponse:
         name, options = target(request), read_options(request, call)
         wanted = queries.scroll_request(request)
-        _note(call, wanted.projection)
+        note(call, wanted.projection)
         page = await self._searches.scroll(name, wanted, options, queries.keys_in(request))
         answer = wire.ScrollResponse()
         add_retrieved(answer.result, page.records, bare=self._bare(name, wanted.projection))
@@ -114,7 +114,7 @@ class _QueryHandlers:
         ``request`` names the collection and holds the options, of a batch for all its queries.
         """
         name, options = target(request), read_options(request, call)
-        _note(call, *(each.projection for each in wanted))
+        note(call, *(each.projection for each in wanted))
         found = await self._searches.query(name, wanted, options)
         for hits, each, points in zip(found, wanted, targets):
             bare = each.projection.vectors is True and self._searches.unnamed_only(name)

@@ -18,6 +18,7 @@ from router.collections import CollectionOperations
 from router.grpc.analysis import analysis_handlers
 from router.grpc.cluster import cluster_handlers
 from router.grpc.collections import collection_handlers, schema_handlers
+from router.grpc.groups import group_handlers
 from router.grpc.later import POINTS_LATER, SNAPSHOTS_LATER, refusing
 from router.grpc.methods import Handler, MetricsHook, service_handler
 from router.grpc.queries import query_handlers
@@ -62,6 +63,7 @@ def create_server(
                 **schema_handlers(collections),
                 **query_handlers(searches),
                 **analysis_handlers(searches),
+                **group_handlers(searches),
                 **refusing(POINTS_LATER),
             },
         ),

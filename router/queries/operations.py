@@ -25,7 +25,7 @@ from router.queries.requests import NearestPoint, NearestVector, Page, QueryRequ
 from router.replicas.readers import ShardReaders
 from router.scope import Scope, gather
 from router.shards import ShardSelector
-from router.vectors import params_of
+from router.vectors import is_ascending, params_of
 
 T = TypeVar("T")
 
@@ -43,6 +43,11 @@ class SearchOperations:
     def unnamed_only(self, collection: str) -> bool:
         """Does the collection have just the unnamed vector (so it shows as a bare list)?"""
         return self._collections.resolve(collection).config.params.unnamed_only
+
+    def ascending(self, collection: str, request: QueryRequest) -> bool:
+        """Are smaller scores of the query better? Raises: BadInput: no such vector; NotFound."""
+        params = self._collections.resolve(collection).config.params
+        return _by_vector(request) is not None and is_ascending(params_of(params, request.using))
 
     def check_vector_name(self, collection: str, name: str) -> None:
         """Raises: BadInput if the collection has no such vector; NotFound."""

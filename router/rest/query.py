@@ -47,8 +47,6 @@ def query_routes(searches: SearchOperations) -> list[Route]:
 
 
 _NOT_SUPPORTED = (
-    ("/points/query/groups", "Query points, grouped", "Groups are"),
-    ("/points/search/groups", "Search points, grouped (legacy)", "Groups are"),
     ("/points/recommend", "Recommend points (legacy)", "Recommend queries are"),
     ("/points/recommend/batch", "Recommend points in batch (legacy)", "Recommend queries are"),
     ("/points/recommend/groups", "Recommend points, grouped (legacy)", "Recommend queries are"),

@@ -24,7 +24,12 @@ def add_scored(target: Any, hits: Hits, *, bare: bool) -> None:
 def add_retrieved(target: Any, records: list[Record], *, bare: bool) -> None:
     """To a repeated ``RetrievedPoint``; ``bare`` as above."""
     for record in records:
-        _fill(target.add(), record, bare)
+        fill_retrieved(target.add(), record, bare=bare)
+
+
+def fill_retrieved(target: Any, record: Record, *, bare: bool) -> None:
+    """A ``RetrievedPoint``."""
+    _fill(target, record, bare)
 
 
 def fill_id(target: filters_pb2.PointId, value: PointId) -> None:

@@ -41,8 +41,11 @@ _SAMPLES: Final = {wire.Random: RandomSample()}
 
 _LATER: Final = {**QUERIES_LATER, "nearest_with_mmr": MMR_LATER}
 
+QueryMessage = wire.QueryPoints | wire.QueryPointGroups
+SearchMessage = legacy_pb2.SearchPoints | legacy_pb2.SearchPointGroups
 
-def query_request(message: wire.QueryPoints, path: str = "") -> QueryRequest:
+
+def query_request(message: QueryMessage, path: str = "") -> QueryRequest:
     """``path``: where the query stands in a batch. Raises: Unconvertible, InvalidField, BadInput, ..."""
     query = _query(message, f"{path}query") if message.HasField("query") else None
     threshold = _threshold(message)
@@ -51,7 +54,7 @@ def query_request(message: wire.QueryPoints, path: str = "") -> QueryRequest:
         query=query,
         using=message.using or UNNAMED,
         limit=limit_of(given(message, "limit"), f"{path}limit"),
-        offset=message.offset,
+        offset=_offset(message),
         filter=filter_in(message, path),
         params=_params(message, path),
         score_threshold=threshold_of(threshold),
@@ -67,7 +70,7 @@ def batch(
     return [convert(message, f"{field}[{place}].") for place, message in enumerate(messages)]
 
 
-def search_request(message: legacy_pb2.SearchPoints, path: str = "") -> QueryRequest:
+def search_request(message: SearchMessage, path: str = "") -> QueryRequest:
     """The search of old clients. Raises: as ``query_request``."""
     at = f"{path}vector"
     if message.HasField("sparse_indices"):
@@ -78,7 +81,7 @@ def search_request(message: legacy_pb2.SearchPoints, path: str = "") -> QueryReq
         query=query,
         using=message.vector_name,
         limit=at_least_one(message.limit, f"{path}limit"),
-        offset=message.offset,
+        offset=_offset(message),
         filter=filter_in(message, path),
         params=_params(message, path),
         score_threshold=threshold_of(_threshold(message)),
@@ -125,6 +128,11 @@ def given(message: Any, field: str) -> Any:
     return getattr(message, field) if message.HasField(field) else None
 
 
+def _offset(message: Any) -> int:
+    """0 for messages that have none."""
+    return int(getattr(message, "offset", 0))
+
+
 def _threshold(message: Any) -> float | None:
     found = given(message, "score_threshold")
     return None if found is None else number(found, "score_threshold")
@@ -156,7 +164,7 @@ def _quantization(message: wire.QuantizationSearchParams) -> QuantizationSearchP
 # --- queries -----------------------------------------------------------------------------------------
 
 
-def _query(message: wire.QueryPoints, path: str) -> Query:
+def _query(message: QueryMessage, path: str) -> Query:
     query = message.query
     kind = query.WhichOneof("variant")
     if kind is None:
@@ -202,7 +210,7 @@ def _start_from(message: wire.StartFrom) -> int | float:
     return found
 
 
-def _check_later(kind: str, message: wire.QueryPoints, path: str) -> None:
+def _check_later(kind: str, message: QueryMessage, path: str) -> None:
     """What would be wrong with the query in any version."""
     prefetches = bool(message.prefetch)
     if kind in ("fusion", "rrf"):

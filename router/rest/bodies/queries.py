@@ -53,24 +53,25 @@ _search_batch = msgspec.json.Decoder(SearchBatchBody)
 
 
 def decode_query(body: bytes) -> QueryRequest:
-    return _query_request(_decode(body, _query), "internal")
+    return query_request(decode_searching(body, _query), "internal")
 
 
 def decode_query_batch(body: bytes) -> list[QueryRequest]:
-    searches = _decode(body, _query_batch).searches
-    return [_query_request(search, f"searches[{place}].internal") for place, search in enumerate(searches)]
+    searches = decode_searching(body, _query_batch).searches
+    return [query_request(search, f"searches[{place}].internal") for place, search in enumerate(searches)]
 
 
 def decode_search(body: bytes) -> QueryRequest:
-    return _search_request(_decode(body, _search), "")
+    return search_request(decode_searching(body, _search), "")
 
 
 def decode_search_batch(body: bytes) -> list[QueryRequest]:
-    searches = _decode(body, _search_batch).searches
-    return [_search_request(search, f"searches[{place}].") for place, search in enumerate(searches)]
+    searches = decode_searching(body, _search_batch).searches
+    return [search_request(search, f"searches[{place}].") for place, search in enumerate(searches)]
 
 
-def _decode(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
+def decode_searching(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
+    """Raises: MalformedBody, and what is more telling where the vector is of another kind."""
     try:
         return decode(body, decoder)
     except MalformedBody:
@@ -92,7 +93,7 @@ def _explain(body: bytes) -> None:
 # --- the query API ---------------------------------------------------------------------------------
 
 
-def _query_request(body: QueryBody, path: str) -> QueryRequest:
+def query_request(body: QueryBody, path: str) -> QueryRequest:
     limit = limit_of(body.limit, f"{path}.limit")
     query = _query_of(body, path)
     check_stages(query, prefetches=bool(body.prefetch), score_threshold=body.score_threshold is not None)
@@ -241,7 +242,7 @@ def _start_from(value: float | str | None) -> int | float | None:
 # --- the legacy search ------------------------------------------------------------------------------
 
 
-def _search_request(body: SearchBody, path: str) -> QueryRequest:
+def search_request(body: SearchBody, path: str) -> QueryRequest:
     limit = body.limit if body.limit is not None else body.top
     if limit is None:
         raise MalformedBody("missing field `limit`")

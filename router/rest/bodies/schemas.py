@@ -159,6 +159,18 @@ class QueryBatchBody(Struct):
     searches: list[QueryBody]
 
 
+class WithLookupBody(Struct):
+    collection: str
+    with_payload: PayloadSelectorBody = None
+    with_vectors: Selector = None
+
+
+class QueryGroupsBody(QueryBody, kw_only=True):
+    group_by: str
+    group_size: Natural | None = None
+    with_lookup: str | WithLookupBody | None = None
+
+
 class SearchBody(ReadBody, kw_only=True):
     """The legacy search; ``top`` is an older name of ``limit``."""
 
@@ -168,6 +180,12 @@ class SearchBody(ReadBody, kw_only=True):
     offset: Natural | None = None
     params: SearchParamsBody | None = None
     score_threshold: float | None = None
+
+
+class SearchGroupsBody(SearchBody, kw_only=True):
+    group_by: str
+    group_size: Natural
+    with_lookup: str | WithLookupBody | None = None
 
 
 class SearchBatchBody(Struct):
@@ -224,6 +242,18 @@ class ScrollResult(Struct):
 
 class QueryResult(Struct):
     points: list[ScoredPointBody]
+
+
+class GroupBody(Struct, omit_defaults=True):
+    """``lookup``: the point of another collection that has the group's id."""
+
+    id: int | str
+    hits: list[ScoredPointBody]
+    lookup: RecordBody | UnsetType = UNSET
+
+
+class GroupsResult(Struct):
+    groups: list[GroupBody]
 
 
 class CountResult(Struct):

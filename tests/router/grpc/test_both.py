@@ -8,6 +8,7 @@ from router.grpc.server import COLLECTIONS, POINTS
 from router.rest.analysis import analysis_routes
 from router.rest.cluster import cluster_routes
 from router.rest.collections import collection_routes
+from router.rest.groups import group_routes
 from router.rest.points import point_routes
 from router.rest.query import query_routes
 from router.rest.reads import read_routes
@@ -75,7 +76,7 @@ REST_ALONE = {
 def test_every_operation_exists_over_both() -> None:
     nobody = cast(Any, None)
     makers: list[Any] = [collection_routes, point_routes, read_routes, query_routes, cluster_routes]
-    makers.append(analysis_routes)
+    makers += [analysis_routes, group_routes]
     routes = {f"{route.method} {route.path}" for make in makers for route in make(nobody)}
     assert routes - REST_ALONE == set(SAME.values())
     methods = {f"{service.name}.{each.name}" for service in (COLLECTIONS, POINTS) for each in service.methods}

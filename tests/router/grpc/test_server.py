@@ -70,7 +70,7 @@ async def test_methods_of_later_versions_are_just_these_and_say_so(server: Grpc)
                 refused.setdefault(service, set()).add(name)
     assert refused == {
         "Points": {
-            *("Discover", "DiscoverBatch", "QueryGroups", "SearchGroups"),
+            *("Discover", "DiscoverBatch"),
             *("Recommend", "RecommendBatch", "RecommendGroups"),
         },
         "Snapshots": {"Create", "CreateFull", "Delete", "DeleteFull", "List", "ListFull"},

@@ -341,8 +341,6 @@ async def test_wrong_queries_are_refused(rest: Rest, body: Any, status: int, tex
 @pytest.mark.parametrize(
     "path",
     [
-        "/points/query/groups",
-        "/points/search/groups",
         "/points/recommend",
         "/points/discover",
     ],

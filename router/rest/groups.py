@@ -1,0 +1,78 @@
+"""Endpoints that answer with groups of points (reference 9.12, 9.13)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from aiohttp import web
+from msgspec import UNSET, UnsetType
+
+from protos.shard import Hits, Projection, Record
+from router.groups import Group, GroupQuery, query_groups
+from router.queries.operations import SearchOperations
+from router.rest.bodies import schemas
+from router.rest.bodies.groups import decode_query_groups, decode_search_groups
+from router.rest.bodies.reading import read_body
+from router.rest.bodies.schemas import GroupBody, GroupsResult, RecordBody
+from router.rest.encode import encode_hits, encode_records
+from router.rest.envelope import Operation, enveloped
+from router.rest.params import collection_name, read_options
+from router.rest.query import READ_QUERY
+from router.rest.routes import Route
+
+_BASE = "/collections/{collection_name}/points"
+
+
+def group_routes(searches: SearchOperations) -> list[Route]:
+    def answering(decode: Callable[[bytes], GroupQuery]) -> Operation:
+        return _GroupHandler(searches, decode).answer
+
+    return [
+        _route(
+            "/query/groups",
+            "Query points, grouped",
+            schemas.QueryGroupsBody,
+            answering(decode_query_groups),
+        ),
+        _route(
+            "/search/groups",
+            "Search points, grouped (legacy)",
+            schemas.SearchGroupsBody,
+            answering(decode_search_groups),
+        ),
+    ]
+
+
+def _route(path: str, summary: str, body: Any, operation: Operation) -> Route:
+    handler = enveloped(operation)
+    return Route(
+        "POST", _BASE + path, handler, summary, "Search", READ_QUERY, body, GroupsResult, enveloped=True
+    )
+
+
+class _GroupHandler:
+    def __init__(self, searches: SearchOperations, decode: Callable[[bytes], GroupQuery]) -> None:
+        self._searches, self._decode = searches, decode
+
+    async def answer(self, request: web.Request) -> GroupsResult:
+        name, options = collection_name(request), read_options(request)
+        query = self._decode(await read_body(request))
+        groups = await query_groups(self._searches, name, query, options)
+        bare = self._bare(name, query.query.projection)
+        return GroupsResult([self._encode(group, query, bare=bare) for group in groups])
+
+    def _encode(self, group: Group, query: GroupQuery, *, bare: bool) -> GroupBody:
+        scores = np.array([hit.score for hit in group.hits], dtype=np.float32)
+        hits = Hits([hit.record for hit in group.hits], scores)
+        return GroupBody(group.id, encode_hits(hits, bare=bare), self._lookup(group.lookup, query))
+
+    def _lookup(self, found: Record | None, query: GroupQuery) -> RecordBody | UnsetType:
+        if found is None or query.lookup is None:
+            return UNSET
+        bare = self._bare(query.lookup.collection, query.lookup.projection)
+        return encode_records([found], bare=bare)[0]
+
+    def _bare(self, collection: str, projection: Projection) -> bool:
+        return projection.vectors is True and self._searches.unnamed_only(collection)
