@@ -63,7 +63,7 @@ async def test_neighbours_are_the_nearest_of_the_sample(
             else -(ROWS[others] @ own)
         )
         assert [record.id for record in hits.records] == others[np.argsort(away)[:5]].tolist()
-        np.testing.assert_allclose(np.abs(hits.scores), np.abs(np.sort(away)[:5]), rtol=1e-5)
+        np.testing.assert_allclose(np.abs(hits.scores), np.abs(np.sort(away)[:5]), rtol=1e-5, atol=1e-5)
 
 
 async def test_offsets_name_places_in_the_ids() -> None:
