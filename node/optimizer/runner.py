@@ -29,9 +29,10 @@ from msgspec import Struct
 from node.optimizer.budget import BuildMemory, JoinLimit
 from node.optimizer.plan import plan
 from node.optimizer.quiet import QuietWatch
-from node.optimizer.stats import limits_of, stats_of, wanted_graphs
+from node.optimizer.stats import limits_of, stats_of, wanted_graphs, wanted_values
 from node.optimizer.tail import Quietness
 from node.optimizer.tasks import Drop, Fold, Index, Limits, SegmentStat, Task, Vacuum
+from node.optimizer.values import groups_of
 from node.replica.contents import Contents
 from node.replica.segment_set import new_segment_id
 from node.replica.slots import Slots, aligned
@@ -283,7 +284,7 @@ class Optimizer:
         segments.building.add(target)
         common: dict[str, Any] = {
             "target": str(segments.directory / target),
-            "graphs": self._graphs(task, stats, [schema.name for schema in schemas]),
+            **self._graphs(task, stats, [schema.name for schema in schemas]),
             "threads": self._threads(),
             "memory_bytes": self._memory.share(),
         }
@@ -303,7 +304,10 @@ class Optimizer:
         keep = all(stat.indexed for stat in stats) and any(stat.live for stat in stats)
         if not isinstance(task, Index | Fold) and not keep and not (threshold and size > threshold):
             return {}
-        return wanted_graphs(view.config, names)
+        return {
+            "graphs": wanted_graphs(view.config, names),
+            "value_graphs": wanted_values(view.config, view.columns, names),
+        }
 
     def _threads(self) -> int:
         return self._contents.view.config.hnsw_config.max_indexing_threads or self._cores
@@ -314,7 +318,7 @@ class Optimizer:
         build: _Build = await self._on_writer(self._begin, task)
         stats = stats_of(self._contents.view, ())
         try:
-            await run_build(build.job)
+            await run_build(await self._background.run(self._with_groups, build))
             built = await self._background.run(SealedSegment.open, Path(build.job.target))
             if isinstance(build.job, CompactJob):
                 await self._compact(build.segments, built)
@@ -324,6 +328,12 @@ class Optimizer:
             await to_its_end(self._on_writer(self._end, build))
         self._quiet.done(task, stats)
         log.info("segments_rebuilt", task=type(task).__name__, segments=len(build.segments), rows=built.rows)
+
+    def _with_groups(self, build: _Build) -> AnyJob:
+        """The job, told which rows share the payload values that shall have graphs."""
+        wanted = build.job.value_graphs.values()
+        groups = groups_of(self._contents.view, build.segments, wanted)
+        return msgspec.structs.replace(build.job, groups=groups)
 
     async def _compact(self, old: list[str], built: SealedSegment) -> None:
         """Admit the new segment, move the points over step by step, then forget the old ones."""

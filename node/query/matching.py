@@ -15,11 +15,13 @@ import numpy as np
 
 from node import bits
 from node.bits import Mask, Slots
+from node.filter.equalities import equalities
 from node.filter.evaluate import Context, Residue, Selection, evaluate
 from node.query.allowed import Allowed, live_of
 from node.query.counters import present_bits
 from node.query.retrieve import stored_records
 from node.query.selections import selected
+from protos.facets import FacetValue
 from protos.filters import Filter
 from protos.ids import id_from_key
 
@@ -45,6 +47,11 @@ class Candidates:
     @property
     def filtered(self) -> bool:
         return self._filter is not None
+
+    @property
+    def values(self) -> tuple[tuple[str, FacetValue], ...]:
+        """Payload fields and the values that every match has there."""
+        return equalities(self._filter)
 
     @property
     def exact(self) -> bool:

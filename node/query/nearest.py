@@ -19,6 +19,7 @@ from node.query.schema import QueriedVector, Queries
 from node.segments.hints import Hints
 from node.segments.trace import Trace
 from protos.collections import HnswConfig
+from protos.facets import FacetValue
 from protos.operations import VectorKind
 from protos.shard import FloatArray, SearchParams
 
@@ -42,9 +43,13 @@ class Nearest:
         params: SearchParams,
         *,
         filtered: bool = False,
+        values: tuple[tuple[str, FacetValue], ...] = (),
         trace: Trace | None = None,
     ) -> None:
-        """``filtered``: ``allowed`` comes from a filter. ``trace``: told what is done."""
+        """``filtered``: ``allowed`` comes from a filter, which demands ``values``.
+
+        ``trace``: told what is done.
+        """
         self._vector, self._params = vector, params
         self._config = view.config
         self._parts = [
@@ -54,7 +59,7 @@ class Nearest:
             if part.count
         ]
         full_scan_bytes = _full_scan_bytes(view, vector) if filtered else 0
-        self._hints = [Hints(part.rows, full_scan_bytes, trace) for _, part in self._parts]
+        self._hints = [Hints(part.rows, full_scan_bytes, trace, values) for _, part in self._parts]
         self.count = sum(part.count for _, part in self._parts)
 
     def rank(self, queries: Queries, k: int, *, widening: int = 1) -> tuple[Slots, FloatArray]:

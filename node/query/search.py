@@ -106,7 +106,15 @@ def _rank(
     def nearest(allowed: Allowed) -> Nearest:
         if not candidates.filtered and trace is None:
             return nearest_of_all(view, vector, kind.params)
-        return Nearest(view, vector, allowed, kind.params, filtered=candidates.filtered, trace=trace)
+        return Nearest(
+            view,
+            vector,
+            allowed,
+            kind.params,
+            filtered=candidates.filtered,
+            values=candidates.values,
+            trace=trace,
+        )
 
     def rank_checked(some: Queries) -> list[tuple[Slots, FloatArray]]:
         """Check every candidate's payload, then rank those that match."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from pathlib import Path
 
 import msgspec
@@ -17,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from node import bits
+from node.bits import Slots
 from node.files import sync_directory, sync_file
 from node.index import GraphParams, HnswGraph, choose_encoding
 from node.index.hnsw import build_bytes, linking
@@ -33,6 +35,8 @@ from node.segments.schema import (
     present_file,
 )
 from node.segments.sealed import SealedSegment
+from node.segments.value_build import ValueBuild
+from node.segments.values import ValueGraphParams, ValueGraphsEntry
 from protos.ragged import elements_of
 
 DRAFT_SUFFIX = ".tmp"
@@ -103,7 +107,10 @@ class Assembly:
         graph = None
         if (params := self.job.graphs.get(schema.name)) is not None:
             graph = self._graph(position, schema, params, present)
-        return VectorsEntry(schema, has_present=not whole, graph=graph)
+        values = None
+        if (wanted := self.job.value_graphs.get(schema.name)) is not None:
+            values = self._value_graphs(position, schema, wanted, present)
+        return VectorsEntry(schema, has_present=not whole, graph=graph, value_graphs=values)
 
     def _place(self, flags_of: FlagsOf) -> Flags:
         """(rows,): each part's flags (len(taken),) where its rows come to lie."""
@@ -158,9 +165,7 @@ class Assembly:
         started = time.monotonic()
         encoding = choose_encoding(schema.distance, matrix, rows, params.quantization)
         linked = linking(schema.distance, matrix, rows, encoding)
-        needed = _PROCESS_BYTES + build_bytes(schema.dim, count, params, encoding, linked)
-        if self.job.memory_bytes is not None and needed > self.job.memory_bytes:
-            raise BuildTooLarge(needed, self.job.memory_bytes)
+        self._check_memory(build_bytes(schema.dim, count, params, encoding, linked))
         path = self.draft / graph_file(position)
         HnswGraph.build(schema.distance, matrix, rows, params, encoding, linked).save(path)
         self._finish(path)
@@ -168,6 +173,47 @@ class Assembly:
             self._write(graph_rows_file(position), rows.tobytes())
         self.graphs.append(GraphResult(schema.name, encoding.code, count, time.monotonic() - started))
         return GraphEntry(params, encoding.code, rows is not None, encoding)
+
+    def _value_graphs(
+        self, position: int, schema: VectorSchema, params: ValueGraphParams, present: Flags
+    ) -> ValueGraphsEntry:
+        matrix = layout_of(schema, position).open(self.draft, self.rows)
+        assert not isinstance(matrix, Ragged)
+        build = ValueBuild(
+            schema,
+            matrix,
+            present & self._place(lambda part: part.live[part.taken]),
+            params,
+            rows_of=self._rows_of,
+        )
+        return build.run(
+            self.job.groups, self.draft, position, check_memory=self._check_memory, finish=self._finish
+        )
+
+    def _rows_of(self, slots: Slots) -> Slots:
+        """Where the rows of ascending ``slots`` (n,) come to lie; those not taken are left out (<= n,)."""
+        found = []
+        for part, places in zip(self.parts, self._places, strict=True):
+            start = part.segment.start
+            first, end = np.searchsorted(slots, (start, start + len(places)))
+            found.append(places[slots[first:end] - start])
+        placed = np.concatenate(found)
+        return placed[placed >= 0]
+
+    @cached_property
+    def _places(self) -> list[Slots]:
+        """Per part, where each of its segment's rows comes to lie; -1: nowhere."""
+        found = []
+        for part, offset in zip(self.parts, self.offsets, strict=True):
+            places = np.full(part.segment.rows, -1, dtype=np.int64)
+            places[part.taken] = offset + np.arange(len(part.taken))
+            found.append(places)
+        return found
+
+    def _check_memory(self, graph_bytes: int) -> None:
+        needed = _PROCESS_BYTES + graph_bytes
+        if self.job.memory_bytes is not None and needed > self.job.memory_bytes:
+            raise BuildTooLarge(needed, self.job.memory_bytes)
 
 
 def _nodes(stored: Rows, rows: npt.NDArray[np.int64] | None) -> tuple[Matrix, npt.NDArray[np.uint32] | None]:

@@ -103,6 +103,19 @@ class VectorsView:
         graph = self.graph
         if graph is None or exact or k == 0:
             return self._best_rows(queries, k, chosen, hints.trace)
+        return self.by_graph(graph, queries, k, ef, chosen, quantization, hints)
+
+    def by_graph(
+        self,
+        graph: HnswGraph,
+        queries: FloatArray,
+        k: int,
+        ef: int | None,
+        chosen: Chosen,
+        quantization: QuantizationSearchParams | None,
+        hints: Hints,
+    ) -> Ranking:
+        """By ``graph``, which has all of ``chosen``, or by scoring them all, whichever is cheaper."""
         scoring = scoring_of(graph, quantization)
         width = planner.search_width(graph.params.ef_construct if ef is None else ef, k)
         width = scoring.width(width, k, graph.count)
@@ -143,7 +156,8 @@ class VectorsView:
             short = _walk_codes(ranking, graph, queries, width)
         if trace is not None:
             scored = count * len(queries)
-            trace.step(Way.GRAPH, queries=len(queries), matching=chosen.count, scored=scored, width=width)
+            way = self._way(graph, Way.GRAPH)
+            trace.step(way, queries=len(queries), matching=chosen.count, scored=scored, width=width)
         self._finish_exactly(ranking, short, queries, chosen, trace)
         return ranking
 
@@ -175,9 +189,13 @@ class VectorsView:
                 self._rescore(ranking, i, queries[i], candidates)
         if trace is not None:
             walked, widest = len(queries) - len(hard), balls.widest
-            trace.step(Way.WIDENED, queries=walked, matching=chosen.count, scored=scored, width=widest)
+            way = self._way(graph, Way.WIDENED)
+            trace.step(way, queries=walked, matching=chosen.count, scored=scored, width=widest)
         self._finish_exactly(ranking, hard, queries, chosen, trace)
         return ranking
+
+    def _way(self, graph: HnswGraph, way: Way) -> Way:
+        return way if graph is self.graph else Way.VALUE_GRAPH
 
     def _finish_exactly(
         self, ranking: Ranking, left: list[int], queries: FloatArray, chosen: Chosen, trace: Trace | None

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from node.bits import Slots as Rows
 from node.segments.trace import Trace
+from protos.facets import FacetValue
 
 
 class Hints(Struct, frozen=True, eq=False):
@@ -20,11 +21,13 @@ class Hints(Struct, frozen=True, eq=False):
         rows: the admitted rows of the segment (n,) int64, ascending; given when they are few.
         full_scan_bytes: admitted vectors of up to this size are all scored, whatever else were faster.
         trace: told what was done.
+        values: payload fields and the values that every admitted point has there.
     """
 
     rows: Rows | None = None
     full_scan_bytes: int = 0
     trace: Trace | None = None
+    values: tuple[tuple[str, FacetValue], ...] = ()
 
 
 NO_HINTS: Final = Hints()

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from node.index import Code, GraphParams
 from node.segments.schema import VectorSchema
+from node.segments.values import ValueGraphParams, ValueGroup
 
 NICENESS = 10
 
@@ -29,11 +30,14 @@ class BuildJob(Struct, frozen=True, tag=True, kw_only=True):
     Attributes:
         target: directory to make; its name is the new segment's id, its parent exists.
         graphs: by vector name; names left out get none. Dead rows are kept out of graphs.
+        value_graphs: likewise, of values of payload fields; ``groups`` tells which slots have which value.
         threads: for the graphs. ``memory_bytes``: refuse to start if more would be needed; None: no limit.
     """
 
     target: str
     graphs: dict[str, GraphParams] = {}
+    value_graphs: dict[str, ValueGraphParams] = {}
+    groups: tuple[ValueGroup, ...] = ()
     threads: int = 1
     memory_bytes: int | None = None
     niceness: int = NICENESS

@@ -16,6 +16,7 @@ from node.segments.multi import MultiVectors
 from node.segments.rows import Ragged, Rows
 from node.segments.schema import VectorSchema
 from node.segments.sparse import SparseVectors
+from node.segments.value_graphs import ValuedVectors, ValueGraphs
 from protos.operations import VectorKind
 from protos.shard import QuantizationSearchParams
 
@@ -58,10 +59,17 @@ class NamedVectors(Protocol):
 
 
 def view_of(
-    schema: VectorSchema, rows: Rows, present: PackedBits | None, graph: HnswGraph | None
+    schema: VectorSchema,
+    rows: Rows,
+    present: PackedBits | None,
+    graph: HnswGraph | None,
+    values: ValueGraphs | None = None,
 ) -> NamedVectors:
+    """``values``: graphs of values of payload fields, None where none were asked for; of dense vectors."""
     if schema.kind is VectorKind.DENSE:
         assert not isinstance(rows, Ragged)
+        if values is not None:
+            return ValuedVectors(schema, rows, present, graph, values)
         return VectorsView(schema, rows, present, graph)
     assert isinstance(rows, Ragged)
     if schema.kind is VectorKind.MULTI:

@@ -17,6 +17,7 @@ from node.files import replace_synced
 from node.index import Code, Encoding, GraphParams
 from node.segments.errors import SegmentCorrupted, SegmentIncomplete
 from node.segments.schema import VectorSchema
+from node.segments.values import ValueGraphsEntry
 
 FORMAT = 2  # 1 had dense float32 vectors only
 MANIFEST_FILE = "segment.json"
@@ -53,6 +54,7 @@ class VectorsEntry(Struct, frozen=True):
     schema: VectorSchema
     has_present: bool
     graph: GraphEntry | None = None
+    value_graphs: ValueGraphsEntry | None = None
 
 
 class Manifest(Struct, frozen=True, kw_only=True):

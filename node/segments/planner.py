@@ -55,5 +55,18 @@ def next_width(width: int, ef: int, k: int, passing: int) -> int:
     return max(width + 1 + width // 4, int(WIDENING * width * wanted / max(passing, 1)))
 
 
+def value_graph_pays(ef: int, k: int, *, inside: int, nodes: int, strays: int, all_nodes: int | None) -> bool:
+    """Is the graph of a value, ``nodes`` of which ``inside`` are allowed, the cheapest way?
+
+    The ``strays``, allowed rows outside of it, are scored beside. The other ways: to score all that are
+    allowed, or to walk the graph of all rows (``all_nodes``; None: there is none).
+    """
+    allowed = inside + strays
+    walk = GRAPH_NODE_ROWS * first_width(ef, k, nodes, inside) + strays
+    if all_nodes and walk >= GRAPH_NODE_ROWS * first_width(ef, k, all_nodes, min(allowed, all_nodes)):
+        return False
+    return walk < allowed
+
+
 def ball_is_full(width: int, ef: int, k: int, passing: int) -> bool:
     return passing >= max(k, FULL_ENOUGH * needed(width, ef, k))

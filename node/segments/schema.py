@@ -80,4 +80,13 @@ def graph_rows_file(position: int) -> str:
     return f"{GRAPH}.{position}.rows"
 
 
+def value_graph_file(position: int, number: int) -> str:
+    return f"{GRAPH}.{position}.{number}.faiss"
+
+
+def value_rows_file(position: int, number: int) -> str:
+    """Little-endian uint32, the row of each node."""
+    return f"{GRAPH}.{position}.{number}.rows"
+
+
 SLOTS_FILE = "slots.u32"  # of a compacted segment: little-endian uint32, the old slot of each row

@@ -5,14 +5,14 @@ Opening reads the manifest and maps files; vectors and graphs are read as they a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from node import bits
-from node.index import HnswGraph
+from node.index import Encoding, GraphParams, HnswGraph
 from node.segments.errors import SegmentCorrupted
 from node.segments.files import allocated_bytes, map_array
 from node.segments.growing import GrowingSegment
@@ -37,7 +37,11 @@ from node.segments.schema import (
     graph_file,
     graph_rows_file,
     present_file,
+    value_graph_file,
+    value_rows_file,
 )
+from node.segments.value_graphs import ValueGraph, ValueGraphs
+from node.segments.values import ValueGraphsEntry
 from node.segments.view import SegmentView
 
 
@@ -150,16 +154,36 @@ def _open_vectors(directory: Path, position: int, entry: VectorsEntry, rows: int
     if entry.has_present:
         present = map_array(directory / present_file(position), "u1", (bits.bytes_for(rows),))
     graph = _open_graph(directory, position, entry.schema, entry.graph) if entry.graph else None
-    return view_of(entry.schema, stored, present, graph)
+    values = None
+    if entry.value_graphs is not None:
+        values = _value_graphs(directory, position, entry.schema, entry.value_graphs)
+    return view_of(entry.schema, stored, present, graph, values)
 
 
 def _open_graph(directory: Path, position: int, schema: VectorSchema, entry: GraphEntry) -> HnswGraph:
-    path = directory / graph_file(position)
-    rows_path = directory / graph_rows_file(position)
+    rows = directory / graph_rows_file(position) if entry.has_rows else None
+    return _map_graph(directory / graph_file(position), rows, entry.params, entry.stored, schema)
+
+
+def _value_graphs(
+    directory: Path, position: int, schema: VectorSchema, entry: ValueGraphsEntry
+) -> ValueGraphs:
+    def opener(number: int) -> Callable[[], HnswGraph]:
+        path = directory / value_graph_file(position, number)
+        rows = directory / value_rows_file(position, number)
+        return lambda: _map_graph(path, rows, entry.wanted.params, entry.encoding, schema)
+
+    graphs = {(each.field, each.value): ValueGraph(opener(i)) for i, each in enumerate(entry.graphs)}
+    return ValueGraphs(entry.wanted, graphs)
+
+
+def _map_graph(
+    path: Path, rows_path: Path | None, params: GraphParams, encoding: Encoding, schema: VectorSchema
+) -> HnswGraph:
     rows = None
-    if entry.has_rows:
+    if rows_path is not None:
         rows = map_array(rows_path, "<u4", (rows_path.stat().st_size // 4,))
     try:
-        return HnswGraph.open(path, rows, entry.params, entry.stored, schema.distance)
+        return HnswGraph.open(path, rows, params, encoding, schema.distance)
     except RuntimeError as error:
         raise SegmentCorrupted(path, 0, f"FAISS cannot read it: {error}") from error

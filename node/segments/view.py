@@ -16,6 +16,8 @@ from node.segments.hints import NO_HINTS, Hints
 from node.segments.kinds import NamedVectors
 from node.segments.rows import Ragged
 from node.segments.schema import VectorSchema
+from node.segments.value_graphs import ValuedVectors
+from node.segments.values import ValueGraphParams
 from protos.shard import QuantizationSearchParams
 
 
@@ -71,6 +73,11 @@ class SegmentView:
     def graph(self, name: str) -> HnswGraph | None:
         vectors = self._vectors.get(name)
         return vectors.graph if vectors else None
+
+    def value_graphs(self, name: str) -> ValueGraphParams | None:
+        """What its graphs of payload values were made for; None: none were asked for."""
+        vectors = self._vectors.get(name)
+        return vectors.values.wanted if isinstance(vectors, ValuedVectors) else None
 
     def vector(self, slot: int, name: str) -> FloatArray | None:
         """The dense row (dim,) of ``slot``, which is in range; None if the point has no such vector."""

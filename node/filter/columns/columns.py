@@ -17,13 +17,14 @@ from node.filter.columns import files
 from node.filter.columns.base import Values
 from node.filter.columns.column import Column
 from node.filter.columns.files import Manifest
+from node.filter.columns.groups import groups
 from node.filter.columns.ordering import ordered
 from node.filter.columns.sizes import IndexMemory
 from node.filter.columns.tally import Tally, tally
 from node.filter.columns.view import ColumnView
 from protos.collections import IntegerIndexParams, PayloadIndexParams
 from protos.errors import BadInput
-from protos.facets import can_count, no_facet_index
+from protos.facets import FacetValue, can_count, no_facet_index
 from protos.json_path import JsonPath, Step, parse_path
 from protos.shard import Direction
 
@@ -99,6 +100,15 @@ class ColumnsView:
         if column is None or not can_count(column.params):
             raise no_facet_index(field)
         return tally(column, counting(), limit)
+
+    def groups(self, field: str, among: PackedBits, least: int) -> Iterator[tuple[FacetValue, Slots]]:
+        """Each value of ``field`` that at least ``least`` of ``among`` have, with those slots, ascending.
+
+        None if it has no index that tells values apart.
+        """
+        column = self.column(parse_path(field))
+        if column is not None and can_count(column.params):
+            yield from groups(column, among, least)
 
     def save(self, directory: Path) -> Manifest:
         """Write what is not on disk yet, durably; the manifest names every file the view needs.

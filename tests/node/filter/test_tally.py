@@ -29,6 +29,7 @@ from protos.facets import FacetValue
 
 SIZE = 8  # bytes: 64 slots
 SLOTS = st.integers(0, 63)
+SLOT_SET = set(range(64))
 # A UUID that ends in zero bytes, which arrays of strings drop.
 UUIDS = ("00000000-0000-0000-0000-000000000000", *(str(UUID(int=n << 64)) for n in (1, 2, 300)))
 KINDS: dict[str, tuple[PayloadIndexParams, st.SearchStrategy[Any]]] = {
@@ -81,6 +82,24 @@ def test_a_tally_is_what_counting_one_by_one_gives(kind: str, data: st.DataObjec
         # With their types, because 1 equals True.
         found = [(type(value), value, count) for value, count in tally]
         assert found == [(type(value), value, n) for value, n in expected(held, kind, counting, limit)]
+        among = SLOT_SET if counting is None else counting
+        groups = {
+            (type(value), value): slots.tolist()
+            for value, slots in view.groups("k", bits.pack(np.array(sorted(among), dtype=np.int64), SIZE), 2)
+        }
+        assert groups == {
+            (type(value), value): having(held, value, among)
+            for value, n in expected(held, kind, among, None)
+            if n >= 2
+        }
+
+
+def having(held: dict[int, Any], wanted: FacetValue, among: set[int]) -> list[int]:
+    def has(value: Any) -> bool:
+        found = value if isinstance(value, list) else [value]
+        return any(type(each) is type(wanted) and each == wanted for each in found)
+
+    return sorted(slot for slot, value in held.items() if slot in among and has(value))
 
 
 def packed_of(slots: set[int] | None) -> PackedBits | None:
