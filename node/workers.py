@@ -8,12 +8,15 @@ functions run one at a time, in order, on whichever thread is free: a writer wit
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import threading
 from collections import deque
 from collections.abc import Awaitable, Callable, Hashable
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import ParamSpec, TypeVar
+from concurrent.futures import Future
+from functools import partial
+from queue import SimpleQueue
+from typing import Any, ParamSpec, TypeVar
 
 from node.index import set_threads
 
@@ -37,24 +40,111 @@ async def to_its_end(call: Awaitable[T]) -> T:
 
 
 class WorkerPool:
-    """``threads`` threads that share one unbounded queue."""
+    """``threads`` threads that share one unbounded queue.
+
+    Not a ThreadPoolExecutor: a hop to one of its threads and back costs a search a fifth of its time.
+    """
 
     def __init__(self, threads: int, name: str) -> None:
         self.threads = threads
-        self._executor = ThreadPoolExecutor(threads, name, initializer=set_threads, initargs=(1,))
+        self._name = name
+        self._queue: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._lock = threading.Lock()
+        self._started: list[threading.Thread] = []
+        self._closed = False
 
     async def run(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call ``fn`` in a thread, in the caller's context. Cancelled before it starts: it never does."""
-        return await asyncio.wrap_future(self.submit(fn, *args, **kwargs))
+        return await self._begin(partial(contextvars.copy_context().run, fn, *args, **kwargs))
+
+    def _begin(self, work: Callable[[], T]) -> asyncio.Future[T]:
+        loop = asyncio.get_running_loop()
+        waiter: asyncio.Future[T] = loop.create_future()
+        self._enqueue(_Job(work, loop, waiter))
+        return waiter
 
     def submit(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """The same from any thread. Raises: RuntimeError after ``close``."""
-        context = contextvars.copy_context()
-        return self._executor.submit(lambda: context.run(fn, *args, **kwargs))
+        future: Future[T] = Future()
+        job = partial(contextvars.copy_context().run, fn, *args, **kwargs)
+        self._enqueue(partial(_run_for, future, job))
+        return future
 
     def close(self) -> None:
         """Finish what is queued, then end the threads; blocks."""
-        self._executor.shutdown()
+        with self._lock:
+            if not self._closed:
+                self._closed = True
+                for _ in self._started:
+                    self._queue.put(None)
+        for thread in self._started:
+            thread.join()
+
+    def _enqueue(self, call: Callable[[], None]) -> None:
+        with self._lock:
+            if self._closed:
+                raise RuntimeError(f"the pool {self._name!r} is closed")
+            if len(self._started) < self.threads:
+                # Daemons: a process that ends without ``close`` does not wait for them.
+                name = f"{self._name}_{len(self._started)}"
+                thread = threading.Thread(target=self._serve, name=name, daemon=True)
+                self._started.append(thread)
+                thread.start()
+            self._queue.put(call)
+
+    def _serve(self) -> None:
+        set_threads(1)
+        while (call := self._queue.get()) is not None:
+            call()
+            del call  # it holds on to what it was given, such as a view
+
+
+class _Job:
+    """A call in a thread that a future of a loop waits for.
+
+    An error keeps the frames it came through, and those what they name. So that it does not keep itself, and
+    all that the function was given, no frame here names it, and the future is let go with it.
+    """
+
+    __slots__ = ("_loop", "_waiter", "_work")
+
+    def __init__(
+        self, work: Callable[[], object], loop: asyncio.AbstractEventLoop, waiter: asyncio.Future[Any]
+    ) -> None:
+        self._work, self._loop = work, loop
+        self._waiter: asyncio.Future[Any] | None = waiter
+
+    def __call__(self) -> None:
+        if self._waiter is not None and not self._waiter.cancelled():
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                self._loop.call_soon_threadsafe(self._settle, *self._outcome())
+
+    def _outcome(self) -> tuple[object, BaseException | None]:
+        try:
+            return self._work(), None
+        except BaseException as error:  # noqa: BLE001 - whoever awaits the future gets it
+            return None, error
+
+    def _settle(self, result: object, error: BaseException | None) -> None:
+        waiter, self._waiter = self._waiter, None
+        if waiter is None or waiter.done():
+            return
+        if error is None:
+            waiter.set_result(result)
+        else:
+            waiter.set_exception(error)
+
+
+def _run_for(future: Future[Any], job: Callable[[], object]) -> None:
+    """Run ``job`` unless ``future`` was cancelled, and settle the future."""
+    if not future.set_running_or_notify_cancel():
+        return
+    try:
+        result = job()
+    except BaseException as error:  # noqa: BLE001 - whoever awaits the future gets it
+        future.set_exception(error)
+    else:
+        future.set_result(result)
 
 
 class SerialExecutor:
@@ -72,18 +162,7 @@ class SerialExecutor:
     def submit(self, key: Hashable, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """The same from any thread. Raises: RuntimeError after the pool was closed."""
         future: Future[T] = Future()
-        context = contextvars.copy_context()
-
-        def call() -> None:
-            if not future.set_running_or_notify_cancel():
-                return
-            try:
-                result = context.run(fn, *args, **kwargs)
-            except BaseException as error:  # noqa: BLE001 - whoever awaits the future gets it
-                future.set_exception(error)
-            else:
-                future.set_result(result)
-
+        call = partial(_run_for, future, partial(contextvars.copy_context().run, fn, *args, **kwargs))
         with self._lock:
             queue = self._queues.setdefault(key, deque())
             if not queue:

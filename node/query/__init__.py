@@ -14,11 +14,12 @@ from node.query.faceting import facet
 from node.query.matching import matching_slots
 from node.query.retrieve import retrieve
 from node.query.scroll import scroll
-from node.query.search import search
+from node.query.search import Known, search
 from node.query.view_port import View
 
 __all__ = [
     "Counters",
+    "Known",
     "View",
     "count",
     "count_vectors",

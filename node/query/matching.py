@@ -43,6 +43,7 @@ class Candidates:
         self.allowed = _allowed(view, self._selection)
         self.checked = 0
         """Payloads that were read to decide."""
+        self._matching: Slots | None = None
 
     @property
     def filtered(self) -> bool:
@@ -88,7 +89,13 @@ class Candidates:
 
     def matching(self, slots: Slots | None = None) -> Slots:
         """The matches among ``slots`` (all candidates when None), in their order."""
-        among = self.slots() if slots is None else slots[self.allowed.contains(slots)]
+        if slots is not None:
+            return self._matches(slots[self.allowed.contains(slots)])
+        if self._matching is None:
+            self._matching = self._matches(self.slots())
+        return self._matching
+
+    def _matches(self, among: Slots) -> Slots:
         if self.exact:
             return among
         chunks = [among[at : at + _CHUNK] for at in range(0, len(among), _CHUNK)]

@@ -52,18 +52,23 @@ class _Kind(Struct, frozen=True):
     explain: bool
 
 
-def search(view: View, requests: Sequence[SearchRequest]) -> list[Hits]:
-    """Answer each request, in order.
+Known = dict[bytes, Candidates]
+"""What was found out about filters of one view: made empty, and given along with requests that share them."""
+
+
+def search(view: View, requests: Sequence[SearchRequest], known: Known | None = None) -> list[Hits]:
+    """Answer each request, in order. ``known`` may be shared by threads.
 
     Raises: BadInput for an unknown vector name or a query of the wrong dimension.
     """
     hits: list[Hits | None] = [None] * len(requests)
-    candidates: dict[bytes, Candidates] = {}
+    alone = known is None and len(requests) == 1
+    known = {} if known is None else known
     for kind, members in _group(requests):
         vector = queried_vector(view, kind.using)
         queries = vector.prepare([requests[i].vector for i in members])
         watch = Watch() if kind.explain else None
-        admitted = _candidates(view, kind.filter, candidates, alone=len(requests) == 1)
+        admitted = _candidates(view, kind.filter, known, alone=alone)
         ranked = _rank(view, vector, queries, kind, admitted, watch.trace if watch is not None else None)
         plan = watch.plan(view, kind.filter, admitted) if watch is not None else None
         for i, (slots, similarities) in zip(members, ranked, strict=True):
@@ -82,10 +87,8 @@ def _group(requests: Sequence[SearchRequest]) -> list[tuple[_Kind, list[int]]]:
     return list(groups.values())
 
 
-def _candidates(
-    view: View, filter: Filter | None, known: dict[bytes, Candidates], *, alone: bool
-) -> Candidates:
-    if alone:
+def _candidates(view: View, filter: Filter | None, known: Known, *, alone: bool) -> Candidates:
+    if alone or filter is None:
         return Candidates(view, filter)
     key = msgspec.msgpack.encode(filter)
     if key not in known:

@@ -27,6 +27,7 @@ from node.optimizer.runner import Optimizer
 from node.replica.checkpoint import Checkpointer, remove_all
 from node.replica.contents import Contents
 from node.replica.recovery import Opened, open_replica
+from node.replica.spreading import search_in_parts
 from node.replica.view import View
 from node.segments import SealedSegment, SegmentError, VectorSchema
 from node.storage.points import PointStore, RecordCorrupted, StoreFailed
@@ -202,7 +203,7 @@ class ReplicaFiles:
         return dict(self.contents.applier.segments.schemas)
 
     async def search(self, requests: list[SearchRequest]) -> list[Hits]:
-        return await self.read(self.view, query.search, requests)
+        return await self.search_in(self.view, requests)
 
     async def scroll(self, request: ScrollRequest) -> list[Record]:
         return await self.read(self.view, query.scroll, request)
@@ -218,6 +219,15 @@ class ReplicaFiles:
 
     async def info(self) -> ShardInfo:
         return await self.read(self.view, self._describe)
+
+    async def search_in(self, view: View, requests: list[SearchRequest]) -> list[Hits]:
+        """``search`` in a view that was taken before."""
+        return await search_in_parts(self._search_in, view, requests, workers=self._machinery.search.threads)
+
+    async def _search_in(
+        self, view: View, requests: list[SearchRequest], known: query.Known | None
+    ) -> list[Hits]:
+        return await self.read(view, query.search, requests, known)
 
     async def read(
         self, view: View, call: Callable[Concatenate[View, P], T], *args: P.args, **kwargs: P.kwargs

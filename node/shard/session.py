@@ -72,7 +72,8 @@ class Session:
         return result
 
     async def search(self, requests: list[SearchRequest]) -> list[Hits]:
-        return await self._read(query.search, requests)
+        life, view = await self._ready()
+        return await life.files.search_in(view, requests)
 
     async def scroll(self, request: ScrollRequest) -> list[Record]:
         return await self._read(query.scroll, request)
@@ -90,12 +91,17 @@ class Session:
         return await self._holder.life.info()
 
     async def _read(self, call: Callable[Concatenate[View, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        life, view = await self._ready()
+        return await life.files.read(view, call, *args, **kwargs)
+
+    async def _ready(self) -> tuple[Life, View]:
+        """The replica, and the view to answer from, which the session is told. Raises: as ``_view``."""
         if self._checked:
             self._holder.check_readable()
         life = self._holder.life
         view = await self._view(life)
         self._session.position = life.position(view.seq)
-        return await life.files.read(view, call, *args, **kwargs)
+        return life, view
 
     async def _view(self, life: Life) -> View:
         """Raises: ShardUnavailable if this replica cannot answer (in time)."""

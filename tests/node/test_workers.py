@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import threading
+import weakref
 from collections.abc import Iterator
 
 import pytest
@@ -120,3 +122,44 @@ async def test_without_a_cancellation_the_outcome_is_handed_on(pool: WorkerPool)
     assert await to_its_end(pool.run(int, "7")) == 7
     with pytest.raises(ZeroDivisionError):
         await to_its_end(pool.run(lambda: 1 // 0))
+
+
+class Given:
+    """Something that can be watched."""
+
+
+@pytest.mark.parametrize("fails", [False, True])
+async def test_what_a_function_was_given_is_let_go_when_it_is_done(fails: bool) -> None:
+    """A view that an idle thread held on to would keep the files of segments that are gone."""
+    pool = WorkerPool(1, "test")
+    given = Given()
+    watched = weakref.ref(given)
+
+    def work(_: Given) -> None:
+        if fails:
+            raise ValueError
+
+    with contextlib.suppress(ValueError):
+        await pool.run(work, given)
+    await pool.run(lambda: None)  # by then the thread has let go of what it did before
+    del given
+    assert watched() is None
+    pool.close()
+
+
+async def test_the_loop_may_end_before_its_function_does() -> None:
+    pool, begun, go = WorkerPool(1, "test"), threading.Event(), threading.Event()
+
+    def work() -> None:
+        begun.set()
+        go.wait(5)
+
+    async def leave() -> None:
+        task = asyncio.create_task(pool.run(work))
+        await asyncio.to_thread(begun.wait, 5)
+        task.cancel()
+
+    await asyncio.to_thread(asyncio.run, leave())
+    go.set()
+    assert await pool.run(begun.is_set)  # the thread has outlived it
+    pool.close()

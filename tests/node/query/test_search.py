@@ -162,6 +162,19 @@ def test_requests_of_one_kind_share_one_call_per_segment(shard: NewShard):
     assert [segment.calls for segment in view.segments] == [1, 1]
 
 
+def test_what_is_known_of_a_filter_is_not_found_out_again(shard: NewShard):
+    built = shard()
+    for i in range(3000):
+        built.put(i, [float(i), 0.0], {"a": i % 1000})
+    view, known = built.view(), {}
+    for _ in range(2):
+        (hits,) = search(view, [ask(1, 0, limit=5, filter=where("a", 7))], known)
+        assert ids(hits) == [2007, 1007, 7]
+    first = view.points.fetched
+    search(view, [ask(0, 1, limit=5, filter=where("a", 7))], known)
+    assert view.points.fetched - first < 2000
+
+
 def test_filters_that_python_finds_equal_are_kept_apart(shard: NewShard):
     """1 == True in Python, but not in a payload."""
     built = shard()
