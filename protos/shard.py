@@ -6,58 +6,20 @@ nothing here costs a Python object per candidate, only per returned point.
 
 from __future__ import annotations
 
-import abc
 import enum
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-import numpy as np
-import numpy.typing as npt
 from msgspec import Struct
 
+from protos.examples import Examples
 from protos.facets import FacetHit, FacetRequest
 from protos.filters import Filter
 from protos.ids import PointId
 from protos.operations import PointChange, UpdateResult, WriteOrdering
-
-FloatArray = npt.NDArray[np.float32]
-
-
-class SparseVector:
-    """``indices`` uint32 (n,), strictly ascending; ``values`` float32 (n,). Compared by content."""
-
-    __hash__ = None  # type: ignore[assignment]
-    __slots__ = ("indices", "values")
-
-    def __init__(self, indices: npt.NDArray[np.uint32], values: FloatArray) -> None:
-        assert len(indices) == len(values)
-        self.indices, self.values = indices, values
-
-    def __eq__(self, other: object) -> bool:
-        return (
-            isinstance(other, SparseVector)
-            and np.array_equal(self.indices, other.indices)
-            and np.array_equal(self.values, other.values)
-        )
-
-    def __repr__(self) -> str:
-        return f"SparseVector({self.indices.tolist()}, {self.values.tolist()})"
-
-    def tobytes(self) -> bytes:
-        """Equal for equal vectors only."""
-        return self.indices.astype("<u4").tobytes() + self.values.astype("<f4").tobytes()
-
-
-if TYPE_CHECKING:
-    AnyVector = FloatArray | SparseVector  # float32 (dim,) dense, (n, dim) multi
-else:
-    # msgspec takes one type that is not its own, and checks by it what a hook has made.
-    class AnyVector(abc.ABC):  # noqa: B024
-        """An array or a ``SparseVector``."""
-
-    AnyVector.register(np.ndarray)
-    AnyVector.register(SparseVector)
-
-PointVectors = dict[str, AnyVector]  # by vector name ("" is the unnamed one); absent: has none
+from protos.vectors import AnyVector as AnyVector
+from protos.vectors import FloatArray as FloatArray
+from protos.vectors import PointVectors as PointVectors
+from protos.vectors import SparseVector as SparseVector
 
 
 class PayloadSelector(Struct, frozen=True):
@@ -133,19 +95,21 @@ class SearchPlan(Struct, frozen=True):
 
 
 class SearchRequest(Struct, frozen=True):
-    """The ``limit`` nearest points to ``vector``, as the client sent it.
+    """The ``limit`` nearest points to ``vector``, as the client sent it, or those rated best by ``examples``.
 
-    ``score_threshold`` is in the client's scale (reference 9.5) and strict (9.4). ``explain``: tell the plan.
+    Exactly one of the two is not None. ``score_threshold`` is in the client's scale (reference 9.5) and
+    strict (9.4). ``explain``: tell the plan.
     """
 
     using: str
-    vector: AnyVector
+    vector: AnyVector | None
     limit: int
     filter: Filter | None = None
     params: SearchParams = SearchParams()
     score_threshold: float | None = None
     projection: Projection = Projection()
     explain: bool = False
+    examples: Examples | None = None
 
 
 class Record(Struct, frozen=True):

@@ -13,7 +13,7 @@ import numpy as np
 
 from node.bits import Slots
 from node.query import ranking
-from node.query.allowed import Allowed, live_of
+from node.query.allowed import Allowed, Part, live_of
 from node.query.per_view import PerView
 from node.query.schema import QueriedVector, Queries
 from node.segments.hints import Hints
@@ -52,12 +52,7 @@ class Nearest:
         """
         self._vector, self._params = vector, params
         self._config = view.config
-        self._parts = [
-            (segment, part)
-            for segment in _searched_segments(view, vector, params)
-            for part in [allowed.part(segment)]
-            if part.count
-        ]
+        self._parts = searched_parts(view, vector, allowed, params)
         full_scan_bytes = _full_scan_bytes(view, vector) if filtered else 0
         self._hints = [Hints(part.rows, full_scan_bytes, trace, values) for _, part in self._parts]
         self.count = sum(part.count for _, part in self._parts)
@@ -102,6 +97,18 @@ def nearest_of_all(view: View, vector: QueriedVector, params: SearchParams) -> N
 
 
 _kept: PerView[dict[tuple[str, SearchParams], Nearest]] = PerView(lambda _: {})
+
+
+def searched_parts(
+    view: View, vector: QueriedVector, allowed: Allowed, params: SearchParams
+) -> list[tuple[SegmentView, Part]]:
+    """The segments that a search looks into, each with its part of what is allowed, which is not empty."""
+    return [
+        (segment, part)
+        for segment in _searched_segments(view, vector, params)
+        for part in [allowed.part(segment)]
+        if part.count
+    ]
 
 
 def _searched_segments(view: View, vector: QueriedVector, params: SearchParams) -> list[SegmentView]:

@@ -45,8 +45,8 @@ def trim(slots: Slots, similarities: FloatArray) -> tuple[Slots, FloatArray]:
 def within_threshold(scores: FloatArray, threshold: float, *, descending: bool) -> int:
     """How many of the leading ``scores`` pass; the comparison is strict (reference 9.4)."""
     limit = np.float32(threshold)
-    passing = scores > limit if descending else scores < limit
-    return int(np.count_nonzero(passing))
+    failing = np.flatnonzero(~(scores > limit if descending else scores < limit))
+    return int(failing[0]) if len(failing) else len(scores)
 
 
 def end_of_ties(scores: FloatArray, limit: int) -> int:

@@ -57,6 +57,8 @@ class DenseVector(Struct, frozen=True):
 
     def prepare(self, queries: Sequence[AnyVector]) -> FloatArray:
         """Stack queries to (n, dim) float32, normalised for Cosine."""
+        if not queries:
+            return np.empty((0, self.dim), dtype=np.float32)
         rows = [_checked(query, self.shape) for query in queries]
         matrix = rows[0][np.newaxis] if len(rows) == 1 else np.stack(rows)
         return _compared(matrix, self.distance)

@@ -20,6 +20,7 @@ from msgspec import Struct
 from node.bits import Slots
 from node.query import ranking
 from node.query.allowed import Allowed, allow_slots
+from node.query.examples import Rating
 from node.query.explained import Watch
 from node.query.matching import Candidates
 from node.query.nearest import Nearest, nearest_of_all
@@ -50,6 +51,7 @@ class _Kind(Struct, frozen=True):
     filter: Filter | None
     params: SearchParams
     explain: bool
+    by_examples: bool
 
 
 Known = dict[bytes, Candidates]
@@ -66,10 +68,15 @@ def search(view: View, requests: Sequence[SearchRequest], known: Known | None = 
     known = {} if known is None else known
     for kind, members in _group(requests):
         vector = queried_vector(view, kind.using)
-        queries = vector.prepare([requests[i].vector for i in members])
         watch = Watch() if kind.explain else None
         admitted = _candidates(view, kind.filter, known, alone=alone)
-        ranked = _rank(view, vector, queries, kind, admitted, watch.trace if watch is not None else None)
+        trace = watch.trace if watch is not None else None
+        if kind.by_examples:
+            rating = Rating(view, vector, kind.limit, kind.params, admitted, trace)
+            ranked = [rating.rank(asked) for i in members if (asked := requests[i].examples) is not None]
+        else:
+            queries = vector.prepare([by for i in members if (by := requests[i].vector) is not None])
+            ranked = _rank(view, vector, queries, kind, admitted, trace)
         plan = watch.plan(view, kind.filter, admitted) if watch is not None else None
         for i, (slots, similarities) in zip(members, ranked, strict=True):
             hits[i] = _hits(view, vector, requests[i], slots, similarities, plan)
@@ -77,7 +84,7 @@ def search(view: View, requests: Sequence[SearchRequest], known: Known | None = 
 
 
 def _group(requests: Sequence[SearchRequest]) -> list[tuple[_Kind, list[int]]]:
-    kinds = [_Kind(r.using, r.limit, r.filter, r.params, r.explain) for r in requests]
+    kinds = [_Kind(r.using, r.limit, r.filter, r.params, r.explain, r.examples is not None) for r in requests]
     if len(kinds) == 1:
         return [(kinds[0], [0])]
     groups: dict[bytes, tuple[_Kind, list[int]]] = {}
@@ -194,14 +201,17 @@ def _hits(
     similarities: FloatArray,
     plan: SearchPlan | None,
 ) -> Hits:
-    scores = vector.to_scores(similarities)
+    rated = request.examples is not None
+    scores = similarities if rated else vector.to_scores(similarities)
+    descending = rated or vector.descending
     if request.score_threshold is not None:
+        # The metric decides what passes even where the order is not its own, as with Qdrant (reference 9.4).
         passing = ranking.within_threshold(scores, request.score_threshold, descending=vector.descending)
         slots, scores = slots[:passing], scores[:passing]
     considered = ranking.end_of_ties(scores, request.limit)
     slots, scores = slots[:considered], scores[:considered]
     stored = stored_records(view, slots)
-    order = ranking.order_ties(scores, [kept.key for kept in stored], descending=vector.descending)
+    order = ranking.order_ties(scores, [kept.key for kept in stored], descending=descending)
     if order is not None:
         slots, scores, stored = slots[order], scores[order], [stored[i] for i in order]
     end = request.limit

@@ -15,7 +15,7 @@ from node import bits
 from node.bits import PackedBits
 from node.bits import Slots as Rows
 from node.index import NO_ROW, HnswGraph, best_of, similarities
-from node.index.exact import best_candidates, select
+from node.index.exact import best_candidates, score_table, select
 from node.segments import planner
 from node.segments.hints import NO_HINTS, Hints
 from node.segments.schema import VectorSchema
@@ -125,6 +125,10 @@ class VectorsView:
         if chosen.count >= graph.count:
             return self._walk(graph, queries, k, width, chosen, scoring, hints.trace)
         return self._walk_filtered(graph, queries, k, width, chosen, scoring, hints.trace)
+
+    def similarities(self, queries: FloatArray, rows: Rows) -> FloatArray:
+        """(nq, len(rows)); ``rows``: any that have a vector."""
+        return score_table(self.schema.distance, np.ascontiguousarray(queries), self.matrix, rows)
 
     def _best_rows(self, queries: FloatArray, k: int, chosen: Chosen, trace: Trace | None) -> Ranking:
         found = best_of(self.schema.distance, queries, self.matrix, k, chosen.rows())

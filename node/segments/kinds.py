@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from node.bits import PackedBits
+from node.bits import PackedBits, Slots
 from node.index import HnswGraph
-from node.segments.dense import Ranking, VectorsView
+from node.segments.dense import FloatArray, Ranking, VectorsView
 from node.segments.hints import NO_HINTS, Hints
 from node.segments.multi import MultiVectors
 from node.segments.rows import Ragged, Rows
@@ -56,6 +56,9 @@ class NamedVectors(Protocol):
 
         ``queries``: of the kind, as ``node.query`` prepares them; ``allowed``: rows that may be returned.
         """
+
+    def similarities(self, queries: Any, rows: Slots) -> FloatArray:
+        """Of each query to each of ``rows`` (ascending, such as have a vector); (nq, len(rows))."""
 
 
 def view_of(

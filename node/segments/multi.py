@@ -105,6 +105,13 @@ class MultiVectors:
             ranking[0][left], ranking[1][left] = best
         return ranking
 
+    def similarities(self, queries: Sequence[FloatArray], rows: Rows) -> FloatArray:
+        """(nq, len(rows)); ``rows``: any that have a vector."""
+        table = np.empty((len(queries), len(rows)), dtype=np.float32)
+        for query, out in zip(queries, table, strict=True):
+            out[:] = self.scores(query, rows)
+        return table
+
     def _best_rows(
         self, queries: Sequence[FloatArray], k: int, chosen: Chosen, trace: Trace | None
     ) -> Ranking:

@@ -85,6 +85,14 @@ class SparseVectors:
             ranking[0][i, : len(best)], ranking[1][i, : len(best)] = found[best], scores[best]
         return ranking
 
+    def similarities(self, queries: Sequence[SparseVector], rows: Rows) -> FloatArray:
+        """(nq, len(rows)), 0 where no index is shared; ``rows``: ascending, such as have a vector."""
+        table = np.zeros((len(queries), len(rows)), dtype=np.float32)
+        for query, out in zip(queries, table, strict=True):
+            found, scores = self._scores(query, rows)
+            out[np.searchsorted(rows, found)] = scores
+        return table
+
     def _scores(self, query: SparseVector, rows: Rows | None) -> tuple[Rows, FloatArray]:
         """The rows, ascending, of ``rows`` or of all, that share an index with the query; their scores."""
         elements, weights = self._matches(query, rows)

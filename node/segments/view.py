@@ -9,9 +9,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from node.bits import PackedBits, Slots
 from node.index import NO_ROW, HnswGraph
-from node.segments.dense import FloatArray, Ranking, blank
+from node.segments.dense import FloatArray, Ranking, blank, chosen_of
 from node.segments.hints import NO_HINTS, Hints
 from node.segments.kinds import NamedVectors
 from node.segments.rows import Ragged
@@ -90,6 +92,14 @@ class SegmentView:
             return None
         found: FloatArray = self.dense(name)[0][row]
         return found
+
+    def rows_having(self, name: str, allowed: PackedBits | None, rows: Slots | None) -> Slots:
+        """The rows, ascending, with such a vector: of ``rows``, or else of packed ``allowed`` (None: all).
+
+        Raises: KeyError for a name it lacks.
+        """
+        chosen = chosen_of(self.rows, self._vectors[name].present, allowed, rows).rows()
+        return np.arange(self.rows, dtype=np.int64) if chosen is None else chosen
 
     def search(
         self,

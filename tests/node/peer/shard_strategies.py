@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from msgspec import Struct
 
+from protos import examples as ex
 from protos import filters as f
 from protos import operations as op
 from protos import shard
@@ -91,10 +92,18 @@ sessions = st.builds(shard.ReadSession, st.booleans(), positions)
 quantization_params = st.none() | st.builds(
     shard.QuantizationSearchParams, st.booleans(), st.none() | st.booleans(), st.none() | floats
 )
+pairs = many(st.builds(ex.Pair, vectors, vectors))
+examples = st.one_of(
+    st.builds(ex.BestScore, many(vectors), many(vectors)),
+    st.builds(ex.WeightedSum, many(vectors), many(floats)),
+    st.builds(ex.Discovery, vectors, pairs),
+    st.builds(ex.Context, pairs),
+)
 searches = st.builds(
     shard.SearchRequest,
     using=st.text(max_size=5),
-    vector=vectors,
+    vector=st.none() | vectors,
+    examples=st.none() | examples,
     limit=st.integers(0, 2**32),
     filter=filters,
     params=st.builds(shard.SearchParams, counts, st.booleans(), st.booleans(), quantization_params),

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from node.peer import shard_wire as wire
 from node.peer.shard_wire import Asked, Method
+from protos.examples import BestScore, Context, Discovery, Pair, WeightedSum
 from protos.facets import FacetHit, FacetRequest
 from protos.filters import FieldCondition, Filter, HasId, MatchAny, MatchValue, Range
 from protos.operations import UpdateResult, UpdateStatus, Upsert, VectorBatch, WriteOrdering
@@ -22,6 +23,7 @@ from protos.shard import (
     Record,
     ScrollRequest,
     SearchRequest,
+    SparseVector,
     UpdateRequest,
 )
 from tests.node.peer import shard_strategies as any_
@@ -108,6 +110,18 @@ SEARCH_BYTES = (
     b"\xa7hnsw_ef\xc0\xa5exact\xc2\xacindexed_only\xc2\xafscore_threshold\xcb?\xd0\x00\x00\x00\x00\x00"
     b"\x00\xaaprojection\x82\xa7payload\xc2\xa7vectors\xc2"
 )
+RATED_BYTES = (
+    b"\x01\x95\xa2u1\x02\xc2\xc0\x94\x84\xa5using\xa0\xa6vector\xc0\xa5limit\x03\xa8examples\x83\xa4type"
+    b"\xaabest_score\xa8positive\x91\xc7\r\x01\x01\x02\x00\x00\x00\x00\x00\x80?\x00\x00\x00@\xa8negative"
+    b"\x91\xc7\r\x01\x01\x02\x00\x00\x00\x00\x00@@\x00\x00\x80@\x84\xa5using\xa0\xa6vector\xc0\xa5limit"
+    b"\x03\xa8examples\x83\xa4type\xacweighted_sum\xa7vectors\x91\xc7\r\x01\x01\x02\x00\x00\x00\x00\x00"
+    b"\x80?\x00\x00\x00@\xa7weights\x91\xcb\xbf\xe0\x00\x00\x00\x00\x00\x00\x84\xa5using\xa1w\xa6vector"
+    b"\xc0\xa5limit\x03\xa8examples\x83\xa4type\xa9discovery\xa6target\xd7\x02\x03\x00\x00\x00\x00\x00\x80"
+    b"?\xa7context\x91\x82\xa8positive\xd7\x02\x03\x00\x00\x00\x00\x00\x80?\xa8negative\xd7\x02\x03\x00"
+    b"\x00\x00\x00\x00\x80?\x84\xa5using\xa0\xa6vector\xc0\xa5limit\x03\xa8examples\x82\xa4type\xa7context"
+    b"\xa7context\x91\x82\xa8positive\xc7\r\x01\x01\x02\x00\x00\x00\x00\x00\x80?\x00\x00\x00@\xa8negative"
+    b"\xc7\r\x01\x01\x02\x00\x00\x00\x00\x00@@\x00\x00\x80@"
+)
 SCROLL_BYTES = (
     b"\x01\x95\xa2u1\x02\xc2\xc0\x86\xa5limit\x05\xa6offset\x03\xa6filter\x85\xa4type\xa6Filter\xa4must"
     b"\xc0\xa6should\x91\x83\xa4type\xaeFieldCondition\xa3key\xa1k\xa6any_of\x91\x82\xa4type\xaaMatchVa"
@@ -142,6 +156,14 @@ SEARCH = [
         score_threshold=0.25,
     )
 ]
+ROW, OTHER = np.array([1, 2], dtype=np.float32), np.array([3, 4], dtype=np.float32)
+WORD = SparseVector(np.array([3], dtype=np.uint32), np.array([1], dtype=np.float32))
+RATED = [
+    SearchRequest("", None, 3, examples=BestScore((ROW,), (OTHER,))),
+    SearchRequest("", None, 3, examples=WeightedSum((ROW,), (-0.5,))),
+    SearchRequest("w", None, 3, examples=Discovery(WORD, (Pair(WORD, WORD),))),
+    SearchRequest("", None, 3, examples=Context((Pair(ROW, OTHER),))),
+]
 SCROLL = ScrollRequest(
     5, offset=3, filter=Filter(should=(FieldCondition("k", (MatchValue("x"),)),)), projection=Projection(True)
 )
@@ -159,6 +181,7 @@ def test_requests_of_format_1_are_read() -> None:
     cases: list[tuple[Method[Any, Any], bytes, ReadSession, object]] = [
         (wire.UPDATE, UPDATE_BYTES, weak, UPDATE),
         (wire.SEARCH, SEARCH_BYTES, strong, SEARCH),
+        (wire.SEARCH, RATED_BYTES, weak, RATED),
         (wire.SCROLL, SCROLL_BYTES, weak, SCROLL),
     ]
     for method, data, session, request in cases:

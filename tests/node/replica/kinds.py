@@ -20,6 +20,7 @@ from protos.collections import (
     VectorParams,
     encode_vector_params,
 )
+from protos.examples import BestScore, Context, Discovery, Examples, Pair, WeightedSum
 from protos.operations import VectorBatch
 from protos.rewriting import batch_of
 from protos.shard import AnyVector, FloatArray, SparseVector
@@ -57,6 +58,27 @@ VECTORS: dict[str, st.SearchStrategy[AnyVector]] = {
     "words": sparse,
 }
 
+
+def examples_of(name: str) -> st.SearchStrategy[Examples]:
+    """Any scoring by examples of one vector name."""
+    vector = VECTORS[name]
+    some = st.lists(vector, min_size=1, max_size=3).map(tuple)
+    few = st.lists(vector, max_size=2).map(tuple)
+    pairs = st.lists(st.builds(Pair, vector, vector), max_size=3).map(tuple)
+    weighted = some.flatmap(
+        lambda vectors: st.builds(
+            WeightedSum, st.just(vectors), st.tuples(*(st.sampled_from((-1.0, 0.5, 1.0)) for _ in vectors))
+        )
+    )
+    return st.one_of(
+        st.builds(BestScore, some, few),
+        st.builds(BestScore, st.just(()), some),
+        weighted,
+        st.builds(Discovery, vector, pairs),
+        st.builds(Context, pairs),
+    )
+
+
 named = st.fixed_dictionaries({}, optional=VECTORS)
 Named = dict[str, AnyVector]
 
@@ -91,6 +113,14 @@ def score(name: str, query: AnyVector, vector: AnyVector) -> float | None:
         return sum(shared) if shared else None
     assert not isinstance(vector, SparseVector), name
     return _max_sim(PARAMS[name].distance, np.atleast_2d(query), np.atleast_2d(vector))
+
+
+def similarity(name: str, example: AnyVector, vector: AnyVector) -> float:
+    """The internal one, by which examples are compared: larger is better; 0 if no index is shared."""
+    found = score(name, example, vector)
+    if found is None:
+        return 0.0
+    return -(found**2) if name in PARAMS and PARAMS[name].distance is Distance.EUCLID else found
 
 
 def _max_sim(distance: Distance, query: FloatArray, vector: FloatArray) -> float:

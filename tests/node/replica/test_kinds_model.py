@@ -6,6 +6,7 @@ import asyncio
 import shutil
 import tempfile
 from collections.abc import Coroutine
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from protos.operations import (
     Upsert,
 )
 from protos.shard import AnyVector, Projection, ScrollRequest, SearchRequest
+from tests.node.query import naive_examples
 from tests.node.replica import kinds
 from tests.node.replica.conftest import Shards
 from tests.node.replica.kinds import Named
@@ -187,6 +189,22 @@ class KindsMachine(RuleBasedStateMachine):
             assert isinstance(record.id, int)
             assert found == pytest.approx(expected[record.id], abs=1e-4)
 
+    @rule(name=names, filtered=st.booleans(), limit=st.integers(1, 14), data=st.data())
+    def rate(self, name: str, filtered: bool, limit: int, data: st.DataObject) -> None:
+        examples = data.draw(kinds.examples_of(name))
+        even = Filter(must=(FieldCondition("even", (MatchValue(True),)),)) if filtered else None
+        request = SearchRequest(name, None, limit, filter=even, examples=examples)
+        (hits,) = self.run(self.replica.search([request]))
+        expected = {
+            point: naive_examples.score(examples, partial(_similarity, name, vectors[name]))
+            for point, vectors in self.model.items()
+            if name in vectors and not (filtered and point % 2)
+        }
+        best = sorted(expected.values(), reverse=True)[:limit]
+        # A pair's side may turn over by a rounding, and with it a rank by one or two.
+        assert hits.scores.tolist() == pytest.approx(best, abs=1e-3)
+        assert len({record.id for record in hits.records}) == len(best)
+
     def scores(self, name: str, query: AnyVector, filtered: bool) -> dict[int, float]:
         found = {}
         for point, vectors in self.model.items():
@@ -195,6 +213,10 @@ class KindsMachine(RuleBasedStateMachine):
                 if score is not None:
                     found[point] = score
         return found
+
+
+def _similarity(name: str, vector: AnyVector, example: AnyVector) -> float:
+    return kinds.similarity(name, example, vector)
 
 
 TestKinds = KindsMachine.TestCase

@@ -7,8 +7,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from node.index import GraphParams
 from node.index.distances import normalize
 from node.segments import GrowingSegment, SealedSegment, VectorSchema, seal
+from node.segments.assemble import assemble
+from node.segments.jobs import IndexJob, Source
 from protos.collections import Distance
 
 FloatArray = npt.NDArray[np.float32]
@@ -25,6 +28,19 @@ def sealed(
     growing = GrowingSegment.create(directory, start, max(1, len(matrix)), [schema])
     growing.append({schema.name: (matrix, None)}, len(matrix))
     return seal(growing)
+
+
+def graphed(
+    directory: Path, matrix: FloatArray, start: int = 0, schema: VectorSchema = SCHEMA
+) -> SealedSegment:
+    """A segment with a graph over all rows; ``directory`` is where it and what it is made of will lie."""
+    source = sealed(directory / "rows", matrix, start, schema)
+    target = directory / "graph"
+    job = IndexJob(
+        target=str(target), graphs={schema.name: GraphParams()}, source=Source(str(source.directory))
+    )
+    assemble(job)
+    return SealedSegment.open(target)
 
 
 def pack(flags: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint8]:
