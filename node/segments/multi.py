@@ -109,7 +109,7 @@ class MultiVectors:
         """(nq, len(rows)); ``rows``: any that have a vector."""
         table = np.empty((len(queries), len(rows)), dtype=np.float32)
         for query, out in zip(queries, table, strict=True):
-            out[:] = self.scores(query, rows)
+            out[:] = self._scores(query, rows)
         return table
 
     def _best_rows(

@@ -116,3 +116,15 @@ def test_a_trace_tells_how_many_rows_were_scored(tmp_path: Path) -> None:
     (step,) = trace.steps
     having = ROWS - len(range(0, ROWS, 7))
     assert (step.way, step.queries, step.matching, step.scored) == (Way.ROWS, 3, having, 3 * having)
+
+
+@pytest.mark.parametrize("distance", list(Distance))
+def test_any_rows_are_compared_with_any_queries(tmp_path: Path, distance: Distance) -> None:
+    rows = random_rows(3)
+    having = np.flatnonzero(np.diff(rows.offsets))[::3]
+    built = segment(tmp_path / "s", rows, distance, sealed=True)
+    asked = queries(4)
+    table = built.vectors("m").similarities(asked, having)
+    wanted = np.stack([expected(distance, query, rows)[having] for query in asked])
+    np.testing.assert_allclose(table, wanted, rtol=1e-5, atol=1e-5)
+    assert built.vectors("m").similarities([], having).shape == (0, len(having))
