@@ -7,7 +7,7 @@ nothing here costs a Python object per candidate, only per returned point.
 from __future__ import annotations
 
 import enum
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from msgspec import Struct
 
@@ -20,6 +20,9 @@ from protos.vectors import AnyVector as AnyVector
 from protos.vectors import FloatArray as FloatArray
 from protos.vectors import PointVectors as PointVectors
 from protos.vectors import SparseVector as SparseVector
+
+if TYPE_CHECKING:
+    from protos.stages import StagedRequest
 
 
 class PayloadSelector(Struct, frozen=True):
@@ -252,6 +255,10 @@ class ShardClient(Protocol):
     async def update(self, request: UpdateRequest) -> UpdateResult: ...
 
     async def search(self, requests: list[SearchRequest]) -> list[Hits]: ...
+
+    async def query_staged(self, requests: list[StagedRequest]) -> list[Hits]:
+        """What stages of searches find; the scores of a stage that lists points are 1.0."""
+        ...
 
     async def scroll(self, request: ScrollRequest) -> list[Record]: ...
 

@@ -11,10 +11,12 @@ import math
 from collections.abc import Sequence
 
 from protos.errors import BadInput, BadRequest, InvalidField
+from protos.fusion import Dbsf, Rrf
 from protos.ids import PointId
 from protos.shard import OrderBy, QuantizationSearchParams, SearchParams
+from protos.stages import DEPTH_MAX
 from router.queries.requests import WINDOW_MAX, Query
-from router.vectors import SparseValues, VectorValues, not_supported
+from router.vectors import SparseValues, VectorValues
 
 LIMIT_DEFAULT = 10
 EMPTY_VECTOR = "dense vector must not be empty"
@@ -27,8 +29,6 @@ QUERIES_LATER = {
     "recommend": "Recommend queries are",
     "discover": "Discover queries are",
     "context": "Context queries are",
-    "fusion": "Fusion queries are",
-    "rrf": "Fusion queries are",
     "formula": "Formula queries are",
     "relevance_feedback": "Relevance feedback queries are",
 }
@@ -68,16 +68,28 @@ def check_stages(query: Query | None, *, prefetches: bool, score_threshold: bool
         )
     if isinstance(query, OrderBy) and score_threshold:
         raise BadRequest("Can't use score_threshold with an order_by query.")
-    if prefetches:
-        raise not_supported("Prefetches are")
 
 
-def check_fusion(*, using: bool, prefetches: bool) -> None:
-    """Raises: BadRequest, BadInput."""
+def check_fusion(by: Rrf | Dbsf, path: str, *, using: bool, prefetches: int) -> None:
+    """``path``: where the parameters of reciprocal ranks are. Raises: BadRequest, BadInput, InvalidField."""
     if using:
         raise BadRequest("Fusion queries cannot be combined with the 'using' field.")
     if not prefetches:
         raise BadInput("cannot apply Fusion without prefetches")
+    if isinstance(by, Dbsf):
+        return
+    at_least_one(by.k, f"{path}.k")
+    if by.weights is not None and len(by.weights) != prefetches:
+        raise BadInput(
+            f"Number of weights in RRF should match number of pre-fetches: "
+            f"got {len(by.weights)}, expected {prefetches}"
+        )
+
+
+def check_depth(depth: int) -> None:
+    """``depth``: prefetches above. Raises: BadRequest."""
+    if depth > DEPTH_MAX:
+        raise BadRequest(f"prefetches may be nested {DEPTH_MAX} deep, more were found")
 
 
 def check_formula(*, prefetches: bool) -> None:

@@ -7,12 +7,13 @@ happens while buckets move) counts once, with its better place.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
 from protos.ids import PointId, id_key
 from protos.shard import Direction, Hits, Record, ScrollRequest
+from protos.stages import Listed, Searched, Stage
 
 
 def merge_hits(parts: Sequence[Hits], limit: int, *, ascending: bool) -> Hits:
@@ -59,6 +60,17 @@ def merge_pages(parts: Sequence[Sequence[Record]], request: ScrollRequest) -> li
     if request.sample_seed is not None:
         return merge_by_value(parts, request.limit, Direction.ASC)
     return merge_by_id(parts, request.limit)
+
+
+def merge_staged(parts: Sequence[Hits], stage: Stage, is_ascending: Callable[[str], bool]) -> Hits:
+    """What ``stage`` finds in all of ``parts``. ``is_ascending``: do smaller scores of a vector name win?"""
+    if isinstance(stage, Listed):
+        records = merge_pages([part.records for part in parts], stage.scroll)
+        return Hits(records, np.ones(len(records), dtype=np.float32))
+    if isinstance(stage, Searched):
+        ascending = stage.search.examples is None and is_ascending(stage.search.using)
+        return merge_hits(parts, stage.search.limit, ascending=ascending)
+    return merge_hits(parts, stage.limit, ascending=False)
 
 
 def in_order(parts: Iterable[Sequence[Record]], ids: Sequence[PointId]) -> list[Record]:

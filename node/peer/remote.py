@@ -23,6 +23,7 @@ from protos.shard import (
     ShardInfo,
     UpdateRequest,
 )
+from protos.stages import StagedRequest
 
 WRITE_S = 60.0  # of a write without a time of its own
 WRITE_MARGIN_S = 5.0  # the replica itself is to say that the time is up: it knows what became of the write
@@ -83,6 +84,9 @@ class RemoteShard:
 
     async def count(self, filter: Filter | None, *, exact: bool) -> int:
         return await self._read(wire.COUNT, wire.Count(filter, exact))
+
+    async def query_staged(self, requests: list[StagedRequest]) -> list[Hits]:
+        return await self._read(wire.QUERY_STAGED, requests)
 
     async def facet(self, request: FacetRequest) -> list[FacetHit]:
         return await self._read(wire.FACET, request)

@@ -31,6 +31,7 @@ def serve_shards(calls: PeerCalls, host: ShardHost) -> None:
 
     serve(wire.UPDATE, lambda replica, session, request: replica.open(session).update(request))
     serve(wire.SEARCH, lambda replica, session, requests: replica.open(session).search(requests))
+    serve(wire.QUERY_STAGED, lambda replica, session, requests: replica.open(session).query_staged(requests))
     serve(wire.SCROLL, lambda replica, session, request: replica.open(session).scroll(request))
     serve(
         wire.RETRIEVE,

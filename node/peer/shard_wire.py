@@ -32,6 +32,7 @@ from protos.shard import (
     SparseVector,
     UpdateRequest,
 )
+from protos.stages import StagedRequest
 
 FORMAT = 1
 _ARRAY, _SPARSE = 1, 2  # the extensions' codes
@@ -158,6 +159,9 @@ def _decode(decoder: msgspec.msgpack.Decoder[Any], data: bytes) -> Any:
 
 UPDATE: Method[UpdateRequest, UpdateResult] = Method("shard.update", UpdateRequest, UpdateResult)
 SEARCH: Method[list[SearchRequest], list[Hits]] = Method("shard.search", list[SearchRequest], list[Hits])
+QUERY_STAGED: Method[list[StagedRequest], list[Hits]] = Method(
+    "shard.query_staged", list[StagedRequest], list[Hits]
+)
 SCROLL: Method[ScrollRequest, list[Record]] = Method("shard.scroll", ScrollRequest, list[Record])
 RETRIEVE: Method[Retrieve, list[Record]] = Method("shard.retrieve", Retrieve, list[Record])
 COUNT: Method[Count, int] = Method("shard.count", Count, int)

@@ -15,6 +15,7 @@ from node.query.matching import matching_slots
 from node.query.retrieve import retrieve
 from node.query.scroll import scroll
 from node.query.search import Known, search
+from node.query.stages import run_stages
 from node.query.view_port import View
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "facet",
     "matching_slots",
     "retrieve",
+    "run_stages",
     "scroll",
     "search",
 ]

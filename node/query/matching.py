@@ -17,7 +17,7 @@ from node import bits
 from node.bits import Mask, Slots
 from node.filter.equalities import equalities
 from node.filter.evaluate import Context, Residue, Selection, evaluate
-from node.query.allowed import Allowed, live_of
+from node.query.allowed import Allowed, allow_slots, live_of
 from node.query.counters import present_bits
 from node.query.retrieve import stored_records
 from node.query.selections import selected
@@ -34,20 +34,22 @@ _decode = msgspec.json.Decoder(dict).decode
 
 
 class Candidates:
-    """The slots a filter may admit under one view, and the check it still owes them."""
+    """The slots a filter may admit under one view, and the check it still owes them.
 
-    def __init__(self, view: View, filter: Filter | None) -> None:
+    ``among``: all that it may admit, ascending and distinct; None: every point.
+    """
+
+    def __init__(self, view: View, filter: Filter | None, among: Slots | None = None) -> None:
         self._view = view
         self._filter = filter
+        self.filtered = filter is not None or among is not None
         self._selection = _select(view, filter)
         self.allowed = _allowed(view, self._selection)
+        if among is not None:
+            self.allowed = allow_slots(among[self.allowed.contains(among)])
         self.checked = 0
         """Payloads that were read to decide."""
         self._matching: Slots | None = None
-
-    @property
-    def filtered(self) -> bool:
-        return self._filter is not None
 
     @property
     def values(self) -> tuple[tuple[str, FacetValue], ...]:

@@ -32,7 +32,18 @@ def scroll(view: View, request: ScrollRequest) -> list[Record]:
     index, for an unknown vector name in the projection.
     """
     projector = Projector(view, request.projection)
-    candidates = Candidates(view, request.filter)
+    slots, values = listed_slots(view, request)
+    return projector.records(slots, stored_records(view, slots), values)
+
+
+def listed_slots(
+    view: View, request: ScrollRequest, among: Slots | None = None
+) -> tuple[Slots, list[int | float] | None]:
+    """The points of a page in its order, and the values that order them if ids do not.
+
+    ``among``: all that it may hold, ascending; None: every point. Raises: as ``scroll``.
+    """
+    candidates = Candidates(view, request.filter, among)
     if request.order_by is not None:
         if request.offset is not None:
             raise BadInput(
@@ -40,14 +51,11 @@ def scroll(view: View, request: ScrollRequest) -> list[Record]:
                 "`order_by.start_from` and a filter to exclude the IDs that you've already seen for the "
                 "`order_by.start_from` value"
             )
-        slots, values = ordered_slots(view, candidates, request.order_by, request.limit)
-        return projector.records(slots, stored_records(view, slots), values)
+        return ordered_slots(view, candidates, request.order_by, request.limit)
     if request.sample_seed is not None:
-        slots, values = sampled_slots(candidates, request.limit, request.sample_seed)
-        return projector.records(slots, stored_records(view, slots), values)
+        return sampled_slots(candidates, request.limit, request.sample_seed)
     start = None if request.offset is None else id_key(request.offset)
-    slots = _page(view, candidates, start, request.limit)
-    return projector.records(slots, stored_records(view, slots))
+    return _page(view, candidates, start, request.limit), None
 
 
 def _page(view: View, candidates: Candidates, start: bytes | None, limit: int) -> Slots:

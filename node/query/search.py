@@ -1,8 +1,8 @@
 """Nearest points: requests in, hits out.
 
-Lives here: grouping requests that can share a call, the search when payloads must be checked, and
-turning ranked slots into hits (threshold, ties, records).
-May not live here: how segments are searched and merged (``nearest``, ``ranking``), what filters mean.
+Lives here: grouping requests that can share a call, the search when payloads must be checked, thresholds.
+May not live here: how segments are searched and merged (``nearest``, ``ranking``), what filters mean, what
+ranked slots become (``settled``).
 
 Invariants: never fewer than min(limit, matching points that have the vector), unless a threshold cuts;
 equal scores are ordered by id (reference 9.4).
@@ -24,9 +24,8 @@ from node.query.examples import Rating
 from node.query.explained import Watch
 from node.query.matching import Candidates
 from node.query.nearest import Nearest, nearest_of_all
-from node.query.projection import Projector
-from node.query.retrieve import stored_records
 from node.query.schema import QueriedVector, Queries, pick, queried_vector
+from node.query.settled import Settled, settle, to_hits
 from node.segments.trace import Trace
 from protos.filters import Filter
 from protos.shard import FloatArray, Hits, SearchParams, SearchPlan, SearchRequest
@@ -63,13 +62,29 @@ def search(view: View, requests: Sequence[SearchRequest], known: Known | None = 
 
     Raises: BadInput for an unknown vector name or a query of the wrong dimension.
     """
-    hits: list[Hits | None] = [None] * len(requests)
+    found = settled(view, requests, known)
+    return [
+        to_hits(view, ranked, request.projection) for ranked, request in zip(found, requests, strict=True)
+    ]
+
+
+def settled(
+    view: View,
+    requests: Sequence[SearchRequest],
+    known: Known | None = None,
+    among: Slots | None = None,
+) -> list[Settled]:
+    """What each request finds, as slots. ``among``: all that it may find, ascending; None: every point.
+
+    Raises: as ``search``.
+    """
+    found: list[Settled | None] = [None] * len(requests)
     alone = known is None and len(requests) == 1
     known = {} if known is None else known
     for kind, members in _group(requests):
         vector = queried_vector(view, kind.using)
         watch = Watch() if kind.explain else None
-        admitted = _candidates(view, kind.filter, known, alone=alone)
+        admitted = _candidates(view, kind.filter, among, known, alone=alone)
         trace = watch.trace if watch is not None else None
         if kind.by_examples:
             rating = Rating(view, vector, kind.limit, kind.params, admitted, trace)
@@ -79,8 +94,8 @@ def search(view: View, requests: Sequence[SearchRequest], known: Known | None = 
             ranked = _rank(view, vector, queries, kind, admitted, trace)
         plan = watch.plan(view, kind.filter, admitted) if watch is not None else None
         for i, (slots, similarities) in zip(members, ranked, strict=True):
-            hits[i] = _hits(view, vector, requests[i], slots, similarities, plan)
-    return [answer for answer in hits if answer is not None]
+            found[i] = _settled(view, vector, requests[i], slots, similarities, plan)
+    return [each for each in found if each is not None]
 
 
 def _group(requests: Sequence[SearchRequest]) -> list[tuple[_Kind, list[int]]]:
@@ -94,12 +109,14 @@ def _group(requests: Sequence[SearchRequest]) -> list[tuple[_Kind, list[int]]]:
     return list(groups.values())
 
 
-def _candidates(view: View, filter: Filter | None, known: Known, *, alone: bool) -> Candidates:
+def _candidates(
+    view: View, filter: Filter | None, among: Slots | None, known: Known, *, alone: bool
+) -> Candidates:
     if alone or filter is None:
-        return Candidates(view, filter)
+        return Candidates(view, filter, among)
     key = msgspec.msgpack.encode(filter)
     if key not in known:
-        known[key] = Candidates(view, filter)
+        known[key] = Candidates(view, filter, among)
     return known[key]
 
 
@@ -193,14 +210,14 @@ def _checked(candidates: Candidates, slots: Slots, verdicts: dict[int, bool]) ->
     return np.flatnonzero(np.fromiter((verdicts[slot] for slot in numbers), np.bool_, len(numbers)))
 
 
-def _hits(
+def _settled(
     view: View,
     vector: QueriedVector,
     request: SearchRequest,
     slots: Slots,
     similarities: FloatArray,
     plan: SearchPlan | None,
-) -> Hits:
+) -> Settled:
     rated = request.examples is not None
     scores = similarities if rated else vector.to_scores(similarities)
     descending = rated or vector.descending
@@ -208,12 +225,4 @@ def _hits(
         # The metric decides what passes even where the order is not its own, as with Qdrant (reference 9.4).
         passing = ranking.within_threshold(scores, request.score_threshold, descending=vector.descending)
         slots, scores = slots[:passing], scores[:passing]
-    considered = ranking.end_of_ties(scores, request.limit)
-    slots, scores = slots[:considered], scores[:considered]
-    stored = stored_records(view, slots)
-    order = ranking.order_ties(scores, [kept.key for kept in stored], descending=descending)
-    if order is not None:
-        slots, scores, stored = slots[order], scores[order], [stored[i] for i in order]
-    end = request.limit
-    records = Projector(view, request.projection).records(slots[:end], stored[:end])
-    return Hits(records, scores[:end], plan)
+    return settle(view, slots, scores, request.limit, descending=descending, plan=plan)

@@ -22,6 +22,7 @@ from protos.shard import (
     UpdateRequest,
     unreachable_shard,
 )
+from protos.stages import StagedRequest
 
 
 class FailedReplica:
@@ -43,6 +44,9 @@ class FailedReplica:
         self._refuse()
 
     async def count(self, filter: Filter | None, *, exact: bool) -> int:  # noqa: ARG002
+        self._refuse()
+
+    async def query_staged(self, requests: list[StagedRequest]) -> list[Hits]:  # noqa: ARG002
         self._refuse()
 
     async def facet(self, request: FacetRequest) -> list[FacetHit]:  # noqa: ARG002

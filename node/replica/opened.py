@@ -47,6 +47,7 @@ from protos.shard import (
     ShardInfo,
     ShardStatus,
 )
+from protos.stages import StagedRequest
 
 log = structlog.get_logger()
 
@@ -213,6 +214,9 @@ class ReplicaFiles:
 
     async def count(self, filter: Filter | None, *, exact: bool) -> int:
         return await self.read(self.view, query.count, filter, exact=exact)
+
+    async def query_staged(self, requests: list[StagedRequest]) -> list[Hits]:
+        return await self.read(self.view, query.run_stages, requests)
 
     async def facet(self, request: FacetRequest) -> list[FacetHit]:
         return await self.read(self.view, query.facet, request)

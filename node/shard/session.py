@@ -32,6 +32,7 @@ from protos.shard import (
     ShardInfo,
     UpdateRequest,
 )
+from protos.stages import StagedRequest
 
 CATCH_UP_S_MAX = 5.0  # a replica that needs longer to apply what it confirmed lets another one answer
 LEASE_WAIT_MS, LEASE_POLL_S = 400, 0.02  # longer than between two messages of a primary
@@ -83,6 +84,9 @@ class Session:
 
     async def count(self, filter: Filter | None, *, exact: bool) -> int:
         return await self._read(query.count, filter, exact=exact)
+
+    async def query_staged(self, requests: list[StagedRequest]) -> list[Hits]:
+        return await self._read(query.run_stages, requests)
 
     async def facet(self, request: FacetRequest) -> list[FacetHit]:
         return await self._read(query.facet, request)

@@ -21,7 +21,7 @@ from protos.shard import PayloadSelector, Projection, Record
 from router.groups.collector import Collector, Group, GroupId, Hit
 from router.groups.requests import GroupQuery, Lookup
 from router.queries.operations import SearchOperations, bounded
-from router.queries.requests import WINDOW_MAX, QueryRequest, ReadOptions
+from router.queries.requests import WINDOW_MAX, Prefetch, QueryRequest, ReadOptions
 
 COLLECTING_MAX: Final = 5  # requests for more groups
 FILLING_MAX: Final = 5  # requests for more hits; the last asks about each group by itself
@@ -42,7 +42,13 @@ class _Grouping:
         self._searches, self._collection, self._query, self._options = searches, collection, query, options
         self._window = min(query.limit * query.size, WINDOW_MAX)
         only_key = Projection(payload=PayloadSelector(include=(query.key,)))
-        self._base = replace(query.query, limit=self._window, offset=0, projection=only_key)
+        self._base = replace(
+            query.query,
+            limit=self._window,
+            offset=0,
+            projection=only_key,
+            prefetch=_widened(query.query.prefetch, query.size),
+        )
         self._collector = Collector(
             query.key,
             limit=query.limit,
@@ -138,6 +144,14 @@ class _Grouping:
             return await self._searches.retrieve(lookup.collection, ids, lookup.projection, self._options)
         except NotFound as error:
             raise NotFound(f"Collection {lookup.collection} not found") from error
+
+
+def _widened(prefetches: tuple[Prefetch, ...], size: int) -> tuple[Prefetch, ...]:
+    """With ``size`` times their limits (reference 9.13)."""
+    return tuple(
+        replace(each, limit=min(each.limit * size, WINDOW_MAX), prefetch=_widened(each.prefetch, size))
+        for each in prefetches
+    )
 
 
 def _shown(found: Record, fetched: Record) -> Record:

@@ -19,15 +19,17 @@ from router.vectors import is_ascending, params_of
 _NOTHING = Hits([], np.empty(0, dtype=np.float32))
 
 
-async def nearest(scope: Scope, requests: Sequence[QueryRequest], vectors: Sequence[AnyVector]) -> list[Hits]:
-    """Search shards for many requests at once, then cut each answer to its window."""
+async def nearest(
+    scope: Scope, requests: Sequence[QueryRequest], vectors: Sequence[Sequence[AnyVector]]
+) -> list[Hits]:
+    """Search shards for many requests at once, each by the one vector it has, then cut to their windows."""
     hits: list[Hits] = [_NOTHING] * len(requests)
     for keys in dict.fromkeys(request.shard_keys for request in requests):
         chosen = [index for index, request in enumerate(requests) if request.shard_keys == keys]
         shards = scope.shards(keys)
         single = len(shards) == 1
         searches = [
-            _search_of(scope.state, requests[index], vectors[index], single=single) for index in chosen
+            _search_of(scope.state, requests[index], vectors[index][0], single=single) for index in chosen
         ]
         parts = await gather([shard.search(searches) for shard in shards])
         for place, index in enumerate(chosen):

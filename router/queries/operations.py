@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from typing import Any, TypeVar
 
 from consensus.state import CollectionState
@@ -13,15 +13,17 @@ from protos.errors import operation_timed_out, vector_name_not_found
 from protos.facets import FacetHit
 from protos.filters import Filter
 from protos.ids import PointId
-from protos.shard import Hits, OrderBy, Projection, Record, ScrollRequest
+from protos.shard import AnyVector, Hits, OrderBy, Projection, Record, ScrollRequest
 from router.collections import CollectionOperations
 from router.facets import FacetQuery, facet
 from router.monitoring.issues import SlowReads
 from router.order import require_range_index
-from router.queries.examples import Wanted, vectors_of
+from router.queries.examples import vectors_of
 from router.queries.nearest import nearest
 from router.queries.pages import listed, scrolled
-from router.queries.requests import NearestPoint, NearestVector, Page, QueryRequest, ReadOptions
+from router.queries.plan import wanted_by
+from router.queries.requests import NearestPoint, NearestVector, Page, Prefetch, QueryRequest, ReadOptions
+from router.queries.staged import staged
 from router.replicas.readers import ShardReaders
 from router.scope import Scope, gather
 from router.shards import ShardSelector
@@ -47,7 +49,8 @@ class SearchOperations:
     def ascending(self, collection: str, request: QueryRequest) -> bool:
         """Are smaller scores of the query better? Raises: BadInput: no such vector; NotFound."""
         params = self._collections.resolve(collection).config.params
-        return _by_vector(request) is not None and is_ascending(params_of(params, request.using))
+        by_vector = isinstance(request.query, NearestVector | NearestPoint)
+        return by_vector and is_ascending(params_of(params, request.using))
 
     def check_vector_name(self, collection: str, name: str) -> None:
         """Raises: BadInput if the collection has no such vector; NotFound."""
@@ -125,28 +128,45 @@ class SearchOperations:
             self._slow_reads.end(started, state, filters)
 
     async def _query(self, scope: Scope, requests: Sequence[QueryRequest]) -> list[Hits]:
-        searches = [index for index, request in enumerate(requests) if _by_vector(request) is not None]
-        wanted = [want for request in requests if (want := _by_vector(request)) is not None]
-        vectors = await vectors_of(scope, self._collections, wanted)
-        found = await nearest(scope, [requests[index] for index in searches], vectors)
-        hits = dict(zip(searches, found))
-        for index, request in enumerate(requests):
-            if index not in hits:
-                hits[index] = await listed(scope, request)
+        wanted = [wanted_by(request) for request in requests]
+        found = iter(await vectors_of(scope, self._collections, [each for some in wanted for each in some]))
+        vectors = [[next(found) for _ in some] for some in wanted]
+        ways = [_way_of(request) for request in requests]
+        hits: dict[int, Hits] = {}
+        for way in dict.fromkeys(ways):
+            chosen = [index for index, each in enumerate(ways) if each is way]
+            asked = [requests[index] for index in chosen]
+            hits.update(zip(chosen, await way(scope, asked, [vectors[index] for index in chosen])))
         return [hits[index] for index in range(len(requests))]
 
 
-def _by_vector(request: QueryRequest) -> Wanted | None:
-    query = request.query
-    if isinstance(query, NearestVector | NearestPoint):
-        return Wanted(query, request.using, request.shard_keys)
-    return None
+_Way = Callable[[Scope, Sequence[QueryRequest], Sequence[Sequence[AnyVector]]], Awaitable[list[Hits]]]
+
+
+def _way_of(request: QueryRequest) -> _Way:
+    if request.prefetch:
+        return staged
+    return nearest if isinstance(request.query, NearestVector | NearestPoint) else _listed
+
+
+async def _listed(
+    scope: Scope,
+    requests: Sequence[QueryRequest],
+    vectors: Sequence[Sequence[AnyVector]],  # noqa: ARG001
+) -> list[Hits]:
+    return [await listed(scope, request) for request in requests]
 
 
 def _check(request: QueryRequest, state: CollectionState) -> None:
     _check_projection(request.projection, state.config)
+    _check_orders(request, state)
+
+
+def _check_orders(request: QueryRequest | Prefetch, state: CollectionState) -> None:
     if isinstance(request.query, OrderBy):
         require_range_index(state.payload_schema, request.query.key)
+    for prefetch in request.prefetch:
+        _check_orders(prefetch, state)
 
 
 def _check_projection(projection: Projection, config: CollectionConfig) -> None:

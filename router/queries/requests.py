@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from protos.collections import UNNAMED
 from protos.filters import Filter
+from protos.fusion import Dbsf, Rrf
 from protos.ids import PointId
 from protos.shard import AnyVector, OrderBy, Projection, Record, SearchParams
 from router.replicas.consistency import ReadConsistency
@@ -51,11 +52,26 @@ class RandomSample(Struct, frozen=True):
     """Points at random, each as likely as any other; an offset means nothing."""
 
 
-Query = NearestVector | NearestPoint | OrderBy | RandomSample
+Query = NearestVector | NearestPoint | OrderBy | RandomSample | Rrf | Dbsf
+
+
+class Prefetch(Struct, frozen=True):
+    """A query whose points another one ranks (reference 9.4). ``query`` None: points by ascending id."""
+
+    query: Query | None = None
+    using: str = UNNAMED
+    limit: int = 10
+    filter: Filter | None = None
+    params: SearchParams = SearchParams()
+    score_threshold: float | None = None
+    prefetch: tuple[Prefetch, ...] = ()
 
 
 class QueryRequest(Struct, frozen=True):
-    """``query`` None: points by ascending id with score 1.0 (reference 9.4)."""
+    """``query`` None: points by ascending id with score 1.0 (reference 9.4).
+
+    With ``prefetch`` it ranks their points and no others. ``filter`` holds for prefetches, too.
+    """
 
     query: Query | None = None
     using: str = UNNAMED
@@ -66,6 +82,7 @@ class QueryRequest(Struct, frozen=True):
     score_threshold: float | None = None
     projection: Projection = Projection()
     shard_keys: ShardSelector | None = None
+    prefetch: tuple[Prefetch, ...] = ()
 
 
 class Page(Struct, frozen=True):

@@ -22,6 +22,7 @@ from protos.facets import FacetHit, FacetRequest
 from protos.filters import Filter
 from protos.ids import PointId
 from protos.shard import Hits, Projection, Record, ScrollRequest, SearchRequest
+from protos.stages import StagedRequest
 from router.replicas.asking import ReplicaReads
 from router.replicas.consistency import ReadConsistency, choose
 from router.replicas.reads import ShardReads
@@ -37,6 +38,8 @@ class ShardReader(Protocol):
     """The reads of ``protos.shard.ShardClient``."""
 
     async def search(self, requests: list[SearchRequest]) -> list[Hits]: ...
+
+    async def query_staged(self, requests: list[StagedRequest]) -> list[Hits]: ...
 
     async def scroll(self, request: ScrollRequest) -> list[Record]: ...
 
@@ -157,6 +160,9 @@ class _Replicated:
     async def search(self, requests: list[SearchRequest]) -> list[Hits]:
         return await self._read(lambda reads: reads.search(requests))
 
+    async def query_staged(self, requests: list[StagedRequest]) -> list[Hits]:
+        return await self._read(lambda reads: reads.query_staged(requests))
+
     async def scroll(self, request: ScrollRequest) -> list[Record]:
         return await self._read(lambda reads: reads.scroll(request))
 
@@ -191,8 +197,10 @@ class _Keyed:
         self._inner, self._key = inner, key
 
     async def search(self, requests: list[SearchRequest]) -> list[Hits]:
-        found = await self._inner.search(requests)
-        return [Hits(self._mark(hits.records), hits.scores) for hits in found]
+        return self._mark_hits(await self._inner.search(requests))
+
+    async def query_staged(self, requests: list[StagedRequest]) -> list[Hits]:
+        return self._mark_hits(await self._inner.query_staged(requests))
 
     async def scroll(self, request: ScrollRequest) -> list[Record]:
         return self._mark(await self._inner.scroll(request))
@@ -205,6 +213,9 @@ class _Keyed:
 
     async def facet(self, request: FacetRequest) -> list[FacetHit]:
         return await self._inner.facet(request)
+
+    def _mark_hits(self, found: list[Hits]) -> list[Hits]:
+        return [Hits(self._mark(hits.records), hits.scores) for hits in found]
 
     def _mark(self, records: list[Record]) -> list[Record]:
         return [replace(record, shard_key=self._key) for record in records]

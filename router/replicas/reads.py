@@ -14,7 +14,8 @@ from protos.facets import FacetHit, FacetRequest
 from protos.filters import Filter
 from protos.ids import PointId
 from protos.shard import Hits, Projection, Record, ScrollRequest, SearchRequest
-from router.merge import in_order, merge_hits, merge_pages
+from protos.stages import StagedRequest
+from router.merge import in_order, merge_hits, merge_pages, merge_staged
 from router.replicas.asking import ATTEMPT_MS, Call, ReplicaReads, Resolve
 from router.replicas.consistency import (
     Answer,
@@ -60,6 +61,15 @@ class ShardReads:
             return resolve_hits(answers, self._plan, merge, final=final)
 
         return await self._read(lambda shard: shard.search(requests), resolve)
+
+    async def query_staged(self, requests: list[StagedRequest]) -> list[Hits]:
+        def merge(place: int, parts: list[Hits]) -> Hits:
+            return merge_staged(parts, requests[place].stage, self._ascending)
+
+        def resolve(answers: Sequence[Answer[list[Hits]]], final: bool) -> Resolved[list[Hits]] | AskAgain:
+            return resolve_hits(answers, self._plan, merge, final=final)
+
+        return await self._read(lambda shard: shard.query_staged(requests), resolve)
 
     async def scroll(self, request: ScrollRequest) -> list[Record]:
         def resolve(

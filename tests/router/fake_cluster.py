@@ -39,6 +39,7 @@ from protos.shard import (
     ShardInfo,
     UpdateRequest,
 )
+from protos.stages import StagedRequest
 from router.collections import CollectionOperations
 from router.points import Draft, PointOperations
 from router.queries.operations import SearchOperations
@@ -238,6 +239,9 @@ class _Opened:
 
     async def search(self, requests: list[SearchRequest]) -> list[Hits]:
         return await self._read(lambda copy: copy.search(requests))
+
+    async def query_staged(self, requests: list[StagedRequest]) -> list[Hits]:
+        return await self._read(lambda copy: copy.query_staged(requests))
 
     async def scroll(self, request: ScrollRequest) -> list[Record]:
         return await self._read(lambda copy: copy.scroll(request))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import numpy as np
@@ -21,7 +21,8 @@ from node.filter.check import compile_check
 from protos.collections import CollectionConfig, Distance
 from protos.errors import NotFound, ShardUnavailable, VecraftError, point_not_found
 from protos.facets import FacetHit, FacetRequest, FacetValue, ordered_facets
-from protos.filters import Filter
+from protos.filters import Filter, HasId
+from protos.fusion import fuse
 from protos.ids import PointId, id_key
 from protos.json_path import delete_at, exclude, flat_values_at, include, merge, parse_path, set_at
 from protos.operations import (
@@ -54,6 +55,7 @@ from protos.shard import (
     ShardStatus,
     UpdateRequest,
 )
+from protos.stages import Fused, Searched, Stage, StagedRequest
 
 
 class FakeLog:
@@ -144,6 +146,7 @@ class FakeShard:
         self.operations = 0
         self.requests: list[UpdateRequest] = []
         self.searches: list[SearchRequest] = []
+        self.staged: list[StagedRequest] = []
         self.facets: list[FacetRequest] = []
         self.failure: VecraftError | None = None
         self.status = UpdateStatus.COMPLETED
@@ -249,7 +252,50 @@ class FakeShard:
         records = [self._record(point_id, request.projection) for _, _, point_id in best]
         return Hits(records, np.array([score for score, _, _ in best], dtype=np.float32))
 
+    async def query_staged(self, requests: list[StagedRequest]) -> list[Hits]:
+        self.staged += requests
+        answers = []
+        for request in requests:
+            found = self._run(request.stage, None)
+            records = [
+                msgspec.structs.replace(
+                    self._record(record.id, request.projection), order_value=record.order_value
+                )
+                for record in found.records
+            ]
+            answers.append(Hits(records, found.scores))
+        return answers
+
+    def _run(self, stage: Stage, among: set[PointId] | None) -> Hits:
+        """``among``: what the stages before found."""
+        lists = [self._run(earlier, None) for earlier in stage.prefetch]
+        if stage.prefetch:
+            among = {record.id for hits in lists for record in hits.records}
+        if isinstance(stage, Fused):
+            return self._fused(stage, lists)
+        inside = None if among is None else Filter(must=(HasId(tuple(among)),))
+        if isinstance(stage, Searched):
+            return self._search(_narrowed(stage.search, inside))
+        records = self._scroll(_narrowed(stage.scroll, inside))
+        return Hits(records, np.ones(len(records), dtype=np.float32))
+
+    def _fused(self, stage: Fused, lists: list[Hits]) -> Hits:
+        ids = sorted({record.id for hits in lists for record in hits.records}, key=id_key)
+        rankings = [
+            (np.array([ids.index(record.id) for record in hits.records], dtype=np.int64), hits.scores)
+            for hits in lists
+        ]
+        keys, scores = fuse(stage.by, rankings)
+        found = sorted(zip(scores.tolist(), keys.tolist()), reverse=True)
+        threshold = stage.score_threshold
+        best = [entry for entry in found if threshold is None or entry[0] >= threshold][: stage.limit]
+        records = [self._record(ids[key], Projection()) for _, key in best]
+        return Hits(records, np.array([score for score, _ in best], dtype=np.float32))
+
     async def scroll(self, request: ScrollRequest) -> list[Record]:
+        return self._scroll(request)
+
+    def _scroll(self, request: ScrollRequest) -> list[Record]:
         ids = sorted(self._matching(request.filter), key=id_key)
         if request.order_by is not None:
             return self._ordered(ids, request)
@@ -327,6 +373,17 @@ class FakeShard:
             names = point.vectors if projection.vectors is True else projection.vectors
             vectors = {name: point.vectors[name] for name in names if name in point.vectors}
         return Record(point_id, point.version, payload, vectors)
+
+
+_R = TypeVar("_R", SearchRequest, ScrollRequest)
+
+
+def _narrowed(request: _R, inside: Filter | None) -> _R:
+    if inside is None:
+        return request
+    return msgspec.structs.replace(
+        request, filter=inside if request.filter is None else Filter(must=(inside, request.filter))
+    )
 
 
 def _score(distance: Distance, a: FloatArray, b: FloatArray) -> float:

@@ -10,6 +10,7 @@ from protos.collections import UNNAMED
 from protos.datetimes import decode_datetime
 from protos.errors import InvalidField
 from protos.filters import Filter
+from protos.fusion import RRF_K, Dbsf, Rrf
 from protos.ids import PointId
 from protos.qdrant import legacy_pb2, points_pb2
 from protos.qdrant import queries_pb2 as wire
@@ -18,6 +19,7 @@ from router.checks import (
     MMR_LATER,
     QUERIES_LATER,
     at_least_one,
+    check_depth,
     check_formula,
     check_fusion,
     check_page,
@@ -32,35 +34,64 @@ from router.grpc.convert.points import json_path, point_id, projection, shard_se
 from router.grpc.convert.vectors import dense, query_vector, sparse
 from router.grpc.convert.words import known
 from router.grpc.errors import Unconvertible
-from router.queries.requests import NearestPoint, NearestVector, Query, QueryRequest, RandomSample
+from router.queries.requests import NearestPoint, NearestVector, Prefetch, Query, QueryRequest, RandomSample
 from router.shards import ShardSelector
 from router.vectors import not_supported
 
 _DIRECTIONS: Final = {wire.Asc: Direction.ASC, wire.Desc: Direction.DESC}
+_FUSIONS: Final[dict[int, Rrf | Dbsf]] = {wire.RRF: Rrf(), wire.DBSF: Dbsf()}
 _SAMPLES: Final = {wire.Random: RandomSample()}
 
 _LATER: Final = {**QUERIES_LATER, "nearest_with_mmr": MMR_LATER}
 
 QueryMessage = wire.QueryPoints | wire.QueryPointGroups
+_Stage = QueryMessage | wire.PrefetchQuery
 SearchMessage = legacy_pb2.SearchPoints | legacy_pb2.SearchPointGroups
 
 
 def query_request(message: QueryMessage, path: str = "") -> QueryRequest:
     """``path``: where the query stands in a batch. Raises: Unconvertible, InvalidField, BadInput, ..."""
-    query = _query(message, f"{path}query") if message.HasField("query") else None
-    threshold = _threshold(message)
-    check_stages(query, prefetches=bool(message.prefetch), score_threshold=threshold is not None)
+    query = _query_of(message, f"{path}query")
     return QueryRequest(
         query=query,
+        prefetch=_prefetches(message, path, 1),
         using=message.using or UNNAMED,
         limit=limit_of(given(message, "limit"), f"{path}limit"),
         offset=_offset(message),
         filter=filter_in(message, path),
         params=_params(message, path),
-        score_threshold=threshold_of(threshold),
+        score_threshold=threshold_of(_threshold(message)),
         projection=projection_in(message),
         shard_keys=keys_in(message),
     )
+
+
+def _prefetches(message: _Stage, path: str, depth: int) -> tuple[Prefetch, ...]:
+    """``depth``: of these."""
+    if message.prefetch:
+        check_depth(depth)
+    return tuple(
+        _prefetch(each, f"{path}prefetch[{place}].", depth) for place, each in enumerate(message.prefetch)
+    )
+
+
+def _prefetch(message: wire.PrefetchQuery, path: str, depth: int) -> Prefetch:
+    return Prefetch(
+        query=_query_of(message, f"{path}query"),
+        prefetch=_prefetches(message, path, depth + 1),
+        using=message.using or UNNAMED,
+        limit=limit_of(given(message, "limit"), f"{path}limit"),
+        filter=filter_in(message, path),
+        params=_params(message, path),
+        score_threshold=threshold_of(_threshold(message)),
+    )
+
+
+def _query_of(message: _Stage, path: str) -> Query | None:
+    query = _query(message, path) if message.HasField("query") else None
+    threshold = message.HasField("score_threshold")
+    check_stages(query, prefetches=bool(message.prefetch), score_threshold=threshold)
+    return query
 
 
 def batch(
@@ -164,7 +195,7 @@ def _quantization(message: wire.QuantizationSearchParams) -> QuantizationSearchP
 # --- queries -----------------------------------------------------------------------------------------
 
 
-def _query(message: QueryMessage, path: str) -> Query:
+def _query(message: _Stage, path: str) -> Query:
     query = message.query
     kind = query.WhichOneof("variant")
     if kind is None:
@@ -176,8 +207,22 @@ def _query(message: QueryMessage, path: str) -> Query:
         return _order_by(query.order_by)
     if kind == "sample":
         return known(_SAMPLES, query.sample, "Sample")
+    if kind == "fusion":
+        return _fusion(known(_FUSIONS, query.fusion, "Fusion"), message, path)
+    if kind == "rrf":
+        return _fusion(_rrf(query.rrf), message, f"{path}.rrf")
     _check_later(kind, message, path)
     raise not_supported(_LATER[kind])
+
+
+def _fusion(by: Rrf | Dbsf, message: _Stage, path: str) -> Rrf | Dbsf:
+    check_fusion(by, path, using=message.HasField("using"), prefetches=len(message.prefetch))
+    return by
+
+
+def _rrf(message: wire.Rrf) -> Rrf:
+    weights = tuple(number(weight, "weights") for weight in message.weights)
+    return Rrf(message.k if message.HasField("k") else RRF_K, weights or None)
 
 
 def _nearest(message: points_pb2.VectorInput, lookup: wire.LookupLocation | None, path: str) -> Query:
@@ -210,11 +255,9 @@ def _start_from(message: wire.StartFrom) -> int | float:
     return found
 
 
-def _check_later(kind: str, message: QueryMessage, path: str) -> None:
+def _check_later(kind: str, message: _Stage, path: str) -> None:
     """What would be wrong with the query in any version."""
     prefetches = bool(message.prefetch)
-    if kind in ("fusion", "rrf"):
-        check_fusion(using=message.HasField("using"), prefetches=prefetches)
     if kind == "formula":
         check_formula(prefetches=prefetches)
     examples = message.query.recommend

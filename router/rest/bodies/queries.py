@@ -9,12 +9,14 @@ import msgspec
 from protos.collections import UNNAMED
 from protos.datetimes import decode_datetime
 from protos.errors import InvalidField, MalformedBody
+from protos.fusion import RRF_K, Dbsf, Rrf
 from protos.ids import PointId, parse_point_id
 from protos.shard import Direction, OrderBy, QuantizationSearchParams, SearchParams
 from router.checks import (
     MMR_LATER,
     QUERIES_LATER,
     at_least_one,
+    check_depth,
     check_formula,
     check_fusion,
     check_search_params,
@@ -24,14 +26,16 @@ from router.checks import (
     search_params,
     threshold_of,
 )
-from router.queries.requests import NearestPoint, NearestVector, Query, QueryRequest, RandomSample
+from router.queries.requests import NearestPoint, NearestVector, Prefetch, Query, QueryRequest, RandomSample
 from router.rest.bodies.explain import decode_loosely, vector_error
 from router.rest.bodies.reading import decode
 from router.rest.bodies.schemas import (
     ListVector,
     LookupBody,
+    PrefetchBody,
     QueryBatchBody,
     QueryBody,
+    RrfBody,
     SearchBatchBody,
     SearchBody,
     SearchParamsBody,
@@ -45,6 +49,8 @@ from router.rest.bodies.selectors import (
 from router.vectors import SparseValues, VectorValues, not_supported
 
 T = TypeVar("T")
+
+_Stage = QueryBody | PrefetchBody
 
 _query = msgspec.json.Decoder(QueryBody)
 _query_batch = msgspec.json.Decoder(QueryBatchBody)
@@ -96,9 +102,9 @@ def _explain(body: bytes) -> None:
 def query_request(body: QueryBody, path: str) -> QueryRequest:
     limit = limit_of(body.limit, f"{path}.limit")
     query = _query_of(body, path)
-    check_stages(query, prefetches=bool(body.prefetch), score_threshold=body.score_threshold is not None)
     return QueryRequest(
         query=query,
+        prefetch=_prefetches(body, path, 1),
         using=body.using or UNNAMED,
         limit=limit,
         offset=body.offset or 0,
@@ -110,7 +116,47 @@ def query_request(body: QueryBody, path: str) -> QueryRequest:
     )
 
 
-def _query_of(body: QueryBody, path: str) -> Query | None:
+def _prefetches(body: _Stage, path: str, depth: int) -> tuple[Prefetch, ...]:
+    """``depth``: of these."""
+    some = _listed(body.prefetch)
+    if some:
+        check_depth(depth)
+    return tuple(
+        _prefetch(
+            each,
+            f"{path}.prefetch[{place}]" if isinstance(body.prefetch, list) else f"{path}.prefetch",
+            depth,
+        )
+        for place, each in enumerate(some)
+    )
+
+
+def _listed(prefetch: list[PrefetchBody] | PrefetchBody | None) -> list[PrefetchBody]:
+    if prefetch is None:
+        return []
+    return prefetch if isinstance(prefetch, list) else [prefetch]
+
+
+def _prefetch(body: PrefetchBody, path: str, depth: int) -> Prefetch:
+    return Prefetch(
+        query=_query_of(body, path),
+        prefetch=_prefetches(body, path, depth + 1),
+        using=body.using or UNNAMED,
+        limit=limit_of(body.limit, f"{path}.limit"),
+        filter=decode_optional_filter(body.filter, f"{path}.filter"),
+        params=_params(body.params, f"{path}.params"),
+        score_threshold=threshold_of(body.score_threshold),
+    )
+
+
+def _query_of(body: _Stage, path: str) -> Query | None:
+    query = _any_query(body, path)
+    threshold = body.score_threshold is not None
+    check_stages(query, prefetches=bool(_listed(body.prefetch)), score_threshold=threshold)
+    return query
+
+
+def _any_query(body: _Stage, path: str) -> Query | None:
     query = body.query
     if query is None:
         return None
@@ -126,7 +172,33 @@ def _query_of(body: QueryBody, path: str) -> Query | None:
         return decode_order_by(query["order_by"])
     if "sample" in query:
         return _sample(query["sample"])
+    if "fusion" in query:
+        return _fusion(_fusion_named(query["fusion"]), body, f"{path}.query")
+    if "rrf" in query:
+        return _fusion(_rrf(query["rrf"]), body, f"{path}.query.rrf")
     raise _other_query(query, body, path)
+
+
+def _fusion(by: Rrf | Dbsf, body: _Stage, path: str) -> Rrf | Dbsf:
+    check_fusion(by, path, using=body.using is not None, prefetches=len(_listed(body.prefetch)))
+    return by
+
+
+def _fusion_named(value: Any) -> Rrf | Dbsf:
+    if value == "rrf":
+        return Rrf()
+    if value == "dbsf":
+        return Dbsf()
+    raise MalformedBody(f"unknown variant `{value}`, expected `rrf` or `dbsf`")
+
+
+def _rrf(value: Any) -> Rrf:
+    try:
+        body = msgspec.convert(value, RrfBody)
+    except msgspec.ValidationError as error:
+        raise MalformedBody(f"{error} in `rrf`") from error
+    k = RRF_K if body.k is None else body.k
+    return Rrf(k, None if body.weights is None else tuple(body.weights))
 
 
 def _sample(value: Any) -> RandomSample:
@@ -173,10 +245,8 @@ def _vector(value: Any, path: str) -> VectorValues:
     return vector
 
 
-def _other_query(query: dict[str, Any], body: QueryBody, path: str) -> Exception:
+def _other_query(query: dict[str, Any], body: _Stage, path: str) -> Exception:
     """The error for a query that is not served: wrong in itself, of a later version, or unknown."""
-    if "fusion" in query or "rrf" in query:
-        check_fusion(using=body.using is not None, prefetches=bool(body.prefetch))
     if "formula" in query:
         check_formula(prefetches=bool(body.prefetch))
     for kind, name in QUERIES_LATER.items():

@@ -144,15 +144,31 @@ class LookupBody(Struct):
     shard_key: Any = None
 
 
+class PrefetchBody(Struct, kw_only=True):
+    query: ListVector | int | str | dict[str, Any] | None = None
+    prefetch: list[PrefetchBody] | PrefetchBody | None = None
+    using: str | None = None
+    filter: Any = None
+    params: SearchParamsBody | None = None
+    score_threshold: float | None = None
+    limit: Natural | None = None
+    lookup_from: LookupBody | None = None
+
+
 class QueryBody(ReadBody, kw_only=True):
     query: ListVector | int | str | dict[str, Any] | None = None
-    prefetch: Any = None
+    prefetch: list[PrefetchBody] | PrefetchBody | None = None
     using: str | None = None
     params: SearchParamsBody | None = None
     score_threshold: float | None = None
     limit: Natural | None = None
     offset: Natural | None = None
     lookup_from: LookupBody | None = None
+
+
+class RrfBody(Struct):
+    k: Natural | None = None
+    weights: list[float] | None = None
 
 
 class QueryBatchBody(Struct):

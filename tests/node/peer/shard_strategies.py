@@ -13,6 +13,8 @@ from protos import examples as ex
 from protos import filters as f
 from protos import operations as op
 from protos import shard
+from protos.fusion import Dbsf, Rrf
+from protos.stages import Fused, Listed, Searched, StagedRequest
 
 ids = st.integers(0, 2**64 - 1) | st.uuids().map(str)
 int64s = st.integers(-(2**63), 2**63 - 1)
@@ -120,6 +122,20 @@ scrolls = st.builds(
     projection=projections,
     sample_seed=counts,
 )
+fusions = st.builds(Rrf, st.integers(1, 99), st.none() | many(floats)) | st.just(Dbsf())
+
+
+def _stages_of(earlier: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    some = many(earlier)
+    return st.one_of(
+        st.builds(Searched, searches, some),
+        st.builds(Listed, scrolls, some),
+        st.builds(Fused, fusions, st.integers(0, 2**32), some, st.none() | floats),
+    )
+
+
+stages = st.recursive(st.builds(Searched, searches) | st.builds(Listed, scrolls), _stages_of, max_leaves=4)
+staged = st.builds(StagedRequest, stages, projections)
 records = st.builds(
     shard.Record,
     id=ids,

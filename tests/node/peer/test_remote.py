@@ -14,6 +14,7 @@ from node.peer.shard_service import serve_shards
 from protos.errors import BadInput, NotPrimary, ShardUnavailable, Timeout
 from protos.facets import FacetHit, FacetRequest
 from protos.filters import FieldCondition, Filter, Range
+from protos.fusion import Dbsf
 from protos.operations import DeletePoints, UpdateResult, UpdateStatus
 from protos.shard import (
     Hits,
@@ -26,6 +27,7 @@ from protos.shard import (
     UpdateRequest,
     unreachable_shard,
 )
+from protos.stages import Fused, Listed, StagedRequest
 from tests.node.peer import shard_strategies as any_
 from tests.node.peer.callers import Caller
 
@@ -67,6 +69,9 @@ class Replica:
     async def count(self, filter: Filter | None, *, exact: bool) -> int:
         return self._answer("count", (filter, exact))  # type: ignore[no-any-return]
 
+    async def query_staged(self, requests: list[StagedRequest]) -> list[Hits]:
+        return self._answer("query_staged", requests)  # type: ignore[no-any-return]
+
     async def facet(self, request: FacetRequest) -> list[FacetHit]:
         return self._answer("facet", request)  # type: ignore[no-any-return]
 
@@ -107,6 +112,12 @@ REQUESTS: list[tuple[str, Callable[[Any], Any], object, object]] = [
         "search",
         lambda shard: shard.search([SearchRequest("", np.ones(2, dtype=np.float32), 1)]),
         [SearchRequest("", np.ones(2, dtype=np.float32), 1)],
+        HITS,
+    ),
+    (
+        "query_staged",
+        lambda shard: shard.query_staged([StagedRequest(Fused(Dbsf(), 3, (Listed(ScrollRequest(2)),)))]),
+        [StagedRequest(Fused(Dbsf(), 3, (Listed(ScrollRequest(2)),)))],
         HITS,
     ),
     ("scroll", lambda shard: shard.scroll(ScrollRequest(3)), ScrollRequest(3), HITS[0].records),

@@ -31,6 +31,7 @@ from tests.node.peer import shard_strategies as any_
 REQUESTS: list[tuple[Method[Any, Any], st.SearchStrategy[Any]]] = [
     (wire.UPDATE, any_.updates),
     (wire.SEARCH, st.lists(any_.searches, max_size=2)),
+    (wire.QUERY_STAGED, st.lists(any_.staged, max_size=2)),
     (wire.SCROLL, any_.scrolls),
     (wire.RETRIEVE, st.builds(wire.Retrieve, any_.id_lists, any_.projections)),
     (wire.COUNT, st.builds(wire.Count, any_.filters, st.booleans())),
@@ -41,6 +42,7 @@ REQUESTS: list[tuple[Method[Any, Any], st.SearchStrategy[Any]]] = [
 RESULTS: list[tuple[Method[Any, Any], st.SearchStrategy[Any]]] = [
     (wire.UPDATE, any_.update_results),
     (wire.SEARCH, st.lists(any_.hits, max_size=2)),
+    (wire.QUERY_STAGED, st.lists(any_.hits, max_size=2)),
     (wire.SCROLL, st.lists(any_.records, max_size=3)),
     (wire.RETRIEVE, st.lists(any_.records, max_size=3)),
     (wire.COUNT, st.integers(0, 2**63)),
