@@ -6,6 +6,7 @@
     ├── BadInput              400  the request's values cannot be right
     ├── BadRequest            400  the request breaks a rule of the collection (strict mode, ...)
     │   └── NotSupported      400  of the API, and not in this version
+    ├── InferenceError        400  a remote model cannot make a vector of what it was given
     ├── MalformedBody         400  the body is not JSON of the expected shape
     ├── InvalidField          422  a field breaks a documented constraint; carries its path
     ├── AlreadyExists         409
@@ -51,6 +52,10 @@ class BadRequest(VecraftError):
 
 class NotSupported(BadRequest):
     """Part of Qdrant's API that this version does not have."""
+
+
+class InferenceError(VecraftError):
+    """The text is the inference service's own."""
 
 
 class MalformedBody(VecraftError):

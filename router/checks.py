@@ -15,6 +15,7 @@ from protos.fusion import Dbsf, Rrf
 from protos.ids import PointId
 from protos.shard import OrderBy, QuantizationSearchParams, SearchParams
 from protos.stages import DEPTH_MAX
+from router.inference.objects import InferenceObject
 from router.queries.requests import WINDOW_MAX, Query
 from router.vectors import SparseValues, VectorValues
 
@@ -145,8 +146,10 @@ def check_page(offset: PointId | None, order_by: OrderBy | None) -> None:
 # --- vectors ---------------------------------------------------------------------------------------
 
 
-def check_vector(value: VectorValues, path: str) -> None:
+def check_vector(value: VectorValues | InferenceObject, path: str) -> None:
     """What holds of a vector of any collection (reference 12, 18.5). Raises: InvalidField."""
+    if isinstance(value, InferenceObject):
+        return
     if isinstance(value, SparseValues):
         _check_sparse(value, path)
     elif not len(value):

@@ -27,10 +27,12 @@ from protos.operations import (
 )
 from protos.shard import UpdateRequest
 from router.collections import CollectionOperations
+from router.inference.embedding import Inference
+from router.inference.replacing import fill_rows, objects_of_rows
 from router.primaries import PrimaryCalls
 from router.primaries.calls import OPERATION_ID_BYTES, WRITE_TIMEOUT_MS
 from router.shards import ShardSelector, split_change
-from router.vectors import params_of, shape_of
+from router.vectors import VectorRows, params_of, shape_of
 
 # Worst last: a write over several shards is what its worst part is.
 _BY_SEVERITY = (UpdateStatus.COMPLETED, UpdateStatus.ACKNOWLEDGED, UpdateStatus.WAIT_TIMEOUT)
@@ -46,15 +48,22 @@ class WriteOptions(Struct, frozen=True):
 
 
 class Draft(Struct, frozen=True):
-    """A decoded request that becomes a change once the collection's vectors are known."""
+    """A decoded request that becomes a change once the collection's vectors are known.
+
+    ``vectors``: what ``build`` packs; objects among them are embedded first.
+    """
 
     build: Callable[[CollectionParams], PointChange]
     shard_keys: ShardSelector | None = None
+    vectors: dict[str, VectorRows] = {}
 
 
 class PointOperations:
-    def __init__(self, collections: CollectionOperations, node: NodeClient) -> None:
+    def __init__(
+        self, collections: CollectionOperations, node: NodeClient, inference: Inference | None = None
+    ) -> None:
         self._collections = collections
+        self._inference = inference or Inference()
         self._primaries = PrimaryCalls(collections.watch, node, retrying=collections.clustered)
 
     async def apply(self, collection: str, draft: Draft, options: WriteOptions) -> UpdateResult:
@@ -63,6 +72,7 @@ class PointOperations:
         Raises: NotFound for an unknown collection; BadInput if a vector or shard key does not fit it;
             BadRequest if there is nothing to do; what the shards raise.
         """
+        await self._embed([draft])
         return await self._apply(collection, draft, options, position=0)
 
     async def apply_batch(
@@ -70,10 +80,19 @@ class PointOperations:
     ) -> list[UpdateResult]:
         """Apply changes one after another; the first failure ends it and earlier ones stay (8.7)."""
         self._collections.resolve(collection)
+        await self._embed(drafts)
         return [
             await self._apply(collection, draft, options, position=position)
             for position, draft in enumerate(drafts)
         ]
+
+    async def _embed(self, drafts: Sequence[Draft]) -> None:
+        """Vectors in place of the objects of all changes, equal ones made once. Raises: as ``Inference``."""
+        objects = [each for draft in drafts for each in objects_of_rows(draft.vectors)]
+        if objects:
+            vectors = await self._inference.embed(objects, searching=False)
+            for draft in drafts:
+                fill_rows(draft.vectors, vectors)
 
     async def _apply(
         self, collection: str, draft: Draft, options: WriteOptions, *, position: int

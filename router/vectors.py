@@ -32,6 +32,7 @@ from protos.errors import (
 )
 from protos.operations import VectorBatch, VectorKind, VectorShape, check_shape
 from protos.shard import AnyVector, FloatArray, SparseVector
+from router.inference.objects import InferenceObject
 
 INDEX_MAX = 2**32 - 1
 
@@ -50,12 +51,19 @@ VectorValues = Sequence[float | list[float]] | FloatArray | SparseValues
 
 
 class VectorRows(Struct):
-    """Vectors of one name: ``values[i]`` belongs to the point at index ``rows[i]``, ascending."""
+    """Vectors of one name: ``values[i]`` belongs to the point at index ``rows[i]``, ascending.
+
+    ``objects``: by place in ``values``, what a vector is yet to be made of.
+    """
 
     rows: list[int] = []
     values: list[VectorValues] = []
+    objects: dict[int, InferenceObject] = {}
 
-    def add(self, row: int, value: VectorValues) -> None:
+    def add(self, row: int, value: VectorValues | InferenceObject) -> None:
+        if isinstance(value, InferenceObject):
+            self.objects[len(self.values)] = value
+            value = ()
         self.rows.append(row)
         self.values.append(value)
 
@@ -101,6 +109,7 @@ def pack(drafts: Mapping[str, VectorRows], params: CollectionParams, points: int
 
 
 def _pack_one(name: str, draft: VectorRows, shape: VectorShape, points: int) -> VectorBatch:
+    assert not draft.objects, "objects are embedded before"
     owners = b"" if len(draft.rows) == points else np.array(draft.rows, dtype="<u4").tobytes()
     if shape.kind is VectorKind.SPARSE:
         return _pack_sparse(name, [_sparse(value) for value in draft.values], owners)

@@ -17,12 +17,16 @@ from msgspec import Struct
 from consensus.log import MetadataLog
 from node.client import NodeClient
 from node.client.cluster import ClusterClient
+from node.text.bm25 import Bm25
 from router.cluster.checking import ReadyCheck
 from router.cluster.local_shards import LocalShardOperations
 from router.cluster.operations import ClusterOperations
 from router.collections import CollectionOperations
 from router.grpc.server import create_server
 from router.grpc.service import grpc_metrics_hook
+from router.inference.embedding import Inference
+from router.inference.objects import BM25_NAMES
+from router.inference.remote import TIMEOUT_S, RemoteService
 from router.monitoring.inventory import Inventory
 from router.monitoring.issues import Issues, SlowReads
 from router.monitoring.metrics import Requests
@@ -76,8 +80,10 @@ def applications(
     )
     if serve_telemetry is not None:
         serve_telemetry(endpoints.telemetry_for_peers)
-    points = PointOperations(collections, node)
-    searches = SearchOperations(collections, node, SlowReads(issues, slow_s=service.slow_query_secs))
+    inference = _inference(settings)
+    points = PointOperations(collections, node, inference)
+    slow_reads = SlowReads(issues, slow_s=service.slow_query_secs)
+    searches = SearchOperations(collections, node, slow_reads, inference)
     app = create_app(
         collections,
         points,
@@ -89,6 +95,7 @@ def applications(
         extra_routes=endpoints.routes(),
         metrics_hook=metrics_hook(requests.rest),
     )
+    app.on_cleanup.append(lambda _app: inference.close())
     apps = Applications([(app, service.http_port)])
     if service.metrics_port is not None:
         apps.rest.append((_metrics_app(endpoints), service.metrics_port))
@@ -104,6 +111,16 @@ def applications(
         )
         apps.grpc = server, service.grpc_port
     return apps
+
+
+def _inference(settings: Settings) -> Inference:
+    """BM25 is a model of this process; what else is named is the remote service's, if one is configured."""
+    bm25, remote = Bm25(), settings.inference
+    if remote.address is None:
+        return Inference(dict.fromkeys(BM25_NAMES, bm25))
+    timeout_s = float(remote.timeout or TIMEOUT_S)
+    service = RemoteService(remote.address, timeout_s=timeout_s, token=remote.token)
+    return Inference(dict.fromkeys(BM25_NAMES, bm25), service)
 
 
 def _metrics_app(endpoints: ServiceEndpoints) -> web.Application:

@@ -32,6 +32,8 @@ async def query_groups(
     searches: SearchOperations, collection: str, query: GroupQuery, options: ReadOptions
 ) -> list[Group]:
     """The groups with the best hits. Raises: as ``SearchOperations.query``; NotFound: no such lookup."""
+    (embedded,) = await bounded(searches.embedded([query.query]), options, "Inference")
+    query = replace(query, query=embedded)
     return await bounded(_Grouping(searches, collection, query, options).run(), options, "Query groups")
 
 

@@ -18,6 +18,7 @@ CODES: dict[type[VecraftError], StatusCode] = {
     errors.BadInput: StatusCode.INVALID_ARGUMENT,
     errors.BadRequest: StatusCode.INVALID_ARGUMENT,
     errors.NotSupported: StatusCode.UNIMPLEMENTED,
+    errors.InferenceError: StatusCode.INVALID_ARGUMENT,
     errors.MalformedBody: StatusCode.INVALID_ARGUMENT,
     errors.InvalidField: StatusCode.INVALID_ARGUMENT,
     errors.AlreadyExists: StatusCode.ALREADY_EXISTS,

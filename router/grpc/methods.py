@@ -21,6 +21,7 @@ from msgspec import Struct
 
 from protos.errors import ServiceError, VecraftError
 from router.grpc.errors import Unconvertible, code_of, metadata_of, text_of
+from router.inference.calls import begin
 
 COMPRESSED_BYTES_MIN = 1024
 
@@ -90,9 +91,12 @@ class _Method:
         self, request: Message, context: grpc.aio.ServicerContext[bytes, bytes], started_s: float
     ) -> bytes:
         call = Call(dict(context.invocation_metadata() or ()))
+        tokens = begin(call.metadata).tokens
         answer = await self._handler(request, call)
         if self._timed:
             answer.time = time.perf_counter() - started_s  # type: ignore[attr-defined]  # just found out
+        for model, count in tokens.items():
+            answer.usage.inference.models[model].tokens = count  # type: ignore[attr-defined]
         body = answer.SerializeToString()
         if call.compressible and len(body) >= COMPRESSED_BYTES_MIN:
             context.set_compression(grpc.Compression.Gzip)

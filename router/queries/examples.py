@@ -14,6 +14,7 @@ from protos.errors import NotFound, point_not_found
 from protos.ids import PointId
 from protos.shard import AnyVector, Projection
 from router.collections import CollectionOperations
+from router.inference.objects import InferenceObject
 from router.queries.requests import Example, NearestPoint, NearestVector
 from router.scope import Scope, gather
 from router.shards import ShardSelector
@@ -52,6 +53,7 @@ async def vectors_of(
     for want in wanted:
         example = want.example
         values = example.vector if isinstance(example, NearestVector) else found[_source(want), example.id]
+        assert not isinstance(values, InferenceObject), "objects are embedded before"
         vectors.append(query_vector(values, params_of(params, want.using)))
     return vectors
 

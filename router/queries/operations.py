@@ -16,6 +16,8 @@ from protos.ids import PointId
 from protos.shard import AnyVector, Hits, OrderBy, Projection, Record, ScrollRequest
 from router.collections import CollectionOperations
 from router.facets import FacetQuery, facet
+from router.inference.embedding import Inference
+from router.inference.replacing import objects_in, replaced
 from router.monitoring.issues import SlowReads
 from router.order import require_range_index
 from router.queries.examples import vectors_of
@@ -36,11 +38,16 @@ READ_TIMEOUT_MS = 60_000
 
 class SearchOperations:
     def __init__(
-        self, collections: CollectionOperations, node: NodeClient, slow_reads: SlowReads | None = None
+        self,
+        collections: CollectionOperations,
+        node: NodeClient,
+        slow_reads: SlowReads | None = None,
+        inference: Inference | None = None,
     ) -> None:
         self._collections = collections
         self._readers = ShardReaders(collections.watch, node)
         self._slow_reads = slow_reads or SlowReads()
+        self._inference = inference or Inference()
 
     def unnamed_only(self, collection: str) -> bool:
         """Does the collection have just the unnamed vector (so it shows as a bare list)?"""
@@ -65,11 +72,20 @@ class SearchOperations:
             does not fit the collection; Timeout.
         """
         scope = self._scope(await self._collections.opened(collection), options)
+        requests = await bounded(self.embedded(requests), options, "Inference")
         for request in requests:
             _check(request, scope.state)
         filters = (request.filter for request in requests)
         answers = bounded(self._query(scope, requests), options, "Query")
         return await self._watched(scope.state, filters, answers)
+
+    async def embedded(self, requests: Sequence[QueryRequest]) -> Sequence[QueryRequest]:
+        """The requests with vectors in place of objects, equal ones made once. Raises: as ``Inference``."""
+        objects = [each for request in requests for each in objects_in(request)]
+        if not objects:
+            return requests
+        vectors = await self._inference.embed(objects, searching=True)
+        return [replaced(request, vectors) for request in requests]
 
     async def scroll(
         self, collection: str, request: ScrollRequest, options: ReadOptions, keys: ShardSelector | None = None

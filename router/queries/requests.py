@@ -9,6 +9,7 @@ from protos.filters import Filter
 from protos.fusion import Dbsf, Rrf
 from protos.ids import PointId
 from protos.shard import AnyVector, OrderBy, Projection, Record, SearchParams
+from router.inference.objects import InferenceObject
 from router.replicas.consistency import ReadConsistency
 from router.shards import ShardSelector
 from router.vectors import VectorValues
@@ -29,7 +30,9 @@ class ReadOptions(Struct, frozen=True):
 
 
 class NearestVector(Struct, frozen=True):
-    vector: VectorValues | AnyVector
+    """An object is embedded before the query is answered."""
+
+    vector: VectorValues | AnyVector | InferenceObject
 
 
 class NearestPoint(Struct, frozen=True):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 import msgspec
 from aiohttp import web
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from protos.errors import RateLimited, VecraftError
+from router.inference.calls import begin
 from router.rest.errors import BEFORE_WORK, status_of
 
 JSON = "application/json"
@@ -21,10 +22,11 @@ Operation = Callable[[web.Request], Awaitable[object]]
 _encoder = msgspec.json.Encoder()
 
 
-class _Success(Struct):
+class _Success(Struct, omit_defaults=True):
     result: object
     status: str
     time: float
+    usage: dict[str, object] | UnsetType = UNSET
 
 
 class _Accepted(Struct):
@@ -41,9 +43,14 @@ def json_response(body: bytes, *, status: int = 200) -> web.Response:
     return web.Response(body=body, status=status, content_type=JSON)
 
 
-def success(result: object, started_s: float) -> web.Response:
-    """Wrap ``result`` (anything msgspec encodes); ``started_s`` is a ``perf_counter`` reading."""
-    return json_response(_encoder.encode(_Success(result, "ok", time.perf_counter() - started_s)))
+def success(result: object, started_s: float, tokens: Mapping[str, int] | None = None) -> web.Response:
+    """Wrap ``result`` (anything msgspec encodes); ``started_s`` is a ``perf_counter`` reading; ``tokens``
+    that remote models took, by model."""
+    usage: dict[str, object] | UnsetType = UNSET
+    if tokens:
+        usage = {"inference": {"models": {model: {"tokens": count} for model, count in tokens.items()}}}
+    body = _Success(result, "ok", time.perf_counter() - started_s, usage)
+    return json_response(_encoder.encode(body))
 
 
 def accepted(started_s: float) -> web.Response:
@@ -56,8 +63,8 @@ def enveloped(operation: Operation) -> Callable[[web.Request], Awaitable[web.Str
     """The handler that answers with what ``operation`` returns."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
-        started_s = time.perf_counter()
-        return success(await operation(request), started_s)
+        started_s, tokens = time.perf_counter(), begin(request.headers).tokens
+        return success(await operation(request), started_s, tokens)
 
     return handle
 

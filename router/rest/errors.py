@@ -36,6 +36,7 @@ STATUS: dict[type[VecraftError], int] = {
     errors.BadInput: 400,
     errors.BadRequest: 400,
     errors.NotSupported: 400,
+    errors.InferenceError: 400,
     errors.MalformedBody: 400,
     errors.InvalidField: 422,
     errors.AlreadyExists: 409,

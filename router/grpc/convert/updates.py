@@ -63,7 +63,7 @@ def upsert(message: Any) -> Draft:
     def build(params: CollectionParams) -> Upsert:
         return Upsert(ids, pack(drafts, params, len(ids)), payloads, mode, condition)
 
-    return Draft(build, _keys(message))
+    return Draft(build, _keys(message), drafts)
 
 
 def update_vectors(message: Any) -> Draft:
@@ -80,7 +80,7 @@ def update_vectors(message: Any) -> Draft:
     def build(params: CollectionParams) -> UpdateVectors:
         return UpdateVectors(ids, pack(drafts, params, len(ids)), condition)
 
-    return Draft(build, _keys(message))
+    return Draft(build, _keys(message), drafts)
 
 
 def delete(message: Any) -> Draft:

@@ -14,10 +14,13 @@ from protos.errors import InvalidField
 from protos.qdrant import points_pb2 as wire
 from protos.shard import AnyVector, FloatArray, PointVectors, SparseVector
 from router.checks import EMPTY_VECTOR, check_multivector, check_vector
+from router.grpc.convert.values import plain
 from router.grpc.errors import Unconvertible
-from router.vectors import SparseValues, VectorRows, not_supported
+from router.inference.objects import InferenceObject, ObjectKind, inference_object
+from router.vectors import SparseValues, VectorRows
 
-_INFERENCE = ("document", "image", "object")
+_KINDS = {"document": ObjectKind.TEXT, "image": ObjectKind.IMAGE, "object": ObjectKind.OBJECT}
+AnyValue = FloatArray | SparseValues | InferenceObject
 _PACKED_FLOATS = b"\x0a"  # field 1 of DenseVector: a length, then 32-bit floats
 
 
@@ -47,15 +50,15 @@ def _rows_of(drafts: dict[str, VectorRows], name: str) -> VectorRows:
     return rows
 
 
-def stored_vector(message: wire.Vector, path: str) -> FloatArray | SparseValues:
-    """A vector to be stored. Raises: InvalidField, NotSupported, Unconvertible."""
+def stored_vector(message: wire.Vector, path: str) -> AnyValue:
+    """A vector to be stored, or what it is to be made of. Raises: InvalidField, Unconvertible."""
     kind = message.WhichOneof("vector")
     if kind is None:
         return _flat(message, path)
     return _of_kind(kind, getattr(message, kind), path)
 
 
-def query_vector(message: wire.VectorInput, path: str) -> FloatArray | SparseValues:
+def query_vector(message: wire.VectorInput, path: str) -> AnyValue:
     """A vector to search by, where no id is given. Raises: Unconvertible, as ``stored_vector``."""
     kind = message.WhichOneof("variant")
     if kind is None:
@@ -63,14 +66,21 @@ def query_vector(message: wire.VectorInput, path: str) -> FloatArray | SparseVal
     return _of_kind(kind, getattr(message, kind), path)
 
 
-def _of_kind(kind: str, value: Any, path: str) -> FloatArray | SparseValues:
+def _of_kind(kind: str, value: Any, path: str) -> AnyValue:
     if kind == "dense":
         return dense(value.data, path)
-    if kind in _INFERENCE:
-        raise not_supported("Inference is")
+    if kind in _KINDS:
+        return _object(kind, value, path)
     if kind == "sparse":
         return sparse(value.indices, value.values, path)
     return _multi([row.data for row in value.vectors], path)
+
+
+def _object(kind: str, message: Any, path: str) -> InferenceObject:
+    """Raises: InvalidField, Unconvertible."""
+    data = message.text if kind == "document" else plain(getattr(message, kind))
+    options = {name: plain(value) for name, value in message.options.items()}
+    return inference_object(_KINDS[kind], data, message.model, options, path)
 
 
 def _flat(message: wire.Vector, path: str) -> FloatArray | SparseValues:

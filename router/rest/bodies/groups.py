@@ -8,7 +8,8 @@ from protos.shard import Projection
 from router.checks import at_least, at_least_one
 from router.groups import GroupQuery, Lookup
 from router.groups.requests import LIMIT_DEFAULT, SIZE_DEFAULT
-from router.rest.bodies.queries import decode_searching, query_request, search_request
+from router.rest.bodies.queries import query_request, search_request
+from router.rest.bodies.reading import decode
 from router.rest.bodies.schemas import QueryGroupsBody, SearchGroupsBody, WithLookupBody
 from router.rest.bodies.selectors import check_path, decode_projection
 
@@ -17,7 +18,7 @@ _search = msgspec.json.Decoder(SearchGroupsBody)
 
 
 def decode_query_groups(body: bytes) -> GroupQuery:
-    found = decode_searching(body, _query)
+    found = decode(body, _query)
     return GroupQuery(
         query_request(found, "internal"),
         key=check_path(found.group_by),
@@ -28,7 +29,7 @@ def decode_query_groups(body: bytes) -> GroupQuery:
 
 
 def decode_search_groups(body: bytes) -> GroupQuery:
-    found = decode_searching(body, _search)
+    found = decode(body, _search)
     query = search_request(found, "")
     return GroupQuery(
         query,

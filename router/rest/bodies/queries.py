@@ -27,7 +27,7 @@ from router.checks import (
     threshold_of,
 )
 from router.queries.requests import NearestPoint, NearestVector, Prefetch, Query, QueryRequest, RandomSample
-from router.rest.bodies.explain import decode_loosely, vector_error
+from router.rest.bodies.objects import decode_object, is_object
 from router.rest.bodies.reading import decode
 from router.rest.bodies.schemas import (
     ListVector,
@@ -59,41 +59,21 @@ _search_batch = msgspec.json.Decoder(SearchBatchBody)
 
 
 def decode_query(body: bytes) -> QueryRequest:
-    return query_request(decode_searching(body, _query), "internal")
+    return query_request(decode(body, _query), "internal")
 
 
 def decode_query_batch(body: bytes) -> list[QueryRequest]:
-    searches = decode_searching(body, _query_batch).searches
+    searches = decode(body, _query_batch).searches
     return [query_request(search, f"searches[{place}].internal") for place, search in enumerate(searches)]
 
 
 def decode_search(body: bytes) -> QueryRequest:
-    return search_request(decode_searching(body, _search), "")
+    return search_request(decode(body, _search), "")
 
 
 def decode_search_batch(body: bytes) -> list[QueryRequest]:
-    searches = decode_searching(body, _search_batch).searches
+    searches = decode(body, _search_batch).searches
     return [search_request(search, f"searches[{place}].") for place, search in enumerate(searches)]
-
-
-def decode_searching(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
-    """Raises: MalformedBody, and what is more telling where the vector is of another kind."""
-    try:
-        return decode(body, decoder)
-    except MalformedBody:
-        _explain(body)
-        raise
-
-
-def _explain(body: bytes) -> None:
-    """Raise a more telling error than the decoder's if the vector is of another kind."""
-    request = decode_loosely(body)
-    searches = request.get("searches", [request]) if isinstance(request, dict) else []
-    for search in searches if isinstance(searches, list) else []:
-        if isinstance(search, dict):
-            error = vector_error(search.get("query")) or vector_error(search.get("vector"))
-            if error is not None:
-                raise error
 
 
 # --- the query API ---------------------------------------------------------------------------------
@@ -162,7 +142,7 @@ def _any_query(body: _Stage, path: str) -> Query | None:
         return None
     if not isinstance(query, dict):
         return _nearest(query, body.lookup_from, f"{path}.query")
-    if is_sparse(query):
+    if is_sparse(query) or is_object(query):
         return _nearest_value(query, body.lookup_from, f"{path}.query")
     if "nearest" in query:
         if query.get("mmr") is not None:
@@ -222,9 +202,8 @@ def _nearest_point(point_id: PointId, lookup: LookupBody | None) -> NearestPoint
 
 
 def _nearest_value(value: Any, lookup: LookupBody | None, path: str) -> Query:
-    error = vector_error(value)
-    if error is not None:
-        raise error
+    if is_object(value):
+        return NearestVector(decode_object(value, path))
     if isinstance(value, list) or is_sparse(value):
         return NearestVector(_vector(value, path))
     return _nearest_point(parse_point_id(value), lookup)
@@ -252,7 +231,7 @@ def _other_query(query: dict[str, Any], body: _Stage, path: str) -> Exception:
     for kind, name in QUERIES_LATER.items():
         if kind in query:
             return _invalid_examples(kind, query[kind], path) or not_supported(name)
-    return vector_error(query) or MalformedBody("data did not match any variant of QueryInterface")
+    return MalformedBody("data did not match any variant of QueryInterface")
 
 
 def _invalid_examples(kind: str, value: Any, path: str) -> Exception | None:
@@ -332,9 +311,6 @@ def search_request(body: SearchBody, path: str) -> QueryRequest:
 
 def _named_vector(value: ListVector | dict[str, Any], path: str) -> tuple[str, VectorValues]:
     name, vector = (UNNAMED, value) if isinstance(value, list) else (value.get("name"), value.get("vector"))
-    error = vector_error(vector)
-    if error is not None:
-        raise error
     if not isinstance(name, str) or not (isinstance(vector, list) or is_sparse(vector)):
         raise MalformedBody("a named vector has the fields `name` and `vector`")
     return name, _vector(vector, path)

@@ -67,6 +67,31 @@ class UpdateVectorsBody(Struct):
     update_filter: Any = None
 
 
+class AnyPointBody(PointBody):
+    """With something in place of vectors that only code can tell."""
+
+    vector: Any = UNSET
+    vectors: Any = UNSET
+
+
+class AnyBatchBody(BatchBody):
+    vectors: Any
+
+
+class AnyUpsertBody(UpsertBody):
+    points: list[AnyPointBody] | UnsetType = UNSET  # type: ignore[assignment]  # lists are not covariant
+    batch: AnyBatchBody | UnsetType = UNSET
+
+
+class AnyPointVectorsBody(PointVectorsBody):
+    vector: Any = UNSET
+    vectors: Any = UNSET
+
+
+class AnyUpdateVectorsBody(UpdateVectorsBody):
+    points: list[AnyPointVectorsBody]  # type: ignore[assignment]
+
+
 class PointsSelectorBody(Struct):
     """Which points: ``points`` (ids) or ``filter``."""
 

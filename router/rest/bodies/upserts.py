@@ -1,12 +1,12 @@
 """Bodies that carry vectors: upserts (both forms) and vector updates (reference 8.3, 8.4).
 
-The usual body decodes in one typed pass. Only when that fails is it decoded again, loosely, to find
-out what the client meant and answer with the error Qdrant's clients know.
+The usual body decodes in one typed pass. Only when that fails is it decoded again, loosely, because objects
+that vectors are to be made of may stand among the vectors.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -19,11 +19,14 @@ from protos.filters import Filter
 from protos.ids import PointId
 from protos.operations import UpdateMode, UpdateVectors, Upsert
 from router.checks import NO_VECTORS_TO_UPDATE, NOTHING_TO_UPDATE, check_vector
+from router.inference.objects import InferenceObject
 from router.points import Draft
-from router.rest.bodies.explain import explain_vectors
+from router.rest.bodies.objects import decode_object, is_object
 from router.rest.bodies.reading import decode
 from router.rest.bodies.schemas import (
     NULL,
+    AnyUpdateVectorsBody,
+    AnyUpsertBody,
     BatchBody,
     ListVector,
     NamedVectors,
@@ -33,7 +36,7 @@ from router.rest.bodies.schemas import (
     UpsertBody,
 )
 from router.rest.bodies.selectors import decode_ids, decode_optional_filter, decode_shard_keys
-from router.vectors import VectorRows, pack
+from router.vectors import SparseValues, VectorRows, pack
 
 T = TypeVar("T")
 Body = bytes | Raw
@@ -44,11 +47,13 @@ PAYLOAD_DEPTH_MAX = 120
 
 _upsert = msgspec.json.Decoder(UpsertBody)
 _update = msgspec.json.Decoder(UpdateVectorsBody)
+_any_upsert = msgspec.json.Decoder(AnyUpsertBody)
+_any_update = msgspec.json.Decoder(AnyUpdateVectorsBody)
 
 
 def decode_upsert(body: Body) -> Draft:
     """Raises: MalformedBody, InvalidField, BadInput, BadRequest as reference 8.3."""
-    request = _decode_vectors(body, _upsert)
+    request = _decode_upsert(body)
     mode = _mode(request.update_mode)
     condition = decode_optional_filter(request.update_filter, "update_filter")
     if request.batch is not UNSET:
@@ -61,11 +66,11 @@ def decode_upsert(body: Body) -> Draft:
     def build(params: CollectionParams) -> Upsert:
         return Upsert(ids, pack(drafts, params, len(ids)), payloads, mode, condition)
 
-    return Draft(build, decode_shard_keys(request.shard_key))
+    return Draft(build, decode_shard_keys(request.shard_key), drafts)
 
 
 def decode_update_vectors(body: Body) -> Draft:
-    request = _decode_vectors(body, _update)
+    request = _decode_update(body)
     if not request.points:
         raise InvalidField("points", NOTHING_TO_UPDATE)
     drafts: dict[str, VectorRows] = {}
@@ -80,15 +85,90 @@ def decode_update_vectors(body: Body) -> Draft:
     def build(params: CollectionParams) -> UpdateVectors:
         return UpdateVectors(ids, pack(drafts, params, len(ids)), condition)
 
-    return Draft(build, decode_shard_keys(request.shard_key))
+    return Draft(build, decode_shard_keys(request.shard_key), drafts)
 
 
-def _decode_vectors(body: Body, decoder: msgspec.json.Decoder[T]) -> T:
+def _decode_upsert(body: Body) -> UpsertBody:
+    try:
+        return decode(body, _upsert)
+    except MalformedBody:
+        loose = _decode_loosely(body, _any_upsert)
+        if loose is None:
+            raise
+        objects = 0
+        if not isinstance(loose.points, UnsetType):
+            objects += _interpret(loose.points)
+        if not isinstance(loose.batch, UnsetType):
+            objects += _interpret_columns(loose.batch)
+        if not objects:
+            raise
+        return loose
+
+
+def _decode_update(body: Body) -> UpdateVectorsBody:
+    try:
+        return decode(body, _update)
+    except MalformedBody:
+        loose = _decode_loosely(body, _any_update)
+        if loose is None or not _interpret(loose.points):
+            raise
+        return loose
+
+
+def _decode_loosely(body: Body, decoder: msgspec.json.Decoder[T]) -> T | None:
     try:
         return decode(body, decoder)
     except MalformedBody:
-        explain_vectors(body)
-        raise
+        return None
+
+
+# --- objects that vectors are to be made of ----------------------------------------------------------------
+
+
+def _interpret(points: Sequence[PointBody | PointVectorsBody]) -> int:
+    """Turn what was decoded loosely into vectors and objects. Returns: how many are objects."""
+    objects = 0
+    for row, point in enumerate(points):
+        if isinstance(point.vector, UnsetType):
+            point.vector = point.vectors
+        if not isinstance(point.vector, UnsetType):
+            path = f"points[{row}].vector"
+            point.vector, found = _with_objects(point.vector, path, NamedVectors)
+            objects += found
+    return objects
+
+
+def _interpret_columns(batch: BatchBody) -> int:
+    values, objects = batch.vectors, 0
+    if isinstance(values, dict):
+        named = {}
+        for name, column in values.items():
+            named[name], found = _column(column, f"batch.vectors.{name}")
+            objects += found
+        batch.vectors = named
+    else:
+        batch.vectors, objects = _column(values, "batch.vectors")
+    return objects
+
+
+def _column(values: Any, path: str) -> tuple[Any, int]:
+    if not isinstance(values, list):
+        raise MalformedBody(f"invalid type in `{path}`: a list is expected")
+    found = [_with_objects(value, f"{path}[{row}]", SparseValues) for row, value in enumerate(values)]
+    return [value for value, _ in found], sum(objects for _, objects in found)
+
+
+def _with_objects(value: Any, path: str, otherwise: Any) -> tuple[Any, int]:
+    """``otherwise``: what stands here if it is neither an object nor a list."""
+    if is_object(value):
+        return decode_object(value, path), 1
+    if isinstance(value, dict) and otherwise is NamedVectors:
+        named = {name: _with_objects(each, f"{path}.?", SparseValues) for name, each in value.items()}
+        return {name: each for name, (each, _) in named.items()}, sum(found for _, found in named.values())
+    try:
+        return msgspec.convert(value, ListVector if isinstance(value, list) else otherwise), 0
+    except msgspec.ValidationError as problem:
+        raise MalformedBody(f"{problem} in `{path}`") from problem
 
 
 def _mode(text: str | None) -> UpdateMode:
@@ -118,7 +198,7 @@ def _vector_of(point: PointBody | PointVectorsBody, row: int) -> ListVector | Na
 
 
 def _add(drafts: dict[str, VectorRows], row: int, value: ListVector | NamedVectors, path: str) -> None:
-    if isinstance(value, list):
+    if isinstance(value, list | InferenceObject):
         check_vector(value, path)
         _rows_of(drafts, UNNAMED).add(row, value)
         return
@@ -139,9 +219,10 @@ def _columns(batch: BatchBody) -> Parts:
     drafts: dict[str, VectorRows] = {}
     for name, values in named.items():
         _same_length("vectors", len(batch.ids), len(values))
+        rows = drafts[name] = VectorRows()
         for row, value in enumerate(values):
             check_vector(value, f"batch.vectors[{row}]")
-        drafts[name] = VectorRows(list(range(len(values))), list(values))
+            rows.add(row, value)
     payloads: Iterable[Raw] = [NULL] * len(batch.ids)
     if batch.payloads is not None:
         _same_length("payloads", len(batch.ids), len(batch.payloads))

@@ -329,7 +329,8 @@ _LATER = "by this version of Vecraft yet"
         ({"query": {"context": []}}, 400, _LATER),
         ({"query": {"sample": "first"}}, 400, "unknown variant `first`, expected `random`"),
         ({"query": {"nearest": [1, 2], "mmr": {"diversity": 0.5}}}, 400, _LATER),
-        ({"query": {"text": "hello", "model": "m"}}, 400, _LATER),
+        ({"query": {"text": "hello", "model": "m"}}, 500, "InferenceService URL not configured"),
+        ({"query": {"text": "hello", "model": ""}}, 422, "internal.query.model: value invalid"),
         ({"query": [[1, 2]]}, 400, "Conversion between multi and regular vectors failed"),
         (
             {"query": {"indices": [1], "values": [1]}},
