@@ -64,9 +64,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ConfigurationError as error:
         print(f"vecraft cannot start:\n{error}", file=sys.stderr)
         return EXIT_BAD_CONFIGURATION
-    os.environ["OMP_NUM_THREADS"] = (
-        "1"  # FAISS reads it when it is loaded; serving threads take one core each
-    )
+    for library in ("OMP", "OPENBLAS"):  # FAISS and numpy read them when they are loaded
+        os.environ[f"{library}_NUM_THREADS"] = "1"  # serving threads take one core each
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")  # processes are started by spawn, never forked
     from vecraft.serve import run  # here: the engine is heavy and sets up its threads on import
 

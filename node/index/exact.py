@@ -1,8 +1,9 @@
 """Exact similarity of queries to rows of a matrix, and the best rows by it.
 
 Every value is computed pair by pair (FAISS's ``by_idx`` kernels), never as ‖x‖² + ‖y‖² − 2xy, which loses
-the small distances; equal vectors at Euclid are at exactly 0. The kernels read the rows in place, release
-the interpreter lock and give a pair the same bits in whatever company it is scored.
+the small distances; for batches such a product tells which pairs are worth it (``products``). Equal vectors
+at Euclid are at exactly 0. The kernels read rows in place, release the interpreter lock and give a pair the
+same bits in whatever company it is scored.
 
 Memory is bounded: scores are held for a group of queries at a time, Manhattan gathers rows in blocks.
 """
@@ -12,6 +13,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from node.index import products
 from node.index.library import faiss
 from protos.collections import Distance
 
@@ -50,11 +52,49 @@ def best_of(
     group = max(1, _SCORES_BYTES_MAX // max(1, candidates * scores.itemsize))
     for first in range(0, len(queries) if k else 0, group):
         part = np.ascontiguousarray(queries[first : first + group])
-        for i, row in enumerate(score_table(distance, part, matrix, rows), start=first):
-            picked = select(row, k)
-            found[i] = picked if rows is None else rows[picked]
-            scores[i] = row[picked]
+        ranking = found[first : first + group], scores[first : first + group]
+        if k < candidates and products.serve(distance, len(part), matrix, candidates):
+            _rank_chosen(ranking, distance, part, matrix, rows)
+        else:
+            _rank_all(ranking, distance, part, matrix, rows)
     return found, scores
+
+
+def _rank_all(
+    ranking: tuple[Rows, FloatArray],
+    distance: Distance,
+    queries: FloatArray,
+    matrix: FloatArray,
+    rows: Rows | None,
+) -> None:
+    for found, scores, row in zip(*ranking, score_table(distance, queries, matrix, rows), strict=True):
+        picked = select(row, len(found))
+        found[:] = picked if rows is None else rows[picked]
+        scores[:] = row[picked]
+
+
+def _rank_chosen(
+    ranking: tuple[Rows, FloatArray],
+    distance: Distance,
+    queries: FloatArray,
+    matrix: FloatArray,
+    rows: Rows | None,
+) -> None:
+    """``_rank_all``, bit for bit, by scoring only what ``products`` leaves to be decided."""
+    k = ranking[0].shape[1]
+    left = []
+    chosen = products.candidates_of(distance, queries, matrix, k, rows)
+    for i, candidates in enumerate(chosen):
+        if candidates is None:
+            left.append(i)
+            continue
+        scored = similarities(distance, queries[i], matrix, candidates)
+        best = select(scored, k)
+        ranking[0][i], ranking[1][i] = candidates[best], scored[best]
+    if left:
+        rest = np.empty((len(left), k), dtype=np.int64), np.empty((len(left), k), dtype=np.float32)
+        _rank_all(rest, distance, queries[left], matrix, rows)
+        ranking[0][left], ranking[1][left] = rest
 
 
 def best_candidates(

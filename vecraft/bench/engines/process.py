@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import multiprocessing
+import os
 import traceback
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -37,6 +38,8 @@ class EngineProcess:
         self._process = _SPAWN.Process(
             target=_serve, args=(theirs, ENGINES[engine], folder, settings, vectors), name=f"bench-{engine}"
         )
+        # Ours multiplies matrices with numpy in threads of its own, as the server does.
+        os.environ["OPENBLAS_NUM_THREADS"] = "1"
         self._process.start()
         theirs.close()
 
