@@ -5,7 +5,8 @@ Lives here: how many requests are made, and with which limits. May not live here
 
 First the ranking is walked until there are as many groups as wanted: each request leaves out the points seen
 and the groups that are full, so it goes on where the last one ended. Then the groups that lack hits are asked
-about alone. All that is read of a candidate is the key; what the client wants to see is fetched at the end.
+about alone. What prefetches found is looked at deeper and deeper instead. All that is read of a candidate is
+the key; what the client wants to see is fetched at the end.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from router.queries.requests import WINDOW_MAX, Prefetch, QueryRequest, ReadOpti
 
 COLLECTING_MAX: Final = 5  # requests for more groups
 FILLING_MAX: Final = 5  # requests for more hits; the last asks about each group by itself
+_DEEPENING: Final = 2
 _NOTHING: Final = Projection()
 
 
@@ -61,12 +63,24 @@ class _Grouping:
     async def run(self) -> list[Group]:
         if self._query.lookup is not None:
             await self._look_up(self._query.lookup, [])  # an unknown collection is told before the work
-        if not await self._collect():
+        if self._base.prefetch:
+            await self._deepen()
+        elif not await self._collect():
             await self._fill()
         groups = await self._completed(self._collector.best())
         return groups if self._query.lookup is None else await self._with_lookups(groups, self._query.lookup)
 
     # --- finding -------------------------------------------------------------------------------------------
+
+    async def _deepen(self) -> None:
+        """Ask for ever more of what was prefetched: leaving points out would change the scores of others."""
+        request = self._base
+        for _ in range(COLLECTING_MAX + FILLING_MAX):
+            if await self._ask(request):
+                return
+            if self._collector.enough and not self._collector.missing():
+                return
+            request = replace(request, limit=min(request.limit * _DEEPENING, WINDOW_MAX))
 
     async def _collect(self) -> bool:
         """Whether the ranking was walked to its end, so that no group can be filled further."""

@@ -6,36 +6,56 @@ vector needs nothing here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, TypeVar
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, TypeVar
 
+import numpy as np
 from msgspec import Struct
 from msgspec.structs import replace
 
 from protos.filters import Filter
-from protos.shard import OrderBy, Projection, SearchParams
+from protos.shard import OrderBy, Projection, SearchParams, SparseVector
 from router.inference.objects import InferenceObject
-from router.vectors import VectorRows, VectorValues
+from router.vectors import SparseValues, VectorRows, VectorValues
 
 T = TypeVar("T")
 
-_WITHOUT = (Filter, OrderBy, Projection, SearchParams)  # hold no vectors, and may be large
+_NUMBERS: Final = (float, int, list)  # what vectors begin with
+# Hold no objects; some are large.
+_LEAVES: Final = frozenset(
+    {
+        *(type(None), bool, int, float, str, bytes, np.ndarray, SparseVector, SparseValues),
+        *(Filter, OrderBy, Projection, SearchParams),
+    }
+)
 
 
-def objects_in(value: object) -> Iterator[InferenceObject]:
+def objects_in(value: object) -> list[InferenceObject]:
     """Those in a struct, in a tuple of structs, and below."""
+    found: list[InferenceObject] = []
+    _find(value, found)
+    return found
+
+
+def _find(value: object, found: list[InferenceObject]) -> None:
+    kind = type(value)
+    if kind in _LEAVES:
+        return
     if isinstance(value, InferenceObject):
-        yield value
-    else:
-        for child in _children(value):
-            yield from objects_in(child)
+        found.append(value)
+    elif isinstance(value, Struct):
+        for name in value.__struct_fields__:
+            _find(getattr(value, name), found)
+    elif isinstance(value, tuple | list) and value and type(value[0]) not in _NUMBERS:
+        for child in value:
+            _find(child, found)
 
 
 def replaced(value: T, vectors: Mapping[InferenceObject, VectorValues]) -> T:
     """``value`` with vectors in place of the objects in it; itself if it has none."""
     if isinstance(value, InferenceObject):
         return vectors[value]  # type: ignore[return-value]  # of the type that stands there otherwise
-    if not any(True for _ in objects_in(value)):
+    if not objects_in(value):
         return value
     if isinstance(value, Struct):
         fields: dict[str, Any] = {
@@ -44,14 +64,6 @@ def replaced(value: T, vectors: Mapping[InferenceObject, VectorValues]) -> T:
         return replace(value, **fields)
     assert isinstance(value, tuple | list)
     return type(value)(replaced(child, vectors) for child in value)
-
-
-def _children(value: object) -> Iterable[object]:
-    if isinstance(value, Struct):
-        return () if isinstance(value, _WITHOUT) else map(value.__getattribute__, value.__struct_fields__)
-    if isinstance(value, tuple | list) and value and isinstance(value[0], Struct | tuple):
-        return value
-    return ()
 
 
 # --- writes ----------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from protos.shard import AnyVector, Hits, OrderBy, Projection, Record, ScrollReq
 from router.collections import CollectionOperations
 from router.facets import FacetQuery, facet
 from router.inference.embedding import Inference
+from router.inference.objects import InferenceObject
 from router.inference.replacing import objects_in, replaced
 from router.monitoring.issues import SlowReads
 from router.order import require_range_index
@@ -72,7 +73,8 @@ class SearchOperations:
             does not fit the collection; Timeout.
         """
         scope = self._scope(await self._collections.opened(collection), options)
-        requests = await bounded(self.embedded(requests), options, "Inference")
+        if any(map(_objects_of, requests)):
+            requests = await bounded(self.embedded(requests), options, "Inference")
         for request in requests:
             _check(request, scope.state)
         filters = (request.filter for request in requests)
@@ -81,7 +83,7 @@ class SearchOperations:
 
     async def embedded(self, requests: Sequence[QueryRequest]) -> Sequence[QueryRequest]:
         """The requests with vectors in place of objects, equal ones made once. Raises: as ``Inference``."""
-        objects = [each for request in requests for each in objects_in(request)]
+        objects = [each for request in requests for each in _objects_of(request)]
         if not objects:
             return requests
         vectors = await self._inference.embed(objects, searching=True)
@@ -171,6 +173,11 @@ async def _listed(
     vectors: Sequence[Sequence[AnyVector]],  # noqa: ARG001
 ) -> list[Hits]:
     return [await listed(scope, request) for request in requests]
+
+
+def _objects_of(request: QueryRequest) -> list[InferenceObject]:
+    # Only where vectors are: every query comes by here.
+    return objects_in(request.query) + objects_in(request.prefetch)
 
 
 def _check(request: QueryRequest, state: CollectionState) -> None:

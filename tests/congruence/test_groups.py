@@ -3,6 +3,7 @@ number of shards, with payload indexes and without."""
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from typing import Any
 
@@ -165,3 +166,29 @@ def test_what_is_wrong_is_said_over_both(world: World, ask: Json, text: str) -> 
             client.query_points_groups("one", **{"query": 1, "using": "dot", "group_by": "tag", **ask})
         error: Any = told.value
         assert text in (error.content.decode() if hasattr(error, "content") else error.details())
+
+
+@pytest.mark.parametrize("fusion", [models.Fusion.RRF, models.Fusion.DBSF])
+@pytest.mark.parametrize(("limit", "size"), [(2, 1), (4, 3), (20, 20)])
+def test_groups_of_fused_prefetches_have_the_scores_of_one_ranking(
+    world: World, fusion: models.Fusion, limit: int, size: int
+) -> None:
+    rng = random.Random(8)
+    prefetch = [
+        models.Prefetch(query=make_vector(rng), using=using, limit=ALL) for using in ("dot", "cosine")
+    ]
+    expected = world.local.query_points_groups(
+        "c", "tag", models.FusionQuery(fusion=fusion), prefetch=prefetch, limit=ALL, group_size=size
+    )
+    for client in world.clients:
+        for name in COLLECTIONS:
+            found = client.query_points_groups(
+                name,
+                "tag",
+                models.FusionQuery(fusion=fusion),
+                prefetch=prefetch,
+                limit=limit,
+                group_size=size,
+                with_payload=True,
+            )
+            same(found, expected, limit)
