@@ -15,6 +15,7 @@ from protos.examples import Examples
 from protos.facets import FacetHit, FacetRequest
 from protos.filters import Filter
 from protos.ids import PointId
+from protos.memory import ShardMemory
 from protos.operations import PointChange, UpdateResult, WriteOrdering
 from protos.vectors import AnyVector as AnyVector
 from protos.vectors import FloatArray as FloatArray
@@ -273,3 +274,7 @@ class ShardClient(Protocol):
         ...
 
     async def info(self) -> ShardInfo: ...
+
+    async def memory(self) -> ShardMemory:
+        """What its data takes, of this replica."""
+        ...

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from node.bits import PackedBits
+from node.filter.columns import ColumnsView
 from node.replica.view import View
 from node.segments import SegmentView
 from node.segments.values import ValueGraphParams, ValueGroup
@@ -20,17 +21,21 @@ def groups_of(
     view: View, segments: Iterable[str], wanted: Iterable[ValueGraphParams]
 ) -> tuple[ValueGroup, ...]:
     """Groups of live slots in ``segments`` that may get graphs. Not for the writer: reads whole columns."""
-    params = tuple(wanted)
-    fields = sorted({field for each in params for field in each.fields})
-    if not fields:
-        return ()
     names = frozenset(segments)
     among = _live_in(view, [segment for segment in view.segments if segment.id in names])
-    least = min(each.rows_min for each in params)
+    return groups_within(view.columns, among, wanted)
+
+
+def groups_within(
+    columns: ColumnsView, among: PackedBits, wanted: Iterable[ValueGraphParams]
+) -> tuple[ValueGroup, ...]:
+    """Likewise, of the slots ``among``."""
+    params = tuple(wanted)
+    least = min((each.rows_min for each in params), default=0)
     return tuple(
         ValueGroup(field, value, slots.astype("<u4").tobytes())
-        for field in fields
-        for value, slots in view.columns.groups(field, among, least)
+        for field in sorted({field for each in params for field in each.fields})
+        for value, slots in columns.groups(field, among, least)
     )
 
 

@@ -11,6 +11,7 @@ from protos.errors import BadInput, Timeout
 from protos.facets import FacetHit, FacetRequest
 from protos.filters import Filter
 from protos.ids import PointId
+from protos.memory import ShardMemory
 from protos.operations import UpdateResult
 from protos.shard import (
     Hits,
@@ -93,6 +94,9 @@ class RemoteShard:
 
     async def info(self) -> ShardInfo:
         return await self._read(wire.INFO, None)
+
+    async def memory(self) -> ShardMemory:
+        return await self._read(wire.MEMORY, None)
 
     async def _read(self, method: Method[Q, A], request: Q) -> A:
         return await self._replica.ask(method, self._session, request, timeout_s=READ_S)

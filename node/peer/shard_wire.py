@@ -18,6 +18,7 @@ from msgspec.msgpack import Ext
 from protos.facets import FacetHit, FacetRequest
 from protos.filters import Filter
 from protos.ids import PointId
+from protos.memory import ShardMemory
 from protos.operations import UpdateResult
 from protos.shard import (
     AnyVector,
@@ -167,4 +168,5 @@ RETRIEVE: Method[Retrieve, list[Record]] = Method("shard.retrieve", Retrieve, li
 COUNT: Method[Count, int] = Method("shard.count", Count, int)
 FACET: Method[FacetRequest, list[FacetHit]] = Method("shard.facet", FacetRequest, list[FacetHit])
 INFO: Method[None, ShardInfo] = Method("shard.info", None, ShardInfo)
+MEMORY: Method[None, ShardMemory] = Method("shard.memory", None, ShardMemory)
 SETTLE_SCHEMA: Method[int, UpdateResult] = Method("shard.settle_schema", int, UpdateResult)

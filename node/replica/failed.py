@@ -11,6 +11,7 @@ from protos.errors import ServiceError
 from protos.facets import FacetHit, FacetRequest
 from protos.filters import Filter
 from protos.ids import PointId
+from protos.memory import ShardMemory
 from protos.operations import UpdateResult
 from protos.shard import (
     Hits,
@@ -54,6 +55,9 @@ class FailedReplica:
 
     async def info(self) -> ShardInfo:
         return unreachable_shard(self.reason)
+
+    async def memory(self) -> ShardMemory:
+        self._refuse()
 
     async def close(self, *, checkpoint: bool = True) -> None:
         """Nothing is open."""

@@ -26,6 +26,7 @@ from node.optimizer.budget import BuildMemory
 from node.optimizer.runner import Optimizer
 from node.replica.checkpoint import Checkpointer, remove_all
 from node.replica.contents import Contents
+from node.replica.memory import memory_of
 from node.replica.recovery import Opened, open_replica
 from node.replica.spreading import search_in_parts
 from node.replica.view import View
@@ -38,6 +39,7 @@ from protos.errors import ServiceError, ShardUnavailable
 from protos.facets import FacetHit, FacetRequest
 from protos.filters import Filter
 from protos.ids import PointId
+from protos.memory import ShardMemory
 from protos.shard import (
     Hits,
     Projection,
@@ -233,6 +235,9 @@ class ReplicaFiles:
     ) -> list[Hits]:
         return await self.read(view, query.search, requests, known)
 
+    async def memory(self) -> ShardMemory:
+        return await self.read(self.view, self._measure)
+
     async def read(
         self, view: View, call: Callable[Concatenate[View, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
@@ -264,6 +269,10 @@ class ReplicaFiles:
             optimizer_error=error or self._optimizer.error,
             segment_infos=counters.segments,
         )
+
+    def _measure(self, view: View) -> ShardMemory:
+        applier = self.contents.applier
+        return memory_of(view, dict(applier.segments.sealed), applier.points)
 
     @property
     def queue_length(self) -> int:

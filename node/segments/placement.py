@@ -16,20 +16,19 @@ from __future__ import annotations
 
 import ctypes
 import mmap
-import os
 from pathlib import Path
 
-import numpy as np
 import structlog
 from msgspec import Struct
 
+from node.residency import address_of, map_file, resident_bytes
 from protos.collections import CollectionConfig, Memory
+from protos.memory import Usage
 
 log = structlog.get_logger()
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.mlock.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
-_libc.mincore.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p]
 STORAGE, INDEX = "storage", "index"
 _ORDER = (Memory.COLD, Memory.CACHED, Memory.PINNED)
 
@@ -39,23 +38,6 @@ class Placements(Struct, frozen=True):
 
     vectors: Memory = Memory.CACHED
     index: Memory = Memory.CACHED
-
-
-class Usage(Struct, frozen=True):
-    """Bytes: in the file; locked in RAM; of it in the page cache now; wanted there."""
-
-    disk_bytes: int = 0
-    ram_bytes: int = 0
-    cached_bytes: int = 0
-    expected_cache_bytes: int = 0
-
-    def __add__(self, other: Usage) -> Usage:
-        return Usage(
-            self.disk_bytes + other.disk_bytes,
-            self.ram_bytes + other.ram_bytes,
-            self.cached_bytes + other.cached_bytes,
-            self.expected_cache_bytes + other.expected_cache_bytes,
-        )
 
 
 def placements_of(config: CollectionConfig, name: str) -> Placements:
@@ -78,7 +60,7 @@ class Placed:
     def __init__(self, path: Path, memory: Memory) -> None:
         """Raises: OSError if the file cannot be opened."""
         self.asked = memory
-        self._map = _mapped(path)
+        self._map = map_file(path)
         if memory is Memory.CACHED:
             _read_ahead(self._map)
         if memory is Memory.PINNED and not _lock(self._map):
@@ -88,20 +70,24 @@ class Placed:
         self.memory = memory
 
     def usage(self) -> Usage:
-        size = 0 if self._map is None else len(self._map)
-        resident = _resident_bytes(self._map)
-        if self.memory is Memory.PINNED:
-            return Usage(size, ram_bytes=size)
-        expected = size if self.memory is Memory.CACHED else 0
-        return Usage(size, cached_bytes=resident, expected_cache_bytes=expected)
+        return _usage(self._map, self.memory)
 
 
-def _mapped(path: Path) -> mmap.mmap | None:
-    """None: the file is empty, which cannot be mapped."""
-    with path.open("rb") as file:
-        if not os.fstat(file.fileno()).st_size:
-            return None
-        return mmap.mmap(file.fileno(), 0, flags=mmap.MAP_SHARED, prot=mmap.PROT_READ)
+def usage_of(path: Path, memory: Memory) -> Usage:
+    """Of a file that nothing was done for, though ``memory`` asks for it; none if it is gone."""
+    try:
+        return _usage(map_file(path), memory)
+    except FileNotFoundError:
+        return Usage()
+
+
+def _usage(pages: mmap.mmap | None, memory: Memory) -> Usage:
+    size = 0 if pages is None else len(pages)
+    if memory is Memory.PINNED:
+        return Usage(size, ram_bytes=size)
+    return Usage(
+        size, cached_bytes=resident_bytes(pages), expected_cache_bytes=size if memory is Memory.CACHED else 0
+    )
 
 
 def _read_ahead(pages: mmap.mmap | None) -> None:
@@ -109,18 +95,5 @@ def _read_ahead(pages: mmap.mmap | None) -> None:
         pages.madvise(mmap.MADV_WILLNEED)
 
 
-def _address(pages: mmap.mmap) -> int:
-    return int(np.frombuffer(pages, dtype=np.uint8).ctypes.data)
-
-
 def _lock(pages: mmap.mmap | None) -> bool:
-    return pages is None or _libc.mlock(_address(pages), len(pages)) == 0
-
-
-def _resident_bytes(pages: mmap.mmap | None) -> int:
-    if pages is None:
-        return 0
-    flags = np.empty(-(-len(pages) // mmap.PAGESIZE), dtype=np.uint8)
-    if _libc.mincore(_address(pages), len(pages), flags.ctypes.data) != 0:
-        raise OSError(ctypes.get_errno(), "mincore")
-    return min(len(pages), int(np.count_nonzero(flags & 1)) * mmap.PAGESIZE)
+    return pages is None or _libc.mlock(address_of(pages), len(pages)) == 0

@@ -29,7 +29,7 @@ from node.segments.manifest import (
     read_manifest,
     write_manifest,
 )
-from node.segments.placement import INDEX, STORAGE, Placed, Placements, Usage
+from node.segments.placement import INDEX, STORAGE, Placed, Placements, usage_of
 from node.segments.schema import (
     GRAPH,
     SLOTS_FILE,
@@ -43,6 +43,8 @@ from node.segments.schema import (
 from node.segments.value_graphs import ValueGraph, ValueGraphs
 from node.segments.values import ValueGraphsEntry
 from node.segments.view import SegmentView
+from protos.collections import Memory
+from protos.memory import Usage
 
 
 class SealedSegment(SegmentView):
@@ -90,12 +92,13 @@ class SealedSegment(SegmentView):
         self.placed = placed
 
     def memory_usage(self) -> dict[tuple[str, str], Usage]:
-        """By vector name and part (``STORAGE``, ``INDEX``). Files that were never placed are left out."""
+        """By vector name and part (``STORAGE``, ``INDEX``). Files that were never placed count as cold."""
         found: dict[tuple[str, str], Usage] = {}
         placed = self.placed
         for file, name, part in self._parts():
-            if file in placed:
-                found[name, part] = found.get((name, part), Usage()) + placed[file].usage()
+            one = placed.get(file)
+            usage = usage_of(self.directory / file, Memory.COLD) if one is None else one.usage()
+            found[name, part] = found.get((name, part), Usage()) + usage
         return found
 
     def _parts(self) -> Iterator[tuple[str, str, str]]:

@@ -21,6 +21,7 @@ from protos.errors import ShardUnavailable
 from protos.facets import FacetHit, FacetRequest
 from protos.filters import Filter
 from protos.ids import PointId
+from protos.memory import ShardMemory
 from protos.operations import UpdateResult
 from protos.shard import (
     Hits,
@@ -93,6 +94,9 @@ class Session:
 
     async def info(self) -> ShardInfo:
         return await self._holder.life.info()
+
+    async def memory(self) -> ShardMemory:
+        return await self._holder.life.files.memory()
 
     async def _read(self, call: Callable[Concatenate[View, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         life, view = await self._ready()

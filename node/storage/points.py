@@ -180,6 +180,14 @@ class PointStore:
         view = self._view
         return view.active.size_bytes + view.frozen.size_bytes
 
+    @property
+    def path(self) -> Path:
+        return self._file.path
+
+    def stored_bytes(self) -> tuple[int, int]:
+        """Of the file what the last checkpoint's ids take, and its records."""
+        return self._view.generation.stored_bytes()
+
     @contextmanager
     def change(self) -> Iterator[PointsBatch]:
         """Change points: all of it becomes the next view when the block ends, none if it raises."""

@@ -97,6 +97,18 @@ class Generation:
         finally:
             self._pool.put(reader)
 
+    def stored_bytes(self) -> tuple[int, int]:
+        """Of the pages that hold ids, and records."""
+        reader = self._pool.get()
+        try:
+            ids, points = reader.stat(self._ids), reader.stat(self._points)
+        except lmdb.Error as error:
+            raise _read_failure(error) from error
+        finally:
+            self._pool.put(reader)
+        pages = [each["branch_pages"] + each["leaf_pages"] + each["overflow_pages"] for each in (ids, points)]
+        return pages[0] * ids["psize"], pages[1] * ids["psize"]
+
     def ids_from(self, start: bytes, limit: int) -> list[tuple[bytes, int]]:
         """Return up to ``limit`` (key, slot) from ``start`` (inclusive) on, by key."""
         reader = self._pool.get()
@@ -224,6 +236,10 @@ class PointsFile:
                 txn.put(b"checkpoint", _checked(blob), db=self._meta)
         except lmdb.Error as error:
             raise _write_failure(error) from error
+
+    @property
+    def path(self) -> Path:
+        return Path(os.fsdecode(self._env.path()))
 
     def copy(self) -> PointsCopy:
         """Raises: StoreFailed, RecordCorrupted."""

@@ -69,6 +69,7 @@ from router.collections.info import (
     collection_info,
     optimizations_info,
 )
+from router.collections.memory import CollectionMemory, collection_memory
 from router.collections.placing import ShardKeyPlan, first_shards, shard_key_command, shuffled_peers
 from router.collections.reconciling import Reconciler
 from router.collections.reporting import Reports
@@ -302,6 +303,12 @@ class CollectionOperations:
         """Raises: NotFound. A shard that does not report in time makes the collection red."""
         collection = self.resolve(name)
         return collection_info(collection, await self._reports_of(collection))
+
+    async def memory(self, name: str) -> CollectionMemory:
+        """What its data takes on disk and in memory. Raises: NotFound; ShardUnavailable."""
+        collection = self.resolve(name)
+        await self._try_to_open(collection)
+        return collection_memory(await self._reports.memory(collection))
 
     async def cluster_info(self, name: str) -> ClusterInfo:
         """Where a collection's shards are. Raises: NotFound."""

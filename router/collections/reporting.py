@@ -7,15 +7,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from consensus.replica_sets import readable
 from consensus.state import CollectionState, ShardState
-from node.client import NodeClient
-from protos.errors import VecraftError
+from node.client import NodeClient, ShardClient
+from protos.errors import ShardUnavailable, VecraftError
+from protos.memory import ShardMemory
 from protos.shard import ReadSession, ShardInfo, unreachable_shard
 
 REPORT_TIMEOUT_S = 10.0
 ATTEMPT_S = 3.0  # one replica's time if there are others
+
+
+T = TypeVar("T")
 
 
 class Reports:
@@ -37,11 +43,32 @@ class Reports:
         )
         return {shard.id: report.points for shard, report in zip(own, reports)}
 
+    async def memory(self, collection: CollectionState) -> list[ShardMemory]:
+        """What each shard takes. Raises: ShardUnavailable if one does not tell in time."""
+
+        async def one(shard: ShardState) -> ShardMemory:
+            peers = speakers(shard, self._local_peer)
+            return await self._answer(collection, shard, peers, lambda asked: asked.memory())
+
+        return await asyncio.gather(*(one(shard) for shard in collection.shards.values()))
+
     async def _report(self, collection: CollectionState, shard: ShardState) -> ShardInfo:
         return await self._first_of(collection, shard, speakers(shard, self._local_peer))
 
     async def _first_of(self, collection: CollectionState, shard: ShardState, peers: list[int]) -> ShardInfo:
-        """The first answer of ``peers``, asked one after another."""
+        try:
+            return await self._answer(collection, shard, peers, lambda asked: asked.info())
+        except ShardUnavailable as error:
+            return unreachable_shard(str(error))
+
+    async def _answer(
+        self,
+        collection: CollectionState,
+        shard: ShardState,
+        peers: list[int],
+        call: Callable[[ShardClient], Awaitable[T]],
+    ) -> T:
+        """The first answer of ``peers``, asked one after another. Raises: ShardUnavailable."""
         reason = f"shard {shard.id} did not answer"
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(REPORT_TIMEOUT_S):
@@ -49,12 +76,12 @@ class Reports:
                     try:
                         async with asyncio.timeout(None if peer == peers[-1] else ATTEMPT_S):
                             replica = self._node.replica(collection, shard.id, peer)
-                            return await replica.open(ReadSession()).info()
+                            return await call(replica.open(ReadSession()))
                     except TimeoutError:
                         continue
                     except VecraftError as error:
                         reason = str(error)
-        return unreachable_shard(reason)
+        raise ShardUnavailable(reason)
 
 
 def speakers(shard: ShardState, local_peer: int) -> list[int]:

@@ -23,6 +23,7 @@ from protos.json_path import parse_path
 from protos.operations import UpdateResult
 from router.collections import CollectionOperations, SchemaOptions
 from router.collections.info import AliasDescription, ClusterInfo, CollectionInfo
+from router.collections.memory import CollectionMemory
 from router.rest.bodies.reading import read_body
 from router.rest.envelope import Operation, enveloped
 from router.rest.params import collection_name, natural, operation_timeout_ms, write_options
@@ -124,6 +125,7 @@ def _cluster_routes(handlers: _CollectionHandlers) -> list[Route]:
             ("with", "completed_limit"),
             result=dict[str, Any],
         ),
+        _route("GET", f"{_BASE}/memory", handlers.memory, "Memory usage", result=CollectionMemory),
         _route("GET", f"{_BASE}/shards", handlers.shard_keys, "List shard keys", result=ShardKeyList),
     ]
 
@@ -186,6 +188,9 @@ class _CollectionHandlers:
 
     async def cluster_info(self, request: web.Request) -> ClusterInfo:
         return await self._collections.cluster_info(collection_name(request))
+
+    async def memory(self, request: web.Request) -> CollectionMemory:
+        return await self._collections.memory(collection_name(request))
 
     async def optimizations(self, request: web.Request) -> dict[str, Any]:
         natural(request, "completed_limit", 0)

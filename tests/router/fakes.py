@@ -25,6 +25,7 @@ from protos.filters import Filter, HasId
 from protos.fusion import fuse
 from protos.ids import PointId, id_key
 from protos.json_path import delete_at, exclude, flat_values_at, include, merge, parse_path, set_at
+from protos.memory import ShardMemory, Usage, VectorMemory
 from protos.operations import (
     ClearPayload,
     DeletePayload,
@@ -345,6 +346,10 @@ class FakeShard:
             values = flat_values_at(self.points[point_id].payload, parse_path(request.key))
             counts.update({value for value in values if type(value) in (str, int)})
         return ordered_facets(counts, request.limit)
+
+    async def memory(self) -> ShardMemory:
+        usage = Usage(1, 2, 3, 4)
+        return ShardMemory(vectors={"": VectorMemory(usage, usage)}, payload_index={"a": usage})
 
     async def info(self) -> ShardInfo:
         return ShardInfo(ShardStatus.GREEN, len(self.points), {}, 0, 1, {}, self.operations)

@@ -19,8 +19,10 @@ import numpy.typing as npt
 import orjson
 
 from node.bits import full
-from node.filter.columns import Columns
-from node.index import GraphParams, set_threads
+from node.filter.columns import Columns, ColumnsView
+from node.index import set_threads
+from node.optimizer.stats import wanted_graphs, wanted_values
+from node.optimizer.values import groups_within
 from node.query import search
 from node.replica.view import View
 from node.segments import GrowingSegment, IndexJob, SealedSegment, Source, VectorSchema, run_build, seal
@@ -28,6 +30,7 @@ from protos.collections import (
     CollectionConfig,
     CollectionParams,
     Distance,
+    HnswConfig,
     KeywordIndexParams,
     VectorParams,
 )
@@ -36,7 +39,7 @@ from protos.shard import SearchParams, SearchRequest
 from vecraft.bench.data import FloatMatrix
 from vecraft.bench.points import stored_points
 from vecraft.bench.report import Bar, Measurement, Report
-from vecraft.bench.selectivity_plan import FIELD, Engine, K, SelectivityPlan
+from vecraft.bench.selectivity_plan import FIELD, Engine, K, M, SelectivityPlan
 
 KINDS = ("random", "along", "against")
 RECALL_LOSS_MAX = 0.002
@@ -169,27 +172,32 @@ def _view(plan: SelectivityPlan, payloads: Sequence[bytes]) -> View:
     count, dim = plan.base.shape
     columns = Columns()
     scan = ((row, orjson.loads(payload)) for row, payload in enumerate(payloads))
-    columns.install(columns.built(FIELD, KeywordIndexParams(), scan))
+    columns.install(columns.built(FIELD, KeywordIndexParams(is_tenant=plan.tenants), scan))
+    hnsw = HnswConfig(m=M if plan.graph else 0, payload_m=M if plan.tenants else 0)
+    config = CollectionConfig(CollectionParams({"": VectorParams(dim, Distance.COSINE)}), hnsw)
     return View(
         seq=0,
         points=stored_points(payloads, plan.folder).view(),
         live=full(count),
-        segments=(_segment(plan),),
+        segments=(_segment(plan, config, columns.view()),),
         columns=columns.view(),
-        config=CollectionConfig(CollectionParams({"": VectorParams(dim, Distance.COSINE)})),
+        config=config,
     )
 
 
-def _segment(plan: SelectivityPlan) -> SealedSegment:
+def _segment(plan: SelectivityPlan, config: CollectionConfig, columns: ColumnsView) -> SealedSegment:
     target = plan.folder / "indexed"
     if not target.exists():
         schema = VectorSchema("", plan.base.shape[1], Distance.COSINE)
         growing = GrowingSegment.create(plan.folder / "growing", 0, len(plan.base), [schema])
         growing.append({"": (np.ascontiguousarray(plan.base), None)}, len(plan.base))
         source = Source(str(seal(growing).directory))
+        wanted = wanted_values(config, columns, [""])
         job = IndexJob(
             target=str(target),
-            graphs={"": GraphParams()} if plan.graph else {},
+            graphs=wanted_graphs(config, [""]),
+            value_graphs=wanted,
+            groups=groups_within(columns, full(len(plan.base)), wanted.values()),
             threads=plan.threads,
             niceness=0,
             source=source,

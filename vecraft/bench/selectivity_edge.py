@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import orjson
 import qdrant_edge as edge
 
-from vecraft.bench.selectivity_plan import FIELD, Engine, K, SelectivityPlan
+from vecraft.bench.selectivity_plan import FIELD, Engine, K, M, SelectivityPlan
 
 _INGEST = 1000
-_M, _EF_CONSTRUCT, _FULL_SCAN_KB = 16, 100, 10_000  # Qdrant's defaults, which the binding wants spelt out
+_EF_CONSTRUCT, _FULL_SCAN_KB = 100, 10_000  # Qdrant's defaults, which the binding wants spelt out
 
 
 def engine(plan: SelectivityPlan, payloads: Sequence[bytes]) -> Engine:
@@ -29,7 +29,13 @@ def _edge_shard(plan: SelectivityPlan, payloads: Sequence[bytes]) -> edge.EdgeSh
     folder = plan.folder / "edge"
     config = edge.EdgeConfig(
         vectors=edge.EdgeVectorParams(size=plan.base.shape[1], distance=edge.Distance.Cosine),
-        hnsw_config=edge.HnswIndexConfig(_M, _EF_CONSTRUCT, _FULL_SCAN_KB, max_indexing_threads=plan.threads),
+        hnsw_config=edge.HnswIndexConfig(
+            M if plan.graph else 0,
+            _EF_CONSTRUCT,
+            _FULL_SCAN_KB,
+            max_indexing_threads=plan.threads,
+            payload_m=M if plan.tenants else None,
+        ),
         optimizers=edge.EdgeOptimizersConfig(default_segment_number=1, max_segment_size=10**9),
         max_search_threads=1,
     )
@@ -38,7 +44,8 @@ def _edge_shard(plan: SelectivityPlan, payloads: Sequence[bytes]) -> edge.EdgeSh
         return edge.EdgeShard.load(str(folder), config)
     folder.mkdir()
     shard = edge.EdgeShard.create(str(folder), config)
-    shard.update(edge.UpdateOperation.create_field_index(FIELD, edge.PayloadSchemaType.Keyword))
+    index = edge.KeywordIndexParams(is_tenant=plan.tenants)
+    shard.update(edge.UpdateOperation.create_field_index(FIELD, index))
     for at in range(0, len(plan.base), _INGEST):
         points = [
             edge.Point(at + i, row.tolist(), orjson.loads(payloads[at + i]))

@@ -11,7 +11,7 @@ from msgspec import Struct
 from vecraft.bench.data import FloatMatrix
 
 SHARES = (0.0001, 0.001, 0.01, 0.1, 0.5, 0.9)
-K = 10
+K, M = 10, 16
 FIELD = "tags"
 
 
@@ -25,7 +25,8 @@ class SelectivityPlan(Struct, frozen=True):
     shares: Sequence[float] = SHARES
     edge: bool = True
     threads: int = 2
-    graph: bool = True  # of all rows, for ours
+    graph: bool = True  # of all rows
+    tenants: bool = False  # do points of a tag share graphs of their own? (``payload_m``, ``is_tenant``)
 
 
 class Engine(Struct, frozen=True):

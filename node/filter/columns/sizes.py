@@ -14,6 +14,7 @@ from node.filter.columns import places
 from node.filter.columns.base import Spans
 from node.filter.columns.kinds import Others, Wanted
 from node.filter.columns.parts import ColumnParts
+from node.residency import resident_bytes_of_array
 
 _CIRCLE_SHARE = math.pi / 4  # of its box
 
@@ -27,10 +28,11 @@ class Cardinality(Struct, frozen=True):
 
 
 class IndexMemory(Struct, frozen=True):
-    """Bytes: of private memory, of mapped files (in memory as far as they are read), of files."""
+    """Bytes: of private memory, of mapped files, of those what is in memory now, of files."""
 
     ram_bytes: int
     mapped_bytes: int
+    cached_bytes: int
     disk_bytes: int
 
 
@@ -99,6 +101,7 @@ def _length(spans: Spans) -> int:
 def memory(parts: ColumnParts) -> IndexMemory:
     arrays = parts.base.parts().values()
     mapped = sum(array.nbytes for array in arrays if _is_mapped(array))
+    cached = sum(resident_bytes_of_array(array) for array in arrays if _is_mapped(array))
     own = sum(array.nbytes for array in arrays if not _is_mapped(array))
     delta, shape = parts.delta, parts.shape
     own += delta.values.nbytes + delta.slots.nbytes + sum(extra.nbytes for extra in delta.extras.values())
@@ -107,7 +110,7 @@ def memory(parts: ColumnParts) -> IndexMemory:
         own += sum(map(len, delta.codes.strings[:]))
     if shape is not None:
         own += shape.nulls.nbytes + shape.arrays.nbytes + shape.arrays_with_null.nbytes
-    return IndexMemory(own, mapped, mapped)
+    return IndexMemory(own, mapped, min(cached, mapped), mapped)
 
 
 def _is_mapped(array: npt.NDArray[Any]) -> bool:

@@ -15,6 +15,7 @@ from protos.errors import BadInput, NotPrimary, ShardUnavailable, Timeout
 from protos.facets import FacetHit, FacetRequest
 from protos.filters import FieldCondition, Filter, Range
 from protos.fusion import Dbsf
+from protos.memory import ShardMemory, Usage, VectorMemory
 from protos.operations import DeletePoints, UpdateResult, UpdateStatus
 from protos.shard import (
     Hits,
@@ -78,6 +79,9 @@ class Replica:
     async def info(self) -> Any:
         return self._answer("info", None)
 
+    async def memory(self) -> Any:
+        return self._answer("memory", None)
+
     async def settle_schema(self, config_version: int) -> UpdateResult:
         return self._answer("settle_schema", config_version)  # type: ignore[no-any-return]
 
@@ -135,6 +139,12 @@ REQUESTS: list[tuple[str, Callable[[Any], Any], object, object]] = [
         [FacetHit("a", 2), FacetHit("b", 1)],
     ),
     ("info", lambda shard: shard.info(), None, unreachable_shard("x")),
+    (
+        "memory",
+        lambda shard: shard.memory(),
+        None,
+        ShardMemory({"a": VectorMemory(Usage(1, 2, 3, 4))}, payload_index={"k": Usage(5)}),
+    ),
 ]
 
 

@@ -62,6 +62,7 @@ SAME: dict[str, str] = {
 }
 REST_ALONE = {
     f"GET {BASE}/optimizations",
+    f"GET {BASE}/memory",
     f"GET {BASE}/points/{{id}}",
     "GET /cluster",
     "POST /cluster/recover",

@@ -109,6 +109,23 @@ async def test_the_distribution_is_shown_and_cannot_be_changed_alone(rest: Rest)
         assert (answer.status, answer.error) == (405, "Qdrant is running in standalone mode")
 
 
+async def test_memory_is_the_sum_over_the_shards(rest: Rest) -> None:
+    await rest.create(shard_number=2)
+    none, both, total = (
+        dict(zip(("disk_bytes", "ram_bytes", "cached_bytes", "expected_cache_bytes"), figures, strict=True))
+        for figures in ((0, 0, 0, 0), (2, 4, 6, 8), (6, 12, 18, 24))
+    )
+    assert (await rest.get(f"{C}/memory")).result == {
+        "total": total,
+        "vectors": [{"name": "", "storage": both, "index": both}],
+        "sparse_vectors": [],
+        "payload": none,
+        "payload_index": [{"name": "a", "usage": both}],
+        "other": {"id_tracker": none},
+    }
+    assert (await rest.get("/collections/unknown/memory")).status == 404
+
+
 async def test_optimizations_show_the_parts_asked_for(rest: Rest) -> None:
     await rest.create()
     assert set((await rest.get(f"{C}/optimizations")).result) == {"summary", "running"}
