@@ -11,6 +11,9 @@ from node.index.codes import Code, Encoding, choose_encoding
 from node.index.exact import NO_ROW, best_of, similarities
 from node.index.hnsw import GraphParams, HnswGraph
 from node.index.quantization import Quantization, quantization_of
+from node.index.sparse import SparseIndex
+from node.index.sparse_build import SparseParams, SparseRows, build_sparse_index, sparse_build_bytes
+from node.index.sparse_file import SparseIndexCorrupted
 from node.index.threads import set_threads
 
 __all__ = [
@@ -20,9 +23,15 @@ __all__ = [
     "GraphParams",
     "HnswGraph",
     "Quantization",
+    "SparseIndex",
+    "SparseIndexCorrupted",
+    "SparseParams",
+    "SparseRows",
     "best_of",
+    "build_sparse_index",
     "choose_encoding",
     "quantization_of",
     "set_threads",
     "similarities",
+    "sparse_build_bytes",
 ]

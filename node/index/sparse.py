@@ -21,7 +21,14 @@ from node import bits
 from node.bits import PackedBits
 from node.bits import Slots as Rows
 from node.index.postings import accumulate
-from node.index.sparse_file import UINT8_STEPS, Block, Header, map_block, read_header
+from node.index.sparse_file import (
+    UINT8_STEPS,
+    Block,
+    Header,
+    SparseIndexCorrupted,
+    map_block,
+    read_header,
+)
 from protos.collections import Datatype
 
 FloatArray = npt.NDArray[np.float32]
@@ -107,7 +114,7 @@ class SparseIndex:
             part = _part(allowed, block)
             places, known = _places(block, indices)
             for position, place in zip(known.tolist(), places.tolist(), strict=True):
-                rows = block.rows[block.starts[place] : block.starts[place + 1]]
+                rows = _rows(block, int(block.starts[place]), int(block.starts[place + 1]))
                 total[position] += int(np.count_nonzero(bits.contains(part, rows)))
         return total
 
@@ -168,6 +175,17 @@ def _terms(block: Block, indices: Numbers, weights: Weights) -> Iterator[_Term]:
     postings = (block.starts[places + 1] - starts).tolist()
     for fields in zip(places.tolist(), starts.tolist(), postings, own.tolist(), least, most, strict=True):
         yield _Term(*fields)
+
+
+def _rows(block: Block, start: int, stop: int) -> npt.NDArray[np.int32]:
+    """The rows of postings [start, stop), looked at: sums are written where they say, whatever it is.
+
+    Raises: SparseIndexCorrupted.
+    """
+    rows = block.rows[start:stop]
+    if len(rows) and int(rows.view(np.uint32).max()) >= block.length:
+        raise SparseIndexCorrupted(f"postings [{start}, {stop}) name rows that are none of {block.length}")
+    return rows
 
 
 def _part(allowed: PackedBits, block: Block) -> PackedBits:
@@ -255,7 +273,7 @@ def _touched(block: Block, terms: list[_Term], scores: FloatArray, k: int, toler
     """Rows among those that have a posting: needed if the k best are not all above 0."""
     flags = np.zeros(block.length, dtype=np.bool_)
     for term in terms:
-        flags[block.rows[term.start : term.start + term.postings]] = True
+        flags[_rows(block, term.start, term.start + term.postings)] = True
     flags &= scores > -np.inf
     rows = np.flatnonzero(flags)
     own = scores[rows].astype(np.float64)
@@ -264,7 +282,7 @@ def _touched(block: Block, terms: list[_Term], scores: FloatArray, k: int, toler
 
 
 def _add(block: Block, term: _Term, scores: FloatArray) -> None:
-    rows = block.rows[term.start : term.start + term.postings]
+    rows = _rows(block, term.start, term.start + term.postings)
     codes = block.codes[term.start : term.start + term.postings]
     if block.datatype is Datatype.FLOAT32:
         accumulate(scores, rows, codes, np.float32(term.weight))

@@ -29,6 +29,7 @@ _CHUNK_ELEMENTS = 1 << 22
 _CHUNK_COPIES = 16  # numbers of four bytes held per element of a chunk, at most
 _TABLE_MAX = 1 << 24  # indices below it are translated by a table, others by a search
 _TABLE_COPIES = 3
+_TABLE_SPREAD = 64  # the table is at most so many times as long as there are postings
 _FLOAT16_MAX = float(np.finfo(np.float16).max)
 
 
@@ -54,6 +55,12 @@ class _Chunk(Struct, frozen=True, eq=False):
     values: FloatArray
 
 
+class SparseParams(Struct, frozen=True):
+    """What is chosen of an index when it is built: how its codes are stored."""
+
+    datatype: Datatype = Datatype.FLOAT32
+
+
 def build_sparse_index(path: Path, rows: SparseRows, datatype: Datatype) -> None:
     """Write the index of ``rows`` to ``path``, which must not exist; not synced. Raises: OSError."""
     blocks = []
@@ -69,9 +76,14 @@ def build_sparse_index(path: Path, rows: SparseRows, datatype: Datatype) -> None
     sparse_file.append_header(path, Header(len(rows), count, datatype, tuple(blocks)))
 
 
-def sparse_build_bytes() -> int:
-    """Memory that ``build_sparse_index`` allocates at most, however many ordinary rows there are."""
-    return _CHUNK_ELEMENTS * 4 * _CHUNK_COPIES + _TABLE_MAX * 4 * _TABLE_COPIES
+def sparse_build_bytes(elements: int) -> int:
+    """Memory that ``build_sparse_index`` allocates at most for so many elements of ordinary rows.
+
+    Maps of the file are not counted: their pages can be written back.
+    """
+    chunk = min(elements, _CHUNK_ELEMENTS)
+    table = min(elements * _TABLE_SPREAD, _TABLE_MAX)
+    return chunk * 4 * _CHUNK_COPIES + table * 4 * _TABLE_COPIES
 
 
 def _build_block(
@@ -142,7 +154,7 @@ def _count_indices(rows: SparseRows, first: int, last: int) -> tuple[Numbers, Po
 
 def _post(rows: SparseRows, first: int, last: int, block: Block, values: FloatArray) -> None:
     """Write every posting's row and value, chunk after chunk, so that rows ascend."""
-    place_of = _translation(block.indices)
+    place_of = _translation(block.indices, len(block.rows))
     filled = block.starts[:-1].copy()
     for chunk in _chunks(rows, first, last):
         starts, members, data = transpose(
@@ -155,9 +167,9 @@ def _post(rows: SparseRows, first: int, last: int, block: Block, values: FloatAr
         filled += counts
 
 
-def _translation(indices: Numbers) -> Any:
+def _translation(indices: Numbers, postings: int) -> Any:
     """From numbers that occur in ``indices`` to their places in it, int32."""
-    if not len(indices) or indices[-1] >= _TABLE_MAX:
+    if not len(indices) or indices[-1] >= min(postings * _TABLE_SPREAD, _TABLE_MAX):
         return lambda numbers: np.searchsorted(indices, numbers).astype(np.int32)
     table = np.zeros(int(indices[-1]) + 1, dtype=np.int32)
     table[indices] = np.arange(len(indices), dtype=np.int32)

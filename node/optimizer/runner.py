@@ -29,7 +29,7 @@ from msgspec import Struct
 from node.optimizer.budget import BuildMemory, JoinLimit
 from node.optimizer.plan import plan
 from node.optimizer.quiet import QuietWatch
-from node.optimizer.stats import limits_of, stats_of, wanted_graphs, wanted_values
+from node.optimizer.stats import limits_of, stats_of, wanted_graphs, wanted_sparse, wanted_values
 from node.optimizer.tail import Quietness
 from node.optimizer.tasks import Drop, Fold, Index, Limits, SegmentStat, Task, Vacuum
 from node.optimizer.values import groups_of
@@ -186,7 +186,7 @@ class Optimizer:
 
     def _place_segments(self) -> None:
         config = self._contents.view.config
-        wanted = {name: placements_of(config, name) for name in config.vectors}
+        wanted = {name: placements_of(config, name) for name in config.all_vectors}
         for segment in list(self._contents.applier.segments.sealed.values()):
             segment.place(wanted)
 
@@ -284,7 +284,7 @@ class Optimizer:
         segments.building.add(target)
         common: dict[str, Any] = {
             "target": str(segments.directory / target),
-            **self._graphs(task, stats, [schema.name for schema in schemas]),
+            **self._indexes(task, stats, [schema.name for schema in schemas]),
             "threads": self._threads(),
             "memory_bytes": self._memory.share(),
         }
@@ -297,7 +297,7 @@ class Optimizer:
             return _Build(target, IndexJob(source=inputs[0], **common), hidden, names)
         return _Build(target, MergeJob(sources=inputs, schemas=schemas, **common), frozenset(), names)
 
-    def _graphs(self, task: Task, stats: list[SegmentStat], names: list[str]) -> dict[str, Any]:
+    def _indexes(self, task: Task, stats: list[SegmentStat], names: list[str]) -> dict[str, Any]:
         view = self._contents.view
         threshold = limits_of(view.config, cores=self._cores).indexing_bytes
         size = sum(stat.vector_bytes * stat.live // max(1, stat.rows) for stat in stats)
@@ -307,6 +307,7 @@ class Optimizer:
         return {
             "graphs": wanted_graphs(view.config, names),
             "value_graphs": wanted_values(view.config, view.columns, names),
+            "sparse": wanted_sparse(view.config, names),
         }
 
     def _threads(self) -> int:

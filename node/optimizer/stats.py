@@ -1,6 +1,6 @@
 """What the plan wants to know, read from a view and a collection's configuration.
 
-Lives here: figures of segments, limits, the graphs that a segment should have.
+Lives here: figures of segments, limits, the graphs and inverted indexes that a segment should have.
 May not live here: decisions (``plan``).
 """
 
@@ -10,13 +10,13 @@ from collections.abc import Iterable
 
 from node import bits
 from node.filter.columns import ColumnsView
-from node.index import GraphParams, quantization_of
+from node.index import GraphParams, SparseParams, quantization_of
 from node.optimizer.tasks import KIB, Limits, SegmentStat, limits
 from node.replica.segment_set import NarrowedSegment
 from node.replica.view import View
 from node.segments import SealedSegment, SegmentView, planner, schema_of
 from node.segments.values import ValueGraphParams
-from protos.collections import CollectionConfig, HnswConfig
+from protos.collections import CollectionConfig, Datatype, HnswConfig
 from protos.facets import can_count
 
 _SHARE_MAX = 0.5  # of the rows: values with more are served by the graph of all rows
@@ -91,6 +91,16 @@ def _rows_min(config: CollectionConfig, name: str, hnsw: HnswConfig) -> int:
     return max(threshold, planner.GRAPH_NODE_ROWS * hnsw.ef_construct) + 1
 
 
+def wanted_sparse(config: CollectionConfig, names: Iterable[str]) -> dict[str, SparseParams]:
+    """By name of those ``names`` that are sparse vectors of the collection."""
+    found = {}
+    for name in names:
+        if (params := config.sparse_vectors.get(name)) is not None:
+            datatype = params.index.datatype if params.index else None
+            found[name] = SparseParams(datatype or Datatype.FLOAT32)
+    return found
+
+
 def stats_of(view: View, busy: Iterable[str]) -> list[SegmentStat]:
     busy = frozenset(busy)
     return [_stat(view, segment, segment.id in busy) for segment in view.segments]
@@ -105,7 +115,7 @@ def _stat(view: View, segment: SegmentView, busy: bool) -> SegmentStat:
         live=bits.count(live),
         vector_bytes=max((segment.vectors(name).rows.nbytes for name in segment.names), default=0),
         indexed=_is_indexed(view.config, view.columns, segment, live),
-        graph=any(segment.graph(name) is not None for name in segment.names),
+        graph=any(segment.built(name) is not None for name in segment.names),
         growing=not isinstance(segment, SealedSegment | NarrowedSegment),
         busy=busy,
     )
@@ -114,17 +124,17 @@ def _stat(view: View, segment: SegmentView, busy: bool) -> SegmentStat:
 def _is_indexed(
     config: CollectionConfig, columns: ColumnsView, segment: SegmentView, live: bits.PackedBits
 ) -> bool:
-    """Does every vector name have the graph it should, if it has any live vector, and none if not?"""
+    """Does every vector name have the indexes it should, if it has any live vector, and none if not?"""
     values = wanted_values(config, columns, segment.names)
-    wanted = wanted_graphs(config, segment.names)
-    if any(segment.graph(name) is not None for name in config.vectors if name not in wanted):
+    wanted = {**wanted_graphs(config, segment.names), **wanted_sparse(config, segment.names)}
+    if any(segment.built(name) is not None for name in config.all_vectors if name not in wanted):
         return False
     for name, params in wanted.items():
-        graph = segment.graph(name)
-        if graph is None:
+        built = segment.built(name)
+        if built is None:
             if _any_live(segment, name, live):
                 return False
-        elif graph.params != params:
+        elif built != params:
             return False
     return all(
         segment.value_graphs(name) == values.get(name) or not _any_live(segment, name, live)

@@ -21,8 +21,8 @@ class SegmentStat(Struct, frozen=True):
     rows: int
     live: int
     vector_bytes: int
-    indexed: bool  # every vector name that should have a graph has the right one
-    graph: bool = False  # some vector name has a graph, right or not
+    indexed: bool  # every vector name that should have a graph or an inverted index has the right one
+    graph: bool = False  # some vector name has one, right or not
     growing: bool = False
     busy: bool = False  # a task is rebuilding it now
 

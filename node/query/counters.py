@@ -45,7 +45,7 @@ def _describe(view: View, segment: SegmentView) -> SegmentInfo:
         rows=segment.rows,
         points=bits.count(_live(view, segment)),
         vectors=vectors,
-        indexed_vectors={name: vectors[name] for name in names if segment.vectors(name).indexed},
+        indexed_vectors={name: vectors[name] for name in names if segment.built(name) is not None},
         vector_bytes=sum(segment.vectors(name).rows.nbytes for name in names),
         disk_bytes=segment.bytes_on_disk,
         appendable=segment.rows < segment.capacity,

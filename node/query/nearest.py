@@ -53,8 +53,8 @@ class Nearest:
         self._vector, self._params = vector, params
         self._config = view.config
         self._parts = searched_parts(view, vector, allowed, params)
-        full_scan_bytes = _full_scan_bytes(view, vector) if filtered else 0
-        self._hints = [Hints(part.rows, full_scan_bytes, trace, values) for _, part in self._parts]
+        full_scan = (_full_scan_bytes(view, vector), _full_scan_rows(view, vector)) if filtered else (0, 0)
+        self._hints = [Hints(part.rows, *full_scan, trace, values) for _, part in self._parts]
         self.count = sum(part.count for _, part in self._parts)
 
     def rank(self, queries: Queries, k: int, *, widening: int = 1) -> tuple[Slots, FloatArray]:
@@ -122,7 +122,8 @@ def _searched_segments(view: View, vector: QueriedVector, params: SearchParams) 
 def _is_quick(segment: SegmentView, vector: QueriedVector, threshold: float) -> bool:
     """Is there an index, or so little that none is needed? (What sparse vectors take tells nothing.)"""
     vectors = segment.vectors(vector.name)
-    return vectors.indexed or vector.shape.kind is VectorKind.SPARSE or vectors.rows.nbytes <= threshold
+    sparse = vector.shape.kind is VectorKind.SPARSE
+    return sparse or vectors.built is not None or vectors.rows.nbytes <= threshold
 
 
 def _has(segment: SegmentView, vector: QueriedVector) -> bool:
@@ -139,6 +140,12 @@ def _full_scan_bytes(view: View, vector: QueriedVector) -> int:
         return 0
     threshold = view.config.hnsw_of(vector.name).full_scan_threshold
     return 0 if threshold == HnswConfig().full_scan_threshold else threshold * _KIB
+
+
+def _full_scan_rows(view: View, vector: QueriedVector) -> int:
+    """How many filtered sparse vectors are all scored if that is set (reference 12)."""
+    params = view.config.sparse_vectors.get(vector.name)
+    return (params.index.full_scan_threshold or 0) if params and params.index else 0
 
 
 def _indexing_threshold_bytes(view: View) -> float:

@@ -1,6 +1,7 @@
 """Opening a replica: the last checkpoint, then the log after it.
 
-Lives here: the order of opening, the replay, the repair of what can be made again (graphs).
+Lives here: the order of opening, the replay, the repair of what can be made again (graphs,
+inverted indexes).
 May not live here: what to do about damage that cannot be repaired: it is raised.
 
 Invariants: opening a checkpoint reads no point; a replay goes through the same ``prepare`` and ``apply`` as
@@ -40,6 +41,7 @@ from node.replica.slots import LiveBits
 from node.replication.terms import EMPTY_SEQ
 from node.segments import SealedSegment, SegmentCorrupted, SegmentError, schema_of
 from node.segments.manifest import read_manifest, write_manifest
+from node.segments.schema import is_index
 from node.storage.points import PointStore, RecordCorrupted, StoreFormatUnknown
 from node.storage.wal import Wal, WalError
 from protos.clock import Clock
@@ -120,7 +122,7 @@ def _require_continuous(meta: Meta, wal: Wal) -> None:
 def _open_applier(directory: Path, config: CollectionConfig, points: PointStore, meta: Meta) -> Applier:
     segments_directory = directory / SEGMENTS_DIRECTORY
     schemas = {schema.name: schema for schema in meta.schemas}
-    repair_graphs(segments_directory, meta.segments)
+    repair_indexes(segments_directory, meta.segments)
     segments = SegmentSet.open(segments_directory, schemas, meta.segments)
     live = LiveBits(read_live(directory, meta.live_file)) if meta.live_file else LiveBits()
     applier = Applier(
@@ -148,8 +150,8 @@ def _replay(contents: Contents, wal: Wal) -> None:
         log.info("operations_replayed", first=first, last=contents.applier.seq)
 
 
-def repair_graphs(directory: Path, entries: Sequence[SegmentEntry]) -> None:
-    """Make segments whose graphs are damaged openable without them; the optimizer builds new ones.
+def repair_indexes(directory: Path, entries: Sequence[SegmentEntry]) -> None:
+    """Make segments whose indexes are damaged openable without them; the optimizer builds new ones.
 
     Damage to anything else is left for opening to report.
     """
@@ -160,19 +162,19 @@ def repair_graphs(directory: Path, entries: Sequence[SegmentEntry]) -> None:
         try:
             SealedSegment.open(path)
         except SegmentCorrupted as damage:
-            if damage.file.name.startswith("graph."):
-                log.warning("graph_dropped", segment=entry.id, reason=damage.reason)
-                drop_graphs(path)
+            if is_index(damage.file.name):
+                log.warning("indexes_dropped", segment=entry.id, reason=damage.reason)
+                drop_indexes(path)
 
 
-def drop_graphs(directory: Path) -> None:
-    """Take the graphs out of a segment's manifest. Raises: SegmentError, OSError."""
+def drop_indexes(directory: Path) -> None:
+    """Take graphs and inverted indexes out of a segment's manifest. Raises: SegmentError, OSError."""
     manifest = read_manifest(directory)
     write_manifest(
         directory,
         replace(
             manifest,
-            vectors=tuple(replace(vectors, graph=None) for vectors in manifest.vectors),
-            files=tuple(file for file in manifest.files if not file.name.startswith("graph.")),
+            vectors=tuple(replace(vectors, graph=None, sparse=None) for vectors in manifest.vectors),
+            files=tuple(file for file in manifest.files if not is_index(file.name)),
         ),
     )

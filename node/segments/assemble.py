@@ -20,7 +20,15 @@ import numpy.typing as npt
 from node import bits
 from node.bits import Slots
 from node.files import sync_directory, sync_file
-from node.index import GraphParams, HnswGraph, choose_encoding
+from node.index import (
+    GraphParams,
+    HnswGraph,
+    SparseParams,
+    SparseRows,
+    build_sparse_index,
+    choose_encoding,
+    sparse_build_bytes,
+)
 from node.index.hnsw import build_bytes, linking
 from node.segments.errors import BuildTooLarge
 from node.segments.jobs import AnyJob, BuildResult, CompactJob, GraphResult, IndexJob, Source
@@ -32,6 +40,7 @@ from node.segments.schema import (
     VectorSchema,
     graph_file,
     graph_rows_file,
+    postings_file,
     present_file,
 )
 from node.segments.sealed import SealedSegment
@@ -110,7 +119,10 @@ class Assembly:
         values = None
         if (wanted := self.job.value_graphs.get(schema.name)) is not None:
             values = self._value_graphs(position, schema, wanted, present)
-        return VectorsEntry(schema, has_present=not whole, graph=graph, value_graphs=values)
+        sparse = self.job.sparse.get(schema.name)
+        if sparse is not None and not self._sparse(position, schema, sparse, present):
+            sparse = None
+        return VectorsEntry(schema, has_present=not whole, graph=graph, value_graphs=values, sparse=sparse)
 
     def _place(self, flags_of: FlagsOf) -> Flags:
         """(rows,): each part's flags (len(taken),) where its rows come to lie."""
@@ -156,7 +168,7 @@ class Assembly:
     def _graph(
         self, position: int, schema: VectorSchema, params: GraphParams, present: Flags
     ) -> GraphEntry | None:
-        wanted = present & self._place(lambda part: part.live[part.taken])
+        wanted = self._wanted(present)
         stored = layout_of(schema, position).open(self.draft, self.rows)
         matrix, rows = _nodes(stored, None if wanted.all() else np.flatnonzero(wanted))
         count = len(matrix) if rows is None else len(rows)
@@ -179,13 +191,7 @@ class Assembly:
     ) -> ValueGraphsEntry:
         matrix = layout_of(schema, position).open(self.draft, self.rows)
         assert not isinstance(matrix, Ragged)
-        build = ValueBuild(
-            schema,
-            matrix,
-            present & self._place(lambda part: part.live[part.taken]),
-            params,
-            rows_of=self._rows_of,
-        )
+        build = ValueBuild(schema, matrix, self._wanted(present), params, rows_of=self._rows_of)
         return build.run(
             self.job.groups, self.draft, position, check_memory=self._check_memory, finish=self._finish
         )
@@ -210,8 +216,27 @@ class Assembly:
             found.append(places)
         return found
 
-    def _check_memory(self, graph_bytes: int) -> None:
-        needed = _PROCESS_BYTES + graph_bytes
+    def _sparse(self, position: int, schema: VectorSchema, params: SparseParams, present: Flags) -> bool:
+        """Build the inverted index; False: there is nothing to put into one."""
+        wanted = self._wanted(present)
+        if not wanted.any():
+            return False
+        rows = layout_of(schema, position).open(self.draft, self.rows)
+        assert isinstance(rows, Ragged)
+        indices, values = rows.parts
+        self._check_memory(sparse_build_bytes(len(indices)))
+        path = self.draft / postings_file(position)
+        build_sparse_index(path, SparseRows(rows.offsets, indices, values, wanted), params.datatype)
+        self._finish(path)
+        return True
+
+    def _wanted(self, present: Flags) -> Flags:
+        """Rows that an index is to hold (rows,): dead ones never come back to life."""
+        return present & self._place(lambda part: part.live[part.taken])
+
+    def _check_memory(self, index_bytes: int) -> None:
+        """Raises: BuildTooLarge."""
+        needed = _PROCESS_BYTES + index_bytes
         if self.job.memory_bytes is not None and needed > self.job.memory_bytes:
             raise BuildTooLarge(needed, self.job.memory_bytes)
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from node import bits
 from node.bits import PackedBits
 from node.bits import Slots as Rows
-from node.index import NO_ROW, HnswGraph, best_of, similarities
+from node.index import NO_ROW, GraphParams, HnswGraph, best_of, similarities
 from node.index.exact import best_candidates, score_table, select
 from node.segments import planner
 from node.segments.hints import NO_HINTS, Hints
@@ -83,8 +83,8 @@ class VectorsView:
         return self.matrix
 
     @property
-    def indexed(self) -> bool:
-        return self.graph is not None
+    def built(self) -> GraphParams | None:
+        return None if self.graph is None else self.graph.params
 
     def search(
         self,

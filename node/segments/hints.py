@@ -20,12 +20,14 @@ class Hints(Struct, frozen=True, eq=False):
     Attributes:
         rows: the admitted rows of the segment (n,) int64, ascending; given when they are few.
         full_scan_bytes: admitted vectors of up to this size are all scored, whatever else were faster.
+        full_scan_rows: the same for up to so many sparse vectors.
         trace: told what was done.
         values: payload fields and the values that every admitted point has there.
     """
 
     rows: Rows | None = None
     full_scan_bytes: int = 0
+    full_scan_rows: int = 0
     trace: Trace | None = None
     values: tuple[tuple[str, FacetValue], ...] = ()
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 from msgspec import Struct
 
-from node.index import Code, GraphParams
+from node.index import Code, GraphParams, SparseParams
 from node.segments.schema import VectorSchema
 from node.segments.values import ValueGraphParams, ValueGroup
 
@@ -31,6 +31,7 @@ class BuildJob(Struct, frozen=True, tag=True, kw_only=True):
         target: directory to make; its name is the new segment's id, its parent exists.
         graphs: by vector name; names left out get none. Dead rows are kept out of graphs.
         value_graphs: likewise, of values of payload fields; ``groups`` tells which slots have which value.
+        sparse: likewise the inverted indexes of sparse vectors.
         threads: for the graphs. ``memory_bytes``: refuse to start if more would be needed; None: no limit.
     """
 
@@ -38,6 +39,7 @@ class BuildJob(Struct, frozen=True, tag=True, kw_only=True):
     graphs: dict[str, GraphParams] = {}
     value_graphs: dict[str, ValueGraphParams] = {}
     groups: tuple[ValueGroup, ...] = ()
+    sparse: dict[str, SparseParams] = {}
     threads: int = 1
     memory_bytes: int | None = None
     niceness: int = NICENESS

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from node.bits import PackedBits, Slots
-from node.index import HnswGraph
+from node.index import GraphParams, HnswGraph, SparseIndex, SparseParams
 from node.segments.dense import FloatArray, Ranking, VectorsView
 from node.segments.hints import NO_HINTS, Hints
 from node.segments.multi import MultiVectors
@@ -38,8 +38,8 @@ class NamedVectors(Protocol):
     def graph(self) -> HnswGraph | None: ...
 
     @property
-    def indexed(self) -> bool:
-        """Need a search not score every row?"""
+    def built(self) -> GraphParams | SparseParams | None:
+        """What its index was built with; None: it has none, every search scores all rows."""
 
     def search(
         self,
@@ -65,16 +65,19 @@ def view_of(
     schema: VectorSchema,
     rows: Rows,
     present: PackedBits | None,
-    graph: HnswGraph | None,
+    index: HnswGraph | SparseIndex | None,
     values: ValueGraphs | None = None,
 ) -> NamedVectors:
     """``values``: graphs of values of payload fields, None where none were asked for; of dense vectors."""
-    if schema.kind is VectorKind.DENSE:
-        assert not isinstance(rows, Ragged)
-        if values is not None:
-            return ValuedVectors(schema, rows, present, graph, values)
-        return VectorsView(schema, rows, present, graph)
-    assert isinstance(rows, Ragged)
+    if schema.kind is VectorKind.SPARSE:
+        assert isinstance(rows, Ragged)
+        assert not isinstance(index, HnswGraph)
+        return SparseVectors(schema, rows, present, index)
+    assert not isinstance(index, SparseIndex)
     if schema.kind is VectorKind.MULTI:
-        return MultiVectors(schema, rows, present, graph)
-    return SparseVectors(schema, rows, present)
+        assert isinstance(rows, Ragged)
+        return MultiVectors(schema, rows, present, index)
+    assert not isinstance(rows, Ragged)
+    if values is not None:
+        return ValuedVectors(schema, rows, present, index, values)
+    return VectorsView(schema, rows, present, index)

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from node.files import replace_synced
-from node.index import Code, Encoding, GraphParams
+from node.index import Code, Encoding, GraphParams, SparseParams
 from node.segments.errors import SegmentCorrupted, SegmentIncomplete
 from node.segments.schema import VectorSchema
 from node.segments.values import ValueGraphsEntry
@@ -55,6 +55,7 @@ class VectorsEntry(Struct, frozen=True):
     has_present: bool
     graph: GraphEntry | None = None
     value_graphs: ValueGraphsEntry | None = None
+    sparse: SparseParams | None = None  # of the inverted index of sparse vectors, which has a file then
 
 
 class Manifest(Struct, frozen=True, kw_only=True):

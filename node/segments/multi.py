@@ -15,7 +15,7 @@ import numpy as np
 
 from node.bits import PackedBits
 from node.bits import Slots as Rows
-from node.index import HnswGraph
+from node.index import GraphParams, HnswGraph
 from node.index.exact import score_table, select
 from node.segments import planner
 from node.segments.dense import Chosen, FloatArray, Ranking, blank, chosen_of
@@ -43,8 +43,8 @@ class MultiVectors:
         self.schema, self.rows, self.present, self.graph = schema, rows, present, graph
 
     @property
-    def indexed(self) -> bool:
-        return self.graph is not None
+    def built(self) -> GraphParams | None:
+        return None if self.graph is None else self.graph.params
 
     @property
     def matrix(self) -> Matrix:

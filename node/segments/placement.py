@@ -22,7 +22,7 @@ import structlog
 from msgspec import Struct
 
 from node.residency import address_of, map_file, resident_bytes
-from protos.collections import CollectionConfig, Memory
+from protos.collections import CollectionConfig, Memory, SparseIndexParams
 from protos.memory import Usage
 
 log = structlog.get_logger()
@@ -42,16 +42,19 @@ class Placements(Struct, frozen=True):
 
 def placements_of(config: CollectionConfig, name: str) -> Placements:
     """What the settings ask for one vector name."""
+    if name in config.sparse_vectors:
+        index = config.sparse_vectors[name].index or SparseIndexParams()
+        return Placements(index=index.memory or (Memory.COLD if index.on_disk else Memory.PINNED))
     vector, hnsw = config.vectors[name], config.hnsw_of(name)
     vectors = vector.memory or (Memory.COLD if vector.on_disk else Memory.CACHED)
-    index = hnsw.memory or (Memory.COLD if hnsw.on_disk else Memory.CACHED)
+    graph = hnsw.memory or (Memory.COLD if hnsw.on_disk else Memory.CACHED)
     quantization = config.quantization_of(name)
     if quantization is not None:
         kinds = (quantization.scalar, quantization.product, quantization.binary, quantization.turbo)
         chosen = next(kind for kind in kinds if kind is not None)
         codes = chosen.memory or (Memory.PINNED if chosen.always_ram else vectors)
-        index = max(index, codes, key=_ORDER.index)
-    return Placements(vectors, index)
+        graph = max(graph, codes, key=_ORDER.index)
+    return Placements(vectors, graph)
 
 
 class Placed:

@@ -89,4 +89,17 @@ def value_rows_file(position: int, number: int) -> str:
     return f"{GRAPH}.{position}.{number}.rows"
 
 
+POSTINGS = "postings"
+
+
+def is_index(file: str) -> bool:
+    """Of a file of a segment: can it be made again from the others?"""
+    return file.partition(".")[0] in (GRAPH, POSTINGS)
+
+
+def postings_file(position: int) -> str:
+    """The inverted index of sparse vectors (``node.index.sparse_file``)."""
+    return f"{POSTINGS}.{position}.sparse"
+
+
 SLOTS_FILE = "slots.u32"  # of a compacted segment: little-endian uint32, the old slot of each row

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from node import bits
-from node.index import Encoding, GraphParams, HnswGraph
+from node.index import Encoding, GraphParams, HnswGraph, SparseIndex, SparseIndexCorrupted
 from node.segments.errors import SegmentCorrupted
 from node.segments.files import allocated_bytes, map_array
 from node.segments.growing import GrowingSegment
@@ -31,11 +31,12 @@ from node.segments.manifest import (
 )
 from node.segments.placement import INDEX, STORAGE, Placed, Placements, usage_of
 from node.segments.schema import (
-    GRAPH,
     SLOTS_FILE,
     VectorSchema,
     graph_file,
     graph_rows_file,
+    is_index,
+    postings_file,
     present_file,
     value_graph_file,
     value_rows_file,
@@ -104,9 +105,9 @@ class SealedSegment(SegmentView):
     def _parts(self) -> Iterator[tuple[str, str, str]]:
         """File, vector name, part: files are called ``<what>.<position>.<kind>``."""
         for entry in self.manifest.files:
-            what, position, *_ = entry.name.split(".")
+            _, position, *_ = entry.name.split(".")
             if position.isdigit():
-                part = INDEX if what == GRAPH else STORAGE
+                part = INDEX if is_index(entry.name) else STORAGE
                 yield entry.name, self.manifest.vectors[int(position)].schema.name, part
 
     def verify(self) -> list[SegmentCorrupted]:
@@ -156,11 +157,15 @@ def _open_vectors(directory: Path, position: int, entry: VectorsEntry, rows: int
     present = None
     if entry.has_present:
         present = map_array(directory / present_file(position), "u1", (bits.bytes_for(rows),))
-    graph = _open_graph(directory, position, entry.schema, entry.graph) if entry.graph else None
+    index: HnswGraph | SparseIndex | None = None
+    if entry.graph:
+        index = _open_graph(directory, position, entry.schema, entry.graph)
+    elif entry.sparse:
+        index = _open_sparse(directory / postings_file(position), rows)
     values = None
     if entry.value_graphs is not None:
         values = _value_graphs(directory, position, entry.schema, entry.value_graphs)
-    return view_of(entry.schema, stored, present, graph, values)
+    return view_of(entry.schema, stored, present, index, values)
 
 
 def _open_graph(directory: Path, position: int, schema: VectorSchema, entry: GraphEntry) -> HnswGraph:
@@ -190,3 +195,13 @@ def _map_graph(
         return HnswGraph.open(path, rows, params, encoding, schema.distance)
     except RuntimeError as error:
         raise SegmentCorrupted(path, 0, f"FAISS cannot read it: {error}") from error
+
+
+def _open_sparse(path: Path, rows: int) -> SparseIndex:
+    try:
+        index = SparseIndex.open(path)
+    except SparseIndexCorrupted as error:
+        raise SegmentCorrupted(path, 0, str(error)) from error
+    if index.rows != rows:
+        raise SegmentCorrupted(path, 0, f"an index of {index.rows} rows, {rows} expected")
+    return index

@@ -1,7 +1,11 @@
-"""Sparse vectors of one name in one segment, and their exact search by scanning them.
+"""Sparse vectors of one name in one segment, and their exact search: by scanning them or an inverted index.
 
 A point's score is the dot product; points that share no index with the query are no results (reference 9.5).
-Products are summed in 64 bits in the order of the indices, so a pair has the same score in any segment.
+Products are summed in 64 bits in the order of the indices, so a pair has the same score in any segment. The
+index only says which rows may be among the best; those are scored like any other.
+
+Invariant: every row that a caller may allow and that has a vector is in the index, if there is one (rows kept
+out were dead when it was built, and slots never come back to life).
 """
 
 from __future__ import annotations
@@ -14,35 +18,42 @@ import numpy.typing as npt
 from node import bits
 from node.bits import PackedBits
 from node.bits import Slots as Rows
-from node.index import HnswGraph
+from node.index import HnswGraph, SparseIndex, SparseParams
 from node.index.exact import select
-from node.segments.dense import FloatArray, Ranking, blank
+from node.segments.dense import Chosen, FloatArray, Ranking, blank, chosen_of
 from node.segments.hints import NO_HINTS, Hints
 from node.segments.rows import Ragged
 from node.segments.schema import VectorSchema
+from node.segments.trace import Trace
 from protos.ragged import Positions, elements_of, owners_of
 from protos.shard import QuantizationSearchParams, SparseVector, Way
 
 _BLOCK_ELEMENTS = 1 << 20
 _SIEVE = 1 << 16  # indices are first looked up by their low bits: most that do not match fall out
 _GATHERED_SHARE = 8  # picking rows out is worth it if they are fewer than one in this many
+_CANDIDATES = 1 << 14  # rows of an index that are scored at a time
+# Measured: comparing one element of a row takes as long as summing so many postings, and for each row of the
+# segment the index has this much to do besides.
+_ELEMENT_POSTINGS, _ROW_POSTINGS = 3.0, 0.25
 
 
 class SparseVectors:
     """``rows.parts`` are indices and values."""
 
-    __slots__ = ("present", "rows", "schema")
+    __slots__ = ("index", "present", "rows", "schema")
 
-    def __init__(self, schema: VectorSchema, rows: Ragged, present: PackedBits | None) -> None:
-        self.schema, self.rows, self.present = schema, rows, present
+    def __init__(
+        self, schema: VectorSchema, rows: Ragged, present: PackedBits | None, index: SparseIndex | None = None
+    ) -> None:
+        self.schema, self.rows, self.present, self.index = schema, rows, present, index
 
     @property
     def graph(self) -> HnswGraph | None:
         return None
 
     @property
-    def indexed(self) -> bool:
-        return False
+    def built(self) -> SparseParams | None:
+        return None if self.index is None else SparseParams(self.index.datatype)
 
     @property
     def indices(self) -> npt.NDArray[np.uint32]:
@@ -59,30 +70,29 @@ class SparseVectors:
         allowed: PackedBits | None,
         *,
         ef: int | None,  # noqa: ARG002
-        exact: bool,  # noqa: ARG002
+        exact: bool,
         quantization: QuantizationSearchParams | None = None,  # noqa: ARG002
         hints: Hints = NO_HINTS,
     ) -> Ranking:
         """Rows and similarities, both (nq, <= k), best first, padded with NO_ROW and -inf."""
-        count = len(self.rows)
-        few = hints.rows
-        if few is not None:
-            count, allowed = len(few), None
-        elif allowed is not None:
-            allowed = bits.trimmed(allowed, count)
-            count = bits.count(allowed)
-            few = bits.unpack(allowed) if count * _GATHERED_SHARE < len(self.rows) else None
-        if hints.trace is not None:
-            scored = count * len(queries)
-            hints.trace.step(Way.ROWS, queries=len(queries), matching=count, scored=scored)
-        ranking = blank(len(queries), min(k, count))
+        chosen = chosen_of(len(self.rows), self.present, allowed, hints.rows)
+        k = min(k, chosen.count)
+        ranking = blank(len(queries), k)
+        ways: dict[Way, list[int]] = {}
         for i, query in enumerate(queries):
-            found, scores = self._scores(query, few)
-            if allowed is not None and few is None:
-                kept = bits.contains(allowed, found)
-                found, scores = found[kept], scores[kept]
+            index = None if exact or k == 0 else self._index_for(query, chosen, hints.full_scan_rows)
+            if index is None:
+                found, scores = self._scan(query, chosen)
+                scored = chosen.count
+            else:
+                candidates = index.candidates(query.indices, query.values, k, self._mask(chosen))
+                found, scores = self._rescored(query, candidates, k)
+                scored = len(candidates)
+            ways.setdefault(Way.ROWS if index is None else Way.INVERTED, []).append(scored)
             best = select(scores, min(k, len(scores)))
             ranking[0][i, : len(best)], ranking[1][i, : len(best)] = found[best], scores[best]
+        if hints.trace is not None:
+            _tell(hints.trace, ways, chosen.count)
         return ranking
 
     def similarities(self, queries: Sequence[SparseVector], rows: Rows) -> FloatArray:
@@ -92,6 +102,42 @@ class SparseVectors:
             found, scores = self._scores(query, rows)
             out[np.searchsorted(rows, found)] = scores
         return table
+
+    def _index_for(self, query: SparseVector, chosen: Chosen, full_scan_rows: int) -> SparseIndex | None:
+        """The index, unless scoring all chosen rows is cheaper or asked for."""
+        if self.index is None or chosen.count <= full_scan_rows:
+            return None
+        elements = len(self.indices) * chosen.count / max(1, len(self.rows))  # as if all had as many
+        postings = int(self.index.postings(query.indices).sum())
+        scanning = elements * _ELEMENT_POSTINGS
+        return self.index if postings + len(self.rows) * _ROW_POSTINGS < scanning else None
+
+    def _mask(self, chosen: Chosen) -> PackedBits | None:
+        """None: no row of the index need be left out."""
+        assert self.index is not None
+        return None if chosen.count == self.index.count else chosen.mask(len(self.rows))
+
+    def _scan(self, query: SparseVector, chosen: Chosen) -> tuple[Rows, FloatArray]:
+        """Of all chosen rows."""
+        if chosen.count * _GATHERED_SHARE < len(self.rows):
+            return self._scores(query, chosen.rows())
+        found, scores = self._scores(query, None)
+        mask = chosen.mask(len(self.rows))
+        if mask is not None:
+            kept = bits.contains(mask, found)
+            found, scores = found[kept], scores[kept]
+        return found, scores
+
+    def _rescored(self, query: SparseVector, candidates: Rows, k: int) -> tuple[Rows, FloatArray]:
+        """The k best candidates, ascending by row."""
+        rows, scores = np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32)
+        for first in range(0, len(candidates), _CANDIDATES):
+            more, their = self._scores(query, candidates[first : first + _CANDIDATES])
+            rows, scores = np.concatenate([rows, more]), np.concatenate([scores, their])
+            if len(rows) > k:
+                best = np.sort(select(scores, k))
+                rows, scores = rows[best], scores[best]
+        return rows, scores
 
     def _scores(self, query: SparseVector, rows: Rows | None) -> tuple[Rows, FloatArray]:
         """The rows, ascending, of ``rows`` or of all, that share an index with the query; their scores."""
@@ -130,3 +176,8 @@ class SparseVectors:
             return
         for first in range(0, max(1, len(self.indices)), _BLOCK_ELEMENTS):
             yield slice(first, first + _BLOCK_ELEMENTS)
+
+
+def _tell(trace: Trace, ways: dict[Way, list[int]], matching: int) -> None:
+    for way, scored in ways.items():
+        trace.step(way, queries=len(scored), matching=matching, scored=sum(scored))

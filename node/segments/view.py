@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from node.bits import PackedBits, Slots
-from node.index import NO_ROW, HnswGraph
+from node.index import NO_ROW, GraphParams, HnswGraph, SparseParams
 from node.segments.dense import FloatArray, Ranking, blank, chosen_of
 from node.segments.hints import NO_HINTS, Hints
 from node.segments.kinds import NamedVectors
@@ -80,6 +80,11 @@ class SegmentView:
         """What its graphs of payload values were made for; None: none were asked for."""
         vectors = self._vectors.get(name)
         return vectors.values.wanted if isinstance(vectors, ValuedVectors) else None
+
+    def built(self, name: str) -> GraphParams | SparseParams | None:
+        """What the index of a vector name was built with; None: it has none."""
+        vectors = self._vectors.get(name)
+        return vectors.built if vectors else None
 
     def vector(self, slot: int, name: str) -> FloatArray | None:
         """The dense row (dim,) of ``slot``, which is in range; None if the point has no such vector."""

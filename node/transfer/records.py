@@ -30,7 +30,7 @@ from node.replica.checkpoint import (
     write_live,
 )
 from node.replica.payloads import decode_payload
-from node.replica.recovery import repair_graphs
+from node.replica.recovery import repair_indexes
 from node.replica.segment_set import SegmentSet
 from node.replica.slots import LiveBits
 from node.replica.vectors import Vectors, gather, ragged_bytes, scattered
@@ -84,7 +84,7 @@ def record_parts(base: Base) -> Parts:
 
 def _batches(directory: Path, meta: Meta) -> Iterator[RecordBatch]:
     schemas = {schema.name: schema for schema in meta.schemas}
-    repair_graphs(directory / SEGMENTS_DIRECTORY, meta.segments)
+    repair_indexes(directory / SEGMENTS_DIRECTORY, meta.segments)
     segments = SegmentSet.open(directory / SEGMENTS_DIRECTORY, schemas, meta.segments)
     points = PointStore.open(directory / POINTS_FILE, 1)
     try:

@@ -48,8 +48,12 @@ KINDS = {
     ]
 }
 # What a collection of ours may have so far; the judges are compared with each other on all of them.
-SERVED = {name: kind for name, kind in KINDS.items() if kind.shape != "sparse" and kind.datatype == "float32"}
-LATER = {"later": Kind("later", "dense", "Euclid"), "more": Kind("more", "multi", "Cosine")}
+SERVED = {name: kind for name, kind in KINDS.items() if not kind.idf and kind.datatype == "float32"}
+LATER = {
+    "later": Kind("later", "dense", "Euclid"),
+    "more": Kind("more", "multi", "Cosine"),
+    "words": Kind("words", "sparse"),
+}
 
 
 def make_points(ids: range, seed: int, kinds: dict[str, Kind]) -> list[Json]:

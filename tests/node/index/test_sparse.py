@@ -193,3 +193,27 @@ def test_a_file_shorter_than_its_header_says_is_refused(tmp_path: Path) -> None:
     path.write_bytes(data[64:])
     with pytest.raises(SparseIndexCorrupted):
         SparseIndex.open(path)
+
+
+SAMPLES = Path(__file__).parent / "data"
+
+
+@pytest.mark.parametrize("datatype", DATATYPES)
+def test_a_file_of_format_1_is_read(datatype: Datatype) -> None:
+    """``data/sparse-1-*``: the rows of ``sample_rows``, the third one left out."""
+    index = SparseIndex.open(SAMPLES / f"sparse-1-{datatype.value}.index")
+    stored = sample_rows()
+    kept = [row != 2 for row in range(len(stored))]
+    assert (index.rows, index.count, index.datatype) == (len(stored), len(stored) - 1, datatype)
+    assert index.postings(np.array([0, 1, 70_000], dtype=np.uint32)).tolist() == [
+        sum(number in vector for vector, keep in zip(stored, kept, strict=True) if keep)
+        for number in (0, 1, 70_000)
+    ]
+    for query in ({0: 1.0, 1: -2.0}, {70_000: 1.0, 5: 0.5}, {3: 1.0}):
+        found = set(index.candidates(*query_of(query), 5, None).tolist())
+        assert set(best(query, stored, kept, 5)) <= found
+
+
+def sample_rows() -> list[Vector]:
+    words = [0, 1, 5, 70_000]
+    return [{word: (row * 7 + word) % 11 / 4 - 1 for word in words[row % 3 :: 2]} for row in range(40)]

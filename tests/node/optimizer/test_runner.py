@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
 
 from node.filter.columns import Columns
-from node.index import GraphParams, quantization_of
+from node.index import GraphParams, SparseParams, quantization_of
 from node.optimizer import runner
 from node.optimizer.budget import BuildMemory
 from node.optimizer.quiet import PATIENCE_MS, QUIET_MS
@@ -22,16 +23,22 @@ from protos.clock import SystemClock
 from protos.collections import (
     BinaryQuantizationConfig,
     CollectionConfig,
+    CollectionParams,
+    Datatype,
     Distance,
     HnswConfig,
     KeywordIndexParams,
+    OptimizersConfig,
     QuantizationConfig,
+    SparseIndexParams,
+    SparseVectorParams,
     VectorParams,
     encode_index_params,
 )
 from protos.operations import CreateIndex, DeletePoints, RemoveVectorName, SetPayload, Upsert
 from protos.shard import SearchParams, SearchRequest, ShardInfo, ShardStatus, Way
 from tests.node.replica.conftest import Shards
+from tests.node.replica.kinds import batches, words
 from tests.node.replica.points import batch, config_of, contents, having, nearest, upsert, write
 
 
@@ -395,6 +402,71 @@ async def test_placement_is_changed_without_a_rebuild(shards: Shards) -> None:
     await until_green(replica)
     assert [segment.id] == [one.id for one in replica.view.segments]
     assert segment.memory_usage()["", "index"].expected_cache_bytes > 0
+
+
+# --- sparse vectors ---------------------------------------------------------------------------------------
+
+
+def worded(index: SparseIndexParams | None = None, **optimizers: Any) -> CollectionConfig:
+    chosen = OptimizersConfig(**{**ONE_KB, **optimizers})
+    params = CollectionParams({}, sparse_vectors={"words": SparseVectorParams(index)})
+    return CollectionConfig(params, optimizer_config=chosen)
+
+
+def random_words(first: int, count: int) -> Upsert:
+    rng = np.random.default_rng(first)
+    points = [
+        {"words": words({int(i): float(rng.integers(1, 9)) for i in rng.choice(300, 20, replace=False)})}
+        for _ in range(count)
+    ]
+    return Upsert(list(range(first, first + count)), batches(points), [b"{}"] * count)
+
+
+async def worded_answers(replica: ShardReplica) -> list[tuple[list[object], list[float]]]:
+    rng = np.random.default_rng(7)
+    queries = [words({int(i): 1.0 for i in rng.choice(300, 5, replace=False)}) for _ in range(10)]
+    found = await replica.search([SearchRequest("words", query, 20) for query in queries])
+    return [([record.id for record in hits.records], hits.scores.tolist()) for hits in found]
+
+
+@pytest.mark.slow
+async def test_sparse_vectors_get_an_inverted_index_and_keep_their_answers(shards: Shards) -> None:
+    """Through deletes after the build, another type of codes, and damage to the file."""
+    replica = await shards.open(worded(indexing_threshold=0))
+    await write(replica, random_words(0, ROWS))
+    before = await worded_answers(replica)
+    assert (await replica.info()).indexed_vectors == 0
+    await replica.update_config(worded())
+    info = await until_green(replica)
+    assert info.indexed_vectors == ROWS
+    assert await worded_answers(replica) == before
+
+    await write(replica, DeletePoints(list(range(0, 100, 2))))
+    assert (await replica.info()).indexed_vectors == ROWS - 50
+    alive = await worded_answers(replica)
+    assert all(int(str(point)) % 2 or int(str(point)) >= 100 for points, _ in alive for point in points)
+
+    await replica.update_config(worded(SparseIndexParams(datatype=Datatype.UINT8)))
+    await until(replica, lambda _: codes_of(replica) == {Datatype.UINT8})
+    await until_green(replica)
+    assert await worded_answers(replica) == alive
+
+    await replica.checkpoint()
+    shards.crash()
+    for path in (shards.directory / "segments").glob("*/postings.*"):
+        path.write_bytes(b"")
+    reopened = await shards.open(worded(SparseIndexParams(datatype=Datatype.UINT8)))
+    assert codes_of(reopened) == {None}
+    assert await worded_answers(reopened) == alive
+    reopened.touch()
+    await until_green(reopened)
+    assert codes_of(reopened) == {Datatype.UINT8}
+    assert await worded_answers(reopened) == alive
+
+
+def codes_of(replica: ShardReplica) -> set[Datatype | None]:
+    built = [segment.built("words") for segment in replica.view.segments if segment.rows]
+    return {one.datatype if isinstance(one, SparseParams) else None for one in built}
 
 
 # --- the tail --------------------------------------------------------------------------------------------

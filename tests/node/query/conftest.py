@@ -6,6 +6,7 @@ import bisect
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 
 from node import bits
 from node.filter.columns import Columns
+from node.index import GraphParams, SparseParams
 from node.segments import VectorSchema
 from node.segments.dense import VectorsView
 from node.segments.hints import NO_HINTS, Hints
@@ -84,11 +86,11 @@ class FakeSegment:
     def vectors(self, name: str) -> VectorsView:
         matrix, present = self._dense[name]
         schema = VectorSchema(name, matrix.shape[1], self._distances[name])
-        graph: Any = self.graph(name)
+        graph: Any = SimpleNamespace(params=GraphParams()) if self._indexed else None
         return VectorsView(schema, matrix, present, graph)
 
-    def graph(self, name: str) -> object | None:
-        return object() if self._indexed else None
+    def built(self, name: str) -> GraphParams | SparseParams | None:
+        return self.vectors(name).built
 
     def search(
         self,

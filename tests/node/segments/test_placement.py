@@ -20,6 +20,8 @@ from protos.collections import (
     Memory,
     QuantizationConfig,
     ScalarQuantizationConfig,
+    SparseIndexParams,
+    SparseVectorParams,
     VectorParams,
 )
 from tests.node.segments.make import sealed, vectors
@@ -115,3 +117,18 @@ def test_what_cannot_be_locked_is_cached(segment: SealedSegment, monkeypatch: py
 def _locked_kib() -> int:
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmLck:"))
+
+
+@pytest.mark.parametrize(
+    ("index", "expected"),
+    [
+        (None, Memory.PINNED),
+        (SparseIndexParams(on_disk=True), Memory.COLD),
+        (SparseIndexParams(on_disk=True, memory=Memory.CACHED), Memory.CACHED),
+    ],
+)
+def test_inverted_indexes_lie_where_their_settings_say(
+    index: SparseIndexParams | None, expected: Memory
+) -> None:
+    params = CollectionParams({}, sparse_vectors={"words": SparseVectorParams(index)})
+    assert placements_of(CollectionConfig(params), "words") == Placements(index=expected)
