@@ -9,7 +9,8 @@ a query has the same bits whichever way it was found, because the same kernel al
 
 from node.index.codes import Code, Encoding, choose_encoding
 from node.index.exact import NO_ROW, best_of, similarities
-from node.index.hnsw import GraphParams, HnswGraph
+from node.index.hnsw import HnswGraph
+from node.index.linking import GraphParams
 from node.index.quantization import Quantization, quantization_of
 from node.index.sparse import SparseIndex
 from node.index.sparse_build import SparseParams, SparseRows, build_sparse_index, sparse_build_bytes

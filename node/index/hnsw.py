@@ -1,4 +1,4 @@
-"""HNSW graphs over compressed codes: build, file, search for candidates, scan of the codes.
+"""HNSW graphs over compressed codes: file, search for candidates, scan of the codes.
 
 A graph answers with *candidates*, ordered by its codes; who wants exact similarities scores them again on
 the original vectors (``node.index.exact``). Filters are not pushed into FAISS's walk: it is the same with
@@ -19,41 +19,16 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from msgspec import Struct
 
-from node.index.codes import (
-    BLOCK_ROWS,
-    Code,
-    Encoding,
-    choose_lossless,
-    code_bytes,
-    for_faiss,
-    integers_of,
-    metric_of,
-    sq_type,
-    train,
-)
+from node.index.codes import Code, Encoding, for_faiss, integers_of, metric_of, sq_type
 from node.index.exact import NO_ROW, Rows
 from node.index.library import faiss
-from node.index.quantization import Quantization
+from node.index.linking import GraphParams, GraphRows, linked_index, linking, speak
 from protos.collections import Distance
 
 FloatArray = npt.NDArray[np.float32]
-GraphRows = npt.NDArray[np.uint32]
 
-_LINKS_MIN = 2  # FAISS's level distribution needs a base above 1
-_LINK_BYTES = 4
-_NODE_BYTES = 40  # level, offset, lock and upper-level links
-_UPPER_LINKS = 1.1  # room for the links of upper levels, as a multiple of the lowest's
 _LEVELS = 255
-
-
-class GraphParams(Struct, frozen=True):
-    """``m`` links per node and level above the lowest, which has twice as many."""
-
-    m: int = 16
-    ef_construct: int = 100
-    quantization: Quantization | None = None
 
 
 class HnswGraph:
@@ -96,23 +71,23 @@ class HnswGraph:
         params: GraphParams,
         encoding: Encoding,
         linked: Encoding | None = None,
+        former: HnswGraph | None = None,
     ) -> HnswGraph:
         """Link ``matrix[rows]`` (all rows if None). Uses as many threads as ``set_threads`` allows.
 
-        ``linked``: what ``linking`` chose for it, if already known.
+        ``linked``: what ``linking`` chose for it, if already known. ``former``: a graph whose nodes are the
+        first of ``rows``, and whose links are kept; its ``params`` must be ``links_like`` these.
         """
-        metric = metric_of(distance, encoding.code)
+        assert former is None or params.links_like(former.params)
         linked = linked or linking(distance, matrix, rows, encoding)
-        index = _empty_index(linked, matrix.shape[1], params, metric)
-        index.hnsw.efConstruction = params.ef_construct
-        _fill(index, index, linked, matrix, rows)
-        if linked != encoding:
-            coarse = _empty_index(encoding, matrix.shape[1], params, metric)
-            _speak(coarse, encoding, metric)
-            _fill(coarse, faiss.downcast_index(coarse.storage), encoding, matrix, rows)
-            coarse.hnsw, coarse.ntotal = index.hnsw, index.ntotal
-            index = coarse
-        return cls(index, rows, params, encoding, distance)
+        old = None if former is None else former._index
+        return cls(
+            linked_index(distance, matrix, rows, params, encoding, linked, old),
+            rows,
+            params,
+            encoding,
+            distance,
+        )
 
     @classmethod
     def open(
@@ -124,13 +99,13 @@ class HnswGraph:
         """
         path.stat()  # FAISS reports a missing file as a RuntimeError
         index = _map(path)
-        _speak(index, encoding, metric_of(distance, encoding.code))
+        speak(index, encoding, metric_of(distance, encoding.code))
         return cls(index, rows, params, encoding, distance, path)
 
     def save(self, path: Path) -> None:
-        _speak(self._index, self.encoding, faiss.METRIC_L2)
+        speak(self._index, self.encoding, faiss.METRIC_L2)
         faiss.write_index(self._index, str(path))
-        _speak(self._index, self.encoding, metric_of(self.distance, self.encoding.code))
+        speak(self._index, self.encoding, metric_of(self.distance, self.encoding.code))
 
     def candidates(self, queries: FloatArray, ef: int, count: int) -> Rows:
         """Rows near each query (nq, dim), by code, best first: (nq, count) padded with NO_ROW.
@@ -237,29 +212,6 @@ class HnswGraph:
         return np.where(nodes < 0, np.float32(-np.inf), found).astype(np.float32)
 
 
-def linking(
-    distance: Distance, matrix: npt.NDArray[Any], rows: GraphRows | None, encoding: Encoding
-) -> Encoding:
-    """The encoding to link over: ``encoding`` itself unless it is too coarse for good links."""
-    if encoding.coarse or encoding.code is Code.UNIFORM_4BIT:
-        return choose_lossless(distance, matrix, rows)
-    return encoding
-
-
-def build_bytes(
-    dim: int, rows: int, params: GraphParams, encoding: Encoding, linked: Encoding | None = None
-) -> int:
-    """Estimated memory that ``HnswGraph.build`` allocates."""
-    links = 2 * max(params.m, _LINKS_MIN) * _LINK_BYTES * _UPPER_LINKS
-    vectors = code_bytes(encoding, dim)
-    if linked is not None and linked != encoding:
-        vectors += code_bytes(linked, dim)
-        links *= 2  # the finished graph's own copy
-    widest = max(dim, encoding.width)
-    blocks = 3 * min(rows, BLOCK_ROWS) * widest * 4  # gathered, converted, and FAISS's own
-    return int(rows * (vectors + links + _NODE_BYTES)) + blocks
-
-
 @lru_cache(maxsize=64)
 def _walk_parameters(ef: int) -> Any:
     """FAISS only reads them, so that threads share them."""
@@ -268,46 +220,3 @@ def _walk_parameters(ef: int) -> Any:
 
 def _map(path: Path) -> Any:
     return faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
-
-
-def _empty_index(encoding: Encoding, dim: int, params: GraphParams, metric: int) -> Any:
-    links, width = max(params.m, _LINKS_MIN), encoding.width or dim
-    match encoding.code:
-        case Code.FLOAT32:
-            return faiss.IndexHNSWFlat(width, links, metric)
-        case Code.PRODUCT:
-            return faiss.IndexHNSWPQ(width, encoding.parts, links, 8, metric)
-        case Code.SIGNS:
-            return faiss.IndexHNSWRaBitQ(width, links, 1, faiss.METRIC_L2)
-        case _:
-            return faiss.IndexHNSWSQ(width, sq_type(encoding.code), links, metric)
-
-
-def _speak(index: Any, encoding: Encoding, metric: int) -> None:
-    """Have a graph over signs compare by ``metric``: FAISS makes and reads such graphs for L2 only."""
-    if encoding.code is Code.SIGNS:
-        storage = faiss.downcast_index(index.storage)
-        index.metric_type = storage.metric_type = storage.rabitq.metric_type = metric
-        index.hnsw.is_similarity = metric == faiss.METRIC_INNER_PRODUCT
-
-
-def _fill(
-    index: Any, adding: Any, encoding: Encoding, matrix: npt.NDArray[Any], rows: GraphRows | None
-) -> None:
-    """Train ``index`` and add all rows to ``adding``: to the index, which links them, or to its storage."""
-    storage = faiss.downcast_index(index.storage)
-    train(storage, encoding, matrix, rows)
-    index.is_trained = True
-    total = len(matrix) if rows is None else len(rows)
-    _reserve(storage.codes, total * storage.code_size)
-    if adding is index:
-        _reserve(index.hnsw.neighbors, int(total * index.hnsw.nb_neighbors(0) * _UPPER_LINKS))
-    for first in range(0, total, BLOCK_ROWS):
-        part = slice(first, first + BLOCK_ROWS)
-        adding.add(for_faiss(encoding, matrix[part] if rows is None else matrix[rows[part]]))
-
-
-def _reserve(vector: Any, size: int) -> None:
-    """Give a C++ vector room at once: one that grows holds itself twice while it moves."""
-    vector.resize(size)
-    vector.resize(0)

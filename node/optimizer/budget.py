@@ -2,7 +2,7 @@
 
 Lives here: what is free, by the kernel and by the control group, one build's share of it, and how much a
 build may join after one was refused.
-May not live here: what a build needs (``node.index.hnsw.build_bytes``), what to do when that is too much.
+May not live here: what a build needs (``node.index.linking.build_bytes``), what to do when that is too much.
 """
 
 from __future__ import annotations

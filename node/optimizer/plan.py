@@ -15,7 +15,7 @@ from itertools import pairwise
 
 from msgspec.structs import replace
 
-from node.optimizer.tail import BUSY, Quietness, runs, task_for
+from node.optimizer.tail import BUSY, RELINKING_RATIO, Quietness, runs, task_for
 from node.optimizer.tasks import MERGE_WIDTH_MAX, Drop, Limits, Merge, SegmentStat, Task, Vacuum
 
 MERGE_RATIO = 16  # of two segments that are merged the larger is at most so many times the smaller
@@ -87,4 +87,5 @@ def _merge(stats: Sequence[SegmentStat], limits: Limits) -> list[Task]:
 
 def _alike(left: SegmentStat, right: SegmentStat) -> bool:
     sizes = sorted((left.vector_bytes, right.vector_bytes))
-    return sizes[0] * MERGE_RATIO >= sizes[1]
+    ratio = RELINKING_RATIO if left.relinked or right.relinked else MERGE_RATIO
+    return sizes[0] * ratio >= sizes[1]

@@ -116,6 +116,7 @@ def _stat(view: View, segment: SegmentView, busy: bool) -> SegmentStat:
         vector_bytes=max((segment.vectors(name).rows.nbytes for name in segment.names), default=0),
         indexed=_is_indexed(view.config, view.columns, segment, live),
         graph=any(segment.built(name) is not None for name in segment.names),
+        relinked=any(segment.value_graphs(name) is not None for name in segment.names),
         growing=not isinstance(segment, SealedSegment | NarrowedSegment),
         busy=busy,
     )

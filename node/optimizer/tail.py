@@ -21,6 +21,7 @@ from msgspec import Struct
 from node.optimizer.tasks import KIB, MERGE_WIDTH_MAX, Fold, Index, Limits, SegmentStat, Task
 
 BUSY_RATIO, SETTLED_RATIO = 16, 64
+RELINKING_RATIO = 4  # where joining means more than copying
 GRAPH_BYTES_MIN = 1024 * KIB  # scoring less costs no more than walking another graph
 _ALIGNMENT = 64  # slots; segments start at multiples of it
 
@@ -43,21 +44,21 @@ def task_for(
     if not live:
         return None
     above = live > limits.indexing_bytes
-    if not above and not any(stat.graph for stat in (stats if quietness.settled else run)):
+    if not above and not any(stat.linked for stat in (stats if quietness.settled else run)):
         return None
     ids = tuple(stat.id for stat in run)
     home = _home(run, stats, limits, quietness)
     if home is not None:
         return Fold((home.id, *ids) if home.start < run[0].start else (*ids, home.id))
-    large_enough = above or live >= GRAPH_BYTES_MIN or any(stat.graph for stat in run)
+    large_enough = above or live >= GRAPH_BYTES_MIN or any(stat.linked for stat in run)
     return Index(ids) if large_enough else None
 
 
 def spent_bytes(task: Task, stats: Sequence[SegmentStat]) -> int:
     """What ``task`` takes from the allowance; below 0: it adds to it."""
     named = [stat for stat in stats if stat.id in task.segments]
-    fresh = sum(stat.vector_bytes for stat in named if not stat.graph)
-    copied = sum(stat.vector_bytes for stat in named if stat.graph)
+    fresh = sum(stat.vector_bytes for stat in named if not stat.linked)
+    copied = sum(stat.vector_bytes for stat in named if stat.linked)
     if isinstance(task, Fold) and fresh * SETTLED_RATIO < copied:
         return copied - fresh
     return -fresh if isinstance(task, Index | Fold) else 0
@@ -91,18 +92,22 @@ def _home(
     sides = [(stat, [stat, *run]) for stat in stats[max(0, first - 1) : first]]
     sides += [(stat, [*run, stat]) for stat in stats[last + 1 : last + 2]]
     fresh = sum(stat.vector_bytes for stat in run)
-    ratio = SETTLED_RATIO if quietness.settled else BUSY_RATIO
-    copied_max = max(fresh * ratio, quietness.allowance_bytes)
     fitting = [
         stat
         for stat, joined in sides
-        if stat.graph
+        if stat.linked
         and stat.indexed
         and not stat.busy
-        and stat.vector_bytes <= min(copied_max, limits.segment_bytes_max - fresh)
+        and stat.vector_bytes <= min(_copied_max(stat, fresh, quietness), limits.segment_bytes_max - fresh)
         and _adjacent(joined)
     ]
     return min(fitting, key=lambda stat: stat.vector_bytes, default=None)
+
+
+def _copied_max(home: SegmentStat, fresh: int, quietness: Quietness) -> int:
+    if home.relinked:
+        return fresh * RELINKING_RATIO
+    return max(fresh * (SETTLED_RATIO if quietness.settled else BUSY_RATIO), quietness.allowance_bytes)
 
 
 def _adjacent(stats: Sequence[SegmentStat]) -> bool:

@@ -23,8 +23,13 @@ class SegmentStat(Struct, frozen=True):
     vector_bytes: int
     indexed: bool  # every vector name that should have a graph or an inverted index has the right one
     graph: bool = False  # some vector name has one, right or not
+    relinked: bool = False  # likewise graphs that are built anew whenever it is joined
     growing: bool = False
     busy: bool = False  # a task is rebuilding it now
+
+    @property
+    def linked(self) -> bool:
+        return self.graph or self.relinked
 
     @property
     def live_bytes(self) -> int:

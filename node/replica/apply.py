@@ -28,9 +28,9 @@ from node.replica.vectors import Vectors
 from node.replica.view import View
 from node.replication.terms import TermList
 from node.segments import VectorSchema, schema_of
-from node.storage.points import PointsBatch, PointStore, in_chunks
+from node.storage.points import PointsBatch, PointStore, PointsView, in_chunks
 from node.storage.records import pack_record, unpack_record
-from protos.collections import CollectionConfig, decode_index_params, decode_vector_params
+from protos.collections import CollectionConfig, PayloadIndexParams, decode_index_params, decode_vector_params
 from protos.ids import PointId, id_key
 from protos.operations import (
     AddVectorName,
@@ -145,7 +145,7 @@ class Applier:
         match operation:
             case CreateIndex():
                 params = decode_index_params(operation.schema)
-                return Prepared(entry, column=self.columns.built(operation.field, params, self._scan()))
+                return Prepared(entry, column=self._built(operation.field, params))
             case AddVectorName() | RemoveVectorName():
                 schemas = self._schemas_after(operation)
                 if schemas is not None:
@@ -207,6 +207,7 @@ class Applier:
         records = [pack_record(seq, key, payload) for key, payload in zip(keys, payloads, strict=True)]
         former = batch.put_many(keys, numbers, records)
         self.live.set(slots)
+        self.columns.touched(numbers)
         self._retire(former[former >= 0])
 
     def _index(self, slots: Slots, payloads: Sequence[dict[str, Any]] | None) -> None:
@@ -240,11 +241,13 @@ class Applier:
             batch.replace_record(slot, pack_record(seq, record.key, payload))
             if has_columns:
                 payloads.append(decode_payload(payload))
+        self.columns.touched(slots)
         if has_columns:
             self.columns.put(slots, payloads)
 
     def _retire(self, slots: Slots) -> None:
         self.live.clear(slots)
+        self.columns.touched(slots.tolist())
         if self._has_columns:
             self.columns.remove(slots.tolist())
 
@@ -263,16 +266,16 @@ class Applier:
                 known = operation.name in self.segments.schemas
                 self.segments.change_schemas(prepared.schemas, removed=operation.name if known else None)
 
-    def _scan(self) -> Iterator[tuple[int, dict[str, Any]]]:
-        """Every point's slot and payload."""
-        for chunk in in_chunks(self.points.view().scan_records(), SCAN_CHUNK):
-            for slot, data in chunk:
-                yield slot, decode_payload(unpack_record(data).payload)
+    def _built(self, field: str, params: PayloadIndexParams) -> Column:
+        points = self.points.view()
+        return self.columns.built(
+            field, params, payloads_of(points), lambda slots: payloads_at(points, slots)
+        )
 
     def renew_columns(self) -> None:
         """Build anew the payload indexes that a former version's files hold too little of."""
         for field in self.columns.outdated:
-            self.columns.install(self.columns.built(field, self.columns.fields[field], self._scan()))
+            self.columns.install(self._built(field, self.columns.fields[field]))
 
     def remap(self, old: Slots, new: Slots) -> None:
         """Points at slots ``old`` move to ``new``, where a compaction copied their vectors (both (n,))."""
@@ -289,7 +292,20 @@ class Applier:
         self.segments.generation += 1
         moved = np.array(pairs, dtype=np.int64).reshape(-1, 2)
         self.live.set(moved[:, 1])
+        self.columns.touched(moved[:, 1].tolist())
         self._retire(moved[:, 0])
+
+
+def payloads_of(points: PointsView) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Every point's slot and payload."""
+    for chunk in in_chunks(points.scan_records(), SCAN_CHUNK):
+        for slot, data in chunk:
+            yield slot, decode_payload(unpack_record(data).payload)
+
+
+def payloads_at(points: PointsView, slots: Sequence[int]) -> list[dict[str, Any] | None]:
+    """The payload at each slot, None where there is no point."""
+    return [None if record is None else decode_payload(record.payload) for record in points.records(slots)]
 
 
 def _distinct_keys(ids: Sequence[PointId]) -> list[bytes]:

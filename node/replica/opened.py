@@ -148,7 +148,7 @@ class ReplicaFiles:
         self._urgent = asyncio.Event()
         self._optimizer = Optimizer(
             self.contents,
-            on_writer=self._undisturbed,
+            on_writer=self.undisturbed,
             background=machinery.background,
             builds=machinery.builds,
             memory=machinery.memory,
@@ -171,7 +171,7 @@ class ReplicaFiles:
             self.contents.applier.config = config
             self.contents.publish()
 
-        await self._undisturbed(change)
+        await self.undisturbed(change)
         self._optimizer.trigger()
 
     def touch(self) -> None:
@@ -181,7 +181,7 @@ class ReplicaFiles:
         """Call in the thread that alone changes this replica."""
         return await self._machinery.writers.run(self, call, *args, **kwargs)
 
-    async def _undisturbed(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    async def undisturbed(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """The same, between two groups of writes."""
         async with self.quiet:
             return await self.on_writer(call, *args, **kwargs)
@@ -224,7 +224,7 @@ class ReplicaFiles:
         return await self.read(self.view, query.facet, request)
 
     async def info(self) -> ShardInfo:
-        return await self.read(self.view, self._describe)
+        return await self.read(self.view, lambda _: self._describe())
 
     async def search_in(self, view: View, requests: list[SearchRequest]) -> list[Hits]:
         """``search`` in a view that was taken before."""
@@ -244,6 +244,11 @@ class ReplicaFiles:
         """Answer from ``view`` in a search thread."""
         return await self._machinery.search.run(partial(self._read_now, view, call, *args, **kwargs))
 
+    async def beside(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call in a background thread, with what is stored there to be read."""
+        work = partial(self._read_now, self.view, lambda _: call(*args, **kwargs))
+        return await self._machinery.background.run(work)
+
     def _read_now(
         self, view: View, call: Callable[Concatenate[View, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
@@ -254,11 +259,13 @@ class ReplicaFiles:
                 self._damage = str(error)
                 raise ServiceError(f"stored data is damaged: {error}") from error
 
-    def _describe(self, view: View) -> ShardInfo:
-        counters = query.count_vectors(view)
+    def _describe(self) -> ShardInfo:
         error = self.failure
+        status = ShardStatus.RED if error else self._optimizer.status()
+        view = self.view  # no older than the status: green promises what has been built
+        counters = query.count_vectors(view)
         return ShardInfo(
-            status=ShardStatus.RED if error else self._optimizer.status(),
+            status=status,
             points=view.points.count,
             vectors=counters.vectors,
             indexed_vectors=counters.indexed_vectors,
@@ -320,7 +327,7 @@ class ReplicaFiles:
             background = self._machinery.background
             try:
                 await background.run(self._checkpointer.presync)
-                draft = await self._undisturbed(self._checkpointer.begin)
+                draft = await self.undisturbed(self._checkpointer.begin)
                 await self._checkpoints.before_store(draft.meta.seq)
                 meta = await background.run(self._checkpointer.store, draft)
             except OSError as error:
@@ -328,7 +335,7 @@ class ReplicaFiles:
                 log.error("checkpoint_failed", error=str(error))
                 raise
             self._checkpoint_failure = None
-            paths = await self._undisturbed(self._checkpointer.finish, draft, meta)
+            paths = await self.undisturbed(self._checkpointer.finish, draft, meta)
             await background.run(remove_all, paths)
             await self._checkpoints.checkpointed(meta.seq)
 

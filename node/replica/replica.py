@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from node.replica.commit import Committer
+from node.replica.drafting import drafted
 from node.replica.opened import Machinery, ReplicaFiles, open_files
 from node.replica.recovery import Opened
 from node.replica.staging import Done, Write
@@ -54,7 +55,8 @@ class ShardReplica(ReplicaFiles):
 
     async def apply_config(self, operation: AnyLogOperation, *, config_version: int = 0) -> UpdateResult:
         """Log and apply a change of payload indexes or vector names."""
-        return await self._updates.log(operation, config_version=config_version)
+        async with drafted(self, operation):
+            return await self._updates.log(operation, config_version=config_version)
 
     async def _commit(self, writes: Sequence[Write]) -> Sequence[Done]:
         done = await self.on_writer(self._committer.commit, writes)

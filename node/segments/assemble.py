@@ -29,12 +29,21 @@ from node.index import (
     choose_encoding,
     sparse_build_bytes,
 )
-from node.index.hnsw import build_bytes, linking
+from node.index.linking import build_bytes, linking
 from node.segments.errors import BuildTooLarge
 from node.segments.jobs import AnyJob, BuildResult, CompactJob, GraphResult, IndexJob, Source
 from node.segments.layout import Taken, layout_of
-from node.segments.manifest import FileEntry, GraphEntry, Manifest, VectorsEntry, describe, write_manifest
-from node.segments.rows import Matrix, Ragged, Rows
+from node.segments.manifest import (
+    FileEntry,
+    GraphEntry,
+    Manifest,
+    VectorsEntry,
+    damage,
+    describe,
+    write_manifest,
+)
+from node.segments.nodes import Former, elements_placed, elements_wanted, nodes_of, worth_continuing
+from node.segments.rows import Ragged, Rows
 from node.segments.schema import (
     SLOTS_FILE,
     VectorSchema,
@@ -46,7 +55,6 @@ from node.segments.schema import (
 from node.segments.sealed import SealedSegment
 from node.segments.value_build import ValueBuild
 from node.segments.values import ValueGraphParams, ValueGraphsEntry
-from protos.ragged import elements_of
 
 DRAFT_SUFFIX = ".tmp"
 _PROCESS_BYTES = 64 * 1024 * 1024  # interpreter, FAISS, buffers
@@ -79,6 +87,16 @@ class Part:
         if packed is None:
             return np.ones(len(self.taken), dtype=np.bool_)
         return bits.contains(packed, self.taken)
+
+    def sound_graph(self, schema: VectorSchema) -> HnswGraph | None:
+        """The graph of these vectors, if there is one and each of its bytes is as it was written."""
+        if not self.has(schema):
+            return None
+        segment, position = self.segment, self.segment.schemas.index(schema)
+        files = (graph_file(position), graph_rows_file(position))
+        entries = [entry for entry in segment.manifest.files if entry.name in files]
+        damaged = any(True for entry in entries for _ in damage(segment.directory, entry))
+        return None if damaged else segment.graph(schema.name)
 
 
 class Assembly:
@@ -170,21 +188,36 @@ class Assembly:
     ) -> GraphEntry | None:
         wanted = self._wanted(present)
         stored = layout_of(schema, position).open(self.draft, self.rows)
-        matrix, rows = _nodes(stored, None if wanted.all() else np.flatnonzero(wanted))
-        count = len(matrix) if rows is None else len(rows)
-        if not count:
+        matrix, wanted = elements_wanted(stored, wanted)
+        if not wanted.any():
             return None
         started = time.monotonic()
+        rows = None if wanted.all() else np.flatnonzero(wanted).astype(np.uint32)
         encoding = choose_encoding(schema.distance, matrix, rows, params.quantization)
         linked = linking(schema.distance, matrix, rows, encoding)
+        former = worth_continuing(self._formers(schema, params, stored), wanted)
+        count = int(np.count_nonzero(wanted)) + (0 if former is None else _dead(former, wanted))
         self._check_memory(build_bytes(schema.dim, count, params, encoding, linked))
+        nodes = nodes_of(wanted, former)
+        kept = None if former is None else former.graph
         path = self.draft / graph_file(position)
-        HnswGraph.build(schema.distance, matrix, rows, params, encoding, linked).save(path)
+        HnswGraph.build(schema.distance, matrix, nodes, params, encoding, linked, kept).save(path)
         self._finish(path)
-        if rows is not None:
-            self._write(graph_rows_file(position), rows.tobytes())
-        self.graphs.append(GraphResult(schema.name, encoding.code, count, time.monotonic() - started))
-        return GraphEntry(params, encoding.code, rows is not None, encoding)
+        has_rows = len(nodes) != len(matrix) or bool((nodes[1:] < nodes[:-1]).any())
+        if has_rows:
+            self._write(graph_rows_file(position), nodes.astype("<u4").tobytes())
+        continued = 0 if kept is None else kept.count
+        took = time.monotonic() - started
+        self.graphs.append(GraphResult(schema.name, encoding.code, len(nodes), took, continued))
+        return GraphEntry(params, encoding.code, has_rows, encoding)
+
+    def _formers(self, schema: VectorSchema, params: GraphParams, stored: Rows) -> Iterator[Former]:
+        """The sources' graphs of these vectors whose links are of the kind that ``params`` asks for."""
+        for part, rows in zip(self.parts, self._places, strict=True):
+            graph = part.sound_graph(schema)
+            if graph is not None and params.links_like(graph.params):
+                places = elements_placed(part.segment.vectors(schema.name).rows, rows, stored)
+                yield Former(graph, places if graph.rows is None else places[graph.rows])
 
     def _value_graphs(
         self, position: int, schema: VectorSchema, params: ValueGraphParams, present: Flags
@@ -241,15 +274,8 @@ class Assembly:
             raise BuildTooLarge(needed, self.job.memory_bytes)
 
 
-def _nodes(stored: Rows, rows: npt.NDArray[np.int64] | None) -> tuple[Matrix, npt.NDArray[np.uint32] | None]:
-    """The matrix that a graph of ``rows`` (None: all) is of, and the rows of it, which may be sub-vectors."""
-    if isinstance(stored, Ragged):
-        matrix = stored.parts[0]
-        assert len(matrix) < 2**32, "more sub-vectors than a graph can number"
-        rows = None if rows is None else elements_of(stored.offsets, rows)[0]
-    else:
-        matrix = stored
-    return matrix, None if rows is None else rows.astype("<u4")
+def _dead(former: Former, wanted: Flags) -> int:
+    return int(np.count_nonzero(~wanted[former.rows]))
 
 
 def assemble(job: AnyJob) -> BuildResult:

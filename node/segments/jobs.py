@@ -29,8 +29,10 @@ class BuildJob(Struct, frozen=True, tag=True, kw_only=True):
     """
     Attributes:
         target: directory to make; its name is the new segment's id, its parent exists.
-        graphs: by vector name; names left out get none. Dead rows are kept out of graphs.
+        graphs: by vector name; names left out get none. The largest graph among the sources is continued if
+            it has such links; a graph built anew holds no dead rows.
         value_graphs: likewise, of values of payload fields; ``groups`` tells which slots have which value.
+            They are always built anew.
         sparse: likewise the inverted indexes of sparse vectors.
         threads: for the graphs. ``memory_bytes``: refuse to start if more would be needed; None: no limit.
     """
@@ -69,10 +71,13 @@ class CompactJob(BuildJob, frozen=True, tag="compact", kw_only=True):
 
 
 class GraphResult(Struct, frozen=True):
+    """``continued``: of its nodes, those whose links come from a former graph."""
+
     name: str
     code: Code
     nodes: int
     seconds: float
+    continued: int = 0
 
 
 class BuildResult(Struct, frozen=True, tag="done"):

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from node.index import HnswGraph, choose_encoding
-from node.index.hnsw import build_bytes, linking
+from node.index.linking import build_bytes, linking
 from node.segments.rows import Matrix
 from node.segments.schema import VectorSchema, value_graph_file, value_rows_file
 from node.segments.values import (

@@ -27,6 +27,7 @@ from consensus.replica_sets import IN_SYNC, transfer_to
 from consensus.reports import ReplicaReport
 from consensus.state import CollectionState, ShardState, Transfer, TransferMethod
 from node.directories import ShardDirectories
+from node.replica.drafting import drafted
 from node.replica.identity import FORMAT, Identity
 from node.replica.opened import Machinery, ReplicaFiles, open_files
 from node.replica.recovery import DAMAGE, Opened
@@ -225,7 +226,8 @@ class ReplicatedShard:
             if collection.config_version < logged:  # what is missing there may be in the log already
                 raise ShardUnavailable(f"this node has not heard of configuration {logged} yet")
             for operation in missing_operations(life.files, collection):
-                await life.updates.log(operation, config_version=collection.config_version)
+                async with drafted(life.files, operation):
+                    await life.updates.log(operation, config_version=collection.config_version)
             return UpdateResult(UpdateStatus.COMPLETED, life.machine.last_seq)
 
     @property

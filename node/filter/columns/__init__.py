@@ -12,6 +12,7 @@ to know, it says which payloads must be checked.
 
 from node.filter.columns.column import Column
 from node.filter.columns.columns import Columns, ColumnsView
+from node.filter.columns.draft import Draft
 from node.filter.columns.files import ColumnsCorrupted, Manifest, verify
 from node.filter.columns.merge import needs_rebuild
 from node.filter.columns.sizes import Cardinality, IndexMemory
@@ -22,6 +23,7 @@ __all__ = [
     "Columns",
     "ColumnsCorrupted",
     "ColumnsView",
+    "Draft",
     "IndexMemory",
     "Manifest",
     "needs_rebuild",

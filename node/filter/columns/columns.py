@@ -5,7 +5,6 @@ Lives here: creating and dropping indexes, handing each changed slot to them, fi
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from node.bits import PackedBits, Slots
 from node.filter.columns import files
 from node.filter.columns.base import Values
 from node.filter.columns.column import Column
+from node.filter.columns.draft import Draft, Payload
 from node.filter.columns.files import Manifest
 from node.filter.columns.groups import groups
 from node.filter.columns.ordering import ordered
@@ -29,7 +29,6 @@ from protos.json_path import JsonPath, Step, parse_path
 from protos.shard import Direction
 
 _CHUNK = 16_384
-_SCAN_CHUNK = 64  # payloads read into an index between two chances for reads to run
 
 
 class ColumnsView:
@@ -128,6 +127,7 @@ class Columns:
 
     def __init__(self) -> None:
         self._columns: dict[str, Column] = {}
+        self._drafts: dict[str, Draft] = {}
         self._view: ColumnsView | None = None
 
     @classmethod
@@ -151,24 +151,53 @@ class Columns:
         """Fields of indexes read from a former format that hold less than their kind does now."""
         return [field for field, column in self._columns.items() if column.outdated]
 
+    def draft(self, field: str, params: PayloadIndexParams) -> Draft | None:
+        """Begin an index beside the writer, which is told of ``touched`` slots from now on.
+
+        None: there is such an index, or a draft of the field. Raises: MalformedBody if ``field`` is no path.
+        """
+        if self._current(field, params) is not None or field in self._drafts:
+            return None
+        self._drafts[field] = Draft(field, params)
+        return self._drafts[field]
+
+    def touched(self, slots: Iterable[int]) -> None:
+        """Slots came, went, or have another payload."""
+        for draft in self._drafts.values():
+            draft.miss(slots)
+
+    def forget(self, draft: Draft) -> None:
+        if self._drafts.get(draft.field) is draft:
+            del self._drafts[draft.field]
+
     def built(
-        self, field: str, params: PayloadIndexParams, scan: Iterable[tuple[int, dict[str, Any]]]
+        self,
+        field: str,
+        params: PayloadIndexParams,
+        scan: Iterable[tuple[int, Payload]],
+        payloads_at: Callable[[Sequence[int]], Sequence[Payload | None]] | None = None,
     ) -> Column:
         """An index of ``field`` over ``scan``, every live slot with its payload; ``install`` puts it to use.
 
-        An index with the same parameters that is not outdated is returned as it is and ``scan`` not read.
+        An index with the same parameters that is not outdated is returned as it is, a finished draft takes in
+        what it missed, if that can be looked up; ``scan`` is not read then.
         Raises: MalformedBody if ``field`` is no path.
         """
-        present = self._columns.get(field)
-        if present is not None and present.params == params and not present.outdated:
+        present = self._current(field, params)
+        if present is not None:
             return present
-        column = Column(field, params)
-        rest = iter(scan)
-        while chunk := list(itertools.islice(rest, _SCAN_CHUNK)):
-            slots, payloads = zip(*chunk, strict=True)
-            column.put(slots, payloads)
-        column.rebuild()
-        return column
+        draft = self._drafts.pop(field, None)
+        if draft is not None and draft.complete and draft.params == params and payloads_at is not None:
+            missed = draft.missed()
+            draft.catch_up(missed, payloads_at(missed))
+            return draft.column
+        draft = Draft(field, params)
+        draft.fill(scan)
+        return draft.column
+
+    def _current(self, field: str, params: PayloadIndexParams) -> Column | None:
+        present = self._columns.get(field)
+        return present if present and present.params == params and not present.outdated else None
 
     def install(self, column: Column) -> None:
         """Use ``column``, which no change may have missed since it was built, for its field from now on."""

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from node.optimizer.plan import LEVELS_MAX, MERGE_RATIO, plan
-from node.optimizer.tail import GRAPH_BYTES_MIN, SETTLED_RATIO, Quietness
+from node.optimizer.tail import GRAPH_BYTES_MIN, RELINKING_RATIO, SETTLED_RATIO, Quietness
 from node.optimizer.tasks import (
     AUTO_SEGMENT_BYTES_PER_THREAD,
     KIB,
@@ -244,6 +244,21 @@ def test_a_tail_is_folded_only_into_a_graph_whose_slots_it_continues() -> None:
 def test_a_graph_is_named_by_one_fold_only() -> None:
     stats = [tail("b", 0, size=11 << 20), graph("a", 640, size=40 << 20), tail("c", 1280, size=11 << 20)]
     assert plan(stats, WIDE) == [Fold(("b", "a")), Index(("c",))]
+
+
+def test_where_graphs_are_built_anew_only_a_large_tail_is_folded() -> None:
+    allowed = Quietness(settled=True, allowance_bytes=1 << 40)
+    stats = [
+        stat("a", 0, size=RELINKING_RATIO << 20, relinked=True),
+        tail("b", 640, size=1 << 20, growing=True),
+    ]
+    assert plan(stats, WIDE) == []
+    assert plan(stats, WIDE, allowed) == [Fold(("a", "b"))]
+    larger = [replace(stats[0], vector_bytes=(RELINKING_RATIO << 20) + 1), stats[1]]
+    assert plan(larger, WIDE, allowed) == [Index(("b",))]
+    three = [stat(name, 640 * i, size=5000, relinked=True) for i, name in enumerate("ab")]
+    assert plan([*three, stat("c", 1280, size=1000)], LIMITS) == []
+    assert plan([*three, stat("c", 1280, size=1250)], LIMITS) == [Merge(("b", "c"))]
 
 
 def test_a_graph_with_other_parameters_is_neither_kept_nor_continued() -> None:

@@ -643,3 +643,20 @@ def test_a_chosen_full_scan_threshold_says_which_values_are_too_small_for_graphs
 
     assert rows_min(1000) == 1000 * 1024 // (DIM * 4) + 1
     assert rows_min(10) == rows_min(HnswConfig().full_scan_threshold) == 2401
+
+
+async def test_what_info_counts_is_no_older_than_its_status(
+    shards: Shards, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replica = await shards.open(wide())
+    before = replica.view
+    await write(replica, random_points(0, 10))
+    after, replica.contents.view = replica.view, before
+
+    def status() -> ShardStatus:
+        replica.contents.view = after  # something is finished while info is being put together
+        return ShardStatus.GREEN
+
+    monkeypatch.setattr(replica._optimizer, "status", status)
+    info = await replica.info()
+    assert (info.status, info.points) == (ShardStatus.GREEN, 10)

@@ -236,3 +236,26 @@ def test_joined_segments_have_a_graph_of_all_sub_vectors(tmp_path: Path, compact
     recall, steps = asked(view, queries(), None if compact else live, ef=50)
     assert {step.way for step in steps} <= {Way.GRAPH, Way.WIDENED}
     assert recall >= RECALL_MIN
+
+
+@pytest.mark.parametrize("compact", [False, True], ids=["merged", "compacted"])
+def test_a_graph_of_sub_vectors_is_continued(tmp_path: Path, compact: bool) -> None:
+    rows = random_rows(ROWS, seed=7)
+    fresh = sealed(tmp_path / "fresh", rows[:HALF], 0, SCHEMA)
+    former = indexed(sealed(tmp_path / "former", rows[HALF:], HALF, SCHEMA))
+    live = np.ones(HALF, dtype=np.bool_)
+    live[1 : HALF // 20 : 3] = False
+    sources = (
+        Source(str(fresh.directory), live=bits.pack_mask(live).tobytes()),
+        Source(str(former.directory), live=None if compact else bits.pack_mask(live).tobytes()),
+    )
+    target, graphs = str(tmp_path / "target"), {"m": PARAMS}
+    job = MergeJob(sources=sources, target=target, schemas=(SCHEMA,), graphs=graphs)
+    if compact:
+        job = CompactJob(sources=sources, target=target, schemas=(SCHEMA,), graphs=graphs, start=0)  # type: ignore[assignment]
+    result = assemble(job)
+    assert result.graphs[0].continued == len(rows[HALF:].parts[0])
+    view = SealedSegment.open(Path(result.directory))
+    recall, steps = asked(view, queries(), None if compact else np.concatenate([live, live]))
+    assert {step.way for step in steps} <= {Way.GRAPH, Way.WIDENED}
+    assert recall >= RECALL_MIN

@@ -1,0 +1,170 @@
+"""Building HNSW graphs: over which codes rows are linked, and from which graph on.
+
+Lives here: everything between a matrix and a FAISS index that is ready to be saved.
+May not live here: searching (``hnsw``), the choice of codes (``codes``), files.
+
+A graph may continue a former one. Its links are copied, its rows are encoded anew (so the codes fit all rows
+that there are now), and only the other rows are linked: what a row costs is linking it. The same rows give
+the same graph when one thread builds. FAISS mixes the rows of a call, so calls are large: rows that come
+sorted, or equal ones that come together, would be linked badly (``docs/decisions/0009-continued-graphs.md``).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from msgspec import Struct
+
+from node.index.codes import (
+    BLOCK_ROWS,
+    Code,
+    Encoding,
+    choose_lossless,
+    code_bytes,
+    for_faiss,
+    metric_of,
+    sq_type,
+    train,
+)
+from node.index.library import faiss
+from node.index.quantization import Quantization
+from protos.collections import Distance
+
+GraphRows = npt.NDArray[np.uint32]
+
+_LINKS_MIN = 2  # FAISS's level distribution needs a base above 1
+_LINK_BYTES = 4
+_NODE_BYTES = 40  # level, offset, lock and upper-level links
+_UPPER_LINKS = 1.1  # room for the links of upper levels, as a multiple of the lowest's
+
+
+class GraphParams(Struct, frozen=True):
+    """``m`` links per node and level above the lowest, which has twice as many."""
+
+    m: int = 16
+    ef_construct: int = 100
+    quantization: Quantization | None = None
+
+    def links_like(self, other: GraphParams) -> bool:
+        """Are the links the same, whatever the codes?"""
+        return (self.m, self.ef_construct) == (other.m, other.ef_construct)
+
+
+def linked_index(
+    distance: Distance,
+    matrix: npt.NDArray[Any],
+    rows: GraphRows | None,
+    params: GraphParams,
+    encoding: Encoding,
+    linked: Encoding,
+    former: Any = None,
+) -> Any:
+    """A FAISS index over ``matrix[rows]`` (None: all): codes of ``encoding``, linked over ``linked``.
+
+    ``former``: an index, made with such ``params``, whose nodes are the first of ``rows``.
+    """
+    metric = metric_of(distance, encoding.code)
+    index = empty_index(linked, matrix.shape[1], params, metric)
+    index.hnsw.efConstruction = params.ef_construct
+    _prepare(index, linked, matrix, rows)
+    total = len(matrix) if rows is None else len(rows)
+    links = int(total * index.hnsw.nb_neighbors(0) * _UPPER_LINKS)
+    _reserve(index.hnsw.neighbors, links)
+    first = 0 if former is None else _continue(index, former, linked, matrix, rows)
+    _add(index, linked, matrix, rows, first)
+    if linked != encoding:
+        coarse = empty_index(encoding, matrix.shape[1], params, metric)
+        speak(coarse, encoding, metric)
+        _prepare(coarse, encoding, matrix, rows)
+        _add(faiss.downcast_index(coarse.storage), encoding, matrix, rows, 0)
+        coarse.hnsw, coarse.ntotal = index.hnsw, index.ntotal
+        index = coarse
+    return index
+
+
+def linking(
+    distance: Distance, matrix: npt.NDArray[Any], rows: GraphRows | None, encoding: Encoding
+) -> Encoding:
+    """The encoding to link over: ``encoding`` itself unless it is too coarse for good links."""
+    if encoding.coarse or encoding.code is Code.UNIFORM_4BIT:
+        return choose_lossless(distance, matrix, rows)
+    return encoding
+
+
+def build_bytes(
+    dim: int, rows: int, params: GraphParams, encoding: Encoding, linked: Encoding | None = None
+) -> int:
+    """Estimated memory that ``linked_index`` allocates."""
+    links = 2 * max(params.m, _LINKS_MIN) * _LINK_BYTES * _UPPER_LINKS
+    vectors = code_bytes(encoding, dim)
+    if linked is not None and linked != encoding:
+        vectors += code_bytes(linked, dim)
+        links *= 2  # the finished graph's own copy
+    widest = max(dim, encoding.width)
+    blocks = 3 * min(rows, BLOCK_ROWS) * widest * 4  # gathered, converted, and FAISS's own
+    return int(rows * (vectors + links + _NODE_BYTES)) + blocks
+
+
+def empty_index(encoding: Encoding, dim: int, params: GraphParams, metric: int) -> Any:
+    links, width = max(params.m, _LINKS_MIN), encoding.width or dim
+    match encoding.code:
+        case Code.FLOAT32:
+            return faiss.IndexHNSWFlat(width, links, metric)
+        case Code.PRODUCT:
+            return faiss.IndexHNSWPQ(width, encoding.parts, links, 8, metric)
+        case Code.SIGNS:
+            return faiss.IndexHNSWRaBitQ(width, links, 1, faiss.METRIC_L2)
+        case _:
+            return faiss.IndexHNSWSQ(width, sq_type(encoding.code), links, metric)
+
+
+def speak(index: Any, encoding: Encoding, metric: int) -> None:
+    """Have a graph over signs compare by ``metric``: FAISS makes and reads such graphs for L2 only."""
+    if encoding.code is Code.SIGNS:
+        storage = faiss.downcast_index(index.storage)
+        index.metric_type = storage.metric_type = storage.rabitq.metric_type = metric
+        index.hnsw.is_similarity = metric == faiss.METRIC_INNER_PRODUCT
+
+
+def _prepare(index: Any, encoding: Encoding, matrix: npt.NDArray[Any], rows: GraphRows | None) -> None:
+    """Train ``index``, and make room for all rows."""
+    storage = faiss.downcast_index(index.storage)
+    train(storage, encoding, matrix, rows)
+    index.is_trained = True
+    _reserve(storage.codes, (len(matrix) if rows is None else len(rows)) * storage.code_size)
+
+
+def _continue(
+    index: Any, former: Any, encoding: Encoding, matrix: npt.NDArray[Any], rows: GraphRows | None
+) -> int:
+    """Give ``index``, which is empty, the nodes and links of ``former``; returns how many nodes."""
+    count, links, old = int(former.ntotal), index.hnsw, former.hnsw
+    kept_rows = np.arange(count, dtype=np.uint32) if rows is None else rows[:count]
+    _add(faiss.downcast_index(index.storage), encoding, matrix, kept_rows, 0)
+    for name in ("levels", "offsets", "neighbors"):
+        kept = getattr(old, name)
+        faiss.copy_array_to_vector(faiss.rev_swig_ptr(kept.data(), kept.size()), getattr(links, name))
+    links.entry_point, links.max_level = old.entry_point, old.max_level
+    links.rng = faiss.RandomGenerator(
+        count
+    )  # else each continuation draws the levels of the first rows again
+    index.ntotal = count
+    return count
+
+
+def _add(
+    index: Any, encoding: Encoding, matrix: npt.NDArray[Any], rows: GraphRows | None, first: int
+) -> None:
+    """Add ``matrix[rows]`` from ``first`` on: to an index, which links them, or to a storage."""
+    total = len(matrix) if rows is None else len(rows)
+    for start in range(first, total, BLOCK_ROWS):
+        part = slice(start, start + BLOCK_ROWS)
+        index.add(for_faiss(encoding, matrix[part] if rows is None else matrix[rows[part]]))
+
+
+def _reserve(vector: Any, size: int) -> None:
+    """Give a C++ vector room at once: one that grows holds itself twice while it moves."""
+    vector.resize(size)
+    vector.resize(0)

@@ -1,0 +1,63 @@
+"""Building a payload index beside the writes, before the operation that creates it is logged.
+
+Lives here: when the writer is asked for a state, how often the builder catches up.
+May not live here: what an index holds (``node.filter.columns``), what creating one does (``apply``).
+
+The writer's step is then short: it takes in what changed since the builder looked last. Whatever goes wrong
+here costs time only: without a draft that fits, the writer builds the index itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+
+import structlog
+
+from node.filter.columns import Draft
+from node.replica.apply import payloads_at, payloads_of
+from node.replica.opened import ReplicaFiles
+from node.storage.points import PointsView
+from node.workers import to_its_end
+from protos.collections import decode_index_params
+from protos.errors import VecraftError
+from protos.operations import AnyLogOperation, CreateIndex
+
+log = structlog.get_logger()
+
+FEW_SLOTS = 500  # changed meanwhile: the writer takes them in, in a few milliseconds
+ROUNDS_MAX = 5  # writes may come faster than they can be taken in
+
+
+@contextlib.asynccontextmanager
+async def drafted(files: ReplicaFiles, operation: AnyLogOperation) -> AsyncIterator[None]:
+    """Log ``operation`` within this block: the index that it creates, if it does, is mostly built by then."""
+    if not isinstance(operation, CreateIndex):
+        yield
+        return
+    columns = files.contents.applier.columns
+    params = decode_index_params(operation.schema)
+    draft = await files.undisturbed(columns.draft, operation.field, params)
+    try:
+        if draft is not None:
+            try:
+                await _build(files, draft)
+            except (VecraftError, OSError):
+                log.exception("index_not_drafted", field=operation.field)
+        yield
+    finally:
+        if draft is not None:
+            await to_its_end(files.undisturbed(columns.forget, draft))
+
+
+async def _build(files: ReplicaFiles, draft: Draft) -> None:
+    await files.beside(draft.fill, payloads_of(files.view.points))
+    for _ in range(ROUNDS_MAX):
+        if await files.undisturbed(draft.count_missed) <= FEW_SLOTS:
+            break
+        points, slots = await files.undisturbed(lambda: (files.view.points, draft.missed()))
+        await files.beside(_catch_up, draft, points, slots)
+
+
+def _catch_up(draft: Draft, points: PointsView, slots: list[int]) -> None:
+    draft.catch_up(slots, payloads_at(points, slots))
