@@ -21,7 +21,12 @@ if TYPE_CHECKING:
 class Watch:
     def __init__(self) -> None:
         self._started = time.perf_counter_ns()
+        self._filtered = self._started
         self.trace = Trace()
+
+    def filtered(self) -> None:
+        """The payload indexes have said what they know of the filter."""
+        self._filtered = time.perf_counter_ns()
 
     def plan(self, view: View, filter: Filter | None, candidates: Candidates) -> SearchPlan:
         """Everything since the watch was made."""
@@ -32,6 +37,7 @@ class Watch:
             checked=candidates.checked,
             steps=self.trace.steps,
             micros=micros,
+            filter_micros=(self._filtered - self._started) / 1000,
         )
 
 

@@ -85,6 +85,8 @@ def settled(
         vector = queried_vector(view, kind.using)
         watch = Watch() if kind.explain else None
         admitted = _candidates(view, kind.filter, among, known, alone=alone)
+        if watch is not None:
+            watch.filtered()
         trace = watch.trace if watch is not None else None
         if kind.by_examples:
             rating = Rating(view, vector, kind.limit, kind.params, admitted, trace)

@@ -78,6 +78,13 @@ def missing_indexes(
     return {path: list(schemas.values()) for path, schemas in missing.items()}
 
 
+def indexed_fields(filter: Filter, indexed: Mapping[str, PayloadSchema]) -> list[str]:
+    """The fields that the filter asks about and that have an index, in its order."""
+    present = {parse_path(field): field for field in indexed}
+    asked = dict.fromkeys(path for path, _ in _predicates(filter, None))
+    return [present[path] for path in asked if path in present]
+
+
 def _predicates(filter: Filter, base: JsonPath | None) -> Iterator[tuple[JsonPath, Predicate]]:
     """Every predicate, with its path from the payload's root; ``base`` ends in ``[]``."""
     for condition in conditions(filter):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from typing import Any, TypeVar
 
@@ -22,6 +23,7 @@ from router.inference.replacing import objects_in, replaced
 from router.monitoring.issues import SlowReads
 from router.order import require_range_index
 from router.queries.examples import vectors_of
+from router.queries.explaining import Explanation, explained
 from router.queries.nearest import nearest
 from router.queries.pages import listed, scrolled
 from router.queries.plan import wanted_by
@@ -88,6 +90,19 @@ class SearchOperations:
             return requests
         vectors = await self._inference.embed(objects, searching=True)
         return [replaced(request, vectors) for request in requests]
+
+    async def explain(self, collection: str, request: QueryRequest, options: ReadOptions) -> Explanation:
+        """How the searches of a query are carried out, by doing so. Raises: as ``query``."""
+        scope = self._scope(await self._collections.opened(collection), options)
+        return await bounded(self._explain(scope, request), options, "Explain")
+
+    async def _explain(self, scope: Scope, request: QueryRequest) -> Explanation:
+        started = time.perf_counter()
+        (request,) = await self.embedded([request])
+        _check(request, scope.state)
+        vectors = await vectors_of(scope, self._collections, wanted_by(request))
+        micros = (time.perf_counter() - started) * 1e6
+        return await explained(scope, request, vectors, vectors_micros=micros)
 
     async def scroll(
         self, collection: str, request: ScrollRequest, options: ReadOptions, keys: ShardSelector | None = None

@@ -215,7 +215,7 @@ class _Keyed:
         return await self._inner.facet(request)
 
     def _mark_hits(self, found: list[Hits]) -> list[Hits]:
-        return [Hits(self._mark(hits.records), hits.scores) for hits in found]
+        return [replace(hits, records=self._mark(hits.records)) for hits in found]
 
     def _mark(self, records: list[Record]) -> list[Record]:
         return [replace(record, shard_key=self._key) for record in records]

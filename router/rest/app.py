@@ -25,6 +25,7 @@ from router.rest.cluster import cluster_routes
 from router.rest.collections import collection_routes
 from router.rest.compression import compress
 from router.rest.envelope import failure
+from router.rest.explain import explain_routes
 from router.rest.groups import group_routes
 from router.rest.local_shards import local_shard_routes
 from router.rest.openapi import openapi_route
@@ -67,6 +68,7 @@ def create_app(
         query_routes(searches),
         analysis_routes(searches),
         group_routes(searches),
+        explain_routes(searches),
         cluster_routes(cluster),
         local_shard_routes(local_shards),
     ):

@@ -8,6 +8,7 @@ from router.grpc.server import COLLECTIONS, POINTS
 from router.rest.analysis import analysis_routes
 from router.rest.cluster import cluster_routes
 from router.rest.collections import collection_routes
+from router.rest.explain import explain_routes
 from router.rest.groups import group_routes
 from router.rest.points import point_routes
 from router.rest.query import query_routes
@@ -61,6 +62,7 @@ SAME: dict[str, str] = {
     "Points.SearchMatrixOffsets": f"POST {BASE}/points/search/matrix/offsets",
 }
 REST_ALONE = {
+    f"POST {BASE}/points/query/explain",
     f"GET {BASE}/optimizations",
     f"GET {BASE}/memory",
     f"GET {BASE}/points/{{id}}",
@@ -77,7 +79,7 @@ REST_ALONE = {
 def test_every_operation_exists_over_both() -> None:
     nobody = cast(Any, None)
     makers: list[Any] = [collection_routes, point_routes, read_routes, query_routes, cluster_routes]
-    makers += [analysis_routes, group_routes]
+    makers += [analysis_routes, group_routes, explain_routes]
     routes = {f"{route.method} {route.path}" for make in makers for route in make(nobody)}
     assert routes - REST_ALONE == set(SAME.values())
     methods = {f"{service.name}.{each.name}" for service in (COLLECTIONS, POINTS) for each in service.methods}

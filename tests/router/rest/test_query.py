@@ -45,6 +45,18 @@ async def test_the_nearest_points_come_best_first(filled: Rest, query: Any) -> N
     ]
 
 
+async def test_a_query_is_explained(filled: Rest) -> None:
+    answer = await filled.post(f"{QUERY}/explain", {"query": [1, 0], "limit": 2})
+    assert answer.status == 200
+    (stage,) = answer.result["stages"]
+    assert (stage["stage"], stage["kind"], stage["limit"]) == ("query", "search", 2)
+    assert [shard["shard"] for shard in stage["shards"]] == list(range(len(filled.shards())))
+    assert all(0 < shard["points"] <= 2 for shard in stage["shards"])
+    assert answer.result["phases"].keys() == {"vectors", "shards"}
+    wrong = await filled.post(f"{QUERY}/explain", {"query": [1, 0], "limit": 0})
+    assert wrong.status == 422
+
+
 async def test_ten_points_are_the_default(filled: Rest) -> None:
     await filled.upsert([{"id": 10, "vector": [10, 1]}])
     assert len(await _points(filled, query=[1, 0])) == 10
