@@ -13,6 +13,7 @@ import contextlib
 from collections.abc import AsyncIterator
 
 import structlog
+from msgspec import MsgspecError
 
 from node.filter.columns import Draft
 from node.replica.apply import payloads_at, payloads_of
@@ -32,22 +33,27 @@ ROUNDS_MAX = 5  # writes may come faster than they can be taken in
 @contextlib.asynccontextmanager
 async def drafted(files: ReplicaFiles, operation: AnyLogOperation) -> AsyncIterator[None]:
     """Log ``operation`` within this block: the index that it creates, if it does, is mostly built by then."""
-    if not isinstance(operation, CreateIndex):
+    draft = await _begun(files, operation) if isinstance(operation, CreateIndex) else None
+    if draft is None:
         yield
         return
-    columns = files.contents.applier.columns
-    params = decode_index_params(operation.schema)
-    draft = await files.undisturbed(columns.draft, operation.field, params)
     try:
-        if draft is not None:
-            try:
-                await _build(files, draft)
-            except (VecraftError, OSError):
-                log.exception("index_not_drafted", field=operation.field)
+        try:
+            await _build(files, draft)
+        except (VecraftError, OSError):
+            log.exception("index_not_drafted", field=draft.field)
         yield
     finally:
-        if draft is not None:
-            await to_its_end(files.undisturbed(columns.forget, draft))
+        await to_its_end(files.undisturbed(files.contents.applier.columns.forget, draft))
+
+
+async def _begun(files: ReplicaFiles, operation: CreateIndex) -> Draft | None:
+    """None: there is nothing to build, or the writer will refuse it."""
+    try:
+        params = decode_index_params(operation.schema)
+        return await files.undisturbed(files.contents.applier.columns.draft, operation.field, params)
+    except (MsgspecError, VecraftError):
+        return None
 
 
 async def _build(files: ReplicaFiles, draft: Draft) -> None:
