@@ -40,7 +40,23 @@ class Fused(Struct, frozen=True, tag=True):
     score_threshold: float | None = None
 
 
-Stage = Searched | Listed | Fused
+class Diverse(Struct, frozen=True, tag=True):
+    """As ``search`` finds candidates, of which ``limit`` are chosen that differ (``protos.diversity``).
+
+    Scores are those of ``search``, whose limit is the number of candidates; the order is that of the choice.
+    """
+
+    search: SearchRequest
+    diversity: float
+    limit: int
+    prefetch: tuple[Stage, ...] = ()
+
+    @property
+    def candidates(self) -> Searched:
+        return Searched(self.search, self.prefetch)
+
+
+Stage = Searched | Listed | Fused | Diverse
 
 
 class StagedRequest(Struct, frozen=True):

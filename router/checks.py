@@ -10,13 +10,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from protos.diversity import CANDIDATES_MAX, DIVERSITY_DEFAULT
 from protos.errors import BadInput, BadRequest, InvalidField
 from protos.fusion import Dbsf, Rrf
 from protos.ids import PointId
 from protos.shard import OrderBy, QuantizationSearchParams, SearchParams
 from protos.stages import DEPTH_MAX
 from router.inference.objects import InferenceObject
-from router.queries.requests import WINDOW_MAX, Query
+from router.queries.requests import WINDOW_MAX, DiverseNearest, Example, Query
 from router.vectors import SparseValues, VectorValues
 
 LIMIT_DEFAULT = 10
@@ -33,7 +34,6 @@ QUERIES_LATER = {
     "formula": "Formula queries are",
     "relevance_feedback": "Relevance feedback queries are",
 }
-MMR_LATER = "MMR queries are"
 _FLOAT32_MAX = 3.4028234663852886e38
 
 
@@ -85,6 +85,19 @@ def check_fusion(by: Rrf | Dbsf, path: str, *, using: bool, prefetches: int) -> 
             f"Number of weights in RRF should match number of pre-fetches: "
             f"got {len(by.weights)}, expected {prefetches}"
         )
+
+
+def diverse_nearest(
+    nearest: Example, path: str, *, diversity: float | None, candidates: int | None
+) -> DiverseNearest:
+    """Raises: InvalidField."""
+    chosen = DIVERSITY_DEFAULT if diversity is None else diversity
+    if not 0 <= chosen <= 1:
+        raise InvalidField(f"{path}.diversity", f"value {chosen} invalid, must be from 0.0 to 1.0")
+    if candidates is not None and candidates > CANDIDATES_MAX:
+        text = f"value {candidates} invalid, must be from 0 to {CANDIDATES_MAX}"
+        raise InvalidField(f"{path}.candidates_limit", text)
+    return DiverseNearest(nearest, chosen, candidates)
 
 
 def check_depth(depth: int) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 
 from protos.ids import PointId, id_key
 from protos.shard import Direction, Hits, Record, ScrollRequest
-from protos.stages import Listed, Searched, Stage
+from protos.stages import Diverse, Listed, Searched, Stage
 
 
 def merge_hits(parts: Sequence[Hits], limit: int, *, ascending: bool) -> Hits:
@@ -67,6 +67,8 @@ def merge_staged(parts: Sequence[Hits], stage: Stage, is_ascending: Callable[[st
     if isinstance(stage, Listed):
         records = merge_pages([part.records for part in parts], stage.scroll)
         return Hits(records, np.ones(len(records), dtype=np.float32))
+    if isinstance(stage, Diverse):
+        stage = stage.candidates
     if isinstance(stage, Searched):
         ascending = stage.search.examples is None and is_ascending(stage.search.using)
         return merge_hits(parts, stage.search.limit, ascending=ascending)

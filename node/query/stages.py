@@ -15,13 +15,15 @@ import msgspec
 import numpy as np
 
 from node.bits import Slots
+from node.query.projection import gather_vectors
 from node.query.retrieve import stored_records
 from node.query.scroll import listed_slots
 from node.query.search import settled as searched
 from node.query.settled import Settled, settle, to_hits
+from protos.diversity import diverse
 from protos.fusion import fuse
 from protos.shard import Hits, ScrollRequest, SearchRequest
-from protos.stages import Fused, Listed, Searched, Stage, StagedRequest
+from protos.stages import Diverse, Fused, Listed, Searched, Stage, StagedRequest
 
 if TYPE_CHECKING:
     from node.query.view_port import View
@@ -39,6 +41,8 @@ def run_stages(view: View, requests: Sequence[StagedRequest]) -> list[Hits]:
 
 def _first_searches(stage: Stage) -> Iterator[Searched]:
     """Those without prefetches, in the order in which ``_run`` comes to them."""
+    if isinstance(stage, Diverse):
+        stage = stage.candidates
     if isinstance(stage, Searched) and not stage.prefetch:
         yield stage
     for earlier in stage.prefetch:
@@ -47,6 +51,8 @@ def _first_searches(stage: Stage) -> Iterator[Searched]:
 
 def _run(view: View, stage: Stage, found: Iterator[Settled]) -> Settled:
     """``found``: what the searches without prefetches found, in their order."""
+    if isinstance(stage, Diverse):
+        return _diverse(view, stage, _run(view, stage.candidates, found))
     if isinstance(stage, Searched) and not stage.prefetch:
         return next(found)
     earlier = [_run(view, each, found) for each in stage.prefetch]
@@ -80,6 +86,21 @@ def _once(found: Settled) -> tuple[Slots, np.ndarray[tuple[int], np.dtype[np.flo
     _, first = np.unique(found.slots, return_index=True)
     places = np.sort(first)
     return found.slots[places], found.scores[places]
+
+
+def _diverse(view: View, stage: Diverse, found: Settled) -> Settled:
+    search = stage.search
+    assert search.vector is not None
+    vectors = gather_vectors(view.segments, (search.using,), found.slots)
+    chosen = diverse(
+        search.vector,
+        [vector[search.using] for vector in vectors],
+        view.config.distance_of(search.using),
+        diversity=stage.diversity,
+        limit=stage.limit,
+    )
+    stored = [found.stored[place] for place in chosen]
+    return Settled(found.slots[chosen], found.scores[chosen], stored)
 
 
 def _listed(view: View, scroll: ScrollRequest, among: Slots | None) -> Settled:

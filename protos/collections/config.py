@@ -14,7 +14,7 @@ from msgspec import Struct
 from protos.collections.quantization import QuantizationConfig
 from protos.collections.strict_mode import StrictModeConfig
 from protos.collections.tuning import HnswConfig, Memory, OptimizersConfig, Unsigned, WalConfig, overlay
-from protos.collections.vectors import UNNAMED, AnyVectorParams, SparseVectorParams, VectorsConfig
+from protos.collections.vectors import UNNAMED, AnyVectorParams, Distance, SparseVectorParams, VectorsConfig
 
 ShardingMethod = Literal["auto", "custom"]
 Metadata = dict[str, Any]
@@ -73,6 +73,11 @@ class CollectionConfig(Struct, frozen=True):
     def hnsw_of(self, name: str) -> HnswConfig:
         """The HNSW settings of one vector: the collection's, overlaid with the vector's own."""
         return overlay(self.hnsw_config, self.params.vectors[name].hnsw_config)
+
+    def distance_of(self, name: str) -> Distance:
+        """Sparse vectors are compared by dot product."""
+        params = self.all_vectors[name]
+        return Distance.DOT if isinstance(params, SparseVectorParams) else params.distance
 
     def quantization_of(self, name: str) -> QuantizationConfig | None:
         """The quantization of one vector: its own, else the collection's."""

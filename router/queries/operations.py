@@ -27,7 +27,15 @@ from router.queries.explaining import Explanation, explained
 from router.queries.nearest import nearest
 from router.queries.pages import listed, scrolled
 from router.queries.plan import wanted_by
-from router.queries.requests import NearestPoint, NearestVector, Page, Prefetch, QueryRequest, ReadOptions
+from router.queries.requests import (
+    DiverseNearest,
+    NearestPoint,
+    NearestVector,
+    Page,
+    Prefetch,
+    QueryRequest,
+    ReadOptions,
+)
 from router.queries.staged import staged
 from router.replicas.readers import ShardReaders
 from router.scope import Scope, gather
@@ -59,7 +67,7 @@ class SearchOperations:
     def ascending(self, collection: str, request: QueryRequest) -> bool:
         """Are smaller scores of the query better? Raises: BadInput: no such vector; NotFound."""
         params = self._collections.resolve(collection).config.params
-        by_vector = isinstance(request.query, NearestVector | NearestPoint)
+        by_vector = isinstance(request.query, NearestVector | NearestPoint | DiverseNearest)
         return by_vector and is_ascending(params_of(params, request.using))
 
     def check_vector_name(self, collection: str, name: str) -> None:
@@ -177,7 +185,7 @@ _Way = Callable[[Scope, Sequence[QueryRequest], Sequence[Sequence[AnyVector]]], 
 
 
 def _way_of(request: QueryRequest) -> _Way:
-    if request.prefetch:
+    if request.prefetch or isinstance(request.query, DiverseNearest):
         return staged
     return nearest if isinstance(request.query, NearestVector | NearestPoint) else _listed
 

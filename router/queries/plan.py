@@ -9,14 +9,17 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator
 
+from msgspec.structs import replace
+
 from consensus.state import CollectionState
 from protos.filters import Filter, HasId
 from protos.fusion import Dbsf, Rrf
 from protos.shard import AnyVector, OrderBy, ScrollRequest, SearchRequest
-from protos.stages import Fused, Listed, Searched, Stage
+from protos.stages import Diverse, Fused, Listed, Searched, Stage
 from router.queries.examples import Wanted, excluded
 from router.queries.requests import (
     WINDOW_MAX,
+    DiverseNearest,
     Example,
     NearestPoint,
     NearestVector,
@@ -51,6 +54,8 @@ def _wanted(request: QueryRequest | Prefetch, keys: ShardSelector | None) -> Ite
 
 def _examples(request: QueryRequest | Prefetch) -> tuple[Example, ...]:
     query = request.query
+    if isinstance(query, DiverseNearest):
+        return (query.nearest,)
     return (query,) if isinstance(query, NearestVector | NearestPoint) else ()
 
 
@@ -69,6 +74,9 @@ def _stage(
         search = SearchRequest(
             request.using, own[0], limit, here, request.params, score_threshold=request.score_threshold
         )
+        if isinstance(query, DiverseNearest):
+            candidates = request.limit if query.candidates is None else query.candidates
+            return Diverse(replace(search, limit=candidates), query.diversity, limit, prefetch)
         return Searched(search, prefetch)
     order_by = query if isinstance(query, OrderBy) else None
     seed = secrets.randbits(64) if isinstance(query, RandomSample) else None

@@ -55,7 +55,15 @@ class RandomSample(Struct, frozen=True):
     """Points at random, each as likely as any other; an offset means nothing."""
 
 
-Query = NearestVector | NearestPoint | OrderBy | RandomSample | Rrf | Dbsf
+class DiverseNearest(Struct, frozen=True):
+    """The nearest points that differ most (reference 9.10). ``candidates`` None: as many as the limit."""
+
+    nearest: Example
+    diversity: float
+    candidates: int | None = None
+
+
+Query = NearestVector | NearestPoint | DiverseNearest | OrderBy | RandomSample | Rrf | Dbsf
 
 
 class Prefetch(Struct, frozen=True):

@@ -1,21 +1,25 @@
 """Queries with prefetches over the shards of a collection (reference 9.4).
 
-A shard runs all stages by itself, in one call. Only a fusion that is the last stage is made here, once, from
-the lists of all shards, unless a single replica has everything.
+A shard runs all stages by itself, in one call. Only a fusion or a choice of diverse points that is the last
+stage is made here, once, from the lists of all shards, unless a single replica has everything.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
+from functools import partial
+from typing import Final
 
 import numpy as np
 from msgspec import Struct
 from msgspec.structs import replace
 
+from protos.diversity import diverse
 from protos.fusion import fuse
 from protos.ids import PointId
-from protos.shard import AnyVector, Hits, Record
-from protos.stages import Fused, Listed, Stage, StagedRequest
+from protos.shard import AnyVector, Hits, Projection, Record
+from protos.stages import Diverse, Fused, Listed, Stage, StagedRequest
 from router.merge import merge_hits, merge_staged, skip
 from router.queries.nearest import projected_hits
 from router.queries.pages import completed, unscored
@@ -23,11 +27,14 @@ from router.queries.plan import plan
 from router.queries.requests import IDS_ONLY, QueryRequest
 from router.replicas.readers import ShardReader
 from router.scope import Scope, gather
+from router.shards import ShardSelector
 from router.vectors import is_ascending, params_of
+
+_INLINE_MAX: Final = 1024  # comparisons that are made at once: a thread for more, so that nobody waits
 
 
 class _Planned(Struct, frozen=True):
-    """``asked``: what shards are asked for; one thing, or a list each for the fusion that is left to do."""
+    """``asked``: of the shards: everything, or what a last stage that is left to do is made of."""
 
     request: QueryRequest
     stage: Stage
@@ -57,6 +64,8 @@ def _planned(request: QueryRequest, stage: Stage, *, alone: bool) -> _Planned:
     if alone:
         return _Planned(request, stage, (StagedRequest(stage, request.projection),))
     stages = stage.prefetch if isinstance(stage, Fused) else (stage,)
+    if isinstance(stage, Diverse):
+        stages = (stage.candidates,)
     return _Planned(request, stage, tuple(StagedRequest(each, IDS_ONLY) for each in stages))
 
 
@@ -66,7 +75,8 @@ async def _run(scope: Scope, shards: Sequence[ShardReader], planned: Sequence[_P
     parts = await gather([shard.query_staged(asked) for shard in shards])
     lists = iter([_merged(scope, each.stage, [part[at] for part in parts]) for at, each in enumerate(asked)])
     found = [(one, [next(lists) for _ in one.asked]) for one in planned]
-    return [_window(one, _last(one, own)) for one, own in found]
+    last = await gather([_last(scope, one, own) for one, own in found])
+    return [_window(one, hits) for (one, _), hits in zip(found, last)]
 
 
 def _merged(scope: Scope, stage: Stage, parts: Sequence[Hits]) -> Hits:
@@ -76,11 +86,29 @@ def _merged(scope: Scope, stage: Stage, parts: Sequence[Hits]) -> Hits:
     return merge_staged(parts, stage, lambda name: is_ascending(params_of(params, name)))
 
 
-def _last(planned: _Planned, lists: Sequence[Hits]) -> Hits:
+async def _last(scope: Scope, planned: _Planned, lists: Sequence[Hits]) -> Hits:
     stage = planned.stage
-    if not isinstance(stage, Fused) or planned.asked[0].stage is stage:
+    if planned.asked and planned.asked[0].stage is stage:
         return lists[0]
+    if isinstance(stage, Diverse):
+        return await _diverse(scope, stage, lists[0], planned.request.shard_keys)
+    assert isinstance(stage, Fused)
     return fused(stage, lists)
+
+
+async def _diverse(scope: Scope, stage: Diverse, found: Hits, keys: ShardSelector | None) -> Hits:
+    """Of ``found``, by their vectors; one that has lost its vector meanwhile drops out."""
+    name, query = stage.search.using, stage.search.vector
+    assert query is not None
+    seen = await projected_hits(scope, found, Projection(vectors=(name,)), keys)
+    having = [place for place, record in enumerate(seen.records) if name in (record.vectors or {})]
+    vectors = [seen.records[place].vectors[name] for place in having]  # type: ignore[index]  # they have some
+    distance = scope.state.config.distance_of(name)
+    choice = partial(diverse, query, vectors, distance, diversity=stage.diversity, limit=stage.limit)
+    work = len(vectors) * stage.limit
+    places = choice() if work <= _INLINE_MAX else await asyncio.to_thread(choice)
+    chosen = [having[place] for place in places]
+    return Hits([replace(seen.records[place], vectors=None) for place in chosen], seen.scores[chosen])
 
 
 def fused(stage: Fused, lists: Sequence[Hits]) -> Hits:

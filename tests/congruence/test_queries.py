@@ -235,3 +235,22 @@ def test_prefetches_nest_as_deep_as_documented_and_no_deeper(world: World) -> No
         assert client.query_points("six", query, prefetch=nested(64), limit=3).points
         with pytest.raises(Exception, match=r"."):
             client.query_points("six", query, prefetch=nested(65), limit=3)
+
+
+@pytest.mark.parametrize("using", ["words", "cosine", "euclid", "manhattan", "dot"])
+@pytest.mark.parametrize("diversity", [0.1, 0.5, 0.9])
+@pytest.mark.parametrize("staged", [False, True], ids=["alone", "staged"])
+def test_diverse_points_are_chosen_as_local_mode_does(
+    world: World, using: str, diversity: float, staged: bool
+) -> None:
+    rng = random.Random(f"{using} {diversity}")
+    vector = make_sparse(rng) if using == "words" else make_vector(rng)
+    query = models.NearestQuery(nearest=vector, mmr=models.Mmr(diversity=diversity, candidates_limit=30))
+    some = [models.Prefetch(query=make_vector(rng), using="dot", limit=60)] if staged else None
+    asked = {"prefetch": some, "using": using, "limit": 9, "offset": 2}
+    expected = world.local.query_points("c", query, **asked).points
+    for client in world.clients:
+        for name in ["one"] if staged else SHARDS:
+            found = client.query_points(name, query, **asked).points
+            assert [str(point.id) for point in found] == [str(point.id) for point in expected]
+            np.testing.assert_allclose([p.score for p in found], [p.score for p in expected], atol=2e-5)

@@ -19,6 +19,7 @@ from consensus.transitions import Events, apply, rejection
 from node.client import ReplicaClient
 from node.filter.check import compile_check
 from protos.collections import CollectionConfig, Distance
+from protos.diversity import diverse
 from protos.errors import NotFound, ShardUnavailable, VecraftError, point_not_found
 from protos.facets import FacetHit, FacetRequest, FacetValue, ordered_facets
 from protos.filters import Filter, HasId
@@ -56,7 +57,7 @@ from protos.shard import (
     ShardStatus,
     UpdateRequest,
 )
-from protos.stages import Fused, Searched, Stage, StagedRequest
+from protos.stages import Diverse, Fused, Searched, Stage, StagedRequest
 
 
 class FakeLog:
@@ -269,6 +270,8 @@ class FakeShard:
 
     def _run(self, stage: Stage, among: set[PointId] | None) -> Hits:
         """``among``: what the stages before found."""
+        if isinstance(stage, Diverse):
+            return self._diverse(stage, self._run(stage.candidates, among))
         lists = [self._run(earlier, None) for earlier in stage.prefetch]
         if stage.prefetch:
             among = {record.id for hits in lists for record in hits.records}
@@ -279,6 +282,17 @@ class FakeShard:
             return self._search(_narrowed(stage.search, inside))
         records = self._scroll(_narrowed(stage.scroll, inside))
         return Hits(records, np.ones(len(records), dtype=np.float32))
+
+    def _diverse(self, stage: Diverse, found: Hits) -> Hits:
+        name = stage.search.using
+        chosen = diverse(
+            stage.search.vector,
+            [self.points[record.id].vectors[name] for record in found.records],
+            self.config.distance_of(name),
+            diversity=stage.diversity,
+            limit=stage.limit,
+        )
+        return Hits([found.records[place] for place in chosen], found.scores[chosen])
 
     def _fused(self, stage: Fused, lists: list[Hits]) -> Hits:
         ids = sorted({record.id for hits in lists for record in hits.records}, key=id_key)

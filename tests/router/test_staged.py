@@ -15,6 +15,7 @@ from protos.stages import Fused, Searched
 from router.points import WriteOptions
 from router.queries.plan import plan, wanted_by
 from router.queries.requests import (
+    DiverseNearest,
     NearestPoint,
     NearestVector,
     Prefetch,
@@ -148,5 +149,21 @@ def test_filters_stand_where_points_are_found() -> None:
         assert isinstance(first, Searched)
         assert (first.search.vector, first.search.filter) == ("vector 1", Filter(must=(outer, inner)))
         assert (found.search.vector, found.search.filter) == ("vector 2", outer)
+
+    run(test())
+
+
+@pytest.mark.parametrize("shards", [1, 4])
+@pytest.mark.parametrize("consistency", [None, Consistency.ALL])
+def test_diverse_points_are_chosen_among_the_candidates_of_all_shards(
+    shards: int, consistency: Consistency | None
+) -> None:
+    async def test() -> None:
+        world = await World().created(shards)
+        request = QueryRequest(DiverseNearest(EAST, 1.0, 10), limit=3, projection=Projection(payload=True))
+        hits = await world.query(request, ReadOptions(consistency=consistency))
+        assert ids_of(hits.records) == [20, 11, 12]  # the nearest, then those least like what is chosen
+        assert hits.scores.tolist() == [20.0, 11.0, 12.0]
+        assert all(record.vectors is None and record.payload is not None for record in hits.records)
 
     run(test())

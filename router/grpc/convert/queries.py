@@ -16,7 +16,6 @@ from protos.qdrant import legacy_pb2, points_pb2
 from protos.qdrant import queries_pb2 as wire
 from protos.shard import Direction, OrderBy, Projection, QuantizationSearchParams, ScrollRequest, SearchParams
 from router.checks import (
-    MMR_LATER,
     QUERIES_LATER,
     at_least_one,
     check_depth,
@@ -25,6 +24,7 @@ from router.checks import (
     check_page,
     check_search_params,
     check_stages,
+    diverse_nearest,
     limit_of,
     search_params,
     threshold_of,
@@ -34,7 +34,16 @@ from router.grpc.convert.points import json_path, point_id, projection, shard_se
 from router.grpc.convert.vectors import dense, query_vector, sparse
 from router.grpc.convert.words import known
 from router.grpc.errors import Unconvertible
-from router.queries.requests import NearestPoint, NearestVector, Prefetch, Query, QueryRequest, RandomSample
+from router.queries.requests import (
+    DiverseNearest,
+    Example,
+    NearestPoint,
+    NearestVector,
+    Prefetch,
+    Query,
+    QueryRequest,
+    RandomSample,
+)
 from router.shards import ShardSelector
 from router.vectors import not_supported
 
@@ -42,7 +51,7 @@ _DIRECTIONS: Final = {wire.Asc: Direction.ASC, wire.Desc: Direction.DESC}
 _FUSIONS: Final[dict[int, Rrf | Dbsf]] = {wire.RRF: Rrf(), wire.DBSF: Dbsf()}
 _SAMPLES: Final = {wire.Random: RandomSample()}
 
-_LATER: Final = {**QUERIES_LATER, "nearest_with_mmr": MMR_LATER}
+_LATER: Final = QUERIES_LATER
 
 QueryMessage = wire.QueryPoints | wire.QueryPointGroups
 _Stage = QueryMessage | wire.PrefetchQuery
@@ -200,9 +209,11 @@ def _query(message: _Stage, path: str) -> Query:
     kind = query.WhichOneof("variant")
     if kind is None:
         raise Unconvertible("Query variant is missing")
+    lookup = message.lookup_from if message.HasField("lookup_from") else None
     if kind == "nearest":
-        lookup = message.lookup_from if message.HasField("lookup_from") else None
         return _nearest(query.nearest, lookup, f"{path}.nearest")
+    if kind == "nearest_with_mmr":
+        return _mmr(query.nearest_with_mmr, lookup, path)
     if kind == "order_by":
         return _order_by(query.order_by)
     if kind == "sample":
@@ -225,7 +236,21 @@ def _rrf(message: wire.Rrf) -> Rrf:
     return Rrf(message.k if message.HasField("k") else RRF_K, weights or None)
 
 
-def _nearest(message: points_pb2.VectorInput, lookup: wire.LookupLocation | None, path: str) -> Query:
+def _mmr(message: wire.NearestInputWithMmr, lookup: wire.LookupLocation | None, path: str) -> DiverseNearest:
+    if not message.HasField("nearest"):
+        raise Unconvertible("nearest vector is missing")
+    if not message.HasField("mmr"):
+        raise Unconvertible("mmr is missing")
+    nearest = _nearest(message.nearest, lookup, f"{path}.nearest")
+    return diverse_nearest(
+        nearest,
+        f"{path}.mmr",
+        diversity=given(message.mmr, "diversity"),
+        candidates=given(message.mmr, "candidates_limit"),
+    )
+
+
+def _nearest(message: points_pb2.VectorInput, lookup: wire.LookupLocation | None, path: str) -> Example:
     if message.WhichOneof("variant") != "id":
         return NearestVector(query_vector(message, path))
     if lookup is None:

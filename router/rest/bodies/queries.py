@@ -13,7 +13,6 @@ from protos.fusion import RRF_K, Dbsf, Rrf
 from protos.ids import PointId, parse_point_id
 from protos.shard import Direction, OrderBy, QuantizationSearchParams, SearchParams
 from router.checks import (
-    MMR_LATER,
     QUERIES_LATER,
     at_least_one,
     check_depth,
@@ -22,16 +21,27 @@ from router.checks import (
     check_search_params,
     check_stages,
     check_vector,
+    diverse_nearest,
     limit_of,
     search_params,
     threshold_of,
 )
-from router.queries.requests import NearestPoint, NearestVector, Prefetch, Query, QueryRequest, RandomSample
+from router.queries.requests import (
+    DiverseNearest,
+    Example,
+    NearestPoint,
+    NearestVector,
+    Prefetch,
+    Query,
+    QueryRequest,
+    RandomSample,
+)
 from router.rest.bodies.objects import decode_object, is_object
 from router.rest.bodies.reading import decode
 from router.rest.bodies.schemas import (
     ListVector,
     LookupBody,
+    MmrBody,
     PrefetchBody,
     QueryBatchBody,
     QueryBody,
@@ -145,9 +155,8 @@ def _any_query(body: _Stage, path: str) -> Query | None:
     if is_sparse(query) or is_object(query):
         return _nearest_value(query, body.lookup_from, f"{path}.query")
     if "nearest" in query:
-        if query.get("mmr") is not None:
-            raise not_supported(MMR_LATER)
-        return _nearest_value(query["nearest"], body.lookup_from, f"{path}.query.nearest")
+        nearest = _nearest_value(query["nearest"], body.lookup_from, f"{path}.query.nearest")
+        return nearest if query.get("mmr") is None else _mmr(nearest, query["mmr"], f"{path}.query.mmr")
     if "order_by" in query:
         return decode_order_by(query["order_by"])
     if "sample" in query:
@@ -157,6 +166,14 @@ def _any_query(body: _Stage, path: str) -> Query | None:
     if "rrf" in query:
         return _fusion(_rrf(query["rrf"]), body, f"{path}.query.rrf")
     raise _other_query(query, body, path)
+
+
+def _mmr(nearest: Example, value: Any, path: str) -> DiverseNearest:
+    try:
+        body = msgspec.convert(value, MmrBody)
+    except msgspec.ValidationError as error:
+        raise MalformedBody(f"{error} in `mmr`") from error
+    return diverse_nearest(nearest, path, diversity=body.diversity, candidates=body.candidates_limit)
 
 
 def _fusion(by: Rrf | Dbsf, body: _Stage, path: str) -> Rrf | Dbsf:
@@ -187,7 +204,7 @@ def _sample(value: Any) -> RandomSample:
     return RandomSample()
 
 
-def _nearest(value: ListVector | int | str, lookup: LookupBody | None, path: str) -> Query:
+def _nearest(value: ListVector | int | str, lookup: LookupBody | None, path: str) -> Example:
     if isinstance(value, list):
         check_vector(value, path)
         return NearestVector(value)
@@ -201,7 +218,7 @@ def _nearest_point(point_id: PointId, lookup: LookupBody | None) -> NearestPoint
     return NearestPoint(point_id, lookup.collection, lookup.vector, keys)
 
 
-def _nearest_value(value: Any, lookup: LookupBody | None, path: str) -> Query:
+def _nearest_value(value: Any, lookup: LookupBody | None, path: str) -> Example:
     if is_object(value):
         return NearestVector(decode_object(value, path))
     if isinstance(value, list) or is_sparse(value):

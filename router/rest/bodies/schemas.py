@@ -191,6 +191,11 @@ class QueryBody(ReadBody, kw_only=True):
     lookup_from: LookupBody | None = None
 
 
+class MmrBody(Struct):
+    diversity: float | None = None
+    candidates_limit: Natural | None = None
+
+
 class RrfBody(Struct):
     k: Natural | None = None
     weights: list[float] | None = None

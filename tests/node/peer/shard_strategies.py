@@ -14,7 +14,7 @@ from protos import filters as f
 from protos import operations as op
 from protos import shard
 from protos.fusion import Dbsf, Rrf
-from protos.stages import Fused, Listed, Searched, StagedRequest
+from protos.stages import Diverse, Fused, Listed, Searched, StagedRequest
 
 ids = st.integers(0, 2**64 - 1) | st.uuids().map(str)
 int64s = st.integers(-(2**63), 2**63 - 1)
@@ -130,6 +130,7 @@ def _stages_of(earlier: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     return st.one_of(
         st.builds(Searched, searches, some),
         st.builds(Listed, scrolls, some),
+        st.builds(Diverse, searches, floats, st.integers(0, 2**32), some),
         st.builds(Fused, fusions, st.integers(0, 2**32), some, st.none() | floats),
     )
 

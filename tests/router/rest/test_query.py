@@ -340,7 +340,16 @@ _LATER = "by this version of Vecraft yet"
         ({"query": {"discover": {"target": 1, "context": []}}}, 400, _LATER),
         ({"query": {"context": []}}, 400, _LATER),
         ({"query": {"sample": "first"}}, 400, "unknown variant `first`, expected `random`"),
-        ({"query": {"nearest": [1, 2], "mmr": {"diversity": 0.5}}}, 400, _LATER),
+        (
+            {"query": {"nearest": [1, 2], "mmr": {"diversity": 1.5}}},
+            422,
+            "internal.query.mmr.diversity: value 1.5 invalid, must be from 0.0 to 1.0",
+        ),
+        (
+            {"query": {"nearest": [1, 2], "mmr": {"candidates_limit": 16385}}},
+            422,
+            "internal.query.mmr.candidates_limit: value 16385 invalid, must be from 0 to 16384",
+        ),
         ({"query": {"text": "hello", "model": "m"}}, 500, "InferenceService URL not configured"),
         ({"query": {"text": "hello", "model": ""}}, 422, "internal.query.model: value invalid"),
         ({"query": [[1, 2]]}, 400, "Conversion between multi and regular vectors failed"),
