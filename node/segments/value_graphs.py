@@ -122,11 +122,6 @@ class ValuedVectors(VectorsView):
         super().__init__(schema, matrix, present, graph)
         self.values = values
 
-    @property
-    def indexed(self) -> bool:
-        """What has no graph here has too few rows to need one."""
-        return True
-
     def search(
         self,
         queries: FloatArray,
