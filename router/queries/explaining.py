@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from protos.collections import PayloadSchema
 from protos.filters import Filter
 from protos.shard import AnyVector, SearchPlan
-from protos.stages import Fused, Listed, Searched, Stage
+from protos.stages import Diverse, Fused, Listed, Searched, Stage
 from router.monitoring.issues import indexed_fields, missing_indexes
 from router.queries.plan import plan
 from router.queries.requests import QueryRequest
@@ -87,7 +87,8 @@ def _leaves(stage: Stage, path: str) -> Iterator[tuple[str, Searched | Listed]]:
         yield from _leaves(earlier, f"{path}prefetch[{place}].")
     if not stage.prefetch:
         assert not isinstance(stage, Fused), "a fusion has prefetches"
-        yield path.removesuffix(".") or "query", stage
+        found = stage.candidates if isinstance(stage, Diverse) else stage
+        yield path.removesuffix(".") or "query", found
 
 
 async def _on_shard(shard_id: int, shard: ShardReader, stage: Searched | Listed) -> ShardExplanation:

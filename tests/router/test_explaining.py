@@ -28,6 +28,7 @@ from router.points import Draft, PointOperations, WriteOptions
 from router.queries.explaining import Explanation
 from router.queries.operations import SearchOperations
 from router.queries.requests import (
+    DiverseNearest,
     NearestPoint,
     NearestVector,
     Prefetch,
@@ -113,6 +114,15 @@ async def test_each_search_of_a_tree_is_told_by_its_place(searches: SearchOperat
     for shard in found.stages[1].shards:
         assert shard.plan is None
         assert (shard.estimated or 0) <= 30
+
+
+async def test_a_choice_of_diverse_points_is_told_as_the_search_for_its_candidates(
+    searches: SearchOperations,
+) -> None:
+    request = QueryRequest(DiverseNearest(NearestVector(ROWS[0]), 0.5, 9), using="v", limit=5)
+    (stage,) = (await explained(searches, request)).stages
+    assert (stage.stage, stage.kind, stage.limit) == ("query", "search", 9)
+    assert [shard.points for shard in stage.shards] == [9] * SHARDS
 
 
 @pytest.mark.parametrize(
