@@ -27,6 +27,7 @@ import structlog
 from msgspec import Struct
 
 from node.optimizer.budget import BuildMemory, JoinLimit
+from node.optimizer.ordering import ordered
 from node.optimizer.plan import plan
 from node.optimizer.quiet import QuietWatch
 from node.optimizer.stats import limits_of, stats_of, wanted_graphs, wanted_sparse, wanted_values
@@ -319,7 +320,7 @@ class Optimizer:
         build: _Build = await self._on_writer(self._begin, task)
         stats = stats_of(self._contents.view, ())
         try:
-            await run_build(await self._background.run(self._with_groups, build))
+            await run_build(await self._background.run(self._with_payloads, build))
             built = await self._background.run(SealedSegment.open, Path(build.job.target))
             if isinstance(build.job, CompactJob):
                 await self._compact(build.segments, built)
@@ -330,11 +331,13 @@ class Optimizer:
         self._quiet.done(task, stats)
         log.info("segments_rebuilt", task=type(task).__name__, segments=len(build.segments), rows=built.rows)
 
-    def _with_groups(self, build: _Build) -> AnyJob:
-        """The job, told which rows share the payload values that shall have graphs."""
-        wanted = build.job.value_graphs.values()
-        groups = groups_of(self._contents.view, build.segments, wanted)
-        return msgspec.structs.replace(build.job, groups=groups)
+    def _with_payloads(self, build: _Build) -> AnyJob:
+        """The job, told what payloads say: which rows share values that shall have graphs, and the order."""
+        view, job = self._contents.view, build.job
+        groups = groups_of(view, build.segments, job.value_graphs.values())
+        if isinstance(job, CompactJob):
+            return msgspec.structs.replace(job, groups=groups, sources=ordered(view, job.sources))
+        return msgspec.structs.replace(job, groups=groups)
 
     async def _compact(self, old: list[str], built: SealedSegment) -> None:
         """Admit the new segment, move the points over step by step, then forget the old ones."""

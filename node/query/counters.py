@@ -12,6 +12,7 @@ from msgspec import Struct
 from node import bits
 from node.bits import PackedBits
 from node.query.schema import vector_names
+from node.segments.kinds import is_indexed
 from protos.shard import SegmentInfo
 
 if TYPE_CHECKING:
@@ -45,16 +46,11 @@ def _describe(view: View, segment: SegmentView) -> SegmentInfo:
         rows=segment.rows,
         points=bits.count(_live(view, segment)),
         vectors=vectors,
-        indexed_vectors={name: vectors[name] for name in names if _is_indexed(segment, name)},
+        indexed_vectors={name: vectors[name] for name in names if is_indexed(segment.vectors(name))},
         vector_bytes=sum(segment.vectors(name).rows.nbytes for name in names),
         disk_bytes=segment.bytes_on_disk,
         appendable=segment.rows < segment.capacity,
     )
-
-
-def _is_indexed(segment: SegmentView, name: str) -> bool:
-    """What has no graph beside graphs of payload values has too few rows to need one."""
-    return segment.built(name) is not None or segment.value_graphs(name) is not None
 
 
 def present_bits(view: View, name: str) -> PackedBits:

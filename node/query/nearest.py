@@ -17,6 +17,7 @@ from node.query.allowed import Allowed, Part, live_of
 from node.query.per_view import PerView
 from node.query.schema import QueriedVector, Queries
 from node.segments.hints import Hints
+from node.segments.kinds import is_indexed
 from node.segments.trace import Trace
 from protos.collections import HnswConfig
 from protos.facets import FacetValue
@@ -123,7 +124,7 @@ def _is_quick(segment: SegmentView, vector: QueriedVector, threshold: float) -> 
     """Is there an index, or so little that none is needed? (What sparse vectors take tells nothing.)"""
     vectors = segment.vectors(vector.name)
     sparse = vector.shape.kind is VectorKind.SPARSE
-    return sparse or vectors.built is not None or vectors.rows.nbytes <= threshold
+    return sparse or is_indexed(vectors) or vectors.rows.nbytes <= threshold
 
 
 def _has(segment: SegmentView, vector: QueriedVector) -> bool:

@@ -72,7 +72,12 @@ class Part:
         self.live = np.ones(rows, dtype=np.bool_)
         if source.live is not None:
             self.live = bits.mask_of(np.frombuffer(source.live, dtype=np.uint8), rows)
-        self.taken = np.flatnonzero(self.live) if compact else np.arange(rows, dtype=np.int64)
+        self.taken = np.arange(rows, dtype=np.int64)
+        if compact:
+            if source.order is not None:
+                self.taken = np.frombuffer(source.order, dtype="<u4").astype(np.int64)
+                assert len(self.taken) == rows, "an order is of all rows"
+            self.taken = self.taken[self.live[self.taken]]
         self.schemas = tuple(s for s in self.segment.schemas if s.name not in source.hidden)
 
     def has(self, schema: VectorSchema) -> bool:

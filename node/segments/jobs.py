@@ -18,11 +18,13 @@ NICENESS = 10
 
 class Source(Struct, frozen=True):
     """A finished segment's directory, its live rows as packed bits (None: all), and vector names to leave
-    out: those removed since, which may have been made again meanwhile."""
+    out: those removed since, which may have been made again meanwhile. ``order``: its rows as little-endian
+    uint32, in the order in which a compaction is to lay them out; None: as they are."""
 
     directory: str
     live: bytes | None = None
     hidden: tuple[str, ...] = ()
+    order: bytes | None = None
 
 
 class BuildJob(Struct, frozen=True, tag=True, kw_only=True):
@@ -62,8 +64,8 @@ class MergeJob(BuildJob, frozen=True, tag="merge", kw_only=True):
 
 
 class CompactJob(BuildJob, frozen=True, tag="compact", kw_only=True):
-    """The live rows of the sources, in order, at slots from ``start`` (a multiple of 64). The result's
-    ``old_slots`` tells where each row was."""
+    """The live rows of the sources, each in its order, at slots from ``start`` (a multiple of 64). What comes
+    of it tells where each row was (``old_slots``)."""
 
     sources: tuple[Source, ...]
     schemas: tuple[VectorSchema, ...]

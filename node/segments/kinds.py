@@ -81,3 +81,8 @@ def view_of(
     if values is not None:
         return ValuedVectors(schema, rows, present, index, values)
     return VectorsView(schema, rows, present, index)
+
+
+def is_indexed(vectors: NamedVectors) -> bool:
+    """Is there an index? Also of values alone: those without a graph have too few rows to need one."""
+    return vectors.built is not None or isinstance(vectors, ValuedVectors)

@@ -148,7 +148,7 @@ def is_finished(directory: Path) -> bool:
 
 
 def old_slots(segment: SealedSegment) -> npt.NDArray[np.uint32]:
-    """Of a compacted segment: the slot that each row had before, ascending per source (rows,)."""
+    """Of a compacted segment: the slot that each row had before (rows,)."""
     return map_array(segment.directory / SLOTS_FILE, "<u4", (segment.rows,))
 
 

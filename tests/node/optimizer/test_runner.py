@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -27,6 +28,7 @@ from protos.collections import (
     Datatype,
     Distance,
     HnswConfig,
+    IntegerIndexParams,
     KeywordIndexParams,
     OptimizersConfig,
     QuantizationConfig,
@@ -660,3 +662,32 @@ async def test_what_info_counts_is_no_older_than_its_status(
     monkeypatch.setattr(replica._optimizer, "status", status)
     info = await replica.info()
     assert (info.status, info.points) == (ShardStatus.GREEN, 10)
+
+
+@pytest.mark.slow
+async def test_a_compaction_puts_tenants_side_by_side_and_orders_each_by_the_principal_key(
+    shards: Shards,
+) -> None:
+    replica = await shards.open(wide(indexing_threshold=1, vacuum_min_vector_number=100))
+    await index(replica, "tenant", is_tenant=True)
+    await replica.apply_config(
+        CreateIndex("time", encode_index_params(IntegerIndexParams(is_principal=True)))
+    )
+    matrix = np.random.default_rng(3).normal(size=(ROWS, DIM))
+    payloads = [b'{"tenant":"%d","time":%d}' % (i % 7, i * 37 % ROWS) for i in range(ROWS)]
+    await write(replica, Upsert(list(range(ROWS)), (batch(matrix),), payloads))
+    await seal(replica)
+    await write(replica, DeletePoints(ids=list(range(0, ROWS, 3))))
+    await write(replica, SetPayload(b'{"tenant":"new"}', ids=[1, 100]))
+    stored, before = await contents(replica), await answers(replica)
+    await replica.update_config(wide(**ONE_KB, vacuum_min_vector_number=100))
+    await until_green(replica)
+    (segment,) = replica.view.segments
+    assert segment.rows == len(stored)
+    slots = np.arange(segment.start, segment.start + segment.rows)
+    records = replica.view.points.records(slots)
+    laid = [json.loads(record.payload) for record in records if record is not None]
+    keys = [(payload["tenant"], payload["time"]) for payload in laid]
+    assert keys == sorted(keys)
+    assert await contents(replica) == stored
+    assert await answers(replica) == before

@@ -202,3 +202,32 @@ def test_compacting_nothing_live_makes_an_empty_segment(tmp_path: Path) -> None:
     )
     assert assemble(job).rows == 0
     assert SealedSegment.open(tmp_path / "t").verify() == []
+
+
+def test_compaction_lays_rows_out_in_the_order_asked_for(tmp_path: Path) -> None:
+    first, second = (
+        sealed(tmp_path / "a", vectors(200), 64),
+        sealed(tmp_path / "b", vectors(100, seed=1), 512),
+    )
+    live = np.arange(200) % 4 != 0
+    order = np.random.default_rng(0).permutation(200)
+    job = CompactJob(
+        target=str(tmp_path / "t"),
+        start=1024,
+        schemas=(SCHEMA,),
+        graphs={"": PARAMS},
+        sources=(
+            Source(str(first.directory), live=pack(live).tobytes(), order=order.astype("<u4").tobytes()),
+            Source(str(second.directory)),
+        ),
+    )
+    assemble(job)
+    compacted = SealedSegment.open(tmp_path / "t")
+    expected = np.concatenate([order[live[order]] + 64, np.arange(512, 612)])
+    np.testing.assert_array_equal(old_slots(compacted), expected)
+    sources = {64: first, 512: second}
+    for row, slot in enumerate(expected.tolist()):
+        source = sources[64 if slot < 512 else 512]
+        np.testing.assert_array_equal(compacted.vector(1024 + row, ""), source.vector(slot, ""))
+    best, _ = compacted.search("", vectors(1, seed=1), 1)
+    assert best.tolist() == [[1024 + 150]]

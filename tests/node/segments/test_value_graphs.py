@@ -12,6 +12,7 @@ from node.segments import BuildTooLarge, CompactJob, IndexJob, MergeJob, SealedS
 from node.segments import value_build as building
 from node.segments.assemble import assemble
 from node.segments.hints import Hints
+from node.segments.kinds import is_indexed
 from node.segments.trace import Trace
 from node.segments.values import ValueGraphParams, ValueGroup
 from protos.shard import QuantizationSearchParams, Way
@@ -78,7 +79,7 @@ def test_a_large_tenant_is_searched_by_its_own_graph(tmp_path: Path, graph: bool
     segment = indexed(tmp_path, {"a": owned}, graph=graph)
     assert ways(segment, owned, listed=listed) == [Way.VALUE_GRAPH]
     assert segment.value_graphs("") == WANTED
-    assert segment.vectors("").indexed
+    assert is_indexed(segment.vectors(""))
 
 
 @pytest.mark.parametrize("listed", [False, True])
