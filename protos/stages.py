@@ -11,6 +11,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from protos.formulas import Formula
 from protos.fusion import Dbsf, Rrf
 from protos.shard import Projection, ScrollRequest, SearchRequest
 
@@ -40,6 +41,15 @@ class Fused(Struct, frozen=True, tag=True):
     score_threshold: float | None = None
 
 
+class Boosted(Struct, frozen=True, tag=True):
+    """By a formula over their scores and payloads. A score that is the threshold's passes."""
+
+    formula: Formula
+    limit: int
+    prefetch: tuple[Stage, ...]
+    score_threshold: float | None = None
+
+
 class Diverse(Struct, frozen=True, tag=True):
     """As ``search`` finds candidates, of which ``limit`` are chosen that differ (``protos.diversity``).
 
@@ -56,7 +66,7 @@ class Diverse(Struct, frozen=True, tag=True):
         return Searched(self.search, self.prefetch)
 
 
-Stage = Searched | Listed | Fused | Diverse
+Stage = Searched | Listed | Fused | Boosted | Diverse
 
 
 class StagedRequest(Struct, frozen=True):

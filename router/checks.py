@@ -31,7 +31,6 @@ QUERIES_LATER = {
     "recommend": "Recommend queries are",
     "discover": "Discover queries are",
     "context": "Context queries are",
-    "formula": "Formula queries are",
     "relevance_feedback": "Relevance feedback queries are",
 }
 _FLOAT32_MAX = 3.4028234663852886e38

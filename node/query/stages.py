@@ -1,7 +1,7 @@
 """Queries of several stages on one view (reference 9.4): prefetches first, then what ranks their points.
 
 Lives here: the walk through the stages. May not live here: how a stage ranks (``search``, ``scroll``,
-``protos.fusion``), which stages a request has (the router's plan).
+``formula``, ``protos.fusion``), which stages a request has (the router's plan).
 
 Invariant: only slots and scores pass from stage to stage; records are projected for the last one's points.
 """
@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 
 from node.bits import Slots
+from node.query.formula import evaluate_formula
 from node.query.projection import gather_vectors
 from node.query.retrieve import stored_records
 from node.query.scroll import listed_slots
@@ -22,8 +23,8 @@ from node.query.search import settled as searched
 from node.query.settled import Settled, settle, to_hits
 from protos.diversity import diverse
 from protos.fusion import fuse
-from protos.shard import Hits, ScrollRequest, SearchRequest
-from protos.stages import Diverse, Fused, Listed, Searched, Stage, StagedRequest
+from protos.shard import FloatArray, Hits, ScrollRequest, SearchRequest
+from protos.stages import Boosted, Diverse, Fused, Listed, Searched, Stage, StagedRequest
 
 if TYPE_CHECKING:
     from node.query.view_port import View
@@ -58,6 +59,8 @@ def _run(view: View, stage: Stage, found: Iterator[Settled]) -> Settled:
     earlier = [_run(view, each, found) for each in stage.prefetch]
     if isinstance(stage, Fused):
         return _fused(view, stage, earlier)
+    if isinstance(stage, Boosted):
+        return _boosted(view, stage, earlier)
     among = _union(earlier) if stage.prefetch else None
     if isinstance(stage, Listed):
         return _listed(view, stage.scroll, among)
@@ -75,13 +78,33 @@ def _union(found: Sequence[Settled]) -> Slots:
 
 def _fused(view: View, stage: Fused, earlier: Sequence[Settled]) -> Settled:
     slots, scores = fuse(stage.by, [_once(each) for each in earlier])
+    return _passing(view, stage, slots, scores)
+
+
+def _boosted(view: View, stage: Boosted, earlier: Sequence[Settled]) -> Settled:
+    slots = _union(earlier)
+    columns = [_column(slots, *_once(each)) for each in earlier]
+    scores = evaluate_formula(view, stage.formula, slots, columns)
+    order = np.argsort(-scores, kind="stable")
+    return _passing(view, stage, slots[order], scores[order])
+
+
+def _column(slots: Slots, found: Slots, scores: FloatArray) -> FloatArray:
+    """The score of each of ``slots``, which are ascending; NaN for what is not ``found`` among them."""
+    column = np.full(len(slots), np.nan, dtype=np.float32)
+    column[np.searchsorted(slots, found)] = scores
+    return column
+
+
+def _passing(view: View, stage: Fused | Boosted, slots: Slots, scores: FloatArray) -> Settled:
+    """Of what is ranked, larger scores first."""
     if stage.score_threshold is not None:
         passing = scores >= np.float32(stage.score_threshold)
         slots, scores = slots[passing], scores[passing]
     return settle(view, slots, scores, stage.limit, descending=True)
 
 
-def _once(found: Settled) -> tuple[Slots, np.ndarray[tuple[int], np.dtype[np.float32]]]:
+def _once(found: Settled) -> tuple[Slots, FloatArray]:
     """Each point at its first place: an order by values lists a point for each of its values."""
     _, first = np.unique(found.slots, return_index=True)
     places = np.sort(first)

@@ -60,9 +60,14 @@ def decode_filter(value: object, *, path: str = "filter") -> Filter:
     return _filter(value, path, 0)
 
 
+def decode_condition(value: object, *, path: str) -> Condition:
+    """One condition that stands for itself. Raises: as ``decode_filter``."""
+    return _condition(value, path, 0)
+
+
 def _filter(value: object, path: str, depth: int) -> Filter:
     rules.check_depth(depth)
-    fields = _object(value, "struct Filter", _CLAUSES)
+    fields = checked_object(value, "struct Filter", _CLAUSES)
     clauses = {
         name: _clause(fields[name], f"{path}.{name}", depth)
         for name in ("must", "should", "must_not")
@@ -83,10 +88,10 @@ def _clause(value: object, path: str, depth: int) -> tuple[Condition, ...]:
 
 
 def _min_should(value: object, path: str, depth: int) -> MinShould:
-    fields = _object(
+    fields = checked_object(
         value, "struct MinShould", {"conditions", "min_count"}, required=("conditions", "min_count")
     )
-    items = _list(fields["conditions"], "conditions")
+    items = checked_list(fields["conditions"], "conditions")
     min_count = _count(fields["min_count"])
     return rules.min_should(_clause(items, f"{path}.conditions", depth), min_count, path)
 
@@ -97,7 +102,7 @@ def _condition(value: object, path: str, depth: int) -> Condition:
             return _field_condition(value, path)
         for name in (*_KINDS, "slice", "nested"):
             if value.get(name) is not None:
-                _object(value, f"condition {name}", {name})
+                checked_object(value, f"condition {name}", {name})
                 return _kind(name, value[name], f"{path}.{name}", depth)
         if value.keys() <= _CLAUSES:
             return _filter(value, path, depth + 1)
@@ -116,37 +121,37 @@ def _kind(name: str, value: object, path: str, depth: int) -> Condition:
 
 
 def _payload_field(value: object) -> str:
-    return _path(_object(value, "struct PayloadField", {"key"}, required=("key",))["key"])
+    return checked_path(checked_object(value, "struct PayloadField", {"key"}, required=("key",))["key"])
 
 
 def _has_id(value: object) -> HasId:
-    return HasId(tuple(dict.fromkeys(parse_point_id(item) for item in _list(value, "has_id"))))
+    return HasId(tuple(dict.fromkeys(parse_point_id(item) for item in checked_list(value, "has_id"))))
 
 
 def _slice(value: object, path: str) -> Slice:
-    fields = _object(value, "struct Slice", {"total", "index"}, required=("total", "index"))
+    fields = checked_object(value, "struct Slice", {"total", "index"}, required=("total", "index"))
     total, index = _count(fields["total"], 2**32 - 1), _count(fields["index"], 2**32 - 1)
     return rules.slice_of(total, index, path)
 
 
 def _nested(value: object, path: str, depth: int) -> Nested:
-    fields = _object(value, "struct Nested", {"key", "filter"}, required=("key", "filter"))
-    return Nested(_path(fields["key"]), _filter(fields["filter"], f"{path}.filter", depth + 1))
+    fields = checked_object(value, "struct Nested", {"key", "filter"}, required=("key", "filter"))
+    return Nested(checked_path(fields["key"]), _filter(fields["filter"], f"{path}.filter", depth + 1))
 
 
 _KINDS: Final[dict[str, Callable[[object], Condition]]] = {
     "is_empty": lambda value: IsEmpty(_payload_field(value)),
     "is_null": lambda value: IsNull(_payload_field(value)),
     "has_id": _has_id,
-    "has_vector": lambda value: HasVector(_text(value)),
+    "has_vector": lambda value: HasVector(checked_text(value)),
 }
 
 
 def _field_condition(value: dict[str, Any], path: str) -> FieldCondition:
     if not isinstance(value["key"], str):
         raise MalformedBody("Filter condition 'key' must be a string")
-    fields = _object(value, "struct FieldCondition", {"key", "geo_polygon", *_OPERATORS})
-    key = _path(fields.pop("key"))
+    fields = checked_object(value, "struct FieldCondition", {"key", "geo_polygon", *_OPERATORS})
+    key = checked_path(fields.pop("key"))
     predicates = {name: decode(fields[name]) for name, decode in _OPERATORS.items() if name in fields}
     if "geo_polygon" in fields:
         predicates["geo_polygon"] = _geo_polygon(fields["geo_polygon"], f"{path}.geo_polygon")
@@ -154,7 +159,9 @@ def _field_condition(value: dict[str, Any], path: str) -> FieldCondition:
 
 
 def _match(value: object) -> Predicate:
-    fields = _object(value, "Match", {"value", "text", "text_any", "phrase", "prefix", "any", "except"})
+    fields = checked_object(
+        value, "Match", {"value", "text", "text_any", "phrase", "prefix", "any", "except"}
+    )
     if len(fields) != 1:
         raise MalformedBody(
             "expected exactly one of value, text, text_any, phrase, prefix, any, except in match"
@@ -163,11 +170,11 @@ def _match(value: object) -> Predicate:
     if kind == "value":
         return MatchValue(_match_scalar(operand))
     if kind == "prefix":
-        return MatchPrefix(_text(operand))
+        return MatchPrefix(checked_text(operand))
     if kind in ("any", "except"):
         values = _match_list(operand)
         return MatchAny(values) if kind == "any" else MatchExcept(values)
-    return MatchText(_text(operand), TextMode(kind))
+    return MatchText(checked_text(operand), TextMode(kind))
 
 
 def _match_scalar(value: object) -> MatchScalar:
@@ -177,43 +184,44 @@ def _match_scalar(value: object) -> MatchScalar:
 
 
 def _match_list(value: object) -> tuple[str | int, ...]:
-    items = _list(value, "match")
+    items = checked_list(value, "match")
     if all(isinstance(item, str) for item in items) or all(_is_int64(item) for item in items):
         return tuple(dict.fromkeys(items))
     raise MalformedBody("expected a list of strings or a list of integers in match")
 
 
 def _range(value: object) -> Predicate:
-    bounds = _object(value, "RangeInterface", {"lt", "gt", "lte", "gte"})
+    bounds = checked_object(value, "RangeInterface", {"lt", "gt", "lte", "gte"})
     if any(isinstance(bound, str) for bound in bounds.values()):
-        return DatetimeRange(**{name: decode_datetime(_text(bound)) for name, bound in bounds.items()})
-    return Range(**{name: _number(bound) for name, bound in bounds.items()})
+        return DatetimeRange(**{name: decode_datetime(checked_text(bound)) for name, bound in bounds.items()})
+    return Range(**{name: checked_number(bound) for name, bound in bounds.items()})
 
 
 def _values_count(value: object) -> ValuesCount:
-    bounds = _object(value, "struct ValuesCount", {"lt", "gt", "lte", "gte"})
+    bounds = checked_object(value, "struct ValuesCount", {"lt", "gt", "lte", "gte"})
     return ValuesCount(**{name: _count(bound) for name, bound in bounds.items()})
 
 
-def _geo_point(value: object) -> GeoPoint:
-    fields = _object(value, "struct GeoPoint", {"lon", "lat"}, required=("lon", "lat"))
-    return rules.geo_point(float(_number(fields["lon"])), float(_number(fields["lat"])))
+def decode_geo_point(value: object) -> GeoPoint:
+    """Raises: MalformedBody."""
+    fields = checked_object(value, "struct GeoPoint", {"lon", "lat"}, required=("lon", "lat"))
+    return rules.geo_point(float(checked_number(fields["lon"])), float(checked_number(fields["lat"])))
 
 
 def _geo_bounding_box(value: object) -> GeoBoundingBox:
     corners = ("top_left", "bottom_right")
-    fields = _object(value, "struct GeoBoundingBox", set(corners), required=corners)
-    return GeoBoundingBox(*(_geo_point(fields[corner]) for corner in corners))
+    fields = checked_object(value, "struct GeoBoundingBox", set(corners), required=corners)
+    return GeoBoundingBox(*(decode_geo_point(fields[corner]) for corner in corners))
 
 
 def _geo_radius(value: object) -> GeoRadius:
-    fields = _object(value, "struct GeoRadius", {"center", "radius"}, required=("center", "radius"))
-    return GeoRadius(_geo_point(fields["center"]), float(_number(fields["radius"])))
+    fields = checked_object(value, "struct GeoRadius", {"center", "radius"}, required=("center", "radius"))
+    return GeoRadius(decode_geo_point(fields["center"]), float(checked_number(fields["radius"])))
 
 
 def _geo_polygon(value: object, path: str) -> GeoPolygon:
-    fields = _object(value, "struct GeoPolygon", {"exterior", "interiors"}, required=("exterior",))
-    interiors = _list(fields.get("interiors", []), "interiors")
+    fields = checked_object(value, "struct GeoPolygon", {"exterior", "interiors"}, required=("exterior",))
+    interiors = checked_list(fields.get("interiors", []), "interiors")
     return GeoPolygon(
         _ring(fields["exterior"], f"{path}.exterior"),
         tuple(_ring(ring, f"{path}.interiors[{i}]") for i, ring in enumerate(interiors)),
@@ -221,8 +229,8 @@ def _geo_polygon(value: object, path: str) -> GeoPolygon:
 
 
 def _ring(value: object, path: str) -> tuple[GeoPoint, ...]:
-    fields = _object(value, "struct GeoLineString", {"points"}, required=("points",))
-    points = tuple(_geo_point(point) for point in _list(fields["points"], "points"))
+    fields = checked_object(value, "struct GeoLineString", {"points"}, required=("points",))
+    points = tuple(decode_geo_point(point) for point in checked_list(fields["points"], "points"))
     return rules.ring(points, path)
 
 
@@ -237,7 +245,7 @@ _OPERATORS: Final[dict[str, Callable[[object], Predicate]]] = {
 }
 
 
-def _object(
+def checked_object(
     value: object, what: str, allowed: set[str] | frozenset[str], required: tuple[str, ...] = ()
 ) -> dict[str, Any]:
     """The object's entries that are not null, as a new dict."""
@@ -254,19 +262,19 @@ def _object(
     return fields
 
 
-def _list(value: object, what: str) -> list[Any]:
+def checked_list(value: object, what: str) -> list[Any]:
     if not isinstance(value, list):
         raise MalformedBody(f"invalid type: {_json_type(value)}, expected a list for {what}")
     return value
 
 
-def _path(value: object) -> str:
-    text = _text(value)
+def checked_path(value: object) -> str:
+    text = checked_text(value)
     parse_path(text)
     return text
 
 
-def _text(value: object) -> str:
+def checked_text(value: object) -> str:
     if not isinstance(value, str):
         raise MalformedBody(f"invalid type: {_json_type(value)}, expected a string")
     return value
@@ -278,7 +286,7 @@ def _boolean(value: object) -> bool:
     return value
 
 
-def _number(value: object) -> int | float:
+def checked_number(value: object) -> int | float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise MalformedBody(f"invalid type: {_json_type(value)}, expected a number")
     if isinstance(value, int) and not _INT64_MIN <= value <= _UINT64_MAX:

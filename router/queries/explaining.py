@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from protos.collections import PayloadSchema
 from protos.filters import Filter
 from protos.shard import AnyVector, SearchPlan
-from protos.stages import Diverse, Fused, Listed, Searched, Stage
+from protos.stages import Diverse, Listed, Searched, Stage
 from router.monitoring.issues import indexed_fields, missing_indexes
 from router.queries.plan import plan
 from router.queries.requests import QueryRequest
@@ -86,8 +86,8 @@ def _leaves(stage: Stage, path: str) -> Iterator[tuple[str, Searched | Listed]]:
     for place, earlier in enumerate(stage.prefetch):
         yield from _leaves(earlier, f"{path}prefetch[{place}].")
     if not stage.prefetch:
-        assert not isinstance(stage, Fused), "a fusion has prefetches"
         found = stage.candidates if isinstance(stage, Diverse) else stage
+        assert isinstance(found, Searched | Listed), "what combines lists has prefetches"
         yield path.removesuffix(".") or "query", found
 
 

@@ -13,9 +13,10 @@ from msgspec.structs import replace
 
 from consensus.state import CollectionState
 from protos.filters import Filter, HasId
+from protos.formulas import Formula
 from protos.fusion import Dbsf, Rrf
 from protos.shard import AnyVector, OrderBy, ScrollRequest, SearchRequest
-from protos.stages import Diverse, Fused, Listed, Searched, Stage
+from protos.stages import Boosted, Diverse, Fused, Listed, Searched, Stage
 from router.queries.examples import Wanted, excluded
 from router.queries.requests import (
     WINDOW_MAX,
@@ -70,6 +71,8 @@ def _stage(
     query = request.query
     if isinstance(query, Rrf | Dbsf):
         return Fused(query, limit, prefetch, request.score_threshold)
+    if isinstance(query, Formula):
+        return Boosted(query, limit, prefetch, request.score_threshold)
     if own:
         search = SearchRequest(
             request.using, own[0], limit, here, request.params, score_threshold=request.score_threshold

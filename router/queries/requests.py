@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from protos.collections import UNNAMED
 from protos.filters import Filter
+from protos.formulas import Formula
 from protos.fusion import Dbsf, Rrf
 from protos.ids import PointId
 from protos.shard import AnyVector, OrderBy, Projection, Record, SearchParams
@@ -63,7 +64,7 @@ class DiverseNearest(Struct, frozen=True):
     candidates: int | None = None
 
 
-Query = NearestVector | NearestPoint | DiverseNearest | OrderBy | RandomSample | Rrf | Dbsf
+Query = NearestVector | NearestPoint | DiverseNearest | OrderBy | RandomSample | Rrf | Dbsf | Formula
 
 
 class Prefetch(Struct, frozen=True):

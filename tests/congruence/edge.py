@@ -71,6 +71,9 @@ class Judge:
         )
         return [hit.score for hit in hits]
 
+    def query(self, request: edge.QueryRequest) -> list[Any]:
+        return list(self._shard.query(request))
+
     def close(self) -> None:
         self._shard.close()
 

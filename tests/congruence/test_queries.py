@@ -16,7 +16,9 @@ import numpy as np
 import pytest
 from qdrant_client import QdrantClient, models
 
-from tests.congruence.material import DISTANCES, VECTORS, make_points, make_vector
+from tests.congruence.formulas import Maker as FormulaMaker
+from tests.congruence.formulas import near, since
+from tests.congruence.material import CITIES, DISTANCES, TIMES, VECTORS, make_points, make_vector
 from tests.congruence.server import examples, serving_nodes
 from tests.congruence.test_protocols import over_grpc
 
@@ -43,7 +45,9 @@ class World:
         for number, point in enumerate(self.points):
             assert isinstance(point.vector, dict)
             point.vector["words"] = make_sparse(rng)
-            point.payload = {**(point.payload or {}), "rank": number * 7919 % 1009}
+            rank = number * 7919 % 1009
+            facts = {"rank": rank, "part": [rank / 1009], "spot": CITIES[rank % 4], "since": TIMES[rank % 5]}
+            point.payload = {**(point.payload or {}), **facts}
         self.local.create_collection("c", vectors_config=dense, sparse_vectors_config=sparse)
         self.local.upsert("c", self.points)
         for name, shards in SHARDS.items():
@@ -197,6 +201,71 @@ def test_a_sample_of_prefetches_is_of_their_points(world: World) -> None:
         assert {str(point.id) for point in points} == expected
 
 
+LEAVES = [
+    "part",
+    "absent",
+    "$score",
+    "$score[1]",
+    {"key": "rank", "range": {"lt": 400}},
+    {"should": [{"key": "tag", "match": {"value": "red"}}, {"has_id": [1, 5, 9]}]},
+    near("spot"),
+    since("since"),
+]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_formulas_are_worth_what_local_mode_says(world: World, seed: int) -> None:
+    """All points that have a vector are found, so that the number of shards changes nothing."""
+    rng = random.Random(seed)
+    some = [
+        models.Prefetch(query=make_vector(rng), using=using, limit=1000)
+        for using in rng.sample(("cosine", "dot", "euclid"), 2)
+    ]
+    formula = FormulaMaker(seed, LEAVES).expression(3)
+    defaults = {"absent": 0.75, "$score[1]": 0.5}
+    asked: dict[str, Any] = {
+        "query": models.FormulaQuery(formula=formula, defaults=defaults),
+        "prefetch": some,
+        "limit": 1000,
+    }
+    expected = {str(point.id): point.score for point in world.local.query_points("c", **asked).points}
+    for client in world.clients:
+        for name in SHARDS:
+            points = client.query_points(name, **asked).points
+            scores = [point.score for point in points]
+            assert scores == sorted(scores, reverse=True)
+            assert {str(point.id) for point in points} == set(expected)
+            told = [expected[str(point.id)] for point in points]
+            np.testing.assert_allclose(scores, told, rtol=1e-4, atol=1e-4, err_msg=str(formula))
+
+
+def test_a_formula_may_stand_below_another_stage(world: World) -> None:
+    """Those of the lowest ranks, by a formula, in the order of their vectors."""
+    everything = models.Prefetch(query=make_vector(random.Random(2)), using="cosine", limit=1000)
+    lowest = models.FormulaQuery(formula={"neg": "rank"})
+    boosted = models.Prefetch(prefetch=everything, query=lowest, limit=7, score_threshold=-1000)
+    found = world.local.query_points("c", everything.query, using="cosine", limit=1000).points
+    ranks = {str(point.id): (point.payload or {})["rank"] for point in found}
+    for client in world.clients:
+        points = client.query_points(
+            "one", make_vector(random.Random(4)), using="cosine", prefetch=boosted
+        ).points
+        assert {str(point.id) for point in points} == set(sorted(ranks, key=ranks.__getitem__)[:7])
+
+
+def test_a_threshold_of_a_formula_lets_equal_scores_pass(world: World) -> None:
+    some = models.Prefetch(query=make_vector(random.Random(2)), using="cosine", limit=1000)
+    query = models.FormulaQuery(formula="rank")
+    for client in world.clients:
+        for name in SHARDS:
+            points = client.query_points(name, query, prefetch=some, limit=1000).points
+            middle = points[len(points) // 2].score
+            passing = client.query_points(
+                name, query, prefetch=some, limit=1000, score_threshold=middle
+            ).points
+            assert [p.id for p in passing] == [p.id for p in points if p.score >= middle]
+
+
 WRONG: list[tuple[dict[str, Any], str]] = [
     ({"prefetch": [{}]}, "A query is needed to merge the prefetches"),
     (
@@ -205,6 +274,22 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ),
     ({"query": {"fusion": "rrf"}}, "cannot apply Fusion without prefetches"),
     ({"query": {"rrf": {"weights": [1, 2]}}, "prefetch": [{}]}, "got 2, expected 1"),
+    ({"query": {"formula": "$score"}}, "cannot apply Formula without prefetches"),
+    (
+        {"query": {"formula": "nowhere"}, "prefetch": [{}]},
+        "Wrong input: Expected number value for nowhere in the payload and/or in the formula defaults. "
+        "Error: No value found in a payload nor defaults",
+    ),
+    (
+        {"query": {"formula": {"ln": {"mult": [0, "rank"]}}}, "prefetch": [{}]},
+        "Wrong input: The expression ln(0) produced a non-finite number",
+    ),
+    ({"query": {"formula": "$other"}, "prefetch": [{}]}, "`$other` in a formula is not a variable"),
+    (
+        {"query": {"formula": {"exp_decay": {"x": 1, "scale": -1}}}, "prefetch": [{}]},
+        "`exp_decay.scale` must be positive, got -1",
+    ),
+    ({"query": {"formula": 1, "defaults": {"$score": "x"}}, "prefetch": [{}]}, "must be a number"),
     ({"query": {"rrf": {"k": 0}}, "prefetch": [{}]}, "k: value 0 invalid, must be 1 or larger"),
     (
         {"query": {"fusion": "dbsf"}, "prefetch": [{"limit": 0}]},

@@ -23,7 +23,7 @@ from protos.diversity import diverse
 from protos.errors import NotFound, ShardUnavailable, VecraftError, point_not_found
 from protos.facets import FacetHit, FacetRequest, FacetValue, ordered_facets
 from protos.filters import Filter, HasId
-from protos.fusion import fuse
+from protos.fusion import Dbsf, fuse
 from protos.ids import PointId, id_key
 from protos.json_path import delete_at, exclude, flat_values_at, include, merge, parse_path, set_at
 from protos.memory import ShardMemory, Usage, VectorMemory
@@ -57,7 +57,7 @@ from protos.shard import (
     ShardStatus,
     UpdateRequest,
 )
-from protos.stages import Diverse, Fused, Searched, Stage, StagedRequest
+from protos.stages import Boosted, Diverse, Fused, Searched, Stage, StagedRequest
 
 
 class FakeLog:
@@ -277,6 +277,8 @@ class FakeShard:
             among = {record.id for hits in lists for record in hits.records}
         if isinstance(stage, Fused):
             return self._fused(stage, lists)
+        if isinstance(stage, Boosted):  # formulas are the node's: here any is worth the fused scores
+            return self._fused(Fused(Dbsf(), stage.limit, stage.prefetch, stage.score_threshold), lists)
         inside = None if among is None else Filter(must=(HasId(tuple(among)),))
         if isinstance(stage, Searched):
             return self._search(_narrowed(stage.search, inside))

@@ -9,9 +9,10 @@ import pytest
 
 from protos.collections import decode_create
 from protos.filters import Filter, HasId
+from protos.formulas import decode_formula
 from protos.fusion import Dbsf, Rrf
 from protos.shard import Hits, Projection
-from protos.stages import Fused, Searched
+from protos.stages import Boosted, Fused, Searched
 from router.points import WriteOptions
 from router.queries.plan import plan, wanted_by
 from router.queries.requests import (
@@ -165,5 +166,24 @@ def test_diverse_points_are_chosen_among_the_candidates_of_all_shards(
         assert ids_of(hits.records) == [20, 11, 12]  # the nearest, then those least like what is chosen
         assert hits.scores.tolist() == [20.0, 11.0, 12.0]
         assert all(record.vectors is None and record.payload is not None for record in hits.records)
+
+    run(test())
+
+
+def test_a_formula_is_sent_to_every_shard_whole_and_the_best_of_all_are_kept() -> None:
+    """Nothing of it is left to do here, unlike of a fusion."""
+
+    async def test() -> None:
+        world = await World().created(4)
+        formula = decode_formula({"neg": "$score"})
+        prefetch = (Prefetch(EAST, limit=20), Prefetch(WEST, limit=20))
+        request = QueryRequest(formula, prefetch=prefetch, limit=3, offset=1, score_threshold=0.25)
+        stage = plan(world.log.state.collections["c"], request, iter(["a", "b"]))  # type: ignore[arg-type]
+        assert isinstance(stage, Boosted)
+        assert (stage.formula, stage.limit, stage.score_threshold) == (formula, 4, 0.25)
+        assert len(stage.prefetch) == 2
+        hits = await world.query(request)
+        assert len(hits.records) == 3
+        assert hits.scores.tolist() == sorted(hits.scores.tolist(), reverse=True)
 
     run(test())

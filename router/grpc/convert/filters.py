@@ -52,6 +52,11 @@ def filter_of(message: wire.Filter, *, path: str = "filter") -> Filter:
     return _filter(message, path, 0)
 
 
+def condition_of(message: wire.Condition, *, path: str) -> Condition:
+    """One condition that stands for itself. Raises: as ``filter_of``."""
+    return _condition(message, path, 0)
+
+
 def _filter(message: wire.Filter, path: str, depth: int) -> Filter:
     rules.check_depth(depth)
     at_least = None
@@ -162,20 +167,21 @@ def microseconds(message: Timestamp) -> int:
     return message.seconds * 1_000_000 + message.nanos // 1000
 
 
-def _geo_point(message: wire.GeoPoint) -> GeoPoint:
+def geo_point_of(message: wire.GeoPoint) -> GeoPoint:
+    """Raises: MalformedBody."""
     return rules.geo_point(message.lon, message.lat)
 
 
 def _geo_bounding_box(message: wire.GeoBoundingBox) -> GeoBoundingBox:
     if not (message.HasField("top_left") and message.HasField("bottom_right")):
         raise Unconvertible("Malformed GeoBoundingBox type")
-    return GeoBoundingBox(_geo_point(message.top_left), _geo_point(message.bottom_right))
+    return GeoBoundingBox(geo_point_of(message.top_left), geo_point_of(message.bottom_right))
 
 
 def _geo_radius(message: wire.GeoRadius) -> GeoRadius:
     if not message.HasField("center"):
         raise Unconvertible("Malformed GeoRadius type")
-    return GeoRadius(_geo_point(message.center), number(message.radius, "geo_radius"))
+    return GeoRadius(geo_point_of(message.center), number(message.radius, "geo_radius"))
 
 
 def _polygon(message: wire.GeoPolygon, path: str) -> GeoPolygon:
@@ -188,7 +194,7 @@ def _polygon(message: wire.GeoPolygon, path: str) -> GeoPolygon:
 
 
 def _ring(message: wire.GeoLineString, path: str) -> tuple[GeoPoint, ...]:
-    return rules.ring(tuple(map(_geo_point, message.points)), path)
+    return rules.ring(tuple(map(geo_point_of, message.points)), path)
 
 
 _OPERATORS: Final[dict[str, Callable[[Any], Predicate]]] = {

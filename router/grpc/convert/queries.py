@@ -30,6 +30,7 @@ from router.checks import (
     threshold_of,
 )
 from router.grpc.convert.filters import filter_of, microseconds, number
+from router.grpc.convert.formulas import formula_of
 from router.grpc.convert.points import json_path, point_id, projection, shard_selector
 from router.grpc.convert.vectors import dense, query_vector, sparse
 from router.grpc.convert.words import known
@@ -222,6 +223,9 @@ def _query(message: _Stage, path: str) -> Query:
         return _fusion(known(_FUSIONS, query.fusion, "Fusion"), message, path)
     if kind == "rrf":
         return _fusion(_rrf(query.rrf), message, f"{path}.rrf")
+    if kind == "formula":
+        check_formula(prefetches=bool(message.prefetch))
+        return formula_of(query.formula, path)
     _check_later(kind, message, path)
     raise not_supported(_LATER[kind])
 
@@ -282,9 +286,6 @@ def _start_from(message: wire.StartFrom) -> int | float:
 
 def _check_later(kind: str, message: _Stage, path: str) -> None:
     """What would be wrong with the query in any version."""
-    prefetches = bool(message.prefetch)
-    if kind == "formula":
-        check_formula(prefetches=prefetches)
     examples = message.query.recommend
     if kind == "recommend" and not examples.positive and not examples.negative:
         text = "At least one positive or negative vector/id must be provided"

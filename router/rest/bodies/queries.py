@@ -9,6 +9,7 @@ import msgspec
 from protos.collections import UNNAMED
 from protos.datetimes import decode_datetime
 from protos.errors import InvalidField, MalformedBody
+from protos.formulas import decode_formula
 from protos.fusion import RRF_K, Dbsf, Rrf
 from protos.ids import PointId, parse_point_id
 from protos.shard import Direction, OrderBy, QuantizationSearchParams, SearchParams
@@ -165,7 +166,10 @@ def _any_query(body: _Stage, path: str) -> Query | None:
         return _fusion(_fusion_named(query["fusion"]), body, f"{path}.query")
     if "rrf" in query:
         return _fusion(_rrf(query["rrf"]), body, f"{path}.query.rrf")
-    raise _other_query(query, body, path)
+    if "formula" in query:
+        check_formula(prefetches=bool(_listed(body.prefetch)))
+        return decode_formula(query["formula"], query.get("defaults"), path=f"{path}.query")
+    raise _other_query(query, path)
 
 
 def _mmr(nearest: Example, value: Any, path: str) -> DiverseNearest:
@@ -241,10 +245,8 @@ def _vector(value: Any, path: str) -> VectorValues:
     return vector
 
 
-def _other_query(query: dict[str, Any], body: _Stage, path: str) -> Exception:
+def _other_query(query: dict[str, Any], path: str) -> Exception:
     """The error for a query that is not served: wrong in itself, of a later version, or unknown."""
-    if "formula" in query:
-        check_formula(prefetches=bool(body.prefetch))
     for kind, name in QUERIES_LATER.items():
         if kind in query:
             return _invalid_examples(kind, query[kind], path) or not_supported(name)

@@ -11,10 +11,11 @@ from msgspec import Struct
 
 from protos import examples as ex
 from protos import filters as f
+from protos import formulas as fm
 from protos import operations as op
 from protos import shard
 from protos.fusion import Dbsf, Rrf
-from protos.stages import Diverse, Fused, Listed, Searched, StagedRequest
+from protos.stages import Boosted, Diverse, Fused, Listed, Searched, StagedRequest
 
 ids = st.integers(0, 2**64 - 1) | st.uuids().map(str)
 int64s = st.integers(-(2**63), 2**63 - 1)
@@ -122,6 +123,31 @@ scrolls = st.builds(
     projection=projections,
     sample_seed=counts,
 )
+expressions = st.recursive(
+    st.one_of(
+        st.builds(fm.Constant, floats),
+        st.builds(fm.Score, st.integers(0, 2**32 - 1)),
+        st.builds(fm.Payload, paths),
+        st.builds(fm.Matches, conditions),
+        st.builds(fm.GeoDistance, geo_points, paths),
+        st.builds(fm.DatetimeKey, paths),
+    ),
+    lambda inner: st.one_of(
+        st.builds(fm.Product, many(inner)),
+        st.builds(fm.Sum, many(inner)),
+        st.builds(fm.Quotient, inner, inner, st.none() | floats),
+        st.builds(fm.Power, inner, inner),
+        st.builds(fm.Applied, st.sampled_from(fm.Function), inner),
+        st.builds(fm.Decay, st.sampled_from(fm.DecayKind), inner, inner, floats, floats),
+    ),
+    max_leaves=4,
+)
+formulas = st.builds(
+    fm.Formula,
+    expressions,
+    st.dictionaries(st.integers(0, 2**32 - 1), floats, max_size=2),
+    st.dictionaries(paths, st.none() | floats | st.text(max_size=5) | geo_points, max_size=2),
+)
 fusions = st.builds(Rrf, st.integers(1, 99), st.none() | many(floats)) | st.just(Dbsf())
 
 
@@ -132,6 +158,7 @@ def _stages_of(earlier: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
         st.builds(Listed, scrolls, some),
         st.builds(Diverse, searches, floats, st.integers(0, 2**32), some),
         st.builds(Fused, fusions, st.integers(0, 2**32), some, st.none() | floats),
+        st.builds(Boosted, formulas, st.integers(0, 2**32), some, st.none() | floats),
     )
 
 

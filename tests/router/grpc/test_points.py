@@ -164,6 +164,13 @@ def query(**fields: Any) -> tuple[str, Any]:
 
 ONE = filters_pb2.PointId(num=1)
 NAN = values_pb2.Value(double_value=math.nan)
+ONE_HALF = queries_pb2.Expression(constant=0.5)
+
+
+def boosted(formula: queries_pb2.Formula) -> tuple[str, Any]:
+    return query(query=queries_pb2.Query(formula=formula), prefetch=[queries_pb2.PrefetchQuery()])
+
+
 REFUSED: dict[str, tuple[tuple[str, Any], str]] = {
     "no id": (upsert(vectors=points_pb2.Vectors(vector=dense([1, 2]))), "Empty ID is not allowed"),
     "id that is no UUID": (
@@ -262,6 +269,39 @@ REFUSED: dict[str, tuple[tuple[str, Any], str]] = {
     "fusion without prefetches": (
         query(query=queries_pb2.Query(fusion=queries_pb2.RRF)),
         "Wrong input: cannot apply Fusion without prefetches",
+    ),
+    "formula without prefetches": (
+        query(query=queries_pb2.Query(formula=queries_pb2.Formula())),
+        "Wrong input: cannot apply Formula without prefetches",
+    ),
+    "formula without an expression": (boosted(queries_pb2.Formula()), "Formula has no expression"),
+    "expression of no kind": (
+        boosted(queries_pb2.Formula(expression=queries_pb2.Expression())),
+        "Expression variant is missing",
+    ),
+    "quotient of one number": (
+        boosted(
+            queries_pb2.Formula(
+                expression=queries_pb2.Expression(div=queries_pb2.DivExpression(left=ONE_HALF))
+            )
+        ),
+        "Expression has no `right`: query.formula.div",
+    ),
+    "decay without a number for scale": (
+        boosted(
+            queries_pb2.Formula(
+                expression=queries_pb2.Expression(
+                    gauss_decay=queries_pb2.DecayParamsExpression(x=ONE_HALF, scale=math.nan)
+                )
+            )
+        ),
+        "Wrong input: `gauss_decay.scale` must be positive, got nan",
+    ),
+    "default of a score": (
+        boosted(
+            queries_pb2.Formula(expression=ONE_HALF, defaults={"$score": values_pb2.Value(string_value="x")})
+        ),
+        "Validation error in body: [query.defaults.$score: the default of a score must be a number]",
     ),
     "collection's name": (
         ("Points.Count", queries_pb2.CountPoints(collection_name="a/b")),
