@@ -10,7 +10,17 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import get_args
 
-from vecraft.bench import cluster, comparison, mixed, overhead, quality, selectivity, startup, tenants
+from vecraft.bench import (
+    cluster,
+    comparison,
+    mixed,
+    overhead,
+    quality,
+    selectivity,
+    serving,
+    startup,
+    tenants,
+)
 from vecraft.bench.engines.port import Quantization
 from vecraft.bench.engines.process import ENGINES, EngineFailed
 from vecraft.bench.report import Report, save, show
@@ -58,6 +68,10 @@ def parser() -> argparse.ArgumentParser:
         "mixed", parents=[common, real, chosen], help="searches beside writes and builds, over REST"
     )
     load.add_argument("--seconds", type=float, default=40.0, help="of load")
+    outside = parts.add_parser(
+        "serve", parents=[common, real, chosen], help="processor time of a search over REST and gRPC"
+    )
+    outside.add_argument("--rounds", type=int, default=3)
     left = parts.add_parser(
         "filters", parents=[common, real, chosen], help="filters from rare to common, beside Qdrant's engine"
     )
@@ -150,6 +164,8 @@ def _run(options: argparse.Namespace, folder: Path) -> Report:
             )
         case "tenants":
             return tenants.measure(tenants.TenantsPlan(folder))
+        case "serve":
+            return serving.measure(serving.ServingPlan(_set_plan(options), folder, options.rounds))
         case "mixed":
             return mixed.measure(mixed.MixedPlan(_set_plan(options), folder, options.seconds))
         case _:

@@ -57,7 +57,7 @@ class Server:
         self, folder: Path, *, arguments: Sequence[str] = (), environment: Mapping[str, str] | None = None
     ) -> None:
         """``arguments`` and ``environment``: further ones of the process."""
-        self.port = free_port()
+        self.port, self.grpc_port = free_port(), free_port()
         self._folder = folder.resolve()
         self._arguments, self._environment = tuple(arguments), dict(environment or {})
         self._process: subprocess.Popen[bytes] | None = None
@@ -90,7 +90,7 @@ class Server:
             "PYTHONPATH": str(_SOURCES),
             "QDRANT__SERVICE__HOST": "127.0.0.1",
             "QDRANT__SERVICE__HTTP_PORT": str(self.port),
-            "QDRANT__SERVICE__GRPC_PORT": str(free_port()),
+            "QDRANT__SERVICE__GRPC_PORT": str(self.grpc_port),
             "QDRANT__STORAGE__STORAGE_PATH": str(self._folder / "storage"),
             "QDRANT__STORAGE__SNAPSHOTS_PATH": str(self._folder / "snapshots"),
             "QDRANT__TELEMETRY_DISABLED": "true",
