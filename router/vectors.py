@@ -206,6 +206,8 @@ def _matrix(rows: Sequence[DenseValues], dim: int) -> FloatArray:
         raise wrong_dimension(dim, next(len(row) for row in rows if len(row) != dim))
     if rows and isinstance(rows[0], np.ndarray):
         return _finite(np.concatenate(rows).astype("<f4", copy=False)).reshape(-1, dim)
+    if len(rows) == 1:  # a query, in one pass over the list
+        return _to_float32(rows[0], dim).reshape(1, dim)
     return _to_float32(chain.from_iterable(rows), len(rows) * dim).reshape(-1, dim)
 
 

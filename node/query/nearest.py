@@ -55,7 +55,7 @@ class Nearest:
         self._config = view.config
         self._parts = searched_parts(view, vector, allowed, params)
         full_scan = (_full_scan_bytes(view, vector), _full_scan_rows(view, vector)) if filtered else (0, 0)
-        self._hints = [Hints(part.rows, *full_scan, trace, values) for _, part in self._parts]
+        self._hints = [Hints(part.rows, part.count, *full_scan, trace, values) for _, part in self._parts]
         self.count = sum(part.count for _, part in self._parts)
 
     def rank(self, queries: Queries, k: int, *, widening: int = 1) -> tuple[Slots, FloatArray]:

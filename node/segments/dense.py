@@ -34,12 +34,17 @@ class Chosen:
 
     __slots__ = ("_mask", "_rows", "count")
 
-    def __init__(self, rows: Rows | None, mask: PackedBits | None, total: int) -> None:
+    def __init__(
+        self, rows: Rows | None, mask: PackedBits | None, total: int, count: int | None = None
+    ) -> None:
+        """``count``: of the bits, if known."""
         self._rows, self._mask = rows, mask
         if rows is not None:
             self.count = len(rows)
+        elif mask is None:
+            self.count = total
         else:
-            self.count = total if mask is None else bits.count(mask)
+            self.count = bits.count(mask) if count is None else count
 
     def rows(self) -> Rows | None:
         """Ascending; None: all."""
@@ -54,15 +59,22 @@ class Chosen:
 
 
 def chosen_of(
-    total: int, present: PackedBits | None, allowed: PackedBits | None, rows: Rows | None
+    total: int,
+    present: PackedBits | None,
+    allowed: PackedBits | None,
+    rows: Rows | None,
+    count: int | None = None,
 ) -> Chosen:
-    """Those of ``total`` rows that have a vector and are allowed, by their list or else by their bits."""
+    """Those of ``total`` rows that have a vector and are allowed, by their list or else by their bits, of
+    which ``count`` are set, if that is known."""
     if rows is not None:
         return Chosen(rows if present is None else rows[bits.contains(present, rows)], None, total)
     if allowed is None:
         return Chosen(None, present, total)
     allowed = bits.trimmed(allowed, total)
-    return Chosen(None, allowed if present is None else allowed & present, total)
+    if present is None:
+        return Chosen(None, allowed, total, count)
+    return Chosen(None, allowed & present, total)
 
 
 class VectorsView:
@@ -98,7 +110,7 @@ class VectorsView:
         hints: Hints = NO_HINTS,
     ) -> Ranking:
         """Rows and similarities, both (nq, <= k), best first, padded with NO_ROW and -inf."""
-        chosen = chosen_of(len(self.matrix), self.present, allowed, hints.rows)
+        chosen = chosen_of(len(self.matrix), self.present, allowed, hints.rows, hints.count)
         k = min(k, chosen.count)
         graph = self.graph
         if graph is None or exact or k == 0:

@@ -19,6 +19,7 @@ class Hints(Struct, frozen=True, eq=False):
     """
     Attributes:
         rows: the admitted rows of the segment (n,) int64, ascending; given when they are few.
+        count: how many rows the bits admit that are given instead; None: not known.
         full_scan_bytes: admitted vectors of up to this size are all scored, whatever else were faster.
         full_scan_rows: the same for up to so many sparse vectors.
         trace: told what was done.
@@ -26,6 +27,7 @@ class Hints(Struct, frozen=True, eq=False):
     """
 
     rows: Rows | None = None
+    count: int | None = None
     full_scan_bytes: int = 0
     full_scan_rows: int = 0
     trace: Trace | None = None

@@ -136,7 +136,7 @@ class ValuedVectors(VectorsView):
         value = None if exact else self.values.smallest(hints.values)
         if value is not None:
             total = len(self.matrix)
-            chosen = chosen_of(total, self.present, allowed, hints.rows)
+            chosen = chosen_of(total, self.present, allowed, hints.rows, hints.count)
             cover = value.cover(chosen, None if hints.rows is not None else chosen.mask(total), total)
             if self._pays(value.graph, cover, chosen.count, k, ef, hints):
                 return self._by_value(value.graph, cover, queries, k, ef, quantization, hints)

@@ -21,6 +21,9 @@ from router.rest.errors import BadPath
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
+_FOUND_MAX = 1024  # paths remembered: the same few are asked again and again
+
+
 class Route(Struct, frozen=True):
     """One operation. ``path`` holds parameters as ``{name}``.
 
@@ -58,6 +61,7 @@ class RouteTable:
     def __init__(self, routes: Iterable[Route] = ()) -> None:
         self.routes: list[Route] = []
         self._root = _Node()
+        self._found: dict[tuple[str, str], Match] = {}
         for route in routes:
             self.add(route)
 
@@ -70,12 +74,25 @@ class RouteTable:
             raise ValueError(f"{route.method} {route.path} is already routed")
         node.routes[route.method] = route
         self.routes.append(route)
+        self._found.clear()
 
     def find(self, method: str, raw_path: str) -> Match | set[str] | None:
         """The match for a still percent-encoded path; else its allowed methods; else None.
 
         Raises: BadPath if a path parameter is not UTF-8.
         """
+        asked = (method, raw_path)
+        known = self._found.get(asked)
+        if known is not None:
+            return known
+        found = self._walk(method, raw_path)
+        if isinstance(found, Match):
+            if len(self._found) >= _FOUND_MAX:
+                self._found.clear()
+            self._found[asked] = found
+        return found
+
+    def _walk(self, method: str, raw_path: str) -> Match | set[str] | None:
         allowed: set[str] = set()
         for node, values in _candidates(self._root, _segments(raw_path), 0):
             route = node.routes.get("GET" if method == "HEAD" else method)

@@ -72,6 +72,7 @@ def measure(plan: ServingPlan) -> Report:
         measurements = [Measurement("recall@10", found, "", Bar("least", RECALL))]
         for way in _ways(server, vectors.queries(), ef):
             measurements += _measure(way, server, graph, plan.rounds)
+        client.close()
         server.terminate()
     facts: dict[str, str | int | float] = {
         "data": vectors.name,

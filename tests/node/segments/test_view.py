@@ -187,12 +187,15 @@ def test_many_wanted_under_a_filter_are_all_found(segment: SealedSegment) -> Non
 
 
 @pytest.mark.parametrize("share", [0.001, 0.02, 0.4])
-def test_listed_rows_give_what_their_bits_give(segment: SealedSegment, share: float) -> None:
+def test_listed_and_counted_rows_give_what_their_bits_give(segment: SealedSegment, share: float) -> None:
     allowed = np.random.default_rng(6).random(ROWS) < share
     by_bits = segment.search("", QUERIES, 10, allowed=pack(allowed), ef=EF)
     by_rows = segment.search("", QUERIES, 10, hints=Hints(np.flatnonzero(allowed)), ef=EF)
-    np.testing.assert_array_equal(by_bits[0], by_rows[0])
-    np.testing.assert_array_equal(by_bits[1], by_rows[1])
+    counted = Hints(count=int(allowed.sum()))
+    by_counted_bits = segment.search("", QUERIES, 10, allowed=pack(allowed), hints=counted, ef=EF)
+    for found in (by_rows, by_counted_bits):
+        np.testing.assert_array_equal(by_bits[0], found[0])
+        np.testing.assert_array_equal(by_bits[1], found[1])
 
 
 def test_a_full_scan_threshold_keeps_filters_from_the_graph(segment: SealedSegment, walks: list[int]) -> None:

@@ -67,3 +67,17 @@ def test_a_route_cannot_be_taken_twice() -> None:
 def test_a_parameter_has_one_name() -> None:
     with pytest.raises(ValueError, match="called both"):
         _table(("GET", "/c/{a}"), ("GET", "/c/{b}/x"))
+
+
+def test_paths_that_were_found_before_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many there were, and also when a route is added."""
+    monkeypatch.setattr("router.rest.routes._FOUND_MAX", 3)
+    table = _table(("GET", "/c/{name}"), ("PUT", "/c/{name}"))
+    for _ in range(2):
+        for name in "abcde":
+            for method in ("GET", "PUT"):
+                found = table.find(method, f"/c/{name}")
+                assert isinstance(found, Match)
+                assert (found.route.method, found.params) == (method, {"name": name})
+    table.add(Route("GET", "/c/e", _handler))
+    assert _path_of(table.find("GET", "/c/e")) == "/c/e"
