@@ -36,7 +36,7 @@ async def run_build(job: AnyJob) -> BuildResult:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         start_new_session=True,  # an interrupt typed at the server's terminal is the server's to handle
-        env=os.environ | {"OMP_NUM_THREADS": str(job.threads), "OPENBLAS_NUM_THREADS": "1"},
+        env=environment(job),
     )
     finished = False
     try:
@@ -48,6 +48,15 @@ async def run_build(job: AnyJob) -> BuildResult:
         if not finished:
             await _end(process)
             await asyncio.to_thread(_discard, Path(job.target))
+
+
+def environment(job: AnyJob) -> dict[str, str]:
+    """Of the builder. Its threads sleep while they wait for each other: spinning costs a third of a build."""
+    return dict(os.environ) | {
+        "OMP_NUM_THREADS": str(job.threads),
+        "OMP_WAIT_POLICY": "passive",
+        "OPENBLAS_NUM_THREADS": "1",
+    }
 
 
 def remove_leftovers(segments: Path) -> list[str]:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from node.index import GraphParams
@@ -22,6 +23,7 @@ from node.segments import (
     remove_leftovers,
     run_build,
 )
+from node.segments.build import environment
 from node.segments.jobs import encode
 from tests.node.segments.make import sealed, vectors
 
@@ -84,6 +86,12 @@ async def test_a_build_over_its_memory_is_refused_and_leaves_nothing(tmp_path: P
     with pytest.raises(BuildTooLarge):
         await run_build(job(tmp_path, 500, memory_bytes=1000))
     assert os.listdir(tmp_path) == ["s"]
+
+
+def test_a_builders_threads_do_not_spin_and_are_as_many_as_its_job_says(tmp_path: Path) -> None:
+    found = environment(msgspec.structs.replace(job(tmp_path, 10), threads=3))
+    assert (found["OMP_NUM_THREADS"], found["OMP_WAIT_POLICY"]) == ("3", "passive")
+    assert found["PATH"] == os.environ["PATH"]
 
 
 async def test_a_missing_source_is_a_typed_failure_with_the_reason(tmp_path: Path) -> None:
