@@ -17,6 +17,7 @@ from msgspec import Struct
 from consensus.state import ClusterState, CollectionState
 from node.directories import ShardDirectories
 from node.engine import Engine
+from node.local_session import LocalSession
 from node.replica.checkpoint import remove_all
 from node.replica.failed import FailedReplica
 from node.replica.recovery import DAMAGE
@@ -56,8 +57,8 @@ class LocalReplica:
     def __init__(self, node: LocalNode, collection: CollectionState, shard_id: int) -> None:
         self._node, self._collection, self._shard_id = node, collection, shard_id
 
-    def open(self, session: ReadSession) -> ShardClient:  # noqa: ARG002 - the port's signature
-        return self._node.shard(self._collection.name, self._shard_id)
+    def open(self, session: ReadSession) -> ShardClient:
+        return LocalSession(self._node.held(self._collection.name, self._shard_id), session)
 
     async def settle_schema(self, config_version: int) -> UpdateResult:
         return await self._node.settle_schema(self._collection.name, self._shard_id, config_version)
@@ -87,6 +88,10 @@ class LocalNode:
         self._started = False
 
     def shard(self, collection: str, shard_id: int) -> ShardClient:
+        return self.held(collection, shard_id)
+
+    def held(self, collection: str, shard_id: int) -> ShardReplica | FailedReplica:
+        """Raises: ShardUnavailable if this node does not hold it (yet)."""
         return self._holder(collection, shard_id).replica
 
     def replica(self, collection: CollectionState, shard_id: int, peer_id: int) -> LocalReplica:  # noqa: ARG002

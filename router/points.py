@@ -25,13 +25,14 @@ from protos.operations import (
     WriteOrdering,
     check_shape,
 )
-from protos.shard import UpdateRequest
+from protos.shard import ReadSession, UpdateRequest
 from router.collections import CollectionOperations
 from router.inference.embedding import Inference
 from router.inference.replacing import fill_rows, objects_of_rows
 from router.primaries import PrimaryCalls
 from router.primaries.calls import OPERATION_ID_BYTES, WRITE_TIMEOUT_MS
 from router.shards import ShardSelector, split_change
+from router.tokens import Positions
 from router.vectors import VectorRows, params_of, shape_of
 
 # Worst last: a write over several shards is what its worst part is.
@@ -39,12 +40,18 @@ _BY_SEVERITY = (UpdateStatus.COMPLETED, UpdateStatus.ACKNOWLEDGED, UpdateStatus.
 
 
 class WriteOptions(Struct, frozen=True):
-    """``idempotency_key`` names the request across retries; empty: every call is new."""
+    """``idempotency_key`` names the request across retries; empty: every call is new.
+
+    ``known``: positions of earlier writes that the caller named. ``written`` is filled in: where in the
+    logs of its shards the write stands.
+    """
 
     wait: bool = False
     ordering: WriteOrdering = WriteOrdering.WEAK
     timeout_ms: int | None = None
     idempotency_key: str = ""
+    known: Positions = {}
+    written: Positions = {}
 
 
 class Draft(Struct, frozen=True):
@@ -129,7 +136,12 @@ class PointOperations:
             timeout_ms=options.timeout_ms,
             operation_id=operation_id(options.idempotency_key, state.uuid, shard_id, position),
         )
-        return await self._primaries.update(state, shard_id, request)
+        session = ReadSession()
+        result = await self._primaries.update(state, shard_id, request, session)
+        if session.position is not None:
+            place = state.uuid, shard_id
+            options.written[place] = max(session.position, options.written.get(place, session.position))
+        return result
 
 
 def operation_id(key: str, collection_uuid: str, shard_id: int, position: int) -> bytes:

@@ -7,16 +7,17 @@ collection and one choice of replicas. May not live here: what is read (``router
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, TypeVar
 
 from consensus.state import CollectionState
 from protos.ids import PointId
-from protos.shard import Projection, Record
+from protos.shard import Position, Projection, Record
 from router.merge import in_order
 from router.replicas.consistency import ReadConsistency
 from router.replicas.readers import ShardReader, ShardReaders
 from router.shards import ShardSelector, shards_to_read, split_ids
+from router.tokens import Place
 
 T = TypeVar("T")
 
@@ -24,7 +25,7 @@ T = TypeVar("T")
 class Scope:
     """``state`` stays the same during the request, so its trips agree on where points are."""
 
-    __slots__ = ("_affinity", "_consistency", "_readers", "state")
+    __slots__ = ("_affinity", "_at_least", "_consistency", "_readers", "state")
 
     def __init__(
         self,
@@ -32,15 +33,17 @@ class Scope:
         readers: ShardReaders,
         consistency: ReadConsistency = 1,
         affinity: bytes = b"",
+        at_least: Mapping[Place, Position] | None = None,
     ) -> None:
         self.state = state
         self._readers = readers
         self._consistency = consistency
         self._affinity = affinity
+        self._at_least = at_least or {}
 
     def of(self, state: CollectionState) -> Scope:
         """Another collection, read in the same way."""
-        return Scope(state, self._readers, self._consistency, self._affinity)
+        return Scope(state, self._readers, self._consistency, self._affinity, self._at_least)
 
     @property
     def plain(self) -> bool:
@@ -49,12 +52,16 @@ class Scope:
 
     def nearest_replicas(self) -> Scope:
         """The same, with one replica's word being enough."""
-        return Scope(self.state, self._readers, affinity=self._affinity)
+        return Scope(self.state, self._readers, affinity=self._affinity, at_least=self._at_least)
 
     def shards(self, selector: ShardSelector | None) -> list[ShardReader]:
         """Raises: as ``shards_to_read``, ``ShardReaders.open``."""
         ids = shards_to_read(self.state, selector)
-        return [self._readers.open(self.state, one, self._consistency, self._affinity) for one in ids]
+        return [self._open(one) for one in ids]
+
+    def _open(self, shard_id: int) -> ShardReader:
+        at_least = self._at_least.get((self.state.uuid, shard_id)) if self._at_least else None
+        return self._readers.open(self.state, shard_id, self._consistency, self._affinity, at_least=at_least)
 
     async def retrieve(
         self, ids: list[PointId], projection: Projection, selector: ShardSelector | None
@@ -68,9 +75,7 @@ class Scope:
         else:
             parts = split_ids(self.state, ids, None)
             asked = [
-                self._readers.open(self.state, shard_id, self._consistency, self._affinity).retrieve(
-                    [ids[index] for index in indices], projection
-                )
+                self._open(shard_id).retrieve([ids[index] for index in indices], projection)
                 for shard_id, indices in parts.items()
             ]
         return in_order(await gather(asked), ids)

@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 
+import httpx
 import pytest
 
 from tests_cluster.cluster import Cluster, ClusterNode, clustered
@@ -59,6 +60,25 @@ def test_an_acknowledged_write_is_read_through_every_other_node(
             body = {"ids": [1], "with_payload": True, "with_vector": True}
             (found,) = view.call(reader, "POST", path, body, consistency=consistency)
             assert (found["payload"], found["vector"]) == ({"value": number}, vector_of(number))
+
+
+def test_a_token_shows_a_write_that_was_not_waited_for_on_every_node(cluster: Cluster, view: View) -> None:
+    view.create("tokens")
+    known = ""
+    for number, (writer, reader) in enumerate(list(itertools.permutations(cluster, 2)) * 10):
+        point = {"id": number % 7, "vector": vector_of(number), "payload": {"value": number}}
+        url = f"{writer.url}/collections/tokens/points"
+        headers = {"x-vecraft-token": known} if known else {}
+        answer = httpx.put(url, json={"points": [point]}, headers=headers)
+        assert answer.status_code == 200, answer.text
+        known = answer.headers["x-vecraft-token"]
+        found = httpx.post(
+            f"{reader.url}/collections/tokens/points",
+            json={"ids": [number % 7], "with_payload": True},
+            headers={"x-vecraft-token": known},
+        )
+        assert found.status_code == 200, found.text
+        assert found.json()["result"][0]["payload"] == {"value": number}
 
 
 def test_searches_find_the_same_whatever_node_is_asked(cluster: Cluster, view: View) -> None:

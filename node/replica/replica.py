@@ -19,7 +19,7 @@ from node.replica.updates import Updates
 from node.replica.writer import Writer
 from protos.collections import CollectionConfig
 from protos.operations import AnyLogOperation, UpdateResult
-from protos.shard import UpdateRequest
+from protos.shard import Position, UpdateRequest
 
 
 class ShardReplica(ReplicaFiles):
@@ -52,6 +52,10 @@ class ShardReplica(ReplicaFiles):
         Raises: BadInput, NotFound (only when ``wait``), InsufficientStorage, ServiceError.
         """
         return await self._updates.update(request)
+
+    def position(self, seq: int) -> Position:
+        """Of an operation in the log; term 0 if the log tells no more of it."""
+        return Position(self.contents.applier.terms.term_at(seq) or 0, seq)
 
     async def apply_config(self, operation: AnyLogOperation, *, config_version: int = 0) -> UpdateResult:
         """Log and apply a change of payload indexes or vector names."""

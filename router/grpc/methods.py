@@ -22,6 +22,8 @@ from msgspec import Struct
 from protos.errors import ServiceError, VecraftError
 from router.grpc.errors import Unconvertible, code_of, metadata_of, text_of
 from router.inference.calls import begin
+from router.points import WriteOptions
+from router.tokens import HEADER, encode_token
 
 COMPRESSED_BYTES_MIN = 1024
 
@@ -29,10 +31,12 @@ _log = structlog.get_logger(__name__)
 
 
 class Call(Struct):
-    """One call. ``compressible``: set by a handler whose answer is text, for clients that take gzip."""
+    """One call. ``compressible``: set by a handler whose answer is text, for clients that take gzip.
+    ``write``: set by one that writes points."""
 
     metadata: Mapping[str, str | bytes]
     compressible: bool = False
+    write: WriteOptions | None = None
 
 
 Handler = Callable[[Any, Call], Awaitable[Message]]
@@ -98,6 +102,9 @@ class _Method:
         for model, count in tokens.items():
             answer.usage.inference.models[model].tokens = count  # type: ignore[attr-defined]
         body = answer.SerializeToString()
+        token = None if call.write is None else encode_token(call.write.written, call.write.known)
+        if token is not None:
+            context.set_trailing_metadata(((HEADER, token),))
         if call.compressible and len(body) >= COMPRESSED_BYTES_MIN:
             context.set_compression(grpc.Compression.Gzip)
         return body

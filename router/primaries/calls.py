@@ -58,22 +58,30 @@ class PrimaryCalls:
         self._rng = rng or secrets.SystemRandom()
 
     async def update(
-        self, collection: CollectionState, shard_id: int, request: UpdateRequest
+        self,
+        collection: CollectionState,
+        shard_id: int,
+        request: UpdateRequest,
+        session: ReadSession | None = None,
     ) -> UpdateResult:
-        """Have a change applied once, however many attempts it takes.
+        """Have a change applied once, however often it is tried; ``session`` is told where it was logged.
 
         Raises: what the shard raises; NotFound if the shard is gone; ShardUnavailable if no primary could
             be reached in time, Timeout if it may be applied all the same.
         """
+        told = session or ReadSession()
         if not self._retrying:
             primary = collection.shards[shard_id].primary
-            return await self._node.replica(collection, shard_id, primary).open(ReadSession()).update(request)
+            return await self._node.replica(collection, shard_id, primary).open(told).update(request)
         if not request.operation_id:
             request = msgspec.structs.replace(request, operation_id=self._new_operation_id())
 
         async def attempt(replica: ReplicaClient, left_ms: float) -> UpdateResult:
             part = msgspec.structs.replace(request, timeout_ms=int(left_ms))
-            return await replica.open(ReadSession()).update(part)
+            own = ReadSession()
+            result = await replica.open(own).update(part)
+            told.position = own.position
+            return result
 
         timeout_ms = WRITE_TIMEOUT_MS if request.timeout_ms is None else request.timeout_ms
         return await self._call(collection, shard_id, attempt, "Update", timeout_ms)

@@ -156,7 +156,7 @@ class SearchOperations:
         return await bounded(scope.retrieve(ids, projection, keys), options, "Retrieve")
 
     def _scope(self, state: CollectionState, options: ReadOptions) -> Scope:
-        return Scope(state, self._readers, options.consistency or 1, options.affinity)
+        return Scope(state, self._readers, options.consistency or 1, options.affinity, options.at_least)
 
     async def _watched(
         self, state: CollectionState, filters: Iterable[Filter | None], call: Coroutine[Any, Any, T]

@@ -13,6 +13,7 @@ from protos.shard import AnyVector, OrderBy, Projection, Record, SearchParams
 from router.inference.objects import InferenceObject
 from router.replicas.consistency import ReadConsistency
 from router.shards import ShardSelector
+from router.tokens import Positions
 from router.vectors import VectorValues
 
 WINDOW_MAX = 2**31 - 1  # points asked of one shard; no answer is longer, and arrays keep to 32 bits
@@ -23,11 +24,13 @@ class ReadOptions(Struct, frozen=True):
     """``consistency``: how many replicas must agree; a number, or a share of them (reference 14.6).
 
     Reads with the same ``affinity`` meet the same replicas (reference 2.1); empty: the nearest and idlest.
+    ``at_least``: replicas that are behind these positions do not answer.
     """
 
     timeout_ms: int | None = None
     consistency: ReadConsistency | None = None
     affinity: bytes = b""
+    at_least: Positions = {}
 
 
 class NearestVector(Struct, frozen=True):

@@ -60,6 +60,7 @@ class ReplicaReads:
         *,
         hedge_delay_ms: int | None = None,
         attempt_ms: int | None = ATTEMPT_MS,
+        at_least: Position | None = None,
     ) -> T:
         """Ask as ``plan`` says until ``resolve`` has a value.
 
@@ -68,11 +69,12 @@ class ReplicaReads:
             call: the read itself; made once per replica asked, perhaps again.
             hedge_delay_ms: ``read_fan_out_delay_ms``; None: as experience says, within a budget; 0: never.
             attempt_ms: one replica's time for one answer; None: as long as the caller waits.
+            at_least: every answer is as of this position or later.
         Raises: the first replica's error when too few can answer; at once if it is not transient.
         """
         self.hedging.earn()
         attempt_s = None if attempt_ms is None else attempt_ms / 1000
-        read = _Read(self, plan, replicas, call, resolve, hedge_delay_ms, attempt_s)
+        read = _Read(self, plan, replicas, call, resolve, hedge_delay_ms, attempt_s, at_least)
         try:
             return await read.run()
         finally:
@@ -89,10 +91,12 @@ class _Read(Generic[T]):
         resolve: Resolve[T],
         hedge_delay_ms: int | None,
         attempt_s: float | None,
+        at_least: Position | None,
     ) -> None:
         self._owner, self._plan, self._replicas = owner, plan, replicas
         self._call, self._resolve = call, resolve
         self._hedge_delay_ms, self._attempt_s = hedge_delay_ms, attempt_s
+        self._at_least = at_least
         self._spare = deque(plan.spare)
         self._running: dict[asyncio.Task[Answer[T]], int] = {}
         self._answers: dict[int, Answer[T]] = {}
@@ -119,6 +123,7 @@ class _Read(Generic[T]):
     # --- asking --------------------------------------------------------------------------------------
 
     def _ask(self, peer: int, at_least: Position | None = None) -> None:
+        """``at_least``: further than the read demands by itself, of a replica that was behind others."""
         task = asyncio.create_task(self._attempt(peer, at_least))
         task.add_done_callback(_consume)
         self._running[task] = peer
@@ -127,7 +132,8 @@ class _Read(Generic[T]):
         client = self._replicas.get(peer)
         if client is None:
             raise ServiceError(f"Peer {peer} is not known here")
-        session = ReadSession(strong=self._plan.consistency != 1, at_least=at_least)
+        demanded = [each for each in (at_least, self._at_least) if each is not None]
+        session = ReadSession(strong=self._plan.consistency != 1, at_least=max(demanded, default=None))
         loop = asyncio.get_running_loop()
         started = loop.time()
         self._owner.load[peer] += 1

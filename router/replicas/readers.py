@@ -21,7 +21,7 @@ from protos.errors import ShardUnavailable, Timeout, VecraftError
 from protos.facets import FacetHit, FacetRequest
 from protos.filters import Filter
 from protos.ids import PointId
-from protos.shard import Hits, Projection, Record, ScrollRequest, SearchRequest
+from protos.shard import Hits, Position, Projection, Record, ScrollRequest, SearchRequest
 from protos.stages import StagedRequest
 from router.replicas.asking import ReplicaReads
 from router.replicas.consistency import ReadConsistency, choose
@@ -66,22 +66,31 @@ class ShardReaders:
         shard_id: int,
         consistency: ReadConsistency = 1,
         affinity: bytes = b"",
+        *,
+        at_least: Position | None = None,
     ) -> ShardReader:
-        """The shard's reads at ``consistency``; ``affinity`` as in ``consistency.choose``.
+        """The shard's reads at ``consistency``; ``affinity`` as in ``consistency.choose``. ``at_least``: by
+        replicas that have come so far.
 
         Raises: ShardUnavailable if the only replica is this node's and it does not hold it (yet).
         """
         shard = collection.shards[shard_id]
         replicas = shard.replicas
         reader: ShardReader
-        if len(replicas) == 1 and consistency == 1 and replicas.get(self._local_peer) is ReplicaState.ACTIVE:
+        alone = len(replicas) == 1 and replicas.get(self._local_peer) is ReplicaState.ACTIVE
+        if alone and consistency == 1 and at_least is None:
             reader = self._node.shard(collection.name, shard_id)
         else:
-            reader = _Replicated(self, collection, shard_id, consistency, affinity)
+            reader = _Replicated(self, collection, shard_id, consistency, affinity, at_least)
         return reader if shard.key is None else _Keyed(reader, shard.key)
 
     def plan(
-        self, collection: CollectionState, shard_id: int, consistency: ReadConsistency, affinity: bytes
+        self,
+        collection: CollectionState,
+        shard_id: int,
+        consistency: ReadConsistency,
+        affinity: bytes,
+        at_least: Position | None = None,
     ) -> ShardReads:
         """Raises: ServiceError if too few replicas can be read."""
         params, vectors = collection.config.params, collection.config.all_vectors
@@ -105,6 +114,7 @@ class ShardReaders:
             replicas,
             ascending=lambda name: is_ascending(vectors[name]),
             hedge_delay_ms=params.read_fan_out_delay_ms,
+            at_least=at_least,
         )
 
     async def changed(self, collection: CollectionState, shard_id: int) -> CollectionState | None:
@@ -153,9 +163,10 @@ class _Replicated:
         shard_id: int,
         consistency: ReadConsistency,
         affinity: bytes,
+        at_least: Position | None,
     ) -> None:
         self._owner, self._collection, self._shard_id = owner, collection, shard_id
-        self._consistency, self._affinity = consistency, affinity
+        self._consistency, self._affinity, self._at_least = consistency, affinity, at_least
 
     async def search(self, requests: list[SearchRequest]) -> list[Hits]:
         return await self._read(lambda reads: reads.search(requests))
@@ -187,7 +198,7 @@ class _Replicated:
         return await call(self._plan(now))
 
     def _plan(self, collection: CollectionState) -> ShardReads:
-        return self._owner.plan(collection, self._shard_id, self._consistency, self._affinity)
+        return self._owner.plan(collection, self._shard_id, self._consistency, self._affinity, self._at_least)
 
 
 class _Keyed:

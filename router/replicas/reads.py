@@ -13,7 +13,7 @@ from node.client import ReplicaClient
 from protos.facets import FacetHit, FacetRequest
 from protos.filters import Filter
 from protos.ids import PointId
-from protos.shard import Hits, Projection, Record, ScrollRequest, SearchRequest
+from protos.shard import Hits, Position, Projection, Record, ScrollRequest, SearchRequest
 from protos.stages import StagedRequest
 from router.merge import in_order, merge_hits, merge_pages, merge_staged
 from router.replicas.asking import ATTEMPT_MS, Call, ReplicaReads, Resolve
@@ -47,10 +47,12 @@ class ShardReads:
         *,
         ascending: Callable[[str], bool],
         hedge_delay_ms: int | None = None,
+        at_least: Position | None = None,
     ) -> None:
         self._reads, self._plan, self._replicas = reads, plan, replicas
         self._ascending = ascending
         self._hedge_delay_ms = hedge_delay_ms
+        self._at_least = at_least
 
     async def search(self, requests: list[SearchRequest]) -> list[Hits]:
         def merge(place: int, parts: list[Hits]) -> Hits:
@@ -111,4 +113,5 @@ class ShardReads:
             resolve,
             hedge_delay_ms=self._hedge_delay_ms,
             attempt_ms=ATTEMPT_MS if dispensable else None,
+            at_least=self._at_least,
         )

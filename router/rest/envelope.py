@@ -12,9 +12,12 @@ from msgspec import UNSET, Struct, UnsetType
 
 from protos.errors import RateLimited, VecraftError
 from router.inference.calls import begin
+from router.points import WriteOptions
 from router.rest.errors import BEFORE_WORK, status_of
+from router.tokens import HEADER, encode_token
 
 JSON = "application/json"
+WRITE = web.RequestKey("write", WriteOptions)  # of a request that writes points
 
 # Makes the result of one request; ``enveloped`` wraps it.
 Operation = Callable[[web.Request], Awaitable[object]]
@@ -64,7 +67,12 @@ def enveloped(operation: Operation) -> Callable[[web.Request], Awaitable[web.Str
 
     async def handle(request: web.Request) -> web.StreamResponse:
         started_s, tokens = time.perf_counter(), begin(request.headers).tokens
-        return success(await operation(request), started_s, tokens)
+        response = success(await operation(request), started_s, tokens)
+        write = request.get(WRITE)
+        token = None if write is None else encode_token(write.written, write.known)
+        if token is not None:
+            response.headers[HEADER] = token
+        return response
 
     return handle
 

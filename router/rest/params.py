@@ -13,7 +13,9 @@ from protos.operations import WriteOrdering
 from router.points import WriteOptions
 from router.queries.requests import ReadOptions
 from router.replicas.consistency import Consistency, ReadConsistency
+from router.rest.envelope import WRITE
 from router.rest.errors import BadQuery
+from router.tokens import HEADER, Positions, decode_tokens
 
 T = TypeVar("T")
 
@@ -44,13 +46,15 @@ def read_options(request: web.Request) -> ReadOptions:
     Raises: BadQuery.
     """
     affinity = request.headers.get(_AFFINITY_HEADER, "").encode("utf-8", "surrogateescape")
+    known = known_positions(request)
     if not request.query_string:
-        return ReadOptions(affinity=affinity)
+        return ReadOptions(affinity=affinity, at_least=known)
     timeout_s = _integer(request, "timeout", minimum=1)
     return ReadOptions(
         timeout_ms=None if timeout_s is None else timeout_s * 1000,
         consistency=_consistency(request.query.get("consistency", "")),
         affinity=affinity,
+        at_least=known,
     )
 
 
@@ -59,16 +63,28 @@ def write_options(request: web.Request) -> WriteOptions:
 
     Raises: BadQuery.
     """
-    key = request.headers.get(_IDEMPOTENCY_HEADER, "")
+    options = _write_options(request, request.headers.get(_IDEMPOTENCY_HEADER, ""), known_positions(request))
+    request[WRITE] = options
+    return options
+
+
+def _write_options(request: web.Request, key: str, known: Positions) -> WriteOptions:
     if not request.query_string:
-        return WriteOptions(idempotency_key=key)
+        return WriteOptions(idempotency_key=key, known=known)
     timeout_s = _integer(request, "timeout", minimum=0)
     return WriteOptions(
         wait=flag(request, "wait"),
         ordering=_ordering(request.query.get("ordering", "weak")),
         timeout_ms=None if timeout_s is None else timeout_s * 1000,
         idempotency_key=key,
+        known=known,
     )
+
+
+def known_positions(request: web.Request) -> Positions:
+    """Of the writes that the caller wants to see. Raises: BadInput."""
+    tokens = request.headers.get(HEADER)
+    return {} if tokens is None else decode_tokens(tokens)
 
 
 def operation_timeout_ms(request: web.Request) -> int | None:

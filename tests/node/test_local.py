@@ -20,7 +20,7 @@ from protos.collections import (
     VectorParams,
 )
 from protos.errors import ServiceError, ShardUnavailable
-from protos.shard import Projection, ShardStatus, UpdateRequest
+from protos.shard import Position, Projection, ReadSession, ShardStatus, UpdateRequest
 from tests.node.replica.points import config_of, upsert
 
 
@@ -235,3 +235,16 @@ async def test_directories_of_unknown_collections_are_left_alone(tmp_path: Path)
     await again.reconcile(state(collection()))
     assert await found(again, 1) == [1]
     await again.close()
+
+
+async def test_a_session_is_told_where_a_write_stands_and_holds_reads_to_it(node: LocalNode) -> None:
+    things = collection()
+    await node.reconcile(state(things))
+    replica, session = node.replica(things, 0, 1), ReadSession()
+    await replica.open(session).update(UpdateRequest(upsert([1]), wait=True))
+    position = session.position
+    assert position is not None
+    reading = replica.open(ReadSession(at_least=position))
+    assert [record.id for record in await reading.retrieve([1], Projection())] == [1]
+    with pytest.raises(ShardUnavailable, match="lacks a write"):
+        replica.open(ReadSession(at_least=Position(position.term, position.seq + 1)))

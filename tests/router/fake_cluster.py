@@ -2,7 +2,7 @@
 
 A write goes to the primary's copy and at once to the copies of all replicas in sync; a repeated operation
 id gets the first result, as in ``node``. ``fail`` puts failures in front of a peer's next answers; ``down``
-peers answer nothing; a peer that is ``behind`` opens nothing new.
+peers answer nothing; a peer that is ``behind`` opens nothing new; one that is ``held`` applies nothing.
 """
 
 from __future__ import annotations
@@ -61,6 +61,7 @@ class FakeCluster:
         self.leads: dict[tuple[str, int], int] = {}
         self.down: set[int] = set()
         self.behind: set[int] = set()
+        self.held: set[int] = set()  # have what is written in their logs, and do not apply it
         self.asked: Counter[int] = Counter()
         self.sessions: list[tuple[int, ReadSession]] = []
         self.applied: Counter[bytes] = Counter()
@@ -159,7 +160,7 @@ class FakeCluster:
         self.applied[request.operation_id] += 1
         results = {
             holder: await self.copy(collection, shard_id, holder).update(request)
-            for holder in {peer, *in_sync(self.shard(collection, shard_id))}
+            for holder in {peer, *in_sync(self.shard(collection, shard_id))} - self.held
         }
         self._results[key] = results[peer]
         return results[peer]
@@ -235,7 +236,9 @@ class _Opened:
         self._cluster, self._at, self._session = cluster, (collection, shard_id, peer), session
 
     async def update(self, request: UpdateRequest) -> UpdateResult:
-        return await self._cluster.answer(self._at[2], lambda: self._cluster.update(*self._at, request))
+        result = await self._cluster.answer(self._at[2], lambda: self._cluster.update(*self._at, request))
+        self._session.position = Position(1, self._cluster.copy(*self._at).operations)
+        return result
 
     async def search(self, requests: list[SearchRequest]) -> list[Hits]:
         return await self._read(lambda copy: copy.search(requests))
@@ -259,6 +262,9 @@ class _Opened:
         async def read() -> T:
             copy = self._cluster.copy(*self._at)
             self._session.position = Position(1, copy.operations)
+            wanted = self._session.at_least
+            if wanted is not None and self._session.position < wanted:
+                raise ShardUnavailable("this replica is still applying operations")
             return await call(copy)
 
         return await self._cluster.answer(self._at[2], read)

@@ -47,6 +47,7 @@ from protos.shard import (
     FloatArray,
     Hits,
     PayloadSelector,
+    Position,
     Projection,
     ReadSession,
     Record,
@@ -128,11 +129,25 @@ class FakeReplica:
     def __init__(self, node: FakeNode, collection: str, shard_id: int) -> None:
         self._node, self._collection, self._shard_id = node, collection, shard_id
 
-    def open(self, session: ReadSession) -> ShardClient:
-        return self._node.shard(self._collection, self._shard_id)
+    def open(self, session: ReadSession) -> Any:
+        return _FakeSession(self._node.shard(self._collection, self._shard_id), session)
 
     async def settle_schema(self, config_version: int) -> UpdateResult:
         return await self._node.settle_schema(self._collection, self._shard_id, config_version)
+
+
+class _FakeSession:
+    def __init__(self, shard: ShardClient, session: ReadSession) -> None:
+        self._shard, self._session = shard, session
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._shard, name)
+
+    async def update(self, request: UpdateRequest) -> UpdateResult:
+        result = await self._shard.update(request)
+        if result.operation_id is not None:
+            self._session.position = Position(1, result.operation_id)
+        return result
 
 
 class FakePoint(msgspec.Struct):

@@ -11,11 +11,12 @@ import pytest
 from consensus.state import ReplicaState
 from protos.collections import decode_create, decode_update
 from protos.errors import NotFound, ServiceError, ShardUnavailable
-from protos.shard import Projection, ScrollRequest
+from protos.shard import Position, Projection, ScrollRequest
 from router.points import WriteOptions
 from router.queries.requests import NearestPoint, NearestVector, QueryRequest, RandomSample, ReadOptions
 from router.replicas.consistency import Consistency, ReadConsistency
 from router.shards import KeyWithFallback, ShardSelector
+from router.tokens import Positions, decode_tokens, encode_token
 from tests.router.fake_cluster import HANG, FakeCluster, Front, ids_of, upsert
 from tests.router.virtual_time import run_virtually
 
@@ -354,5 +355,74 @@ def test_what_is_known_of_dropped_shards_is_forgotten() -> None:
             await cluster.created()
         await cluster.count()
         assert len(readers._known) == 1
+
+    run(test())
+
+
+# --- reading one's own writes ----------------------------------------------------------------------------
+
+
+async def written(cluster: Cluster, *ids: int) -> Positions:
+    """Where a write stands, by a token that has gone to the client and come back."""
+    options = WriteOptions(wait=True)
+    await cluster.front.points.apply("c", upsert(*ids), options)
+    token = encode_token(options.written, options.known)
+    assert token is not None
+    cluster.forget()
+    return decode_tokens(token)
+
+
+@pytest.mark.parametrize("consistency", [None, *EVERY])
+def test_a_read_with_a_token_sees_the_write_whichever_replica_is_behind(
+    consistency: ReadConsistency | None,
+) -> None:
+    async def test() -> None:
+        for behind in (2, 3):
+            cluster = await Cluster().created(shard_number=2)
+            for shard_id in range(2):
+                await cluster.promote("c", shard_id, 1)
+            front = Front(cluster, behind).started()  # the node that is asked has the replica that is behind
+            cluster.held = {behind}
+            positions = await written(cluster, *range(30, 40))
+            assert len(positions) == 2
+            plain, token = ReadOptions(), ReadOptions(consistency=consistency, at_least=positions)
+            assert await front.searches.count("c", None, plain, exact=True) == 20
+            if consistency is Consistency.ALL:
+                with pytest.raises(ShardUnavailable):
+                    await front.searches.count("c", None, token, exact=True)
+                continue
+            assert await front.searches.count("c", None, token, exact=True) == 30
+            nearest = QueryRequest(NearestVector([1.0, 0.0]), limit=1)
+            (hits,) = await front.searches.query("c", [nearest], token)
+            assert ids_of(hits.records) == [39]
+            page = await front.searches.scroll("c", ScrollRequest(limit=100), token)
+            assert len(page.records) == 30
+            records = await front.searches.retrieve("c", [5, 35], Projection(), token)
+            assert ids_of(records) == [5, 35]
+
+    run(test())
+
+
+def test_a_token_that_nobody_can_serve_is_unavailable_until_somebody_can() -> None:
+    async def test() -> None:
+        cluster = await Cluster().created()
+        positions = await written(cluster, 30)
+        ahead = {place: Position(1, each.seq + 1) for place, each in positions.items()}
+        options = ReadOptions(at_least=ahead)
+        with pytest.raises(ShardUnavailable, match="still applying"):
+            await cluster.front.searches.count("c", None, options, exact=True)
+        assert {peer for peer, _ in cluster.sessions} == {1, 2, 3}
+        await cluster.front.points.apply("c", upsert(31), WAIT)
+        assert await cluster.front.searches.count("c", None, options, exact=True) == 22
+
+    run(test())
+
+
+def test_a_token_of_another_collection_means_nothing() -> None:
+    async def test() -> None:
+        cluster = await Cluster().created(replication_factor=1)
+        options = ReadOptions(at_least={("other", 0): Position(9, 9)})
+        assert await cluster.front.searches.count("c", None, options, exact=True) == 20
+        assert not cluster.sessions, "the sole replica is read without choosing"
 
     run(test())

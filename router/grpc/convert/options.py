@@ -14,6 +14,7 @@ from router.grpc.methods import Call
 from router.points import WriteOptions
 from router.queries.requests import ReadOptions
 from router.replicas.consistency import Consistency, ReadConsistency
+from router.tokens import HEADER, Positions, decode_tokens
 
 SECONDS_MAX = 2**32  # keeps a timeout in milliseconds far from any overflow
 AFFINITY = "x-qdrant-route-affinity"
@@ -38,6 +39,7 @@ def read_options(request: Any, call: Call) -> ReadOptions:
         timeout_ms=timeout_ms(request),
         consistency=_consistency(request.read_consistency) if request.HasField("read_consistency") else None,
         affinity=affinity if isinstance(affinity, bytes) else affinity.encode("utf-8", "surrogateescape"),
+        at_least=_known(call),
     )
 
 
@@ -45,12 +47,22 @@ def write_options(request: Any, call: Call) -> WriteOptions:
     """Of any message that has ``wait``, ``ordering`` and ``timeout``. Raises: InvalidField, Unconvertible."""
     key = call.metadata.get(IDEMPOTENCY, "")
     ordering = request.ordering.type if request.HasField("ordering") else points_pb2.Weak
-    return WriteOptions(
+    call.write = WriteOptions(
         wait=request.wait,
         ordering=known(_ORDERINGS, ordering, "WriteOrderingType"),
         timeout_ms=timeout_ms(request, minimum=0),
         idempotency_key=key if isinstance(key, str) else key.decode("utf-8", "surrogateescape"),
+        known=_known(call),
     )
+    return call.write
+
+
+def _known(call: Call) -> Positions:
+    """Positions of the writes that the caller wants to see. Raises: BadInput."""
+    tokens = call.metadata.get(HEADER)
+    if tokens is None:
+        return {}
+    return decode_tokens(tokens if isinstance(tokens, str) else tokens.decode("latin-1"))
 
 
 def schema_options(request: Any, call: Call) -> SchemaOptions:

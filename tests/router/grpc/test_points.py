@@ -391,3 +391,19 @@ async def test_whatever_is_sent_is_no_fault_of_ours(filled: Grpc, data: st.DataO
     request = kind(**data.draw(messages(kind.DESCRIPTOR)))
     code, text = await filled.outcome(method, request)
     assert code in BLAMES_THE_CLIENT, text
+
+
+async def test_tokens_travel_in_metadata(filled: Grpc) -> None:
+    server = filled
+    channel_call = server.channel.unary_unary("/qdrant.Points/Delete")
+    request = server.request_class("Points.Delete")(collection_name="c")
+    request.points.points.ids.add(num=1)
+    call = channel_call(request.SerializeToString())
+    await call
+    token = dict(await call.trailing_metadata())["x-vecraft-token"]
+    count = server.request_class("Points.Count")(collection_name="c")
+    answer = await server.call("Points.Count", count, metadata=(("x-vecraft-token", token),))
+    assert answer.result.count == 2
+    with pytest.raises(grpc.aio.AioRpcError, match="malformed token") as told:
+        await server.call("Points.Count", count, metadata=(("x-vecraft-token", "AQ"),))
+    assert told.value.code() is grpc.StatusCode.INVALID_ARGUMENT

@@ -10,6 +10,7 @@ import pytest
 from protos.errors import BadInput
 from protos.operations import UpdateStatus, WriteOrdering
 from router.rest.bodies.upserts import PAYLOAD_DEPTH_MAX
+from router.tokens import decode_tokens
 from tests.router.rest.conftest import Answer, Rest
 
 POINTS = "/collections/c/points"
@@ -612,3 +613,38 @@ async def test_the_result_of_several_shards_is_the_worst_of_theirs(rest: Rest) -
     slow.status, other.operations = UpdateStatus.WAIT_TIMEOUT, 41
     result = await rest.upsert([{"id": number, "vector": [1, 1]} for number in range(60)])
     assert result == {"operation_id": 41, "status": "wait_timeout"}
+
+
+async def test_a_write_gives_a_token_that_reads_and_later_writes_may_present(rest: Rest) -> None:
+    await rest.create()
+    first = await _upsert(rest, {"points": [_POINT]}, "?wait=true")
+    token = first.headers["x-vecraft-token"]
+    presented = {"headers": {"x-vecraft-token": token}}
+    for path, body in (
+        ("/points", {"ids": [1]}),
+        ("/points/scroll", {}),
+        ("/points/query?timeout=5", {"query": [1, 2]}),
+        ("/points/count", {}),
+    ):
+        answer = await rest.post(f"/collections/c{path}", body, **presented)
+        assert answer.status == 200
+        assert "x-vecraft-token" not in answer.headers
+    deleted = await rest.post("/collections/c/points/delete", {"points": [1]}, **presented)
+    known = decode_tokens(deleted.headers["x-vecraft-token"])
+    assert known.keys() == decode_tokens(token).keys()
+    assert max(known.values()) > max(decode_tokens(token).values())
+    batch = {"operations": [{"delete": {"points": [1]}}, {"delete": {"points": [2]}}]}
+    assert (await rest.post("/collections/c/points/batch", batch)).headers["x-vecraft-token"]
+
+
+@pytest.mark.parametrize("token", ["", "nonsense!", "AQ"])
+async def test_a_malformed_token_is_refused_by_reads_and_writes(rest: Rest, token: str) -> None:
+    await rest.create()
+    headers = {"x-vecraft-token": token}
+    for answer in (
+        await rest.post("/collections/c/points/count", {}, headers=headers),
+        await rest.put("/collections/c/points", {"points": [_POINT]}, headers=headers),
+    ):
+        assert answer.status == 400
+        assert answer.error.startswith("Wrong input: malformed token in x-vecraft-token")
+    assert not any(shard.requests for shard in rest.shards())
