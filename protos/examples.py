@@ -6,6 +6,8 @@ client's scale: the larger is the better one, whatever the metric.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from msgspec import Struct
 
 from protos.vectors import AnyVector
@@ -63,6 +65,23 @@ def vectors_of(examples: Examples) -> list[AnyVector]:
             return [target, *_sides(context)]
         case Context(context=context):
             return _sides(context)
+
+
+def mapped(examples: Examples, made: Callable[[AnyVector], AnyVector]) -> Examples:
+    """The same with ``made`` of each vector in its place."""
+    match examples:
+        case BestScore(positive=positive, negative=negative):
+            return BestScore(tuple(map(made, positive)), tuple(map(made, negative)))
+        case WeightedSum(vectors=vectors, weights=weights):
+            return WeightedSum(tuple(map(made, vectors)), weights)
+        case Discovery(target=target, context=context):
+            return Discovery(made(target), _mapped(context, made))
+        case Context(context=context):
+            return Context(_mapped(context, made))
+
+
+def _mapped(pairs: tuple[Pair, ...], made: Callable[[AnyVector], AnyVector]) -> tuple[Pair, ...]:
+    return tuple(Pair(made(pair.positive), made(pair.negative)) for pair in pairs)
 
 
 def _sides(pairs: tuple[Pair, ...]) -> list[AnyVector]:

@@ -14,6 +14,7 @@ from msgspec import Struct
 from protos.examples import Examples
 from protos.facets import FacetHit, FacetRequest
 from protos.filters import Filter
+from protos.idf import Frequencies, FrequencyRequest, Weighing
 from protos.ids import PointId
 from protos.memory import ShardMemory
 from protos.operations import PointChange, UpdateResult, WriteOrdering
@@ -53,10 +54,14 @@ class QuantizationSearchParams(Struct, frozen=True):
 
 
 class SearchParams(Struct, frozen=True):
+    """``idf``: how sparse queries are weighed; None: as is usual for the vector. For routers: shards are told
+    by ``SearchRequest.weighing``."""
+
     hnsw_ef: int | None = None
     exact: bool = False
     indexed_only: bool = False
     quantization: QuantizationSearchParams | None = None
+    idf: Weighing | None = None
 
 
 class Way(enum.Enum):
@@ -106,7 +111,8 @@ class SearchRequest(Struct, frozen=True):
     """The ``limit`` nearest points to ``vector``, as the client sent it, or those rated best by ``examples``.
 
     Exactly one of the two is not None. ``score_threshold`` is in the client's scale (reference 9.5) and
-    strict (9.4). ``explain``: tell the plan.
+    strict (9.4). ``explain``: tell the plan. ``weighing``: weigh the sparse vectors given by this shard's
+    own statistics; None: they are to be taken as they are.
     """
 
     using: str
@@ -118,6 +124,7 @@ class SearchRequest(Struct, frozen=True):
     projection: Projection = Projection()
     explain: bool = False
     examples: Examples | None = None
+    weighing: Weighing | None = None
 
 
 class Record(Struct, frozen=True):
@@ -275,6 +282,10 @@ class ShardClient(Protocol):
 
     async def facet(self, request: FacetRequest) -> list[FacetHit]:
         """By descending count, then ascending value. Raises: BadInput without an index that can tell."""
+        ...
+
+    async def frequencies(self, requests: list[FrequencyRequest]) -> list[Frequencies]:
+        """For each request. Raises: BadInput: no such sparse vector."""
         ...
 
     async def info(self) -> ShardInfo: ...

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from protos.diversity import CANDIDATES_MAX, DIVERSITY_DEFAULT
 from protos.errors import BadInput, BadRequest, InvalidField
 from protos.fusion import Dbsf, Rrf
+from protos.idf import Weighing
 from protos.ids import PointId
 from protos.shard import OrderBy, QuantizationSearchParams, SearchParams
 from protos.stages import DEPTH_MAX
@@ -131,14 +132,11 @@ def search_params(
     hnsw_ef: int | None,
     exact: bool,
     indexed_only: bool,
-    idf: bool,
+    idf: Weighing | None = None,
     quantization: QuantizationSearchParams | None = None,
 ) -> SearchParams:
-    """Raises: BadInput."""
-    if idf:
-        raise BadInput("`idf` is only applicable to sparse vectors with the IDF modifier")
     ef = None if hnsw_ef is None else min(hnsw_ef, WINDOW_MAX)
-    return SearchParams(ef, exact, indexed_only, quantization)
+    return SearchParams(ef, exact, indexed_only, quantization, idf)
 
 
 def threshold_of(value: float | None) -> float | None:

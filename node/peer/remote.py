@@ -10,6 +10,7 @@ from node.peer.shard_wire import Method
 from protos.errors import BadInput, Timeout
 from protos.facets import FacetHit, FacetRequest
 from protos.filters import Filter
+from protos.idf import Frequencies, FrequencyRequest
 from protos.ids import PointId
 from protos.memory import ShardMemory
 from protos.operations import UpdateResult
@@ -91,6 +92,9 @@ class RemoteShard:
 
     async def facet(self, request: FacetRequest) -> list[FacetHit]:
         return await self._read(wire.FACET, request)
+
+    async def frequencies(self, requests: list[FrequencyRequest]) -> list[Frequencies]:
+        return await self._read(wire.FREQUENCIES, requests)
 
     async def info(self) -> ShardInfo:
         return await self._read(wire.INFO, None)

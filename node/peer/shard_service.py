@@ -42,6 +42,7 @@ def serve_shards(calls: PeerCalls, host: ShardHost) -> None:
         lambda replica, session, asked: replica.open(session).count(asked.filter, exact=asked.exact),
     )
     serve(wire.FACET, lambda replica, session, request: replica.open(session).facet(request))
+    serve(wire.FREQUENCIES, lambda replica, session, requests: replica.open(session).frequencies(requests))
     serve(wire.INFO, lambda replica, session, _: replica.open(session).info())
     serve(wire.MEMORY, lambda replica, session, _: replica.open(session).memory())
     serve(wire.SETTLE_SCHEMA, lambda replica, _, config_version: replica.settle_schema(config_version))

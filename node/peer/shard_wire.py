@@ -17,6 +17,7 @@ from msgspec.msgpack import Ext
 
 from protos.facets import FacetHit, FacetRequest
 from protos.filters import Filter
+from protos.idf import Frequencies, FrequencyRequest
 from protos.ids import PointId
 from protos.memory import ShardMemory
 from protos.operations import UpdateResult
@@ -167,6 +168,9 @@ SCROLL: Method[ScrollRequest, list[Record]] = Method("shard.scroll", ScrollReque
 RETRIEVE: Method[Retrieve, list[Record]] = Method("shard.retrieve", Retrieve, list[Record])
 COUNT: Method[Count, int] = Method("shard.count", Count, int)
 FACET: Method[FacetRequest, list[FacetHit]] = Method("shard.facet", FacetRequest, list[FacetHit])
+FREQUENCIES: Method[list[FrequencyRequest], list[Frequencies]] = Method(
+    "shard.frequencies", list[FrequencyRequest], list[Frequencies]
+)
 INFO: Method[None, ShardInfo] = Method("shard.info", None, ShardInfo)
 MEMORY: Method[None, ShardMemory] = Method("shard.memory", None, ShardMemory)
 SETTLE_SCHEMA: Method[int, UpdateResult] = Method("shard.settle_schema", int, UpdateResult)

@@ -11,6 +11,7 @@ returned whenever they exist); records are fetched for returned points only.
 from node.query.counters import Counters, count_vectors
 from node.query.counting import count
 from node.query.faceting import facet
+from node.query.frequencies import frequencies
 from node.query.matching import matching_slots
 from node.query.retrieve import retrieve
 from node.query.scroll import scroll
@@ -25,6 +26,7 @@ __all__ = [
     "count",
     "count_vectors",
     "facet",
+    "frequencies",
     "matching_slots",
     "retrieve",
     "run_stages",

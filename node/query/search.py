@@ -22,6 +22,7 @@ from node.query import ranking
 from node.query.allowed import Allowed, allow_slots
 from node.query.examples import Rating
 from node.query.explained import Watch
+from node.query.frequencies import weighed_here
 from node.query.matching import Candidates
 from node.query.nearest import Nearest, nearest_of_all
 from node.query.schema import QueriedVector, Queries, pick, queried_vector
@@ -81,6 +82,7 @@ def settled(
     found: list[Settled | None] = [None] * len(requests)
     alone = known is None and len(requests) == 1
     known = {} if known is None else known
+    requests = [weighed(view, request, known, alone=alone) for request in requests]
     for kind, members in _group(requests):
         vector = queried_vector(view, kind.using)
         watch = Watch() if kind.explain else None
@@ -98,6 +100,13 @@ def settled(
         for i, (slots, similarities) in zip(members, ranked, strict=True):
             found[i] = _settled(view, vector, requests[i], slots, similarities, plan)
     return [each for each in found if each is not None]
+
+
+def weighed(view: View, request: SearchRequest, known: Known, *, alone: bool = False) -> SearchRequest:
+    """The request with its vectors weighed, if it asks for that. Raises: BadInput: they are not sparse."""
+    if request.weighing is None:
+        return request
+    return weighed_here(view, request, lambda corpus: _candidates(view, corpus, None, known, alone=alone))
 
 
 def _group(requests: Sequence[SearchRequest]) -> list[tuple[_Kind, list[int]]]:

@@ -19,12 +19,14 @@ from node.query.formula import evaluate_formula
 from node.query.projection import gather_vectors
 from node.query.retrieve import stored_records
 from node.query.scroll import listed_slots
+from node.query.search import Known, weighed
 from node.query.search import settled as searched
 from node.query.settled import Settled, settle, to_hits
 from protos.diversity import diverse
 from protos.fusion import fuse
 from protos.shard import FloatArray, Hits, ScrollRequest, SearchRequest
 from protos.stages import Boosted, Diverse, Fused, Listed, Searched, Stage, StagedRequest
+from protos.weighing import searches_in, with_searches
 
 if TYPE_CHECKING:
     from node.query.view_port import View
@@ -35,9 +37,19 @@ def run_stages(view: View, requests: Sequence[StagedRequest]) -> list[Hits]:
 
     Raises: BadInput as ``search`` and ``scroll``.
     """
+    requests = [_weighed(view, request) for request in requests]
     leaves = [stage for request in requests for stage in _first_searches(request.stage)]
     found = iter(searched(view, [leaf.search for leaf in leaves]))
     return [to_hits(view, _run(view, request.stage, found), request.projection) for request in requests]
+
+
+def _weighed(view: View, request: StagedRequest) -> StagedRequest:
+    """With its searches weighed by this shard's statistics where it is asked to."""
+    if all(search.weighing is None for search in searches_in(request.stage)):
+        return request
+    known: Known = {}
+    stage = with_searches(request.stage, lambda search: weighed(view, search, known))
+    return msgspec.structs.replace(request, stage=stage)
 
 
 def _first_searches(stage: Stage) -> Iterator[Searched]:

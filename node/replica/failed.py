@@ -10,6 +10,7 @@ from typing import NoReturn
 from protos.errors import ServiceError
 from protos.facets import FacetHit, FacetRequest
 from protos.filters import Filter
+from protos.idf import Frequencies, FrequencyRequest
 from protos.ids import PointId
 from protos.memory import ShardMemory
 from protos.operations import UpdateResult
@@ -51,6 +52,9 @@ class FailedReplica:
         self._refuse()
 
     async def facet(self, request: FacetRequest) -> list[FacetHit]:  # noqa: ARG002
+        self._refuse()
+
+    async def frequencies(self, requests: list[FrequencyRequest]) -> list[Frequencies]:  # noqa: ARG002
         self._refuse()
 
     async def info(self) -> ShardInfo:

@@ -38,6 +38,7 @@ from protos.collections import CollectionConfig
 from protos.errors import ServiceError, ShardUnavailable
 from protos.facets import FacetHit, FacetRequest
 from protos.filters import Filter
+from protos.idf import Frequencies, FrequencyRequest
 from protos.ids import PointId
 from protos.memory import ShardMemory
 from protos.shard import (
@@ -222,6 +223,9 @@ class ReplicaFiles:
 
     async def facet(self, request: FacetRequest) -> list[FacetHit]:
         return await self.read(self.view, query.facet, request)
+
+    async def frequencies(self, requests: list[FrequencyRequest]) -> list[Frequencies]:
+        return await self.read(self.view, query.frequencies, requests)
 
     async def info(self) -> ShardInfo:
         return await self.read(self.view, lambda _: self._describe())

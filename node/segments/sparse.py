@@ -40,12 +40,13 @@ _ELEMENT_POSTINGS, _ROW_POSTINGS = 3.0, 0.25
 class SparseVectors:
     """``rows.parts`` are indices and values."""
 
-    __slots__ = ("index", "present", "rows", "schema")
+    __slots__ = ("_filled", "index", "present", "rows", "schema")
 
     def __init__(
         self, schema: VectorSchema, rows: Ragged, present: PackedBits | None, index: SparseIndex | None = None
     ) -> None:
         self.schema, self.rows, self.present, self.index = schema, rows, present, index
+        self._filled: PackedBits | None = None
 
     @property
     def graph(self) -> HnswGraph | None:
@@ -102,6 +103,31 @@ class SparseVectors:
             found, scores = self._scores(query, rows)
             out[np.searchsorted(rows, found)] = scores
         return table
+
+    def frequencies(
+        self, indices: npt.NDArray[np.uint32], allowed: PackedBits | None, rows: Rows | None
+    ) -> tuple[int, npt.NDArray[np.int64]]:
+        """How many of the rows allowed (or listed; neither: all) have any element, and how many have each of
+        ``indices`` (ascending); (len(indices),)."""
+        chosen = chosen_of(len(self.rows), self.present, allowed, rows)
+        points = chosen_of(len(self.rows), self._with_elements(), allowed, rows).count
+        asked = SparseVector(indices, np.ones(len(indices), dtype=np.float32))
+        index = self._index_for(asked, chosen, 0)
+        if index is not None:
+            mask = self._mask(chosen)
+            return points, index.postings(indices) if mask is None else index.frequencies(indices, mask)
+        few = chosen.count * _GATHERED_SHARE < len(self.rows)
+        elements, _ = self._matches(asked, chosen.rows() if few else None)
+        mask = chosen.mask(len(self.rows))
+        if not few and mask is not None:
+            elements = elements[bits.contains(mask, owners_of(self.rows.offsets, elements))]
+        places = np.searchsorted(indices, self.indices[elements])
+        return points, np.bincount(places, minlength=len(indices))
+
+    def _with_elements(self) -> PackedBits:
+        if self._filled is None:
+            self._filled = bits.pack_mask(np.diff(self.rows.offsets) > 0)
+        return self._filled
 
     def _index_for(self, query: SparseVector, chosen: Chosen, full_scan_rows: int) -> SparseIndex | None:
         """The index, unless scoring all chosen rows is cheaper or asked for."""

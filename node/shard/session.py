@@ -20,6 +20,7 @@ from node.shard.life import Life
 from protos.errors import ShardUnavailable
 from protos.facets import FacetHit, FacetRequest
 from protos.filters import Filter
+from protos.idf import Frequencies, FrequencyRequest
 from protos.ids import PointId
 from protos.memory import ShardMemory
 from protos.operations import UpdateResult
@@ -91,6 +92,9 @@ class Session:
 
     async def facet(self, request: FacetRequest) -> list[FacetHit]:
         return await self._read(query.facet, request)
+
+    async def frequencies(self, requests: list[FrequencyRequest]) -> list[Frequencies]:
+        return await self._read(query.frequencies, requests)
 
     async def info(self) -> ShardInfo:
         return await self._holder.life.info()

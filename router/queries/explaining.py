@@ -20,6 +20,7 @@ from protos.stages import Diverse, Listed, Searched, Stage
 from router.monitoring.issues import indexed_fields, missing_indexes
 from router.queries.plan import plan
 from router.queries.requests import QueryRequest
+from router.queries.weighing import weighed_stages
 from router.replicas.readers import ShardReader
 from router.scope import Scope, gather
 from router.shards import shards_to_read
@@ -67,7 +68,8 @@ async def explained(
 ) -> Explanation:
     """``vectors``: of what the plan takes. Raises: as the reads of shards."""
     scope = scope.nearest_replicas()
-    leaves = list(_leaves(plan(scope.state, request, iter(vectors)), ""))
+    (stage,) = await weighed_stages(scope, [plan(scope.state, request, iter(vectors))])
+    leaves = list(_leaves(stage, ""))
     ids, shards = shards_to_read(scope.state, request.shard_keys), scope.shards(request.shard_keys)
     started = time.perf_counter()
     asked = [

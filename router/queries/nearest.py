@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from msgspec.structs import replace
 
 from consensus.state import CollectionState
 from protos.ids import PointId
@@ -12,6 +13,7 @@ from protos.shard import AnyVector, Hits, Projection, SearchRequest
 from router.merge import merge_hits, skip, without
 from router.queries.examples import excluded
 from router.queries.requests import IDS_ONLY, WINDOW_MAX, NearestPoint, NearestVector, QueryRequest
+from router.queries.weighing import marked, weights
 from router.scope import Scope, gather
 from router.shards import ShardSelector
 from router.vectors import is_ascending, params_of
@@ -24,12 +26,15 @@ async def nearest(
 ) -> list[Hits]:
     """Search shards for many requests at once, each by the one vector it has, then cut to their windows."""
     hits: list[Hits] = [_NOTHING] * len(requests)
+    found = [_search_of(scope.state, request, own[0]) for request, own in zip(requests, vectors, strict=True)]
+    weigh = await weights(scope, found)
     for keys in dict.fromkeys(request.shard_keys for request in requests):
         chosen = [index for index, request in enumerate(requests) if request.shard_keys == keys]
         shards = scope.shards(keys)
         single = len(shards) == 1
         searches = [
-            _search_of(scope.state, requests[index], vectors[index][0], single=single) for index in chosen
+            replace(weigh(found[index]), projection=requests[index].projection if single else IDS_ONLY)
+            for index in chosen
         ]
         parts = await gather([shard.search(searches) for shard in shards])
         for place, index in enumerate(chosen):
@@ -61,20 +66,18 @@ def _excluding(state: CollectionState, request: QueryRequest) -> PointId | None:
     return ids[0] if ids else None
 
 
-def _search_of(
-    state: CollectionState, request: QueryRequest, vector: AnyVector, *, single: bool
-) -> SearchRequest:
+def _search_of(state: CollectionState, request: QueryRequest, vector: AnyVector) -> SearchRequest:
     # The example is dropped from the answer instead of filtered: a filter would cost far more.
     extra = _excluding(state, request) is not None
-    return SearchRequest(
+    search = SearchRequest(
         using=request.using,
         vector=vector,
         limit=min(request.offset + request.limit + extra, WINDOW_MAX),
         filter=request.filter,
         params=request.params,
         score_threshold=request.score_threshold,
-        projection=request.projection if single else IDS_ONLY,
     )
+    return marked(state, search)
 
 
 def _window(state: CollectionState, request: QueryRequest, parts: list[Hits]) -> Hits:

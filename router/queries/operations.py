@@ -37,6 +37,7 @@ from router.queries.requests import (
     ReadOptions,
 )
 from router.queries.staged import staged
+from router.queries.weighing import check_idf
 from router.replicas.readers import ShardReaders
 from router.scope import Scope, gather
 from router.shards import ShardSelector
@@ -206,6 +207,7 @@ def _objects_of(request: QueryRequest) -> list[InferenceObject]:
 def _check(request: QueryRequest, state: CollectionState) -> None:
     _check_projection(request.projection, state.config)
     _check_orders(request, state)
+    check_idf(request, state)
 
 
 def _check_orders(request: QueryRequest | Prefetch, state: CollectionState) -> None:

@@ -28,6 +28,7 @@ from router.queries.requests import (
     QueryRequest,
     RandomSample,
 )
+from router.queries.weighing import marked
 from router.shards import ShardSelector
 
 
@@ -43,7 +44,7 @@ def plan(state: CollectionState, request: QueryRequest, vectors: Iterator[AnyVec
     """
     ids = excluded(state, [want.example for want in wanted_by(request)])
     inherited = Filter(must_not=(HasId(ids),)) if ids else None
-    return _stage(request, request.offset + request.limit, inherited, vectors)
+    return _stage(state, request, request.offset + request.limit, inherited, vectors)
 
 
 def _wanted(request: QueryRequest | Prefetch, keys: ShardSelector | None) -> Iterator[Wanted]:
@@ -61,11 +62,15 @@ def _examples(request: QueryRequest | Prefetch) -> tuple[Example, ...]:
 
 
 def _stage(
-    request: QueryRequest | Prefetch, limit: int, inherited: Filter | None, vectors: Iterator[AnyVector]
+    state: CollectionState,
+    request: QueryRequest | Prefetch,
+    limit: int,
+    inherited: Filter | None,
+    vectors: Iterator[AnyVector],
 ) -> Stage:
     own = [next(vectors) for _ in _examples(request)]
     demanded = _both(inherited, request.filter)
-    prefetch = tuple(_stage(each, each.limit, demanded, vectors) for each in request.prefetch)
+    prefetch = tuple(_stage(state, each, each.limit, demanded, vectors) for each in request.prefetch)
     here = None if prefetch else demanded
     limit = min(limit, WINDOW_MAX)
     query = request.query
@@ -77,6 +82,7 @@ def _stage(
         search = SearchRequest(
             request.using, own[0], limit, here, request.params, score_threshold=request.score_threshold
         )
+        search = marked(state, search)
         if isinstance(query, DiverseNearest):
             candidates = request.limit if query.candidates is None else query.candidates
             return Diverse(replace(search, limit=candidates), query.diversity, limit, prefetch)

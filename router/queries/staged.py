@@ -25,6 +25,7 @@ from router.queries.nearest import projected_hits
 from router.queries.pages import completed, unscored
 from router.queries.plan import plan
 from router.queries.requests import IDS_ONLY, QueryRequest
+from router.queries.weighing import weighed_stages
 from router.replicas.readers import ShardReader
 from router.scope import Scope, gather
 from router.shards import ShardSelector
@@ -45,7 +46,9 @@ async def staged(
     scope: Scope, requests: Sequence[QueryRequest], vectors: Sequence[Sequence[AnyVector]]
 ) -> list[Hits]:
     """Answer each request. ``vectors``: of each, what ``plan`` takes."""
-    stages = [plan(scope.state, request, iter(own)) for request, own in zip(requests, vectors, strict=True)]
+    stages = await weighed_stages(
+        scope, [plan(scope.state, request, iter(own)) for request, own in zip(requests, vectors, strict=True)]
+    )
     hits: dict[int, Hits] = {}
     for keys in dict.fromkeys(request.shard_keys for request in requests):
         chosen = [index for index, request in enumerate(requests) if request.shard_keys == keys]

@@ -24,6 +24,7 @@ from consensus.replica_sets import IN_SYNC
 from consensus.state import ReplicaState
 from protos.errors import ServiceError
 from protos.facets import FacetHit, ordered_facets
+from protos.idf import Frequencies
 from protos.ids import PointId
 from protos.shard import Hits, Position, Record
 
@@ -166,6 +167,19 @@ def resolve_facets(answers: Sequence[Answer[list[FacetHit]]], plan: Plan) -> Res
         for value in dict.fromkeys(value for part in parts for value in part)
     }
     return Resolved(ordered_facets(counted), unanimous=all(part == parts[0] for part in parts))
+
+
+def resolve_frequencies(
+    answers: Sequence[Answer[list[Frequencies]]], plan: Plan
+) -> Resolved[list[Frequencies]]:
+    """Each request's as one replica has them: that with the count of points that ``resolve_count`` takes."""
+    if plan.votes == 1:
+        return Resolved(answers[0].value)
+    found = []
+    for parts in zip(*(answer.value for answer in answers), strict=True):
+        points = resolve_count([Answer(0, part.points) for part in parts], plan).value
+        found.append(next(part for part in parts if part.points == points))
+    return Resolved(found, unanimous=all(answer.value == answers[0].value for answer in answers))
 
 
 def resolve_records(

@@ -20,6 +20,7 @@ from node.client import NodeClient, ReplicaClient
 from protos.errors import ShardUnavailable, Timeout, VecraftError
 from protos.facets import FacetHit, FacetRequest
 from protos.filters import Filter
+from protos.idf import Frequencies, FrequencyRequest
 from protos.ids import PointId
 from protos.shard import Hits, Position, Projection, Record, ScrollRequest, SearchRequest
 from protos.stages import StagedRequest
@@ -48,6 +49,8 @@ class ShardReader(Protocol):
     async def count(self, filter: Filter | None, *, exact: bool) -> int: ...
 
     async def facet(self, request: FacetRequest) -> list[FacetHit]: ...
+
+    async def frequencies(self, requests: list[FrequencyRequest]) -> list[Frequencies]: ...
 
 
 class ShardReaders:
@@ -186,6 +189,9 @@ class _Replicated:
     async def facet(self, request: FacetRequest) -> list[FacetHit]:
         return await self._read(lambda reads: reads.facet(request))
 
+    async def frequencies(self, requests: list[FrequencyRequest]) -> list[Frequencies]:
+        return await self._read(lambda reads: reads.frequencies(requests))
+
     async def _read(self, call: Callable[[ShardReads], Awaitable[T]]) -> T:
         try:
             return await call(self._plan(self._collection))
@@ -224,6 +230,9 @@ class _Keyed:
 
     async def facet(self, request: FacetRequest) -> list[FacetHit]:
         return await self._inner.facet(request)
+
+    async def frequencies(self, requests: list[FrequencyRequest]) -> list[Frequencies]:
+        return await self._inner.frequencies(requests)
 
     def _mark_hits(self, found: list[Hits]) -> list[Hits]:
         return [replace(hits, records=self._mark(hits.records)) for hits in found]

@@ -12,6 +12,7 @@ from typing import TypeVar
 from node.client import ReplicaClient
 from protos.facets import FacetHit, FacetRequest
 from protos.filters import Filter
+from protos.idf import Frequencies, FrequencyRequest
 from protos.ids import PointId
 from protos.shard import Hits, Position, Projection, Record, ScrollRequest, SearchRequest
 from protos.stages import StagedRequest
@@ -24,6 +25,7 @@ from router.replicas.consistency import (
     Resolved,
     resolve_count,
     resolve_facets,
+    resolve_frequencies,
     resolve_hits,
     resolve_records,
 )
@@ -102,6 +104,15 @@ class ShardReads:
             return resolve_facets(answers, self._plan)
 
         return await self._read(lambda shard: shard.facet(request), resolve)
+
+    async def frequencies(self, requests: list[FrequencyRequest]) -> list[Frequencies]:
+        def resolve(
+            answers: Sequence[Answer[list[Frequencies]]],
+            final: bool,  # noqa: ARG001
+        ) -> Resolved[list[Frequencies]]:
+            return resolve_frequencies(answers, self._plan)
+
+        return await self._read(lambda shard: shard.frequencies(requests), resolve)
 
     async def _read(self, call: Call[T], resolve: Resolve[T]) -> T:
         plan = self._plan

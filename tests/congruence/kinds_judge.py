@@ -63,18 +63,24 @@ class KindsJudge:
         self._shard.optimize()
 
     def search(
-        self, using: str, vector: Vector, limit: int, *, below: int | None = None
+        self,
+        using: str,
+        vector: Vector,
+        limit: int,
+        *,
+        below: int | None = None,
+        corpus_below: int | None = None,
     ) -> list[tuple[int, float]]:
-        """Exact. ``below``: only points whose ``n`` is less."""
-        wanted = None
-        if below is not None:
-            wanted = edge.Filter(must=[edge.FieldCondition("n", range=edge.RangeFloat(lt=below))])
+        """Exact. ``below``: only points whose ``n`` is less; ``corpus_below``: statistics of those."""
         hits = self._shard.query(
             edge.QueryRequest(
                 query=edge.Query.Nearest(_vector(vector), using=using),
                 limit=limit,
-                filter=wanted,
-                params=edge.SearchParams(exact=True),
+                filter=None if below is None else _less(below),
+                params=edge.SearchParams(
+                    exact=True,
+                    idf=None if corpus_below is None else edge.IdfParams(_less(corpus_below)),
+                ),
             )
         )
         return [(int(str(hit.id)), hit.score) for hit in hits]
@@ -88,6 +94,10 @@ class KindsJudge:
 
     def close(self) -> None:
         self._shard.close()
+
+
+def _less(bound: int) -> edge.Filter:
+    return edge.Filter(must=[edge.FieldCondition("n", range=edge.RangeFloat(lt=bound))])
 
 
 def _dense(kind: Kind) -> edge.EdgeVectorParams:

@@ -20,10 +20,11 @@ from node.client import ReplicaClient
 from node.filter.check import compile_check
 from protos.collections import CollectionConfig, Distance
 from protos.diversity import diverse
-from protos.errors import NotFound, ShardUnavailable, VecraftError, point_not_found
+from protos.errors import NotFound, ShardUnavailable, VecraftError, point_not_found, vector_name_not_found
 from protos.facets import FacetHit, FacetRequest, FacetValue, ordered_facets
 from protos.filters import Filter, HasId
 from protos.fusion import Dbsf, fuse
+from protos.idf import Frequencies, FrequencyRequest
 from protos.ids import PointId, id_key
 from protos.json_path import delete_at, exclude, flat_values_at, include, merge, parse_path, set_at
 from protos.memory import ShardMemory, Usage, VectorMemory
@@ -377,6 +378,10 @@ class FakeShard:
             values = flat_values_at(self.points[point_id].payload, parse_path(request.key))
             counts.update({value for value in values if type(value) in (str, int)})
         return ordered_facets(counts, request.limit)
+
+    async def frequencies(self, requests: list[FrequencyRequest]) -> list[Frequencies]:
+        """Nothing here is sparse."""
+        raise vector_name_not_found(requests[0].using)
 
     async def memory(self) -> ShardMemory:
         usage = Usage(1, 2, 3, 4)

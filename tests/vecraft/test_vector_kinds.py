@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import math
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
+import grpc
+import numpy as np
 import pytest
 from qdrant_client import QdrantClient, models
+from qdrant_client.http.exceptions import UnexpectedResponse
 
 from tests.live import LiveNode
 
@@ -150,6 +154,117 @@ def test_bad_sparse_vectors_are_refused_and_nothing_is_stored(client: QdrantClie
     query = {"query": {"indices": [3, 3], "values": [1, 1]}, "using": "words"}
     refused(node, "POST", "/collections/s/points/query", query, 422, "must be unique [{}]")
     assert client.count("s").count == 4
+
+
+# --- idf ---------------------------------------------------------------------------------------------
+
+IDF = models.SparseVectorParams(modifier=models.Modifier.IDF)
+EARLY = models.Filter(must=[models.FieldCondition(key="n", range=models.Range(lt=40))])
+
+
+def make_idf(client: QdrantClient, shards: int) -> None:
+    """Index i is in every i-th of 120 points."""
+    client.create_collection(
+        "i", vectors_config={}, sparse_vectors_config={"w": IDF, "p": SPARSE_PLAIN}, shard_number=shards
+    )
+    points = []
+    for number in range(120):
+        indices = [i for i in range(1, 12) if number % i == 0]
+        words = SPARSE(indices=indices, values=[1.0 + i / 8 for i in indices])
+        points.append(models.PointStruct(id=number, vector={"w": words, "p": words}, payload={"n": number}))
+    points.append(models.PointStruct(id=500, vector={}, payload={"n": 0}))
+    client.upsert("i", points, wait=True)
+
+
+SPARSE_PLAIN = models.SparseVectorParams()
+
+
+def weight(points: int, containing: int) -> float:
+    return math.log((points - containing + 0.5) / (containing + 0.5) + 1)
+
+
+def by_hand(query: dict[int, float], numbers: Iterable[int], corpus: range) -> list[float]:
+    """The ten best scores."""
+    found = []
+    for number in numbers:
+        shared = [i for i in query if number % i == 0]
+        if shared:
+            counts = {i: sum(each % i == 0 for each in corpus) for i in shared}
+            found.append(sum(query[i] * weight(len(corpus), counts[i]) * (1.0 + i / 8) for i in shared))
+    return sorted(found, reverse=True)[:10]
+
+
+@pytest.mark.parametrize("shards", [1, 6])
+def test_rare_indices_weigh_more_by_the_statistics_of_the_whole_collection(
+    client: QdrantClient, node: LiveNode, shards: int
+) -> None:
+    """However many shards there are; through deletes; of a corpus; in prefetches, batches, by example."""
+    make_idf(client, shards)
+    query = {1: 1.0, 7: 2.0, 11: 0.5}
+    vector = SPARSE(indices=[*query], values=[*query.values()])
+    everything = range(120)
+
+    def agree(answer: models.QueryResponse, wanted: list[float]) -> None:
+        np.testing.assert_allclose([point.score for point in answer.points], wanted, rtol=1e-5)
+
+    wanted = by_hand(query, everything, everything)
+    agree(client.query_points("i", vector, using="w"), wanted)
+    chosen = models.SearchParams(idf=models.IdfScope.GLOBAL)
+    agree(client.query_points("i", vector, using="w", search_params=chosen), wanted)
+    corpus = models.SearchParams(idf=models.IdfCorpusParams(corpus=EARLY))
+    of_corpus = by_hand(query, everything, range(40))
+    agree(client.query_points("i", vector, using="w", search_params=corpus), of_corpus)
+    requests = [
+        models.QueryRequest(query=vector, using="w", params=corpus, limit=10),
+        models.QueryRequest(query=vector, using="w", limit=10),
+    ]
+    for answer, scores in zip(client.query_batch_points("i", requests), (of_corpus, wanted), strict=True):
+        agree(answer, scores)
+    prefetch = models.Prefetch(query=vector, using="w", limit=10, params=corpus)
+    agree(client.query_points("i", vector, using="w", prefetch=prefetch), wanted)
+    alike = models.NearestQuery(nearest=vector, mmr=models.Mmr(diversity=0.0, candidates_limit=30))
+    agree(client.query_points("i", alike, using="w"), wanted)
+    own = {i: 1.0 + i / 8 for i in range(1, 12) if 42 % i == 0}
+    agree(client.query_points("i", 42, using="w"), by_hand(own, _without(everything, 42), everything))
+
+    client.delete("i", models.PointIdsList(points=list(range(60, 120))), wait=True)
+    agree(client.query_points("i", vector, using="w"), by_hand(query, range(60), range(60)))
+    node.restart()
+    agree(client.query_points("i", vector, using="w"), by_hand(query, range(60), range(60)))
+
+
+def _without(numbers: range, one: int) -> list[int]:
+    return [number for number in numbers if number != one]
+
+
+@pytest.mark.parametrize("scope", [models.IdfScope.GLOBAL, models.IdfCorpusParams(corpus=EARLY)])
+def test_statistics_are_chosen_only_for_vectors_that_have_the_modifier(
+    client: QdrantClient, scope: Any
+) -> None:
+    make_idf(client, 1)
+    text = "`idf` is only applicable to sparse vectors with the IDF modifier"
+    vector, params = SPARSE(indices=[1], values=[1.0]), models.SearchParams(idf=scope)
+    for more in (
+        {"query": vector, "search_params": params},
+        {
+            "query": models.FusionQuery(fusion=models.Fusion.RRF),
+            "prefetch": models.Prefetch(query=vector, using="p", params=params),
+        },
+    ):
+        using = {"using": "p"} if "search_params" in more else {}
+        with pytest.raises((UnexpectedResponse, grpc.RpcError), match=text):
+            client.query_points("i", **more, **using)
+
+
+def test_malformed_statistics_are_refused(client: QdrantClient, node: LiveNode) -> None:
+    make_idf(client, 1)
+    path = "/collections/i/points/query"
+    for wrong in ("local", {"corpus": 3}, {}, 1):
+        body = {"query": {"indices": [1], "values": [1.0]}, "using": "w", "params": {"idf": wrong}}
+        refused(node, "POST", path, body, 400, "IdfParams")
+    body = {"query": {"indices": [1], "values": [1.0]}, "using": "w"}
+    status, _ = call(node, "POST", path, {**body, "params": {"idf": {"corpus": {"must": [{"x": 1}]}}}})
+    assert status == 400
 
 
 # --- names on a live collection --------------------------------------------------------------------

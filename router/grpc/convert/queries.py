@@ -11,6 +11,7 @@ from protos.datetimes import decode_datetime
 from protos.errors import InvalidField
 from protos.filters import Filter
 from protos.fusion import RRF_K, Dbsf, Rrf
+from protos.idf import Weighing
 from protos.ids import PointId
 from protos.qdrant import legacy_pb2, points_pb2
 from protos.qdrant import queries_pb2 as wire
@@ -193,9 +194,16 @@ def _params(message: Any, path: str) -> SearchParams:
         hnsw_ef=given(params, "hnsw_ef"),
         exact=params.exact,
         indexed_only=params.indexed_only,
-        idf=params.HasField("idf"),
+        idf=_weighing(params.idf, path) if params.HasField("idf") else None,
         quantization=_quantization(params.quantization) if params.HasField("quantization") else None,
     )
+
+
+def _weighing(message: wire.IdfParams, path: str) -> Weighing:
+    corpus = (
+        filter_of(message.corpus, path=f"{path}params.idf.corpus") if message.HasField("corpus") else None
+    )
+    return Weighing(corpus)
 
 
 def _quantization(message: wire.QuantizationSearchParams) -> QuantizationSearchParams:

@@ -9,8 +9,10 @@ import msgspec
 from protos.collections import UNNAMED
 from protos.datetimes import decode_datetime
 from protos.errors import InvalidField, MalformedBody
+from protos.filters import decode_filter
 from protos.formulas import decode_formula
 from protos.fusion import RRF_K, Dbsf, Rrf
+from protos.idf import Weighing
 from protos.ids import PointId, parse_point_id
 from protos.shard import Direction, OrderBy, QuantizationSearchParams, SearchParams
 from router.checks import (
@@ -264,6 +266,15 @@ def _invalid_examples(kind: str, value: Any, path: str) -> Exception | None:
     return None
 
 
+def _weighing(value: Any, path: str) -> Weighing:
+    """Raises: MalformedBody, InvalidField."""
+    if value == "global":
+        return Weighing()
+    if not isinstance(value, dict) or not isinstance(value.get("corpus"), dict):
+        raise MalformedBody("data did not match any variant of untagged enum IdfParams")
+    return Weighing(decode_filter(value["corpus"], path=f"{path}.idf.corpus"))
+
+
 def _params(body: SearchParamsBody | None, path: str) -> SearchParams:
     if body is None:
         return SearchParams()
@@ -278,7 +289,7 @@ def _params(body: SearchParamsBody | None, path: str) -> SearchParams:
         hnsw_ef=body.hnsw_ef,
         exact=body.exact,
         indexed_only=body.indexed_only,
-        idf=body.idf is not None,
+        idf=None if body.idf is None else _weighing(body.idf, path),
         quantization=None
         if asked is None
         else QuantizationSearchParams(asked.ignore, asked.rescore, asked.oversampling),

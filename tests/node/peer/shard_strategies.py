@@ -15,6 +15,7 @@ from protos import formulas as fm
 from protos import operations as op
 from protos import shard
 from protos.fusion import Dbsf, Rrf
+from protos.idf import Weighing
 from protos.stages import Boosted, Diverse, Fused, Listed, Searched, StagedRequest
 
 ids = st.integers(0, 2**64 - 1) | st.uuids().map(str)
@@ -86,6 +87,7 @@ conditions = st.recursive(
     max_leaves=6,
 )
 filters = st.none() | _filters_of(conditions)
+weighings = st.builds(Weighing, filters)
 
 selectors = st.builds(shard.PayloadSelector, st.none() | many(paths), st.none() | many(paths))
 projections = st.builds(shard.Projection, st.booleans() | selectors, st.booleans() | many(paths))
@@ -112,6 +114,7 @@ searches = st.builds(
     params=st.builds(shard.SearchParams, counts, st.booleans(), st.booleans(), quantization_params),
     score_threshold=st.none() | floats,
     projection=projections,
+    weighing=st.none() | weighings,
 )
 scrolls = st.builds(
     shard.ScrollRequest,

@@ -15,6 +15,7 @@ from protos.errors import BadInput, NotPrimary, ShardUnavailable, Timeout
 from protos.facets import FacetHit, FacetRequest
 from protos.filters import FieldCondition, Filter, Range
 from protos.fusion import Dbsf
+from protos.idf import Frequencies, FrequencyRequest, Weighing
 from protos.memory import ShardMemory, Usage, VectorMemory
 from protos.operations import DeletePoints, UpdateResult, UpdateStatus
 from protos.shard import (
@@ -75,6 +76,9 @@ class Replica:
 
     async def facet(self, request: FacetRequest) -> list[FacetHit]:
         return self._answer("facet", request)  # type: ignore[no-any-return]
+
+    async def frequencies(self, requests: list[FrequencyRequest]) -> list[Frequencies]:
+        return self._answer("frequencies", requests)  # type: ignore[no-any-return]
 
     async def info(self) -> Any:
         return self._answer("info", None)
@@ -137,6 +141,12 @@ REQUESTS: list[tuple[str, Callable[[Any], Any], object, object]] = [
         lambda shard: shard.facet(FacetRequest("k", 3)),
         FacetRequest("k", 3),
         [FacetHit("a", 2), FacetHit("b", 1)],
+    ),
+    (
+        "frequencies",
+        lambda shard: shard.frequencies([FrequencyRequest("w", [1, 2], Weighing(Filter()))]),
+        [FrequencyRequest("w", [1, 2], Weighing(Filter()))],
+        [Frequencies(9, [3, 0])],
     ),
     ("info", lambda shard: shard.info(), None, unreachable_shard("x")),
     (

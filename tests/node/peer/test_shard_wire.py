@@ -14,6 +14,7 @@ from node.peer.shard_wire import Asked, Method
 from protos.examples import BestScore, Context, Discovery, Pair, WeightedSum
 from protos.facets import FacetHit, FacetRequest
 from protos.filters import FieldCondition, Filter, HasId, MatchAny, MatchValue, Range
+from protos.idf import Frequencies, FrequencyRequest
 from protos.operations import UpdateResult, UpdateStatus, Upsert, VectorBatch, WriteOrdering
 from protos.shard import (
     Hits,
@@ -37,6 +38,15 @@ REQUESTS: list[tuple[Method[Any, Any], st.SearchStrategy[Any]]] = [
     (wire.COUNT, st.builds(wire.Count, any_.filters, st.booleans())),
     (wire.FACET, st.builds(FacetRequest, any_.paths, st.none() | st.integers(1, 99), any_.filters)),
     (wire.INFO, st.none()),
+    (
+        wire.FREQUENCIES,
+        st.lists(
+            st.builds(
+                FrequencyRequest, st.text(max_size=5), st.lists(st.integers(0, 2**32 - 1)), any_.weighings
+            ),
+            max_size=3,
+        ),
+    ),
     (wire.SETTLE_SCHEMA, st.integers(0, 2**63)),
 ]
 RESULTS: list[tuple[Method[Any, Any], st.SearchStrategy[Any]]] = [
@@ -47,6 +57,10 @@ RESULTS: list[tuple[Method[Any, Any], st.SearchStrategy[Any]]] = [
     (wire.RETRIEVE, st.lists(any_.records, max_size=3)),
     (wire.COUNT, st.integers(0, 2**63)),
     (wire.FACET, st.lists(st.builds(FacetHit, any_.facet_values, st.integers(1, 9)), max_size=3)),
+    (
+        wire.FREQUENCIES,
+        st.lists(st.builds(Frequencies, st.integers(0, 2**63), st.lists(st.integers(0, 2**63))), max_size=3),
+    ),
     (wire.INFO, any_.infos),
     (wire.SETTLE_SCHEMA, any_.update_results),
 ]

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from consensus.state import ReplicaState
 from protos.errors import ServiceError
 from protos.facets import FacetHit
+from protos.idf import Frequencies
 from protos.shard import Hits, Position, Record
 from router.merge import merge_by_id, merge_hits
 from router.replicas.consistency import (
@@ -22,6 +23,7 @@ from router.replicas.consistency import (
     choose,
     resolve_count,
     resolve_facets,
+    resolve_frequencies,
     resolve_hits,
     resolve_records,
 )
@@ -155,6 +157,19 @@ def test_facets_are_settled_value_by_value(
     ]
     expected = Resolved([FacetHit(value, count) for value, count in result.items()], unanimous)
     assert resolve_facets(answers, plan_of(consistency)) == expected
+
+
+def test_statistics_are_those_of_one_replica() -> None:
+    """Counts of several replicas would not belong together."""
+    answers = [
+        Answer(1, [Frequencies(9, [4])]),
+        Answer(2, [Frequencies(7, [1])]),
+        Answer(3, [Frequencies(8, [2])]),
+    ]
+    assert resolve_frequencies(answers, plan_of(MAJORITY)) == Resolved([Frequencies(8, [2])], unanimous=False)
+    assert resolve_frequencies(answers, plan_of(ALL)) == Resolved([Frequencies(7, [1])], unanimous=False)
+    assert resolve_frequencies(answers[:1] * 3, plan_of(ALL)) == Resolved([Frequencies(9, [4])])
+    assert resolve_frequencies(answers, plan_of(1)) == Resolved([Frequencies(9, [4])])
 
 
 # --- records ---------------------------------------------------------------------------------------
