@@ -11,6 +11,7 @@ from node.replica.replica import ShardReplica
 from protos.errors import ShardUnavailable
 from protos.facets import FacetHit, FacetRequest
 from protos.filters import Filter
+from protos.idf import Frequencies, FrequencyRequest
 from protos.ids import PointId
 from protos.memory import ShardMemory
 from protos.operations import UpdateResult
@@ -64,6 +65,9 @@ class LocalSession:
 
     async def facet(self, request: FacetRequest) -> list[FacetHit]:
         return await self._replica.facet(request)
+
+    async def frequencies(self, requests: list[FrequencyRequest]) -> list[Frequencies]:
+        return await self._replica.frequencies(requests)
 
     async def info(self) -> ShardInfo:
         return await self._replica.info()
