@@ -18,7 +18,15 @@ from protos.ids import PointId
 from protos.shard import OrderBy, QuantizationSearchParams, SearchParams
 from protos.stages import DEPTH_MAX
 from router.inference.objects import InferenceObject
-from router.queries.requests import WINDOW_MAX, DiverseNearest, Example, Query
+from router.queries.requests import (
+    WINDOW_MAX,
+    DiverseNearest,
+    Example,
+    Feedback,
+    Query,
+    Recommend,
+    Strategy,
+)
 from router.vectors import SparseValues, VectorValues
 
 LIMIT_DEFAULT = 10
@@ -27,13 +35,6 @@ MULTIVECTOR_MAX = 1_048_576  # numbers in one multivector must be fewer
 NOTHING_TO_UPDATE = "must specify points to update"
 NO_VECTORS_TO_UPDATE = "must specify vectors to update for point"
 NO_VECTORS_TO_DELETE = "must specify vector names to delete"
-# Kinds of queries that are refused, once what is wrong with them whatever the version has been told.
-QUERIES_LATER = {
-    "recommend": "Recommend queries are",
-    "discover": "Discover queries are",
-    "context": "Context queries are",
-    "relevance_feedback": "Relevance feedback queries are",
-}
 _FLOAT32_MAX = 3.4028234663852886e38
 
 
@@ -110,6 +111,38 @@ def check_formula(*, prefetches: bool) -> None:
     """Raises: BadInput."""
     if not prefetches:
         raise BadInput("cannot apply Formula without prefetches")
+
+
+def check_recommend(query: Recommend, path: str) -> None:
+    """Raises: InvalidField, BadRequest (reference 9.6)."""
+    if not query.positive and not query.negative:
+        raise InvalidField(path, "At least one positive or negative vector/id must be provided")
+    if query.strategy is Strategy.AVERAGE_VECTOR and not query.positive:
+        raise BadRequest("Positive vectors should not be empty with `average` strategy")
+
+
+def check_legacy_recommend(query: Recommend) -> None:
+    """What the endpoints of old clients say instead. Raises: BadRequest."""
+    if query.strategy is Strategy.AVERAGE_VECTOR and not query.positive:
+        raise BadRequest("At least one positive vector ID required with this strategy")
+    if not query.positive and not query.negative:
+        raise BadRequest("At least one positive or negative vector ID required with this strategy")
+
+
+def check_legacy_discover(*, target: bool, context: bool) -> None:
+    """Raises: BadRequest (reference 9.7)."""
+    if not target and not context:
+        raise BadRequest("A target, context pairs or both are required")
+
+
+def check_feedback(query: Feedback, path: str) -> None:
+    """Raises: InvalidField (reference 9.8)."""
+    if not query.examples:
+        raise InvalidField(path, "feedback elements must be non-empty")
+    if not query.b >= 0:
+        raise InvalidField(
+            f"{path}.strategy.naive.b", f"value {float(query.b)} invalid, must be 0.0 or larger"
+        )
 
 
 def check_search_params(

@@ -10,7 +10,7 @@ from protos.qdrant import queries_pb2 as wire
 from protos.shard import Projection
 from router.groups import GroupQuery
 from router.groups import query_groups as ask
-from router.grpc.convert.groups import add_group, query_groups, search_groups
+from router.grpc.convert.groups import add_group, query_groups, recommend_groups, search_groups
 from router.grpc.convert.options import read_options
 from router.grpc.methods import Call, Handler
 from router.grpc.queries import note, target
@@ -19,7 +19,11 @@ from router.queries.operations import SearchOperations
 
 def group_handlers(searches: SearchOperations) -> Mapping[str, Handler]:
     handlers = _GroupHandlers(searches)
-    return {"QueryGroups": handlers.query, "SearchGroups": handlers.search}
+    return {
+        "QueryGroups": handlers.query,
+        "SearchGroups": handlers.search,
+        "RecommendGroups": handlers.recommend,
+    }
 
 
 class _GroupHandlers:
@@ -36,6 +40,13 @@ class _GroupHandlers:
     ) -> legacy_pb2.SearchGroupsResponse:
         answer = legacy_pb2.SearchGroupsResponse()
         await self._run(request, call, search_groups(request), answer.result)
+        return answer
+
+    async def recommend(
+        self, request: legacy_pb2.RecommendPointGroups, call: Call
+    ) -> legacy_pb2.RecommendGroupsResponse:
+        answer = legacy_pb2.RecommendGroupsResponse()
+        await self._run(request, call, recommend_groups(request), answer.result)
         return answer
 
     async def _run(self, request: Any, call: Call, query: GroupQuery, result: wire.GroupsResult) -> None:

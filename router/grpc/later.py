@@ -10,13 +10,6 @@ from google.protobuf.message import Message
 from router.grpc.methods import Call, Handler
 from router.vectors import not_supported
 
-POINTS_LATER: Mapping[str, str] = {
-    "Recommend": "Recommend queries are",
-    "RecommendBatch": "Recommend queries are",
-    "RecommendGroups": "Recommend queries are",
-    "Discover": "Discover queries are",
-    "DiscoverBatch": "Discover queries are",
-}
 SNAPSHOTS_LATER: Mapping[str, str] = dict.fromkeys(
     ("Create", "List", "Delete", "CreateFull", "ListFull", "DeleteFull"), "Snapshots are"
 )

@@ -28,6 +28,10 @@ def query_handlers(searches: SearchOperations) -> Mapping[str, Handler]:
         "QueryBatch": found.query_batch,
         "Search": found.search,
         "SearchBatch": found.search_batch,
+        "Recommend": found.recommend,
+        "RecommendBatch": found.recommend_batch,
+        "Discover": found.discover,
+        "DiscoverBatch": found.discover_batch,
     }
 
 
@@ -103,6 +107,34 @@ class _QueryHandlers:
     ) -> legacy_pb2.SearchBatchResponse:
         wanted = queries.batch(request.search_points, "search_points", queries.search_request)
         answer = legacy_pb2.SearchBatchResponse()
+        await self._run(request, call, wanted, [answer.result.add().result for _ in wanted])
+        return answer
+
+    async def recommend(
+        self, request: legacy_pb2.RecommendPoints, call: Call
+    ) -> legacy_pb2.RecommendResponse:
+        answer = legacy_pb2.RecommendResponse()
+        await self._run(request, call, [queries.recommend_request(request)], [answer.result])
+        return answer
+
+    async def recommend_batch(
+        self, request: legacy_pb2.RecommendBatchPoints, call: Call
+    ) -> legacy_pb2.RecommendBatchResponse:
+        wanted = queries.batch(request.recommend_points, "recommend_points", queries.recommend_request)
+        answer = legacy_pb2.RecommendBatchResponse()
+        await self._run(request, call, wanted, [answer.result.add().result for _ in wanted])
+        return answer
+
+    async def discover(self, request: legacy_pb2.DiscoverPoints, call: Call) -> legacy_pb2.DiscoverResponse:
+        answer = legacy_pb2.DiscoverResponse()
+        await self._run(request, call, [queries.discover_request(request)], [answer.result])
+        return answer
+
+    async def discover_batch(
+        self, request: legacy_pb2.DiscoverBatchPoints, call: Call
+    ) -> legacy_pb2.DiscoverBatchResponse:
+        wanted = queries.batch(request.discover_points, "discover_points", queries.discover_request)
+        answer = legacy_pb2.DiscoverBatchResponse()
         await self._run(request, call, wanted, [answer.result.add().result for _ in wanted])
         return answer
 

@@ -19,7 +19,7 @@ from router.grpc.analysis import analysis_handlers
 from router.grpc.cluster import cluster_handlers
 from router.grpc.collections import collection_handlers, schema_handlers
 from router.grpc.groups import group_handlers
-from router.grpc.later import POINTS_LATER, SNAPSHOTS_LATER, refusing
+from router.grpc.later import SNAPSHOTS_LATER, refusing
 from router.grpc.methods import Handler, MetricsHook, service_handler
 from router.grpc.queries import query_handlers
 from router.grpc.service import HEALTH, about_handlers, health_handler, reflection_handlers
@@ -64,7 +64,6 @@ def create_server(
                 **query_handlers(searches),
                 **analysis_handlers(searches),
                 **group_handlers(searches),
-                **refusing(POINTS_LATER),
             },
         ),
         (SNAPSHOTS, refusing(SNAPSHOTS_LATER)),

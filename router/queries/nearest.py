@@ -1,4 +1,4 @@
-"""Searches by one vector over the shards of a collection."""
+"""Searches by vectors over the shards of a collection."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from protos.ids import PointId
 from protos.shard import AnyVector, Hits, Projection, SearchRequest
 from router.merge import merge_hits, skip, without
 from router.queries.examples import excluded
-from router.queries.requests import IDS_ONLY, WINDOW_MAX, NearestPoint, NearestVector, QueryRequest
+from router.queries.rating import Rated, by_distance, examples_of, rated_by, search_of
+from router.queries.requests import IDS_ONLY, WINDOW_MAX, QueryRequest
 from router.queries.weighing import marked, weights
 from router.scope import Scope, gather
 from router.shards import ShardSelector
@@ -24,9 +25,13 @@ _NOTHING = Hits([], np.empty(0, dtype=np.float32))
 async def nearest(
     scope: Scope, requests: Sequence[QueryRequest], vectors: Sequence[Sequence[AnyVector]]
 ) -> list[Hits]:
-    """Search shards for many requests at once, each by the one vector it has, then cut to their windows."""
+    """Search shards for many requests at once, then cut each answer to its window.
+
+    ``vectors``: of each request those of its examples. Raises: BadInput if numbers get too large.
+    """
+    rated = [await rated_by(request.query, own) for request, own in zip(requests, vectors, strict=True)]
     hits: list[Hits] = [_NOTHING] * len(requests)
-    found = [_search_of(scope.state, request, own[0]) for request, own in zip(requests, vectors, strict=True)]
+    found = [_search_of(scope.state, request, each) for request, each in zip(requests, rated, strict=True)]
     weigh = await weights(scope, found)
     for keys in dict.fromkeys(request.shard_keys for request in requests):
         chosen = [index for index, request in enumerate(requests) if request.shard_keys == keys]
@@ -59,20 +64,16 @@ async def projected_hits(
     return Hits(records, np.array(kept, dtype=np.float32))
 
 
-def _excluding(state: CollectionState, request: QueryRequest) -> PointId | None:
-    """The example, which is no answer to itself."""
-    assert isinstance(request.query, NearestPoint | NearestVector)
-    ids = excluded(state, (request.query,))
-    return ids[0] if ids else None
+def _excluding(state: CollectionState, request: QueryRequest) -> tuple[PointId, ...]:
+    """The examples, which are no answers to themselves."""
+    return excluded(state, examples_of(request.query))
 
 
-def _search_of(state: CollectionState, request: QueryRequest, vector: AnyVector) -> SearchRequest:
-    # The example is dropped from the answer instead of filtered: a filter would cost far more.
-    extra = _excluding(state, request) is not None
-    search = SearchRequest(
-        using=request.using,
-        vector=vector,
-        limit=min(request.offset + request.limit + extra, WINDOW_MAX),
+def _search_of(state: CollectionState, request: QueryRequest, rated: Rated) -> SearchRequest:
+    # Examples are dropped from the answer instead of filtered: a filter would cost far more.
+    limit = request.offset + request.limit + len(_excluding(state, request))
+    search = replace(
+        search_of(rated, request.using, min(limit, WINDOW_MAX)),
         filter=request.filter,
         params=request.params,
         score_threshold=request.score_threshold,
@@ -81,11 +82,10 @@ def _search_of(state: CollectionState, request: QueryRequest, vector: AnyVector)
 
 
 def _window(state: CollectionState, request: QueryRequest, parts: list[Hits]) -> Hits:
-    example = _excluding(state, request)
-    if example is not None:
+    for example in _excluding(state, request):
         parts = [without(part, example) for part in parts]
     if len(parts) != 1:
-        ascending = is_ascending(params_of(state.config.params, request.using))
+        ascending = by_distance(request.query) and is_ascending(params_of(state.config.params, request.using))
         end = request.offset + request.limit
         return skip(merge_hits(parts, end, ascending=ascending), request.offset, request.limit)
     return skip(parts[0], request.offset, request.limit)

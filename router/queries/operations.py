@@ -27,15 +27,8 @@ from router.queries.explaining import Explanation, explained
 from router.queries.nearest import nearest
 from router.queries.pages import listed, scrolled
 from router.queries.plan import wanted_by
-from router.queries.requests import (
-    DiverseNearest,
-    NearestPoint,
-    NearestVector,
-    Page,
-    Prefetch,
-    QueryRequest,
-    ReadOptions,
-)
+from router.queries.rating import by_distance, by_vectors
+from router.queries.requests import DiverseNearest, Page, Prefetch, QueryRequest, ReadOptions
 from router.queries.staged import staged
 from router.queries.weighing import check_idf
 from router.replicas.readers import ShardReaders
@@ -68,8 +61,7 @@ class SearchOperations:
     def ascending(self, collection: str, request: QueryRequest) -> bool:
         """Are smaller scores of the query better? Raises: BadInput: no such vector; NotFound."""
         params = self._collections.resolve(collection).config.params
-        by_vector = isinstance(request.query, NearestVector | NearestPoint | DiverseNearest)
-        return by_vector and is_ascending(params_of(params, request.using))
+        return by_distance(request.query) and is_ascending(params_of(params, request.using))
 
     def check_vector_name(self, collection: str, name: str) -> None:
         """Raises: BadInput if the collection has no such vector; NotFound."""
@@ -188,7 +180,7 @@ _Way = Callable[[Scope, Sequence[QueryRequest], Sequence[Sequence[AnyVector]]], 
 def _way_of(request: QueryRequest) -> _Way:
     if request.prefetch or isinstance(request.query, DiverseNearest):
         return staged
-    return nearest if isinstance(request.query, NearestVector | NearestPoint) else _listed
+    return nearest if by_vectors(request.query) else _listed
 
 
 async def _listed(

@@ -15,15 +15,13 @@ from consensus.state import CollectionState
 from protos.filters import Filter, HasId
 from protos.formulas import Formula
 from protos.fusion import Dbsf, Rrf
-from protos.shard import AnyVector, OrderBy, ScrollRequest, SearchRequest
+from protos.shard import AnyVector, OrderBy, ScrollRequest
 from protos.stages import Boosted, Diverse, Fused, Listed, Searched, Stage
 from router.queries.examples import Wanted, excluded
+from router.queries.rating import asked_by, by_vectors, examples_of, search_of
 from router.queries.requests import (
     WINDOW_MAX,
     DiverseNearest,
-    Example,
-    NearestPoint,
-    NearestVector,
     Prefetch,
     QueryRequest,
     RandomSample,
@@ -48,17 +46,10 @@ def plan(state: CollectionState, request: QueryRequest, vectors: Iterator[AnyVec
 
 
 def _wanted(request: QueryRequest | Prefetch, keys: ShardSelector | None) -> Iterator[Wanted]:
-    for example in _examples(request):
+    for example in examples_of(request.query):
         yield Wanted(example, request.using, keys)
     for prefetch in request.prefetch:
         yield from _wanted(prefetch, keys)
-
-
-def _examples(request: QueryRequest | Prefetch) -> tuple[Example, ...]:
-    query = request.query
-    if isinstance(query, DiverseNearest):
-        return (query.nearest,)
-    return (query,) if isinstance(query, NearestVector | NearestPoint) else ()
 
 
 def _stage(
@@ -68,7 +59,7 @@ def _stage(
     inherited: Filter | None,
     vectors: Iterator[AnyVector],
 ) -> Stage:
-    own = [next(vectors) for _ in _examples(request)]
+    own = [next(vectors) for _ in examples_of(request.query)]
     demanded = _both(inherited, request.filter)
     prefetch = tuple(_stage(state, each, each.limit, demanded, vectors) for each in request.prefetch)
     here = None if prefetch else demanded
@@ -78,9 +69,12 @@ def _stage(
         return Fused(query, limit, prefetch, request.score_threshold)
     if isinstance(query, Formula):
         return Boosted(query, limit, prefetch, request.score_threshold)
-    if own:
-        search = SearchRequest(
-            request.using, own[0], limit, here, request.params, score_threshold=request.score_threshold
+    if by_vectors(query):
+        search = replace(
+            search_of(asked_by(query, own), request.using, limit),
+            filter=here,
+            params=request.params,
+            score_threshold=request.score_threshold,
         )
         search = marked(state, search)
         if isinstance(query, DiverseNearest):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import enum
+
 from msgspec import Struct
 
 from protos.collections import UNNAMED
@@ -67,7 +69,51 @@ class DiverseNearest(Struct, frozen=True):
     candidates: int | None = None
 
 
-Query = NearestVector | NearestPoint | DiverseNearest | OrderBy | RandomSample | Rrf | Dbsf | Formula
+class Strategy(enum.Enum):
+    """What is made of positive and negative examples (reference 9.6)."""
+
+    AVERAGE_VECTOR = "average_vector"
+    BEST_SCORE = "best_score"
+    SUM_SCORES = "sum_scores"
+
+
+class Recommend(Struct, frozen=True):
+    positive: tuple[Example, ...]
+    negative: tuple[Example, ...] = ()
+    strategy: Strategy = Strategy.AVERAGE_VECTOR
+
+
+class Discover(Struct, frozen=True):
+    """``context``: pairs of a positive and a negative example (reference 9.7)."""
+
+    target: Example
+    context: tuple[tuple[Example, Example], ...] = ()
+
+
+class ContextPairs(Struct, frozen=True):
+    """As ``Discover``, without a target."""
+
+    context: tuple[tuple[Example, Example], ...]
+
+
+class Feedback(Struct, frozen=True):
+    """Similarity to ``target``, corrected by how examples were judged: ``scores[i]`` of ``examples[i]``.
+
+    ``a``, ``b``, ``c`` are those of reference 9.8.
+    """
+
+    target: Example
+    examples: tuple[Example, ...]
+    scores: tuple[float, ...]
+    a: float
+    b: float
+    c: float
+
+
+ByExamples = Recommend | Discover | ContextPairs | Feedback
+Query = (
+    NearestVector | NearestPoint | DiverseNearest | OrderBy | RandomSample | Rrf | Dbsf | Formula | ByExamples
+)
 
 
 class Prefetch(Struct, frozen=True):

@@ -14,6 +14,7 @@ from router.groups import Group, GroupQuery, query_groups
 from router.queries.operations import SearchOperations
 from router.rest.bodies import schemas
 from router.rest.bodies.groups import decode_query_groups, decode_search_groups
+from router.rest.bodies.legacy import RecommendGroupsBody, decode_recommend_groups
 from router.rest.bodies.reading import read_body
 from router.rest.bodies.schemas import GroupBody, GroupsResult, RecordBody
 from router.rest.encode import encode_hits, encode_records
@@ -41,6 +42,12 @@ def group_routes(searches: SearchOperations) -> list[Route]:
             "Search points, grouped (legacy)",
             schemas.SearchGroupsBody,
             answering(decode_search_groups),
+        ),
+        _route(
+            "/recommend/groups",
+            "Recommend points, grouped (legacy)",
+            RecommendGroupsBody,
+            answering(decode_recommend_groups),
         ),
     ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from aiohttp import web
@@ -9,14 +10,13 @@ from aiohttp import web
 from protos.shard import Hits
 from router.queries.operations import SearchOperations
 from router.queries.requests import QueryRequest
-from router.rest.bodies import queries, schemas
+from router.rest.bodies import legacy, queries, schemas
 from router.rest.bodies.reading import read_body
 from router.rest.bodies.schemas import QueryResult, ScoredPointBody
 from router.rest.encode import encode_hits
 from router.rest.envelope import Operation, enveloped
 from router.rest.params import collection_name, read_options
 from router.rest.routes import Route
-from router.vectors import not_supported
 
 READ_QUERY = ("consistency", "timeout")
 _BASE = "/collections/{collection_name}"
@@ -34,37 +34,54 @@ def query_routes(searches: SearchOperations) -> list[Route]:
             list[QueryResult],
             handlers.query_batch,
         ),
-        _route("/points/search", "Search points (legacy)", schemas.SearchBody, hits, handlers.search),
+        _route(
+            "/points/search",
+            "Search points (legacy)",
+            schemas.SearchBody,
+            hits,
+            handlers.one(queries.decode_search),
+        ),
         _route(
             "/points/search/batch",
             "Search points in batch (legacy)",
             schemas.SearchBatchBody,
             list[list[ScoredPointBody]],
-            handlers.search_batch,
+            handlers.many(queries.decode_search_batch),
         ),
-        *(_later(path, summary, what) for path, summary, what in _NOT_SUPPORTED),
+        _route(
+            "/points/recommend",
+            "Recommend points (legacy)",
+            legacy.RecommendBody,
+            hits,
+            handlers.one(legacy.decode_recommend),
+        ),
+        _route(
+            "/points/recommend/batch",
+            "Recommend points in batch (legacy)",
+            legacy.RecommendBatchBody,
+            list[list[ScoredPointBody]],
+            handlers.many(legacy.decode_recommend_batch),
+        ),
+        _route(
+            "/points/discover",
+            "Discover points (legacy)",
+            legacy.DiscoverBody,
+            hits,
+            handlers.one(legacy.decode_discover),
+        ),
+        _route(
+            "/points/discover/batch",
+            "Discover points in batch (legacy)",
+            legacy.DiscoverBatchBody,
+            list[list[ScoredPointBody]],
+            handlers.many(legacy.decode_discover_batch),
+        ),
     ]
-
-
-_NOT_SUPPORTED = (
-    ("/points/recommend", "Recommend points (legacy)", "Recommend queries are"),
-    ("/points/recommend/batch", "Recommend points in batch (legacy)", "Recommend queries are"),
-    ("/points/recommend/groups", "Recommend points, grouped (legacy)", "Recommend queries are"),
-    ("/points/discover", "Discover points (legacy)", "Discover queries are"),
-    ("/points/discover/batch", "Discover points in batch (legacy)", "Discover queries are"),
-)
 
 
 def _route(path: str, summary: str, body: Any, result: Any, operation: Operation) -> Route:
     handler = enveloped(operation)
     return Route("POST", _BASE + path, handler, summary, "Search", READ_QUERY, body, result, enveloped=True)
-
-
-def _later(path: str, summary: str, what: str) -> Route:
-    async def refuse(_request: web.Request) -> object:
-        raise not_supported(what)
-
-    return _route(path, f"{summary} (not supported yet)", dict[str, Any], None, refuse)
 
 
 class _QueryHandlers:
@@ -81,14 +98,20 @@ class _QueryHandlers:
         answers = await self._run(request, body)
         return [QueryResult(points) for points in answers]
 
-    async def search(self, request: web.Request) -> list[ScoredPointBody]:
-        body = queries.decode_search(await read_body(request))
-        (points,) = await self._run(request, [body])
-        return points
+    def one(self, decode: Callable[[bytes], QueryRequest]) -> Operation:
+        """Of old clients: a bare list of points."""
 
-    async def search_batch(self, request: web.Request) -> list[list[ScoredPointBody]]:
-        body = queries.decode_search_batch(await read_body(request))
-        return await self._run(request, body)
+        async def answer(request: web.Request) -> list[ScoredPointBody]:
+            (points,) = await self._run(request, [decode(await read_body(request))])
+            return points
+
+        return answer
+
+    def many(self, decode: Callable[[bytes], list[QueryRequest]]) -> Operation:
+        async def answer(request: web.Request) -> list[list[ScoredPointBody]]:
+            return await self._run(request, decode(await read_body(request)))
+
+        return answer
 
     async def _run(self, request: web.Request, requests: list[QueryRequest]) -> list[list[ScoredPointBody]]:
         name, options = collection_name(request), read_options(request)

@@ -471,6 +471,16 @@ def test_a_collection_that_is_not_there_is_deleted_to_no_effect(pair: Pair) -> N
 
 # --- errors ------------------------------------------------------------------------------------------
 
+
+def feedback(items: list[models.FeedbackItem], *, b: float) -> models.RelevanceFeedbackQuery:
+    params = models.NaiveFeedbackStrategyParams(a=1, b=b, c=1)
+    return models.RelevanceFeedbackQuery(
+        relevance_feedback=models.RelevanceFeedbackInput(
+            target=1, feedback=items, strategy=models.NaiveFeedbackStrategy(naive=params)
+        )
+    )
+
+
 WRONG: dict[str, Callable[[QdrantClient], Any]] = {
     "unknown collection": lambda client: client.count("nowhere"),
     "existing collection": lambda client: client.create_collection(NAME, vectors_config={}),
@@ -499,8 +509,18 @@ WRONG: dict[str, Callable[[QdrantClient], Any]] = {
             )
         ]
     ),
-    "recommend": lambda client: client.query_points(
-        NAME, query=models.RecommendQuery(recommend=models.RecommendInput(positive=[1])), using="dot"
+    "recommend by nothing": lambda client: client.query_points(
+        NAME, query=models.RecommendQuery(recommend=models.RecommendInput()), using="dot"
+    ),
+    "recommend against alone": lambda client: client.query_points(
+        NAME, query=models.RecommendQuery(recommend=models.RecommendInput(negative=[1])), using="dot"
+    ),
+    "recommend an unknown point": lambda client: client.query_points(
+        NAME, query=models.RecommendQuery(recommend=models.RecommendInput(positive=[1, 987654])), using="dot"
+    ),
+    "feedback of none": lambda client: client.query_points(NAME, query=feedback([], b=1), using="dot"),
+    "feedback of a negative power": lambda client: client.query_points(
+        NAME, query=feedback([models.FeedbackItem(example=1, score=1)], b=-1), using="dot"
     ),
     "facet without an index": lambda client: client.facet(NAME, "f"),
 }

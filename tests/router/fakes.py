@@ -60,6 +60,7 @@ from protos.shard import (
     UpdateRequest,
 )
 from protos.stages import Boosted, Diverse, Fused, Searched, Stage, StagedRequest
+from tests.node.query import naive_examples
 
 
 class FakeLog:
@@ -255,20 +256,29 @@ class FakeShard:
 
     def _search(self, request: SearchRequest) -> Hits:
         distance = self.config.params.vectors[request.using].distance
-        ascending = distance in (Distance.EUCLID, Distance.MANHATTAN)
-        query = self._normalised(request.using, request.vector)
+        below = distance in (Distance.EUCLID, Distance.MANHATTAN)  # is what passes a threshold, always
+        ascending = below and request.examples is None
         scored = []
         for point_id in self._matching(request.filter):
             vector = self.points[point_id].vectors.get(request.using)
             if vector is not None:
-                score = _score(distance, query, vector)
+                score = self._rated(request, distance, vector)
                 limit = request.score_threshold
-                if limit is None or (score < limit if ascending else score > limit):
+                if limit is None or (score < limit if below else score > limit):
                     scored.append((score, id_key(point_id), point_id))
         scored.sort(reverse=not ascending)
         best = scored[: request.limit]
         records = [self._record(point_id, request.projection) for _, _, point_id in best]
         return Hits(records, np.array([score for score, _, _ in best], dtype=np.float32))
+
+    def _rated(self, request: SearchRequest, distance: Distance, vector: FloatArray) -> float:
+        def similarity(example: FloatArray) -> float:
+            score = _score(distance, self._normalised(request.using, example), vector)
+            return {Distance.EUCLID: -(score**2), Distance.MANHATTAN: -score}.get(distance, score)
+
+        if request.examples is not None:
+            return naive_examples.score(request.examples, similarity)
+        return _score(distance, self._normalised(request.using, request.vector), vector)
 
     async def query_staged(self, requests: list[StagedRequest]) -> list[Hits]:
         self.staged += requests

@@ -14,7 +14,8 @@ from router.groups import Group, GroupQuery, Lookup
 from router.groups.requests import LIMIT_DEFAULT, SIZE_DEFAULT
 from router.grpc.convert.answers import add_scored, fill_retrieved
 from router.grpc.convert.points import json_path
-from router.grpc.convert.queries import given, projection_in, query_request, search_request
+from router.grpc.convert.queries import given, projection_in, query_request, recommend_request, search_request
+from router.queries.requests import QueryRequest
 
 
 def query_groups(message: wire.QueryPointGroups) -> GroupQuery:
@@ -30,7 +31,15 @@ def query_groups(message: wire.QueryPointGroups) -> GroupQuery:
 
 def search_groups(message: legacy_pb2.SearchPointGroups) -> GroupQuery:
     """Raises: as ``query_request``."""
-    query = search_request(message)
+    return _legacy_groups(message, search_request(message))
+
+
+def recommend_groups(message: legacy_pb2.RecommendPointGroups) -> GroupQuery:
+    """Raises: as ``query_request``."""
+    return _legacy_groups(message, recommend_request(message))
+
+
+def _legacy_groups(message: Any, query: QueryRequest) -> GroupQuery:
     return GroupQuery(
         query,
         key=json_path(message.group_by),

@@ -8,16 +8,14 @@ from typing import Any, Final
 
 from protos.collections import UNNAMED
 from protos.datetimes import decode_datetime
-from protos.errors import InvalidField
 from protos.filters import Filter
 from protos.fusion import RRF_K, Dbsf, Rrf
 from protos.idf import Weighing
 from protos.ids import PointId
-from protos.qdrant import legacy_pb2, points_pb2
+from protos.qdrant import legacy_pb2
 from protos.qdrant import queries_pb2 as wire
 from protos.shard import Direction, OrderBy, Projection, QuantizationSearchParams, ScrollRequest, SearchParams
 from router.checks import (
-    QUERIES_LATER,
     at_least_one,
     check_depth,
     check_formula,
@@ -30,33 +28,30 @@ from router.checks import (
     search_params,
     threshold_of,
 )
+from router.grpc.convert.examples import (
+    BY_EXAMPLES,
+    Lookup,
+    example,
+    legacy_discover,
+    legacy_recommend,
+    lookup_in,
+)
 from router.grpc.convert.filters import filter_of, microseconds, number
 from router.grpc.convert.formulas import formula_of
 from router.grpc.convert.points import json_path, point_id, projection, shard_selector
-from router.grpc.convert.vectors import dense, query_vector, sparse
+from router.grpc.convert.vectors import dense, sparse
 from router.grpc.convert.words import known
 from router.grpc.errors import Unconvertible
-from router.queries.requests import (
-    DiverseNearest,
-    Example,
-    NearestPoint,
-    NearestVector,
-    Prefetch,
-    Query,
-    QueryRequest,
-    RandomSample,
-)
+from router.queries.requests import DiverseNearest, NearestVector, Prefetch, Query, QueryRequest, RandomSample
 from router.shards import ShardSelector
-from router.vectors import not_supported
 
 _DIRECTIONS: Final = {wire.Asc: Direction.ASC, wire.Desc: Direction.DESC}
 _FUSIONS: Final[dict[int, Rrf | Dbsf]] = {wire.RRF: Rrf(), wire.DBSF: Dbsf()}
 _SAMPLES: Final = {wire.Random: RandomSample()}
 
-_LATER: Final = QUERIES_LATER
-
 QueryMessage = wire.QueryPoints | wire.QueryPointGroups
 _Stage = QueryMessage | wire.PrefetchQuery
+RecommendMessage = legacy_pb2.RecommendPoints | legacy_pb2.RecommendPointGroups
 SearchMessage = legacy_pb2.SearchPoints | legacy_pb2.SearchPointGroups
 
 
@@ -119,9 +114,26 @@ def search_request(message: SearchMessage, path: str = "") -> QueryRequest:
         query = NearestVector(sparse(message.sparse_indices.data, message.vector, at))
     else:
         query = NearestVector(dense(message.vector, at))
+    return legacy_request(message, query, message.vector_name, path)
+
+
+def recommend_request(message: RecommendMessage, path: str = "") -> QueryRequest:
+    """Raises: as ``query_request``."""
+    query = legacy_recommend(message, lookup_in(message), path)
+    return legacy_request(message, query, message.using, path)
+
+
+def discover_request(message: legacy_pb2.DiscoverPoints, path: str = "") -> QueryRequest:
+    """Raises: as ``query_request``."""
+    query = legacy_discover(message, lookup_in(message), path)
+    return legacy_request(message, query, message.using, path)
+
+
+def legacy_request(message: Any, query: Query, using: str, path: str) -> QueryRequest:
+    """Any search of old clients. Raises: as ``query_request``."""
     return QueryRequest(
         query=query,
-        using=message.vector_name,
+        using=using,
         limit=at_least_one(message.limit, f"{path}limit"),
         offset=_offset(message),
         filter=filter_in(message, path),
@@ -218,11 +230,10 @@ def _query(message: _Stage, path: str) -> Query:
     kind = query.WhichOneof("variant")
     if kind is None:
         raise Unconvertible("Query variant is missing")
-    lookup = message.lookup_from if message.HasField("lookup_from") else None
     if kind == "nearest":
-        return _nearest(query.nearest, lookup, f"{path}.nearest")
+        return example(query.nearest, lookup_in(message), f"{path}.nearest")
     if kind == "nearest_with_mmr":
-        return _mmr(query.nearest_with_mmr, lookup, path)
+        return _mmr(query.nearest_with_mmr, lookup_in(message), path)
     if kind == "order_by":
         return _order_by(query.order_by)
     if kind == "sample":
@@ -234,8 +245,7 @@ def _query(message: _Stage, path: str) -> Query:
     if kind == "formula":
         check_formula(prefetches=bool(message.prefetch))
         return formula_of(query.formula, path)
-    _check_later(kind, message, path)
-    raise not_supported(_LATER[kind])
+    return BY_EXAMPLES[kind](getattr(query, kind), lookup_in(message), f"{path}.{kind}")
 
 
 def _fusion(by: Rrf | Dbsf, message: _Stage, path: str) -> Rrf | Dbsf:
@@ -248,27 +258,17 @@ def _rrf(message: wire.Rrf) -> Rrf:
     return Rrf(message.k if message.HasField("k") else RRF_K, weights or None)
 
 
-def _mmr(message: wire.NearestInputWithMmr, lookup: wire.LookupLocation | None, path: str) -> DiverseNearest:
+def _mmr(message: wire.NearestInputWithMmr, lookup: Lookup, path: str) -> DiverseNearest:
     if not message.HasField("nearest"):
         raise Unconvertible("nearest vector is missing")
     if not message.HasField("mmr"):
         raise Unconvertible("mmr is missing")
-    nearest = _nearest(message.nearest, lookup, f"{path}.nearest")
+    nearest = example(message.nearest, lookup, f"{path}.nearest")
     return diverse_nearest(
         nearest,
         f"{path}.mmr",
         diversity=given(message.mmr, "diversity"),
         candidates=given(message.mmr, "candidates_limit"),
-    )
-
-
-def _nearest(message: points_pb2.VectorInput, lookup: wire.LookupLocation | None, path: str) -> Example:
-    if message.WhichOneof("variant") != "id":
-        return NearestVector(query_vector(message, path))
-    if lookup is None:
-        return NearestPoint(point_id(message.id))
-    return NearestPoint(
-        point_id(message.id), lookup.collection_name, given(lookup, "vector_name"), keys_in(lookup)
     )
 
 
@@ -290,13 +290,3 @@ def _start_from(message: wire.StartFrom) -> int | float:
     if not math.isfinite(found):
         raise Unconvertible("start_from must be a finite number")
     return found
-
-
-def _check_later(kind: str, message: _Stage, path: str) -> None:
-    """What would be wrong with the query in any version."""
-    examples = message.query.recommend
-    if kind == "recommend" and not examples.positive and not examples.negative:
-        text = "At least one positive or negative vector/id must be provided"
-        raise InvalidField(f"{path}.recommend", text)
-    if kind == "relevance_feedback" and not message.query.relevance_feedback.feedback:
-        raise InvalidField(f"{path}.relevance_feedback", "feedback elements must be non-empty")

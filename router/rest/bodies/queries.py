@@ -5,18 +5,17 @@ from __future__ import annotations
 from typing import Any, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from protos.collections import UNNAMED
 from protos.datetimes import decode_datetime
-from protos.errors import InvalidField, MalformedBody
+from protos.errors import MalformedBody
 from protos.filters import decode_filter
 from protos.formulas import decode_formula
 from protos.fusion import RRF_K, Dbsf, Rrf
 from protos.idf import Weighing
-from protos.ids import PointId, parse_point_id
 from protos.shard import Direction, OrderBy, QuantizationSearchParams, SearchParams
 from router.checks import (
-    QUERIES_LATER,
     at_least_one,
     check_depth,
     check_formula,
@@ -32,18 +31,18 @@ from router.checks import (
 from router.queries.requests import (
     DiverseNearest,
     Example,
-    NearestPoint,
     NearestVector,
     Prefetch,
     Query,
     QueryRequest,
     RandomSample,
 )
-from router.rest.bodies.objects import decode_object, is_object
+from router.rest.bodies.examples import BY_EXAMPLES, decode_nearest, decode_vector, is_sparse
+from router.rest.bodies.objects import is_object
 from router.rest.bodies.reading import decode
 from router.rest.bodies.schemas import (
+    LegacyBody,
     ListVector,
-    LookupBody,
     MmrBody,
     PrefetchBody,
     QueryBatchBody,
@@ -59,7 +58,7 @@ from router.rest.bodies.selectors import (
     decode_projection,
     decode_shard_keys,
 )
-from router.vectors import SparseValues, VectorValues, not_supported
+from router.vectors import VectorValues
 
 T = TypeVar("T")
 
@@ -153,12 +152,13 @@ def _any_query(body: _Stage, path: str) -> Query | None:
     query = body.query
     if query is None:
         return None
-    if not isinstance(query, dict):
-        return _nearest(query, body.lookup_from, f"{path}.query")
-    if is_sparse(query) or is_object(query):
-        return _nearest_value(query, body.lookup_from, f"{path}.query")
+    if isinstance(query, list):  # has been converted with the body
+        check_vector(query, f"{path}.query")
+        return NearestVector(query)
+    if not isinstance(query, dict) or is_sparse(query) or is_object(query):
+        return decode_nearest(query, body.lookup_from, f"{path}.query")
     if "nearest" in query:
-        nearest = _nearest_value(query["nearest"], body.lookup_from, f"{path}.query.nearest")
+        nearest = decode_nearest(query["nearest"], body.lookup_from, f"{path}.query.nearest")
         return nearest if query.get("mmr") is None else _mmr(nearest, query["mmr"], f"{path}.query.mmr")
     if "order_by" in query:
         return decode_order_by(query["order_by"])
@@ -171,7 +171,10 @@ def _any_query(body: _Stage, path: str) -> Query | None:
     if "formula" in query:
         check_formula(prefetches=bool(_listed(body.prefetch)))
         return decode_formula(query["formula"], query.get("defaults"), path=f"{path}.query")
-    raise _other_query(query, path)
+    for kind, decode_kind in BY_EXAMPLES.items():
+        if kind in query:
+            return decode_kind(query[kind], body.lookup_from, f"{path}.query.{kind}")
+    raise MalformedBody("data did not match any variant of QueryInterface")
 
 
 def _mmr(nearest: Example, value: Any, path: str) -> DiverseNearest:
@@ -208,62 +211,6 @@ def _sample(value: Any) -> RandomSample:
     if value != "random":
         raise MalformedBody(f"unknown variant `{value}`, expected `random`")
     return RandomSample()
-
-
-def _nearest(value: ListVector | int | str, lookup: LookupBody | None, path: str) -> Example:
-    if isinstance(value, list):
-        check_vector(value, path)
-        return NearestVector(value)
-    return _nearest_point(parse_point_id(value), lookup)
-
-
-def _nearest_point(point_id: PointId, lookup: LookupBody | None) -> NearestPoint:
-    if lookup is None:
-        return NearestPoint(point_id)
-    keys = decode_shard_keys(lookup.shard_key)
-    return NearestPoint(point_id, lookup.collection, lookup.vector, keys)
-
-
-def _nearest_value(value: Any, lookup: LookupBody | None, path: str) -> Example:
-    if is_object(value):
-        return NearestVector(decode_object(value, path))
-    if isinstance(value, list) or is_sparse(value):
-        return NearestVector(_vector(value, path))
-    return _nearest_point(parse_point_id(value), lookup)
-
-
-def is_sparse(value: Any) -> bool:
-    return isinstance(value, dict) and "indices" in value and "values" in value
-
-
-def _vector(value: Any, path: str) -> VectorValues:
-    """Raises: MalformedBody, InvalidField."""
-    kind: Any = SparseValues if is_sparse(value) else ListVector
-    try:
-        vector: VectorValues = msgspec.convert(value, kind)
-    except msgspec.ValidationError as problem:
-        raise MalformedBody(f"{problem} in `{path}`") from problem
-    check_vector(vector, path)
-    return vector
-
-
-def _other_query(query: dict[str, Any], path: str) -> Exception:
-    """The error for a query that is not served: wrong in itself, of a later version, or unknown."""
-    for kind, name in QUERIES_LATER.items():
-        if kind in query:
-            return _invalid_examples(kind, query[kind], path) or not_supported(name)
-    return MalformedBody("data did not match any variant of QueryInterface")
-
-
-def _invalid_examples(kind: str, value: Any, path: str) -> Exception | None:
-    if not isinstance(value, dict):
-        return None
-    if kind == "recommend" and not value.get("positive") and not value.get("negative"):
-        text = "At least one positive or negative vector/id must be provided"
-        return InvalidField(f"{path}.query.recommend", text)
-    if kind == "relevance_feedback" and not value.get("feedback"):
-        return InvalidField(f"{path}.query.relevance_feedback", "feedback elements must be non-empty")
-    return None
 
 
 def _weighing(value: Any, path: str) -> Weighing:
@@ -318,17 +265,20 @@ def _start_from(value: float | str | None) -> int | float | None:
     return decode_datetime(value) if isinstance(value, str) else value
 
 
-# --- the legacy search ------------------------------------------------------------------------------
+# --- legacy searches -------------------------------------------------------------------------------
 
 
 def search_request(body: SearchBody, path: str) -> QueryRequest:
+    using, vector = _named_vector(body.vector, f"{path}vector")
+    return replace(legacy_request(body, path), query=NearestVector(vector), using=using)
+
+
+def legacy_request(body: LegacyBody, path: str) -> QueryRequest:
+    """All but what is searched by. Raises: MalformedBody, InvalidField."""
     limit = body.limit if body.limit is not None else body.top
     if limit is None:
         raise MalformedBody("missing field `limit`")
-    using, vector = _named_vector(body.vector, f"{path}vector")
     return QueryRequest(
-        query=NearestVector(vector),
-        using=using,
         limit=at_least_one(limit, f"{path}limit"),
         offset=body.offset or 0,
         filter=decode_optional_filter(body.filter, f"{path}filter"),
@@ -343,4 +293,4 @@ def _named_vector(value: ListVector | dict[str, Any], path: str) -> tuple[str, V
     name, vector = (UNNAMED, value) if isinstance(value, list) else (value.get("name"), value.get("vector"))
     if not isinstance(name, str) or not (isinstance(vector, list) or is_sparse(vector)):
         raise MalformedBody("a named vector has the fields `name` and `vector`")
-    return name, _vector(vector, path)
+    return name, decode_vector(vector, path)

@@ -217,15 +217,18 @@ class QueryGroupsBody(QueryBody, kw_only=True):
     with_lookup: str | WithLookupBody | None = None
 
 
-class SearchBody(ReadBody, kw_only=True):
-    """The legacy search; ``top`` is an older name of ``limit``."""
+class LegacyBody(ReadBody, kw_only=True):
+    """What searches by old clients have; ``top`` is an older name of ``limit``."""
 
-    vector: ListVector | dict[str, Any]
     limit: Natural | None = None
     top: Natural | None = None
     offset: Natural | None = None
     params: SearchParamsBody | None = None
     score_threshold: float | None = None
+
+
+class SearchBody(LegacyBody, kw_only=True):
+    vector: ListVector | dict[str, Any]
 
 
 class SearchGroupsBody(SearchBody, kw_only=True):

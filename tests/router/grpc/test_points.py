@@ -324,13 +324,6 @@ async def test_filters_nest_only_so_deep(filled: Grpc) -> None:
     assert (code, text) == (INVALID, f"filters may be nested at most {FILTER_DEPTH_MAX} deep")
 
 
-async def test_kinds_of_queries_of_later_versions_say_so(filled: Grpc) -> None:
-    recommend = queries_pb2.RecommendInput(positive=[points_pb2.VectorInput(id=ONE)])
-    code, text = await filled.refused(*query(query=queries_pb2.Query(recommend=recommend)))
-    assert code is grpc.StatusCode.UNIMPLEMENTED
-    assert text == "Bad request: Recommend queries are not supported by this version of Vecraft yet"
-
-
 # --- whatever is sent --------------------------------------------------------------------------------
 
 BLAMES_THE_CLIENT = {

@@ -15,7 +15,7 @@ from protos.qdrant import collections_pb2, points_service_pb2, service_pb2, snap
 from protos.qdrant.pool import PUBLIC_POOL
 from protos.qdrant.service_pb2 import HealthCheckReply
 from router.grpc.errors import CODES, Unconvertible, code_of, metadata_of, text_of
-from router.grpc.later import POINTS_LATER, SNAPSHOTS_LATER
+from router.grpc.later import SNAPSHOTS_LATER
 from router.grpc.methods import Call, service_handler
 from router.grpc.service import REFLECTION
 from tests.router.grpc.conftest import Grpc
@@ -69,13 +69,9 @@ async def test_methods_of_later_versions_are_just_these_and_say_so(server: Grpc)
                 assert code is grpc.StatusCode.UNIMPLEMENTED
                 refused.setdefault(service, set()).add(name)
     assert refused == {
-        "Points": {
-            *("Discover", "DiscoverBatch"),
-            *("Recommend", "RecommendBatch", "RecommendGroups"),
-        },
         "Snapshots": {"Create", "CreateFull", "Delete", "DeleteFull", "List", "ListFull"},
     }
-    assert refused == {"Points": set(POINTS_LATER), "Snapshots": set(SNAPSHOTS_LATER)}
+    assert refused == {"Snapshots": set(SNAPSHOTS_LATER)}
 
 
 def every(cls: type[VecraftError]) -> list[type[VecraftError]]:

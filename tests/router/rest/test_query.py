@@ -257,6 +257,7 @@ async def test_an_empty_batch_has_an_empty_result(filled: Rest) -> None:
 
 # --- errors -----------------------------------------------------------------------------------------------
 
+_NAIVE = {"a": 1, "b": 1, "c": 1}
 _LATER = "by this version of Vecraft yet"
 
 
@@ -312,7 +313,7 @@ _LATER = "by this version of Vecraft yet"
             "At least one positive or negative vector/id must be provided",
         ),
         (
-            {"query": {"relevance_feedback": {"target": 1, "feedback": []}}},
+            {"query": {"relevance_feedback": {"target": 1, "feedback": [], "strategy": {"naive": _NAIVE}}}},
             422,
             "feedback elements must be non-empty",
         ),
@@ -336,9 +337,6 @@ _LATER = "by this version of Vecraft yet"
             422,
             "internal.prefetch[1].limit: value 0 invalid, must be 1 or larger",
         ),
-        ({"query": {"recommend": {"positive": [1]}}}, 400, _LATER),
-        ({"query": {"discover": {"target": 1, "context": []}}}, 400, _LATER),
-        ({"query": {"context": []}}, 400, _LATER),
         ({"query": {"sample": "first"}}, 400, "unknown variant `first`, expected `random`"),
         (
             {"query": {"nearest": [1, 2], "mmr": {"diversity": 1.5}}},
@@ -365,21 +363,6 @@ async def test_wrong_queries_are_refused(rest: Rest, body: Any, status: int, tex
     answer = await rest.post(QUERY, body)
     assert answer.status == status, answer.body
     assert text in answer.error
-
-
-@pytest.mark.parametrize(
-    "path",
-    [
-        "/points/recommend",
-        "/points/discover",
-    ],
-)
-async def test_endpoints_of_later_versions_say_so(rest: Rest, path: str) -> None:
-    await rest.create()
-    answer = await rest.post(COLLECTION + path, {})
-    assert answer.status == 400
-    assert answer.error.startswith("Bad request: ")
-    assert _LATER in answer.error
 
 
 # --- legacy search ---------------------------------------------------------------------------------------
