@@ -46,6 +46,7 @@ from node.storage.wal_format import (
 __all__ = ["Wal", "WalCorrupted", "WalError", "WalFormatUnknown", "WalRecord", "WalTrimmed"]
 
 BUFFER_BYTES_MAX = 1 << 20
+NEEDLESS_BYTES_MAX = 4 << 20  # of records that nobody needs, in the file that is written
 EMPTY = -1  # ``last_seq`` of a log that never held a record
 
 
@@ -328,11 +329,13 @@ class Wal:
     # --- the front and the back ------------------------------------------------------------------
 
     def trim(self, before_seq: int, *, keep_bytes: int = 0) -> None:
-        """Remove the files that hold only records before ``before_seq``, never the last file.
+        """Remove the files that hold only records before ``before_seq``; a long last one is ended for that.
 
         Of the others the newest are kept all the same until they are ``keep_bytes`` (at most one file
         more than that), so that another replica can be brought up from them. Raises: OSError.
         """
+        if not keep_bytes and self._is_needless(before_seq):
+            self._start_file(self._last_seq + 1)
         needless = bisect_right(self._files, before_seq, key=lambda file: file.base_seq) - 1
         kept = sum(file.path.stat().st_size for file in self._files[:-1]) if keep_bytes else 0
         for file in self._files[: max(needless, 0)]:
@@ -341,6 +344,11 @@ class Wal:
                 return
             remove_synced(file.path)
             self._files.remove(file)
+
+    def _is_needless(self, before_seq: int) -> bool:
+        """Is the last file worth ending, since it holds only records before ``before_seq``?"""
+        idle = not (self._broken or self._unsynced)
+        return idle and self._written > NEEDLESS_BYTES_MAX and self._last_seq < before_seq
 
     def cut_after(self, seq: int) -> None:
         """Remove, durably, every record after ``seq`` (a tail that the primary does not have).

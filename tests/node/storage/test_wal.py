@@ -71,7 +71,7 @@ def test_synced_records_come_back_in_order(wal: Wal, tmp_path: Path) -> None:
 def test_replay_begins_where_asked_and_ends_with_what_is_synced(wal: Wal) -> None:
     append(wal, 0, 1, 2)
     wal.sync()
-    append(wal, 3)
+    append(wal, 3, term=3)
     assert seqs(wal, 1) == [1, 2]
     assert seqs(wal, 3) == []
     assert wal.synced_seq == 2
@@ -423,3 +423,28 @@ def test_a_cut_before_the_beginning_or_of_an_open_group_is_refused(wal: Wal) -> 
         wal.cut_after(3)
     wal.cut_after(8)
     assert seqs(wal) == [5]
+
+
+def test_a_long_last_file_that_nobody_needs_is_ended(
+    wal: Wal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wal_module, "NEEDLESS_BYTES_MAX", 1000)
+    append(wal, 0, 1, 2, term=3, size=400)
+    wal.sync()
+    wal.trim(2)  # record 2 is still needed
+    wal.trim(3, keep_bytes=1)  # and here others may need them all
+    assert file_names(tmp_path) == [0]
+    append(wal, 3, term=3)
+    wal.trim(4)  # not synced yet
+    assert file_names(tmp_path) == [0]
+    wal.sync()
+    wal.trim(4)
+    assert file_names(tmp_path) == [4]
+    assert (wal.first_seq, wal.last_seq, wal.last_term) == (4, 3, 3)
+    again = reopened(wal, tmp_path)
+    assert (again.first_seq, again.last_seq, again.last_term) == (4, 3, 3)
+    append(again, 4, term=3)
+    again.sync()
+    again.trim(5)
+    assert (file_names(tmp_path), seqs(again)) == ([4], [4])
+    again.close()
