@@ -16,13 +16,14 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from protos.diversity import CANDIDATES_MAX
 from protos.errors import MalformedBody, NotFound
 from protos.ids import PointId, parse_point_id
 from protos.shard import PayloadSelector, Projection, Record
 from router.groups.collector import Collector, Group, GroupId, Hit
 from router.groups.requests import GroupQuery, Lookup
 from router.queries.operations import SearchOperations, bounded
-from router.queries.requests import WINDOW_MAX, Prefetch, QueryRequest, ReadOptions
+from router.queries.requests import WINDOW_MAX, DiverseNearest, Prefetch, Query, QueryRequest, ReadOptions
 
 COLLECTING_MAX: Final = 5  # requests for more groups
 FILLING_MAX: Final = 5  # requests for more hits; the last asks about each group by itself
@@ -48,6 +49,7 @@ class _Grouping:
         only_key = Projection(payload=PayloadSelector(include=(query.key,)))
         self._base = replace(
             query.query,
+            query=_of_so_many(query.query.query, self._window),
             limit=self._window,
             offset=0,
             projection=only_key,
@@ -63,7 +65,7 @@ class _Grouping:
     async def run(self) -> list[Group]:
         if self._query.lookup is not None:
             await self._look_up(self._query.lookup, [])  # an unknown collection is told before the work
-        if self._base.prefetch:
+        if self._base.prefetch or isinstance(self._base.query, DiverseNearest):
             await self._deepen()
         elif not await self._collect():
             await self._fill()
@@ -73,7 +75,7 @@ class _Grouping:
     # --- finding -------------------------------------------------------------------------------------------
 
     async def _deepen(self) -> None:
-        """Ask for ever more of what was prefetched: leaving points out would change the scores of others."""
+        """Ask for ever more of the same candidates: without some, others would have other scores."""
         request = self._base
         for _ in range(COLLECTING_MAX + FILLING_MAX):
             if await self._ask(request):
@@ -168,6 +170,13 @@ def _widened(prefetches: tuple[Prefetch, ...], size: int) -> tuple[Prefetch, ...
         replace(each, limit=min(each.limit * size, WINDOW_MAX), prefetch=_widened(each.prefetch, size))
         for each in prefetches
     )
+
+
+def _of_so_many(query: Query | None, candidates: int) -> Query | None:
+    """A choice of diverse points says among how many, so that it is the same however many are asked."""
+    if isinstance(query, DiverseNearest) and query.candidates is None:
+        return replace(query, candidates=min(candidates, CANDIDATES_MAX))
+    return query
 
 
 def _shown(found: Record, fetched: Record) -> Record:

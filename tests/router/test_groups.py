@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from protos.collections import CreateCollection, Distance, VectorParams
 from protos.errors import NotFound
@@ -23,7 +24,7 @@ from router.collections import CollectionOperations
 from router.groups import Group, GroupQuery, Lookup, query_groups
 from router.groups.collector import Collector
 from router.queries.operations import SearchOperations
-from router.queries.requests import NearestPoint, NearestVector, QueryRequest, ReadOptions
+from router.queries.requests import DiverseNearest, NearestPoint, NearestVector, QueryRequest, ReadOptions
 from router.shards import split_ids
 from tests.router.fakes import FakeLog, FakeNode
 
@@ -203,6 +204,19 @@ async def test_a_query_keeps_its_filter_its_threshold_and_its_example() -> None:
     own = world.rows[5]
     ranked = [i for i in nearest(world, own) if i < 30 and i != 5 and world.rows[i] @ own > 0]
     assert shown(await world.groups(query)) == world.expected(ranked, query)
+
+
+async def test_diverse_points_are_grouped_as_one_choice_has_them() -> None:
+    """Leaving some out would make another choice of the others."""
+    world = await World([{"k": i % 9} for i in range(60)]).fill(3)
+    request = QueryRequest(DiverseNearest(NearestVector(QUERY), 0.7), using="v")
+    for limit, size in ((5, 3), (9, 2)):
+        found = await world.groups(GroupQuery(request, "k", limit=limit, size=size))
+        whole = replace(request, limit=limit * size, projection=Projection(payload=True))
+        (once,) = await world.searches.query("c", [whole], ReadOptions())
+        expected = Collector("k", limit=limit, size=size, ascending=False)
+        expected.add(once)
+        assert shown(found) == shown(expected.best())
 
 
 async def test_points_without_a_query_go_by_id_and_by_order() -> None:
