@@ -86,9 +86,9 @@ def _fields_with_graphs(columns: ColumnsView, *, tenants_only: bool) -> tuple[st
 def _rows_min(config: CollectionConfig, name: str, hnsw: HnswConfig) -> int:
     """Fewer rows than this are all scored, by choice (``full_scan_threshold``) or because it is quicker."""
     chosen = hnsw.full_scan_threshold != HnswConfig().full_scan_threshold
-    row_bytes = schema_of(name, config.vectors[name]).row_bytes
-    threshold = hnsw.full_scan_threshold * KIB // row_bytes if chosen else 0
-    return max(threshold, planner.GRAPH_NODE_ROWS * hnsw.ef_construct) + 1
+    schema = schema_of(name, config.vectors[name])
+    threshold = hnsw.full_scan_threshold * KIB // schema.row_bytes if chosen else 0
+    return max(threshold, int(planner.node_rows(schema.dim) * hnsw.ef_construct)) + 1
 
 
 def wanted_sparse(config: CollectionConfig, names: Iterable[str]) -> dict[str, SparseParams]:

@@ -132,7 +132,9 @@ class VectorsView:
         width = planner.search_width(graph.params.ef_construct if ef is None else ef, k)
         width = scoring.width(width, k, graph.count)
         size = chosen.count * self.schema.row_bytes
-        if size <= hints.full_scan_bytes or planner.exact_is_cheaper(width, chosen.count):
+        if size <= hints.full_scan_bytes or planner.exact_is_cheaper(
+            width, chosen.count, planner.node_rows(self.schema.dim)
+        ):
             return self._best_rows(queries, k, chosen, hints.trace)
         if chosen.count >= graph.count:
             return self._walk(graph, queries, k, width, chosen, scoring, hints.trace)
@@ -194,7 +196,7 @@ class VectorsView:
         mask = chosen.mask(len(self.matrix))
         assert mask is not None
         ranking = blank(len(queries), k)
-        balls = _Balls(graph, mask, chosen.count, ef, k)
+        balls = _Balls(graph, mask, chosen.count, ef, k, planner.node_rows(self.schema.dim))
         hard, scored = [], 0
         for i, candidates in enumerate(balls.of(queries)):
             if candidates is None:
@@ -230,8 +232,11 @@ class VectorsView:
 class _Balls:
     """The nearest nodes to queries, as many as it takes to hold enough rows of ``mask``."""
 
-    def __init__(self, graph: HnswGraph, mask: PackedBits, count: int, ef: int, k: int) -> None:
+    def __init__(
+        self, graph: HnswGraph, mask: PackedBits, count: int, ef: int, k: int, rows_per_node: float
+    ) -> None:
         self._graph, self._mask, self._count, self._ef, self._k = graph, mask, count, ef, k
+        self._rows_per_node = rows_per_node
         self.widest = 0
 
     def of(self, queries: FloatArray) -> list[Rows | None]:
@@ -241,7 +246,7 @@ class _Balls:
         group = max(1, _BALLS_MAX // width)
         for first in range(0, len(queries), group):
             part = queries[first : first + group]
-            if planner.exact_is_cheaper(width, self._count):
+            if planner.exact_is_cheaper(width, self._count, self._rows_per_node):
                 found += [None] * len(part)
             else:
                 nearest = self._walk(part, width)
@@ -258,7 +263,7 @@ class _Balls:
     def _widened(self, query: FloatArray, width: int, passing: Rows, reached: bool) -> Rows | None:
         while not planner.ball_is_full(width, self._ef, self._k, len(passing)):
             width = planner.next_width(width, self._ef, self._k, len(passing))
-            if not reached or planner.exact_is_cheaper(width, self._count):
+            if not reached or planner.exact_is_cheaper(width, self._count, self._rows_per_node):
                 return None
             ((passing, reached),) = self._walk(query[np.newaxis], width)
         return passing

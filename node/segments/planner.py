@@ -12,8 +12,9 @@ pass. A wider one finds its inner nodes more surely, so it needs fewer, down to 
 
 from __future__ import annotations
 
-# Rows that are scored exactly in the time a walk takes per node it keeps (measured at 384 dimensions).
+# Rows that are scored exactly in the time a walk takes per node it keeps; see ``node_rows``.
 GRAPH_NODE_ROWS = 24
+_NODE_ROWS_LEAST, _NODE_ROWS_DIM = 7, 2400
 # A first walk is this much wider than expected to be needed, and a ball this full is full enough.
 WIDENING = 1.15
 FULL_ENOUGH = 0.9
@@ -23,8 +24,18 @@ DEPTH = 3
 _DECAY = 1.3
 
 
-def exact_is_cheaper(width: int, allowed: int) -> bool:
-    return allowed <= GRAPH_NODE_ROWS * width
+def node_rows(dim: int) -> float:
+    """Rows of ``dim`` components that are scored in the time of a node: the more components, the fewer.
+
+    A node's codes are a quarter of its row, and half of its cost is not for the codes
+    (docs/decisions/0004-filtered-search.md). Short rows count as if they were longer: they cost little.
+    """
+    return min(GRAPH_NODE_ROWS, _NODE_ROWS_LEAST + _NODE_ROWS_DIM / max(dim, 1))
+
+
+def exact_is_cheaper(width: int, allowed: int, rows_per_node: float = GRAPH_NODE_ROWS) -> bool:
+    """``rows_per_node``: ``node_rows`` where the dimension is known."""
+    return allowed <= rows_per_node * width
 
 
 def rescored(k: int, ef: int) -> int:
@@ -55,15 +66,17 @@ def next_width(width: int, ef: int, k: int, passing: int) -> int:
     return max(width + 1 + width // 4, int(WIDENING * width * wanted / max(passing, 1)))
 
 
-def value_graph_pays(ef: int, k: int, *, inside: int, nodes: int, strays: int, all_nodes: int | None) -> bool:
+def value_graph_pays(
+    ef: int, k: int, *, inside: int, nodes: int, strays: int, all_nodes: int | None, rows_per_node: float
+) -> bool:
     """Is the graph of a value, ``nodes`` of which ``inside`` are allowed, the cheapest way?
 
     The ``strays``, allowed rows outside of it, are scored beside. The other ways: to score all that are
     allowed, or to walk the graph of all rows (``all_nodes``; None: there is none).
     """
     allowed = inside + strays
-    walk = GRAPH_NODE_ROWS * first_width(ef, k, nodes, inside) + strays
-    if all_nodes and walk >= GRAPH_NODE_ROWS * first_width(ef, k, all_nodes, min(allowed, all_nodes)):
+    walk = rows_per_node * first_width(ef, k, nodes, inside) + strays
+    if all_nodes and walk >= rows_per_node * first_width(ef, k, all_nodes, min(allowed, all_nodes)):
         return False
     return walk < allowed
 

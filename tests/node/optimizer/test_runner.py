@@ -588,7 +588,7 @@ async def ways_of(replica: ShardReplica, tenant: str) -> list[Way]:
 
 @pytest.mark.slow
 async def test_a_large_tenant_gets_a_graph_of_its_own_and_small_ones_none(shards: Shards) -> None:
-    replica = await shards.open(tenanted())
+    replica = await shards.open(tenanted(full_scan_threshold=10))
     await index(replica, "tenant", is_tenant=True)
     await write(replica, of_tenants(2500, lambda i: "large" if i % 5 else f"small{i % 50}"))
     info = await until_green(replica)
@@ -597,6 +597,10 @@ async def test_a_large_tenant_gets_a_graph_of_its_own_and_small_ones_none(shards
     assert segment.graph("") is None
     assert await ways_of(replica, "large") == [Way.VALUE_GRAPH]
     assert await ways_of(replica, "small5") == [Way.ROWS]
+    # Only what is indexed, or so little that it need not be, is asked for: graphs of values are indexes.
+    request = SearchRequest("", np.ones(DIM, dtype=np.float32), 3, params=SearchParams(indexed_only=True))
+    (hits,) = await replica.search([request])
+    assert len(hits.records) == 3
 
 
 @pytest.mark.slow

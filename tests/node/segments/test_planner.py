@@ -53,6 +53,15 @@ def test_widening_ends(width: int, passing: int) -> None:
     assert planner.next_width(width, EF, K, passing) > width * 1.2
 
 
+def test_the_longer_rows_are_the_sooner_a_graph_is_walked() -> None:
+    costs = [planner.node_rows(dim) for dim in (1, 128, 384, 768, 1536)]
+    assert costs[:2] == [planner.GRAPH_NODE_ROWS] * 2
+    assert costs[1:] == sorted(set(costs[1:]), reverse=True)
+    rows = int(15 * EF)
+    assert planner.exact_is_cheaper(EF, rows, planner.node_rows(128))
+    assert not planner.exact_is_cheaper(EF, rows, planner.node_rows(768))
+
+
 def test_rare_matches_are_scored_and_common_ones_walked_to() -> None:
     assert planner.exact_is_cheaper(planner.first_width(EF, K, 10**6, 1_000), 1_000)
     assert not planner.exact_is_cheaper(planner.first_width(EF, K, 10**6, 500_000), 500_000)
