@@ -44,7 +44,7 @@ class Reports:
         return {shard.id: report.points for shard, report in zip(own, reports)}
 
     async def memory(self, collection: CollectionState) -> list[ShardMemory]:
-        """What each shard takes. Raises: ShardUnavailable if one does not tell in time."""
+        """What each shard takes. Raises: ShardUnavailable if one does not tell in time; what it says."""
 
         async def one(shard: ShardState) -> ShardMemory:
             peers = speakers(shard, self._local_peer)
@@ -58,7 +58,7 @@ class Reports:
     async def _first_of(self, collection: CollectionState, shard: ShardState, peers: list[int]) -> ShardInfo:
         try:
             return await self._answer(collection, shard, peers, lambda asked: asked.info())
-        except ShardUnavailable as error:
+        except VecraftError as error:
             return unreachable_shard(str(error))
 
     async def _answer(
@@ -68,8 +68,8 @@ class Reports:
         peers: list[int],
         call: Callable[[ShardClient], Awaitable[T]],
     ) -> T:
-        """The first answer of ``peers``, asked one after another. Raises: ShardUnavailable."""
-        reason = f"shard {shard.id} did not answer"
+        """The first answer of ``peers``, asked one after another. Raises: what the last of them said."""
+        failure: VecraftError = ShardUnavailable(f"shard {shard.id} did not answer")
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(REPORT_TIMEOUT_S):
                 for peer in peers:
@@ -80,8 +80,8 @@ class Reports:
                     except TimeoutError:
                         continue
                     except VecraftError as error:
-                        reason = str(error)
-        raise ShardUnavailable(reason)
+                        failure = error
+        raise failure
 
 
 def speakers(shard: ShardState, local_peer: int) -> list[int]:
