@@ -44,11 +44,14 @@ class Reports:
         return {shard.id: report.points for shard, report in zip(own, reports)}
 
     async def memory(self, collection: CollectionState) -> list[ShardMemory]:
-        """What each shard takes. Raises: ShardUnavailable if one does not tell in time; what it says."""
+        """What each shard takes. Raises: ShardUnavailable if one does not tell in time; as the shard."""
 
         async def one(shard: ShardState) -> ShardMemory:
             peers = speakers(shard, self._local_peer)
-            return await self._answer(collection, shard, peers, lambda asked: asked.memory())
+            try:
+                return await self._answer(collection, shard, peers, lambda asked: asked.memory())
+            except TimeoutError as error:
+                raise ShardUnavailable(_silent(shard)) from error
 
         return await asyncio.gather(*(one(shard) for shard in collection.shards.values()))
 
@@ -58,6 +61,8 @@ class Reports:
     async def _first_of(self, collection: CollectionState, shard: ShardState, peers: list[int]) -> ShardInfo:
         try:
             return await self._answer(collection, shard, peers, lambda asked: asked.info())
+        except TimeoutError:
+            return unreachable_shard(_silent(shard))
         except VecraftError as error:
             return unreachable_shard(str(error))
 
@@ -68,8 +73,11 @@ class Reports:
         peers: list[int],
         call: Callable[[ShardClient], Awaitable[T]],
     ) -> T:
-        """The first answer of ``peers``, asked one after another. Raises: what the last of them said."""
-        failure: VecraftError = ShardUnavailable(f"shard {shard.id} did not answer")
+        """The first answer of ``peers``, asked one after another.
+
+        Raises: what the last that refused raised, TimeoutError if none did.
+        """
+        refusal: VecraftError | None = None
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(REPORT_TIMEOUT_S):
                 for peer in peers:
@@ -80,8 +88,12 @@ class Reports:
                     except TimeoutError:
                         continue
                     except VecraftError as error:
-                        failure = error
-        raise failure
+                        refusal = error
+        raise refusal or TimeoutError
+
+
+def _silent(shard: ShardState) -> str:
+    return f"shard {shard.id} did not answer"
 
 
 def speakers(shard: ShardState, local_peer: int) -> list[int]:

@@ -34,6 +34,7 @@ from protos.errors import (
     ShardUnavailable,
     Timeout,
 )
+from protos.memory import ShardMemory
 from protos.operations import (
     UpdateResult,
     UpdateStatus,
@@ -469,3 +470,17 @@ async def test_init_from_copies_points_that_lack_some_vectors(
     records = await node.shard("new", 0).retrieve([1, 2, 3], Projection(vectors=True))
     vectors = [{name: row.tolist() for name, row in (record.vectors or {}).items()} for record in records]
     assert vectors == [{"a": [1, 2]}, {"b": [5, 6]}, {"a": [3, 4]}]
+
+
+async def test_memory_is_not_told_without_every_shard(
+    operations: CollectionOperations, node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await operations.create("c", decode_create({**DENSE, "shard_number": 2}))
+    assert (await operations.memory("c")).total.disk_bytes == 6
+
+    async def fail() -> ShardMemory:
+        raise ShardUnavailable("it is being opened")
+
+    monkeypatch.setattr(node.shards["c", 1], "memory", fail)
+    with pytest.raises(ShardUnavailable, match=r"^Shard temporarily unavailable: it is being opened$"):
+        await operations.memory("c")
