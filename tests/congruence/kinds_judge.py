@@ -74,13 +74,29 @@ class KindsJudge:
         """Exact. ``below``: only points whose ``n`` is less; ``corpus_below``: statistics of those."""
         hits = self._shard.query(
             edge.QueryRequest(
-                query=edge.Query.Nearest(_vector(vector), using=using),
+                query=edge.Query.Nearest(engine_vector(vector), using=using),
                 limit=limit,
                 filter=None if below is None else _less(below),
                 params=edge.SearchParams(
                     exact=True,
                     idf=None if corpus_below is None else edge.IdfParams(_less(corpus_below)),
                 ),
+            )
+        )
+        return [(int(str(hit.id)), hit.score) for hit in hits]
+
+    def rated(
+        self, query: Any, limit: int, *, below: int | None, without: list[int], threshold: float | None = None
+    ) -> list[tuple[int, float]]:
+        """Exact, by a query of the engine's own. ``without``: ids that are left out."""
+        must = [] if below is None else [edge.FieldCondition("n", range=edge.RangeFloat(lt=below))]
+        hits = self._shard.query(
+            edge.QueryRequest(
+                query=query,
+                limit=limit,
+                filter=edge.Filter(must=must, must_not=[edge.HasIdCondition({*without})]),
+                score_threshold=threshold,
+                params=edge.SearchParams(exact=True),
             )
         )
         return [(int(str(hit.id)), hit.score) for hit in hits]
@@ -114,8 +130,8 @@ def _sparse(kind: Kind) -> edge.EdgeSparseVectorParams:
 
 
 def _vectors(vectors: dict[str, Vector]) -> dict[str, Any]:
-    return {name: _vector(vector) for name, vector in vectors.items()}
+    return {name: engine_vector(vector) for name, vector in vectors.items()}
 
 
-def _vector(vector: Vector) -> Any:
+def engine_vector(vector: Vector) -> Any:
     return edge.SparseVector(**vector) if isinstance(vector, dict) else vector

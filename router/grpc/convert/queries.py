@@ -188,6 +188,8 @@ def _offset(message: Any) -> int:
 
 
 def _threshold(message: Any) -> float | None:
+    if not hasattr(message, "score_threshold"):  # discoveries of old clients
+        return None
     found = given(message, "score_threshold")
     return None if found is None else number(found, "score_threshold")
 

@@ -109,6 +109,34 @@ async def test_the_search_of_old_clients_answers(filled: Grpc) -> None:
     assert len((await filled.call("Points.SearchBatch", batch)).result) == 2
 
 
+async def test_recommendations_and_discoveries_of_old_clients_answer(filled: Grpc) -> None:
+    """Messages that lack fields which others have (a discovery has no threshold, groups have no offset)."""
+    one, three = filters_pb2.PointId(num=1), filters_pb2.PointId(num=3)
+    recommend = legacy_pb2.RecommendPoints(
+        collection_name=NAME, positive=[one], negative_vectors=[dense([9.0, 1.0])], limit=2
+    )
+    assert [hit.id.num for hit in (await filled.call("Points.Recommend", recommend)).result] == [2, 3]
+    batch = legacy_pb2.RecommendBatchPoints(collection_name=NAME, recommend_points=[recommend, recommend])
+    assert len((await filled.call("Points.RecommendBatch", batch)).result) == 2
+    groups = legacy_pb2.RecommendPointGroups(
+        collection_name=NAME, positive=[one], limit=2, group_by="n", group_size=1
+    )
+    found = (await filled.call("Points.RecommendGroups", groups)).result.groups
+    assert [group.id.unsigned_value for group in found] == [3, 2]
+    target = legacy_pb2.TargetVector(single=legacy_pb2.VectorExample(vector=dense([1.0, 0.0])))
+    pair = legacy_pb2.ContextExamplePair(
+        positive=legacy_pb2.VectorExample(id=one), negative=legacy_pb2.VectorExample(id=three)
+    )
+    discover = legacy_pb2.DiscoverPoints(collection_name=NAME, target=target, context=[pair], limit=1)
+    (hit,) = (await filled.call("Points.Discover", discover)).result
+    assert (hit.id.num, hit.score) == (2, pytest.approx(-1 + 5 / 6))
+    several = legacy_pb2.DiscoverBatchPoints(collection_name=NAME, discover_points=[discover])
+    assert len((await filled.call("Points.DiscoverBatch", several)).result) == 1
+    nothing = legacy_pb2.DiscoverPoints(collection_name=NAME, limit=1)
+    code, text = await filled.refused("Points.Discover", nothing)
+    assert (code, text) == (INVALID, "Bad request: A target, context pairs or both are required")
+
+
 async def test_values_of_every_kind_come_back(filled: Grpc) -> None:
     inner = values_pb2.Struct(fields={"x": values_pb2.Value(bool_value=True), "y": values_pb2.Value()})
     sent = {
