@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from node.index.exact import best_of, similarities
 from node.index.library import faiss
+from node.index.narrow import Originals
 from node.index.quantization import Kind, Quantization
 from node.index.rotation import rotate, width_for
 from protos.collections import Distance
@@ -170,7 +171,7 @@ def storage_for(encoding: Encoding, dim: int, metric: int) -> Any:
             return faiss.IndexScalarQuantizer(width, sq_type(encoding.code), metric)
 
 
-def train(storage: Any, encoding: Encoding, matrix: npt.NDArray[Any], rows: GraphRows | None) -> None:
+def train(storage: Any, encoding: Encoding, matrix: Originals, rows: GraphRows | None) -> None:
     """Teach the code what it must know of ``matrix[rows]``: its range, its centroids, its middle."""
     if storage.is_trained:
         return
@@ -191,7 +192,7 @@ def train(storage: Any, encoding: Encoding, matrix: npt.NDArray[Any], rows: Grap
 
 def choose_encoding(
     distance: Distance,
-    matrix: npt.NDArray[Any],
+    matrix: Originals,
     rows: GraphRows | None = None,
     quantization: Quantization | None = None,
 ) -> Encoding:
@@ -206,7 +207,7 @@ def choose_encoding(
     return choose_lossless(distance, matrix, rows)
 
 
-def choose_lossless(distance: Distance, matrix: npt.NDArray[Any], rows: GraphRows | None) -> Encoding:
+def choose_lossless(distance: Distance, matrix: Originals, rows: GraphRows | None) -> Encoding:
     """The cheapest encoding whose best 2k hold the true best k of a sample of ``matrix[rows]``."""
     sample = _sample(matrix, rows, _PROBE_ROWS)
     encodings = [Encoding(Code.UNIFORM_8BIT), Encoding(Code.PER_DIMENSION_8BIT), Encoding(Code.FLOAT16)]
@@ -224,7 +225,7 @@ def choose_lossless(distance: Distance, matrix: npt.NDArray[Any], rows: GraphRow
 
 
 def _quantized(
-    distance: Distance, matrix: npt.NDArray[Any], rows: GraphRows | None, wanted: Quantization
+    distance: Distance, matrix: Originals, rows: GraphRows | None, wanted: Quantization
 ) -> Encoding:
     dim = matrix.shape[1]
     match wanted.kind:
@@ -264,14 +265,14 @@ def _integers_serve(distance: Distance, sample: FloatArray) -> bool:
     return float(np.mean(np.vecdot(sample, sample) < 0.5)) <= _SHORT_ROWS_MAX
 
 
-def _sample(matrix: npt.NDArray[Any], rows: GraphRows | None, count: int) -> FloatArray:
+def _sample(matrix: Originals, rows: GraphRows | None, count: int) -> FloatArray:
     """At most ``count`` rows, spread evenly."""
     total = len(matrix) if rows is None else len(rows)
     picked = np.unique(np.linspace(0, total - 1, min(total, count)).astype(np.int64))
     return np.ascontiguousarray(matrix[picked if rows is None else rows[picked]], dtype=np.float32)
 
 
-def _extremes(matrix: npt.NDArray[Any], rows: GraphRows | None) -> FloatArray:
+def _extremes(matrix: Originals, rows: GraphRows | None) -> FloatArray:
     """(2 per block, dim): the least and the greatest values of each component."""
     found = []
     for first in range(0, len(matrix) if rows is None else len(rows), BLOCK_ROWS):
@@ -281,7 +282,7 @@ def _extremes(matrix: npt.NDArray[Any], rows: GraphRows | None) -> FloatArray:
     return np.stack(found).astype(np.float32)
 
 
-def _range(matrix: npt.NDArray[Any], rows: GraphRows | None, quantile: float | None) -> tuple[float, float]:
+def _range(matrix: Originals, rows: GraphRows | None, quantile: float | None) -> tuple[float, float]:
     """The middle ``quantile`` of all values; None: all of them."""
     if quantile is None or quantile >= 1:
         extremes = _extremes(matrix, rows)
@@ -293,7 +294,7 @@ def _range(matrix: npt.NDArray[Any], rows: GraphRows | None, quantile: float | N
 
 def _code_recall(
     distance: Distance,
-    matrix: npt.NDArray[Any],
+    matrix: Originals,
     rows: GraphRows | None,
     sample: FloatArray,
     encoding: Encoding,

@@ -5,7 +5,8 @@ the small distances; for batches such a product tells which pairs are worth it (
 at Euclid are at exactly 0. The kernels read rows in place, release the interpreter lock and give a pair the
 same bits in whatever company it is scored.
 
-Memory is bounded: scores are held for a group of queries at a time, Manhattan gathers rows in blocks.
+Memory is bounded: scores are held for a group of queries at a time; Manhattan gathers rows in blocks, and
+rows of fewer bits than float32 are widened in blocks.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy.typing as npt
 
 from node.index import products
 from node.index.library import faiss
+from node.index.narrow import NarrowRows, Originals
 from protos.collections import Distance
 
 FloatArray = npt.NDArray[np.float32]
@@ -30,15 +32,18 @@ _SORTED_MAX = 512  # more scores than these are partitioned before they are sort
 _ALL_ROWS = np.arange(_BLOCK_ROWS, dtype=np.int64)
 
 
-def similarities(distance: Distance, query: FloatArray, matrix: FloatArray, rows: Rows) -> FloatArray:
+def similarities(distance: Distance, query: FloatArray, matrix: Originals, rows: Rows) -> FloatArray:
     """Similarity of ``query`` (dim,) to ``matrix[rows]``; (len(rows),). Rows must exist."""
+    if isinstance(matrix, NarrowRows):
+        found: FloatArray = score_table(distance, query[np.newaxis], matrix, rows)[0]
+        return found
     scores = np.empty(len(rows), dtype=np.float32)
     _score(distance, np.ascontiguousarray(query), matrix, np.ascontiguousarray(rows), scores)
     return scores
 
 
 def best_of(
-    distance: Distance, queries: FloatArray, matrix: FloatArray, k: int, rows: Rows | None = None
+    distance: Distance, queries: FloatArray, matrix: Originals, k: int, rows: Rows | None = None
 ) -> tuple[Rows, FloatArray]:
     """The k rows most similar to each query, among ``rows`` (ascending) or all of ``matrix`` (n, dim).
 
@@ -53,7 +58,9 @@ def best_of(
     for first in range(0, len(queries) if k else 0, group):
         part = np.ascontiguousarray(queries[first : first + group])
         ranking = found[first : first + group], scores[first : first + group]
-        if k < candidates and products.serve(distance, len(part), matrix, candidates):
+        if isinstance(matrix, NarrowRows) or k == candidates:
+            _rank_all(ranking, distance, part, matrix, rows)
+        elif products.serve(distance, len(part), matrix, candidates):
             _rank_chosen(ranking, distance, part, matrix, rows)
         else:
             _rank_all(ranking, distance, part, matrix, rows)
@@ -64,7 +71,7 @@ def _rank_all(
     ranking: tuple[Rows, FloatArray],
     distance: Distance,
     queries: FloatArray,
-    matrix: FloatArray,
+    matrix: Originals,
     rows: Rows | None,
 ) -> None:
     for found, scores, row in zip(*ranking, score_table(distance, queries, matrix, rows), strict=True):
@@ -98,7 +105,7 @@ def _rank_chosen(
 
 
 def best_candidates(
-    distance: Distance, queries: FloatArray, matrix: FloatArray, k: int, candidates: Rows
+    distance: Distance, queries: FloatArray, matrix: Originals, k: int, candidates: Rows
 ) -> tuple[Rows, FloatArray]:
     """The k rows most similar to each query among candidates of its own, (nq, c) padded with NO_ROW.
 
@@ -131,38 +138,45 @@ def select(scores: FloatArray, k: int) -> Rows:
 
 
 def score_table(
-    distance: Distance, queries: FloatArray, matrix: FloatArray, rows: Rows | None = None
+    distance: Distance, queries: FloatArray, matrix: Originals, rows: Rows | None = None
 ) -> FloatArray:
     """Similarities of all ``queries`` to ``rows`` (None: all) of ``matrix``; (nq, candidates).
 
-    Several queries go over the rows block by block, together.
+    Several queries go over the rows block by block, together, and narrow rows are widened so.
     """
     candidates = len(matrix) if rows is None else len(rows)
     scores = np.empty((len(queries), candidates), dtype=np.float32)
+    narrow = isinstance(matrix, NarrowRows)
     block = _BLOCK_ROWS
-    if len(queries) > 1:
-        block = min(block, max(64, _CACHED_BLOCK_BYTES // (matrix.shape[1] * matrix.itemsize)))
+    if narrow or len(queries) > 1:
+        block = min(block, max(64, _CACHED_BLOCK_BYTES // (matrix.shape[1] * scores.itemsize)))
     for first in range(0, candidates, block):
         last = min(first + block, candidates)
-        part = matrix[first:last] if rows is None else matrix
-        wanted = _ALL_ROWS[: last - first] if rows is None else rows[first:last]
+        part, wanted = matrix, _ALL_ROWS[: last - first]
+        if rows is None:
+            part = matrix[first:last]
+        elif narrow:
+            part = matrix[rows[first:last]]
+        else:
+            wanted = rows[first:last]
+        assert not isinstance(part, NarrowRows)
         for query, out in zip(queries, scores, strict=True):
             _score(distance, query, part, wanted, out[first:last])
     return scores
 
 
 def _score_candidates(
-    distance: Distance, queries: FloatArray, matrix: FloatArray, candidates: Rows
+    distance: Distance, queries: FloatArray, matrix: Originals, candidates: Rows
 ) -> FloatArray:
     """Of each query to rows of its own, both (nq, c); -inf for NO_ROW."""
     scores = np.empty(candidates.shape, dtype=np.float32)
-    if distance is not Distance.MANHATTAN:
+    if distance is not Distance.MANHATTAN and not isinstance(matrix, NarrowRows):
         _score_by_index(distance, np.ascontiguousarray(queries), matrix, candidates, scores)
         return scores
     for query, rows, out in zip(queries, candidates, scores, strict=True):
         there = int(np.count_nonzero(rows >= 0))
         out[there:] = -np.inf
-        _score(distance, query, matrix, rows[:there], out[:there])
+        out[:there] = similarities(distance, query, matrix, rows[:there])
     return scores
 
 

@@ -24,6 +24,7 @@ from node.index.codes import Code, Encoding, for_faiss, integers_of, metric_of, 
 from node.index.exact import NO_ROW, Rows
 from node.index.library import faiss
 from node.index.linking import GraphParams, GraphRows, linked_index, linking, speak
+from node.index.narrow import Originals
 from protos.collections import Distance
 
 FloatArray = npt.NDArray[np.float32]
@@ -66,7 +67,7 @@ class HnswGraph:
     def build(
         cls,
         distance: Distance,
-        matrix: npt.NDArray[Any],
+        matrix: Originals,
         rows: GraphRows | None,
         params: GraphParams,
         encoding: Encoding,

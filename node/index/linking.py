@@ -29,6 +29,7 @@ from node.index.codes import (
     train,
 )
 from node.index.library import faiss
+from node.index.narrow import Originals
 from node.index.quantization import Quantization
 from protos.collections import Distance
 
@@ -54,7 +55,7 @@ class GraphParams(Struct, frozen=True):
 
 def linked_index(
     distance: Distance,
-    matrix: npt.NDArray[Any],
+    matrix: Originals,
     rows: GraphRows | None,
     params: GraphParams,
     encoding: Encoding,
@@ -84,9 +85,7 @@ def linked_index(
     return index
 
 
-def linking(
-    distance: Distance, matrix: npt.NDArray[Any], rows: GraphRows | None, encoding: Encoding
-) -> Encoding:
+def linking(distance: Distance, matrix: Originals, rows: GraphRows | None, encoding: Encoding) -> Encoding:
     """The encoding to link over: ``encoding`` itself unless it is too coarse for good links."""
     if encoding.coarse or encoding.code is Code.UNIFORM_4BIT:
         return choose_lossless(distance, matrix, rows)
@@ -128,7 +127,7 @@ def speak(index: Any, encoding: Encoding, metric: int) -> None:
         index.hnsw.is_similarity = metric == faiss.METRIC_INNER_PRODUCT
 
 
-def _prepare(index: Any, encoding: Encoding, matrix: npt.NDArray[Any], rows: GraphRows | None) -> None:
+def _prepare(index: Any, encoding: Encoding, matrix: Originals, rows: GraphRows | None) -> None:
     """Train ``index``, and make room for all rows."""
     storage = faiss.downcast_index(index.storage)
     train(storage, encoding, matrix, rows)
@@ -136,9 +135,7 @@ def _prepare(index: Any, encoding: Encoding, matrix: npt.NDArray[Any], rows: Gra
     _reserve(storage.codes, (len(matrix) if rows is None else len(rows)) * storage.code_size)
 
 
-def _continue(
-    index: Any, former: Any, encoding: Encoding, matrix: npt.NDArray[Any], rows: GraphRows | None
-) -> int:
+def _continue(index: Any, former: Any, encoding: Encoding, matrix: Originals, rows: GraphRows | None) -> int:
     """Give ``index``, which is empty, the nodes and links of ``former``; returns how many nodes."""
     count, links, old = int(former.ntotal), index.hnsw, former.hnsw
     kept_rows = np.arange(count, dtype=np.uint32) if rows is None else rows[:count]
@@ -154,9 +151,7 @@ def _continue(
     return count
 
 
-def _add(
-    index: Any, encoding: Encoding, matrix: npt.NDArray[Any], rows: GraphRows | None, first: int
-) -> None:
+def _add(index: Any, encoding: Encoding, matrix: Originals, rows: GraphRows | None, first: int) -> None:
     """Add ``matrix[rows]`` from ``first`` on: to an index, which links them, or to a storage."""
     total = len(matrix) if rows is None else len(rows)
     for start in range(first, total, BLOCK_ROWS):

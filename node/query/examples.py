@@ -138,7 +138,7 @@ def _walk_of(vector: QueriedVector, examples: Examples, queries: Queries) -> _Wa
             return _Walk(pick(queries, [0]))
         case WeightedSum(weights=weights):
             if isinstance(vector, DenseVector) and isinstance(queries, np.ndarray):
-                return _walk_of_sum(vector.distance, np.array(weights), queries.astype(np.float64))
+                return _walk_of_sum(vector.schema.distance, np.array(weights), queries.astype(np.float64))
     return None
 
 

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from msgspec import Struct
 
-from node.index.distances import normalize, to_client_scores
+from node.index.distances import to_client_scores
 from node.query.per_view import PerView
+from node.segments.encoding import compared
+from node.segments.schema import VectorSchema, schema_of
 from protos.collections import Distance, SparseVectorParams, VectorParams
 from protos.errors import multi_conversion, sparse_conversion, vector_name_not_found, wrong_dimension
 from protos.operations import VectorKind, VectorShape
@@ -43,51 +45,55 @@ class QueriedVector(Protocol):
 
 
 class DenseVector(Struct, frozen=True):
-    name: str
-    dim: int
-    distance: Distance
+    schema: VectorSchema
+
+    @property
+    def name(self) -> str:
+        return self.schema.name
 
     @property
     def shape(self) -> VectorShape:
-        return VectorShape(VectorKind.DENSE, self.dim)
+        return self.schema.shape
 
     @property
     def descending(self) -> bool:
-        return _descending(self.distance)
+        return _descending(self.schema.distance)
 
     def prepare(self, queries: Sequence[AnyVector]) -> FloatArray:
-        """Stack queries to (n, dim) float32, normalised for Cosine."""
+        """Stack queries to (n, dim) float32, as stored vectors are compared: normalised for Cosine."""
         if not queries:
-            return np.empty((0, self.dim), dtype=np.float32)
+            return _compared(np.empty((0, self.schema.dim), dtype=np.float32), self.schema)
         rows = [_checked(query, self.shape) for query in queries]
         matrix = rows[0][np.newaxis] if len(rows) == 1 else np.stack(rows)
-        return _compared(matrix, self.distance)
+        return _compared(matrix, self.schema)
 
     def to_scores(self, similarities: FloatArray) -> FloatArray:
-        return to_client_scores(self.distance, similarities)
+        return to_client_scores(self.schema.distance, similarities)
 
 
 class MultiVector(Struct, frozen=True):
     """The similarity of two is MaxSim, of which a client sees what it would see of one pair's."""
 
-    name: str
-    dim: int
-    distance: Distance
+    schema: VectorSchema
+
+    @property
+    def name(self) -> str:
+        return self.schema.name
 
     @property
     def shape(self) -> VectorShape:
-        return VectorShape(VectorKind.MULTI, self.dim)
+        return self.schema.shape
 
     @property
     def descending(self) -> bool:
-        return _descending(self.distance)
+        return _descending(self.schema.distance)
 
     def prepare(self, queries: Sequence[AnyVector]) -> list[FloatArray]:
-        """Each (m, dim) float32, normalised for Cosine; a query that is one row stands for itself alone."""
-        return [_compared(np.atleast_2d(_checked(query, self.shape)), self.distance) for query in queries]
+        """Each (m, dim) float32, as ``DenseVector``'s; a query that is one row is one sub-vector."""
+        return [_compared(np.atleast_2d(_checked(query, self.shape)), self.schema) for query in queries]
 
     def to_scores(self, similarities: FloatArray) -> FloatArray:
-        return to_client_scores(self.distance, similarities)
+        return to_client_scores(self.schema.distance, similarities)
 
 
 class SparseNamed(Struct, frozen=True):
@@ -129,7 +135,7 @@ def _queried_by(name: str, params: VectorParams | SparseVectorParams) -> Queried
     if isinstance(params, SparseVectorParams):
         return SparseNamed(name)
     named = DenseVector if params.multivector_config is None else MultiVector
-    return named(name, params.size, params.distance)
+    return named(schema_of(name, params))
 
 
 _queried = PerView(_all_queried)
@@ -152,9 +158,8 @@ def _checked(query: AnyVector, shape: VectorShape) -> FloatArray:
     return query
 
 
-def _compared(rows: FloatArray, distance: Distance) -> FloatArray:
-    rows = rows.astype(np.float32, copy=False)
-    return normalize(rows) if distance is Distance.COSINE else rows
+def _compared(rows: FloatArray, schema: VectorSchema) -> FloatArray:
+    return compared(rows.astype(np.float32, copy=False), schema)
 
 
 def _descending(distance: Distance) -> bool:

@@ -30,6 +30,7 @@ from node.index import (
     sparse_build_bytes,
 )
 from node.index.linking import build_bytes, linking
+from node.segments.encoding import originals
 from node.segments.errors import BuildTooLarge
 from node.segments.jobs import AnyJob, BuildResult, CompactJob, GraphResult, IndexJob, Source
 from node.segments.layout import Taken, layout_of
@@ -193,7 +194,8 @@ class Assembly:
     ) -> GraphEntry | None:
         wanted = self._wanted(present)
         stored = layout_of(schema, position).open(self.draft, self.rows)
-        matrix, wanted = elements_wanted(stored, wanted)
+        elements, wanted = elements_wanted(stored, wanted)
+        matrix = originals(elements, schema)
         if not wanted.any():
             return None
         started = time.monotonic()
@@ -227,8 +229,9 @@ class Assembly:
     def _value_graphs(
         self, position: int, schema: VectorSchema, params: ValueGraphParams, present: Flags
     ) -> ValueGraphsEntry:
-        matrix = layout_of(schema, position).open(self.draft, self.rows)
-        assert not isinstance(matrix, Ragged)
+        stored = layout_of(schema, position).open(self.draft, self.rows)
+        assert not isinstance(stored, Ragged)
+        matrix = originals(stored, schema)
         build = ValueBuild(schema, matrix, self._wanted(present), params, rows_of=self._rows_of)
         return build.run(
             self.job.groups, self.draft, position, check_memory=self._check_memory, finish=self._finish

@@ -17,7 +17,9 @@ from node.bits import Slots as Rows
 from node.index import NO_ROW, GraphParams, HnswGraph, best_of, similarities
 from node.index.exact import best_candidates, score_table, select
 from node.segments import planner
+from node.segments.encoding import originals
 from node.segments.hints import NO_HINTS, Hints
+from node.segments.rows import Matrix
 from node.segments.schema import VectorSchema
 from node.segments.scoring import Scoring, scoring_of
 from node.segments.trace import Trace
@@ -78,21 +80,18 @@ def chosen_of(
 
 
 class VectorsView:
-    """Vectors of one name: ``matrix`` (rows, dim); ``present``: rows that have one, None if all have."""
+    """Vectors of one name: ``rows`` (n, dim) as stored; ``present``: which have one, None if all."""
 
-    __slots__ = ("graph", "matrix", "present", "schema")
+    __slots__ = ("_originals", "graph", "present", "rows", "schema")
 
     def __init__(
-        self, schema: VectorSchema, matrix: FloatArray, present: PackedBits | None, graph: HnswGraph | None
+        self, schema: VectorSchema, rows: Matrix, present: PackedBits | None, graph: HnswGraph | None
     ) -> None:
         self.schema = schema
-        self.matrix = matrix
+        self.rows = rows
+        self._originals = originals(rows, schema)
         self.present = present
         self.graph = graph
-
-    @property
-    def rows(self) -> FloatArray:
-        return self.matrix
 
     @property
     def built(self) -> GraphParams | None:
@@ -110,7 +109,7 @@ class VectorsView:
         hints: Hints = NO_HINTS,
     ) -> Ranking:
         """Rows and similarities, both (nq, <= k), best first, padded with NO_ROW and -inf."""
-        chosen = chosen_of(len(self.matrix), self.present, allowed, hints.rows, hints.count)
+        chosen = chosen_of(len(self.rows), self.present, allowed, hints.rows, hints.count)
         k = min(k, chosen.count)
         graph = self.graph
         if graph is None or exact or k == 0:
@@ -142,10 +141,10 @@ class VectorsView:
 
     def similarities(self, queries: FloatArray, rows: Rows) -> FloatArray:
         """(nq, len(rows)); ``rows``: any that have a vector."""
-        return score_table(self.schema.distance, np.ascontiguousarray(queries), self.matrix, rows)
+        return score_table(self.schema.distance, np.ascontiguousarray(queries), self._originals, rows)
 
     def _best_rows(self, queries: FloatArray, k: int, chosen: Chosen, trace: Trace | None) -> Ranking:
-        found = best_of(self.schema.distance, queries, self.matrix, k, chosen.rows())
+        found = best_of(self.schema.distance, queries, self._originals, k, chosen.rows())
         if trace is not None:
             scored = chosen.count * len(queries)
             trace.step(Way.ROWS, queries=len(queries), matching=chosen.count, scored=scored)
@@ -165,7 +164,7 @@ class VectorsView:
         if scoring.rescore:
             count = scoring.count(k, width)
             candidates = graph.candidates(queries, width, count)
-            ranking = best_candidates(self.schema.distance, queries, self.matrix, k, candidates)
+            ranking = best_candidates(self.schema.distance, queries, self._originals, k, candidates)
             # Too few candidates: parts of the graph cannot be reached.
             last = ranking[0][:, -1]
             short = np.flatnonzero(last < 0).tolist() if last.min() < 0 else []
@@ -193,7 +192,7 @@ class VectorsView:
 
         What passes is scored on the original vectors, whatever was asked: it may be scored so anyway.
         """
-        mask = chosen.mask(len(self.matrix))
+        mask = chosen.mask(len(self.rows))
         assert mask is not None
         ranking = blank(len(queries), k)
         balls = _Balls(graph, mask, chosen.count, ef, k, planner.node_rows(self.schema.dim))
@@ -224,7 +223,7 @@ class VectorsView:
 
     def _rescore(self, ranking: Ranking, i: int, query: FloatArray, candidates: Rows) -> None:
         candidates = np.sort(candidates)
-        scores = similarities(self.schema.distance, query, self.matrix, candidates)
+        scores = similarities(self.schema.distance, query, self._originals, candidates)
         best = select(scores, ranking[0].shape[1])
         ranking[0][i], ranking[1][i] = candidates[best], scores[best]
 

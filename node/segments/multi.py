@@ -17,8 +17,10 @@ from node.bits import PackedBits
 from node.bits import Slots as Rows
 from node.index import GraphParams, HnswGraph
 from node.index.exact import score_table, select
+from node.index.narrow import Originals
 from node.segments import planner
 from node.segments.dense import Chosen, FloatArray, Ranking, blank, chosen_of
+from node.segments.encoding import originals
 from node.segments.hints import NO_HINTS, Hints
 from node.segments.owners import Owners
 from node.segments.rows import Matrix, Ragged
@@ -146,9 +148,9 @@ class MultiVectors:
             found.append(total.astype(np.float32))
         return np.concatenate(found)
 
-    def _blocks(self, rows: Rows | None) -> Iterator[tuple[Matrix, Rows | None, Rows]]:
+    def _blocks(self, rows: Rows | None) -> Iterator[tuple[Originals, Rows | None, Rows]]:
         """Consecutive rows: a matrix, their sub-vectors in it (None: all), and where each row's begin."""
-        offsets = self.rows.offsets
+        offsets, whole = self.rows.offsets, originals(self.matrix, self.schema)
         counts = np.diff(offsets) if rows is None else offsets[rows + 1] - offsets[rows]
         assert counts.all(), "a row without sub-vectors"
         ends = np.cumsum(counts)
@@ -159,8 +161,9 @@ class MultiVectors:
             last = max(first + 1, fitting)
             if rows is None:
                 bounds = offsets[first:last] - offsets[first]
-                yield self.matrix[int(offsets[first]) : int(offsets[last])], None, bounds
+                inside = self.matrix[int(offsets[first]) : int(offsets[last])]
+                yield originals(inside, self.schema), None, bounds
             else:
                 elements, bounds = elements_of(offsets, rows[first:last])
-                yield self.matrix, elements, bounds[:-1]
+                yield whole, elements, bounds[:-1]
             first = last

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from node.index import HnswGraph, choose_encoding
 from node.index.linking import build_bytes, linking
-from node.segments.rows import Matrix
+from node.index.narrow import Originals
 from node.segments.schema import VectorSchema, value_graph_file, value_rows_file
 from node.segments.values import (
     VALUES_MAX,
@@ -33,7 +33,7 @@ class ValueBuild:
     def __init__(
         self,
         schema: VectorSchema,
-        matrix: Matrix,
+        matrix: Originals,
         wanted: Flags,
         params: ValueGraphParams,
         *,

@@ -23,6 +23,7 @@ from node.index import NO_ROW, HnswGraph, best_of
 from node.segments import planner
 from node.segments.dense import Chosen, FloatArray, Ranking, VectorsView, chosen_of
 from node.segments.hints import NO_HINTS, Hints
+from node.segments.rows import Matrix
 from node.segments.schema import VectorSchema
 from node.segments.values import ValueGraphParams
 from protos.facets import FacetValue
@@ -114,12 +115,12 @@ class ValuedVectors(VectorsView):
     def __init__(
         self,
         schema: VectorSchema,
-        matrix: FloatArray,
+        rows: Matrix,
         present: PackedBits | None,
         graph: HnswGraph | None,
         values: ValueGraphs,
     ) -> None:
-        super().__init__(schema, matrix, present, graph)
+        super().__init__(schema, rows, present, graph)
         self.values = values
 
     def search(
@@ -135,7 +136,7 @@ class ValuedVectors(VectorsView):
     ) -> Ranking:
         value = None if exact else self.values.smallest(hints.values)
         if value is not None:
-            total = len(self.matrix)
+            total = len(self.rows)
             chosen = chosen_of(total, self.present, allowed, hints.rows, hints.count)
             cover = value.cover(chosen, None if hints.rows is not None else chosen.mask(total), total)
             if self._pays(value.graph, cover, chosen.count, k, ef, hints):
@@ -171,7 +172,7 @@ class ValuedVectors(VectorsView):
         inside = self.by_graph(graph, queries, found, ef, cover.inside, quantization, hints)
         if not len(cover.strays):
             return inside
-        strays = best_of(self.schema.distance, queries, self.matrix, k, cover.strays)
+        strays = best_of(self.schema.distance, queries, self._originals, k, cover.strays)
         return _merged(inside, strays, k)
 
 

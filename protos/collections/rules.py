@@ -113,7 +113,7 @@ def check_vector_params(params: VectorParams, path: str) -> None:
     check_hnsw(f"{path}.hnsw_config", params.hnsw_config)
     _check_quantization(f"{path}.quantization_config", params.quantization_config)
     check_not_pinned(f"{path}.memory", params.memory)
-    if params.datatype not in (None, Datatype.FLOAT32):
+    if params.datatype is Datatype.TURBO4:
         raise _not_supported(f"Vector datatype `{params.datatype.value}`")
 
 

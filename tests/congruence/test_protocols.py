@@ -254,6 +254,8 @@ def test_multivectors_are_stored_and_found_alike(pair: Pair) -> None:
         for place in range(8):
             vectors = {"euclid": rows[place : 2 * place + 1], "cosine": rows[place : place + 2]}
             vectors["dot"] = rows[place]  # a plain vector is one sub-vector
+            vectors["halves"] = vectors["euclid"]
+            vectors["bytes"] = (100 * np.array(vectors["euclid"])).tolist()
             client.upsert(name, [models.PointStruct(id=place, vector=vectors)], wait=True)
         client.update_vectors(name, [models.PointVectors(id=1, vector={"dot": rows[:5]})], wait=True)
         client.delete_vectors(name, ["cosine"], [2], wait=True)
@@ -272,12 +274,19 @@ def test_multivectors_are_stored_and_found_alike(pair: Pair) -> None:
 
 
 SEVERAL_EACH = {
-    distance.lower(): models.VectorParams(
+    name: models.VectorParams(
         size=3,
         distance=models.Distance(distance),
+        datatype=datatype,
         multivector_config=models.MultiVectorConfig(comparator=models.MultiVectorComparator.MAX_SIM),
     )
-    for distance in ("Euclid", "Cosine", "Dot")
+    for name, distance, datatype in (
+        ("euclid", "Euclid", None),
+        ("cosine", "Cosine", None),
+        ("dot", "Dot", models.Datatype.FLOAT32),
+        ("halves", "Dot", models.Datatype.FLOAT16),
+        ("bytes", "Cosine", models.Datatype.UINT8),
+    )
 }
 
 

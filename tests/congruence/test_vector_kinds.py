@@ -123,12 +123,11 @@ class World:
         del self.kinds[kind.name]
 
     def seal(self) -> None:
-        """Have segments built of everything there is."""
+        """Have segments built of everything there is. (The engine scores all exactly, built or not.)"""
         for threshold in (0, 1):
             change = models.OptimizersConfigDiff(indexing_threshold=threshold)
             self.ours.update_collection("sealed", optimizers_config=change)
         wait_for(self._is_sealed, seconds=120, what="the optimizer")
-        self.judge.optimize()
 
     def _is_sealed(self) -> bool:
         info = self.ours.get_collection("sealed")

@@ -48,10 +48,11 @@ KINDS = {
     ]
 }
 # What a collection of ours may have so far; the judges are compared with each other on all of them.
-SERVED = {name: kind for name, kind in KINDS.items() if not kind.idf and kind.datatype == "float32"}
+SERVED = {name: kind for name, kind in KINDS.items() if not kind.idf}
 LATER = {
     "later": Kind("later", "dense", "Euclid"),
     "more": Kind("more", "multi", "Cosine"),
+    "small": Kind("small", "dense", "Dot", "uint8"),
     "words": Kind("words", "sparse"),
 }
 

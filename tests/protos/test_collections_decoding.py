@@ -169,8 +169,7 @@ def test_sparse_names_must_differ_from_dense_ones_and_not_be_empty() -> None:
 @pytest.mark.parametrize(
     "body",
     [
-        {"vectors": {**DENSE, "datatype": "float16"}},
-        {"vectors": {**DENSE, "datatype": "uint8"}},
+        {"vectors": {**DENSE, "datatype": "turbo4"}},
     ],
 )
 def test_what_would_not_work_is_refused_and_not_pretended(body: dict[str, object]) -> None:

@@ -13,6 +13,7 @@ from node.index.distances import normalize
 from protos.collections import (
     CollectionConfig,
     CollectionParams,
+    Datatype,
     Distance,
     MultiVectorConfig,
     OptimizersConfig,
@@ -32,6 +33,9 @@ PARAMS: dict[str, VectorParams] = {
     "": VectorParams(DIM, Distance.DOT),
     "several": VectorParams(DIM, Distance.EUCLID, multivector_config=SEVERAL),
     "pages": VectorParams(DIM, Distance.COSINE, multivector_config=SEVERAL),
+    "halves": VectorParams(DIM, Distance.COSINE, datatype=Datatype.FLOAT16),
+    "bytes": VectorParams(DIM, Distance.COSINE, datatype=Datatype.UINT8),
+    "small": VectorParams(DIM, Distance.EUCLID, datatype=Datatype.UINT8, multivector_config=SEVERAL),
 }
 SPARSE: dict[str, SparseVectorParams] = {"words": SparseVectorParams()}
 CONFIG = CollectionConfig(
@@ -47,7 +51,7 @@ def words(pairs: Mapping[int, float]) -> SparseVector:
     return SparseVector(np.array(indices, dtype=np.uint32), np.array(values, dtype=np.float32))
 
 
-numbers = st.integers(-8, 8).map(float)
+numbers = st.integers(-8, 8).map(lambda number: number * 1.5)
 dense = st.lists(numbers, min_size=DIM, max_size=DIM).map(lambda row: np.array(row, dtype=np.float32))
 # Indices that share their low bits are told apart only by all of them.
 indices = st.sampled_from([0, 1, 5, 65_536, 65_541, 2**32 - 1])
@@ -95,13 +99,20 @@ def batches(points: Sequence[Mapping[str, AnyVector]]) -> tuple[VectorBatch, ...
 
 def stored(name: str, vector: AnyVector) -> AnyVector:
     """What a reader sees of a vector that was written."""
-    if isinstance(vector, SparseVector) or PARAMS[name].distance is not Distance.COSINE:
+    if isinstance(vector, SparseVector):
         return vector
-    return normalize(np.atleast_2d(vector)).reshape(vector.shape)
+    params = PARAMS[name]
+    if params.datatype is Datatype.UINT8:
+        return np.clip(np.trunc(vector), 0, 255)
+    if params.distance is Distance.COSINE:
+        vector = normalize(np.atleast_2d(vector)).reshape(vector.shape)
+    if params.datatype is Datatype.FLOAT16:
+        vector = vector.astype(np.float16).astype(np.float32)
+    return vector
 
 
 def score(name: str, query: AnyVector, vector: AnyVector) -> float | None:
-    """The client's score; None: no result."""
+    """The client's score of a vector as it is stored; None: no result."""
     if isinstance(query, SparseVector):
         assert isinstance(vector, SparseVector)
         weights = dict(zip(query.indices.tolist(), query.values.tolist(), strict=True))
@@ -112,7 +123,7 @@ def score(name: str, query: AnyVector, vector: AnyVector) -> float | None:
         ]
         return sum(shared) if shared else None
     assert not isinstance(vector, SparseVector), name
-    return _max_sim(PARAMS[name].distance, np.atleast_2d(query), np.atleast_2d(vector))
+    return _max_sim(PARAMS[name], np.atleast_2d(stored(name, query)), np.atleast_2d(vector))
 
 
 def similarity(name: str, example: AnyVector, vector: AnyVector) -> float:
@@ -123,16 +134,16 @@ def similarity(name: str, example: AnyVector, vector: AnyVector) -> float:
     return -(found**2) if name in PARAMS and PARAMS[name].distance is Distance.EUCLID else found
 
 
-def _max_sim(distance: Distance, query: FloatArray, vector: FloatArray) -> float:
+def _max_sim(params: VectorParams, query: FloatArray, vector: FloatArray) -> float:
     """Both (n, DIM). Of one row each it is the plain score."""
-    if distance is Distance.COSINE:
+    if params.distance is Distance.COSINE and params.datatype is Datatype.UINT8:
         query, vector = normalize(query), normalize(vector)
-    if distance is Distance.EUCLID:
+    if params.distance is Distance.EUCLID:
         table = -np.square(query[:, np.newaxis] - vector).sum(axis=2)
     else:
         table = query @ vector.T
     found = float(table.max(axis=1).sum())
-    return math.sqrt(-found) if distance is Distance.EUCLID else found
+    return math.sqrt(-found) if params.distance is Distance.EUCLID else found
 
 
 def plain(vectors: Mapping[str, AnyVector]) -> dict[str, Any]:
