@@ -7,7 +7,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 OLD_CLIENT := .cache/old-client/.installed
-JS_CLIENT := tests/seeds/js/node_modules/.package-lock.json
+FRAMEWORKS := .cache/frameworks/.installed
+JS_CLIENTS := tests/seeds/js/node_modules/.package-lock.json tests/clients/js/node_modules/.package-lock.json
 ROUNDS ?= 200
 SEEDS ?= 2000
 SEED ?=
@@ -63,7 +64,7 @@ imports: install ## The floors of the architecture: who may import whom
 	$(BIN)/lint-imports
 
 test-unit: install ## Fast tests
-	$(PYTEST) -q -m "not slow" -n 2 tests --ignore=tests/congruence --ignore=tests/seeds
+	$(PYTEST) -q -m "not slow" -n 2 tests --ignore=tests/congruence --ignore=tests/clients --ignore=tests/seeds
 
 protos: install ## Generate the code of the .proto files
 	$(BIN)/python -m tools.generate_protos
@@ -79,13 +80,19 @@ $(OLD_CLIENT): tests/seeds/old-client.lock
 	.cache/old-client/bin/python -m pip install --quiet --no-deps -r tests/seeds/old-client.lock
 	touch $@
 
-$(JS_CLIENT): tests/seeds/js/package.json tests/seeds/js/package-lock.json | tools
-	cd tests/seeds/js && npm ci --legacy-peer-deps --silent --no-audit --no-fund
+# What is built on the clients brings packages that ours are not to be chosen by.
+$(FRAMEWORKS): tests/clients/frameworks.lock | install
+	python3 -m venv .cache/frameworks
+	$(BIN)/uv pip sync --quiet --python .cache/frameworks/bin/python $<
 	touch $@
 
-test: tools check $(OLD_CLIENT) $(JS_CLIENT) ## Everything: slow tests, congruence, documentation snippets, crashes
-	$(PYTEST) -q -n 2 -m slow tests --ignore=tests/congruence --ignore=tests/seeds
-	$(PYTEST) -q -n 2 tests/congruence tests/seeds tests_cluster --ignore-glob='*/test_cluster_*'
+$(JS_CLIENTS): %/node_modules/.package-lock.json: %/package.json %/package-lock.json | tools
+	cd $* && npm ci --legacy-peer-deps --silent --no-audit --no-fund
+	touch $@
+
+test: tools check $(OLD_CLIENT) $(FRAMEWORKS) $(JS_CLIENTS) ## Everything: slow tests, congruence, clients, documentation snippets, crashes
+	$(PYTEST) -q -n 2 -m slow tests --ignore=tests/congruence --ignore=tests/clients --ignore=tests/seeds
+	$(PYTEST) -q -n 2 tests/congruence tests/clients tests/seeds tests_cluster --ignore-glob='*/test_cluster_*'
 	CONGRUENCE_NODES=3 CONGRUENCE_SHARE=0.2 $(PYTEST) -q tests/congruence
 	$(PYTEST) -q tests_cluster/test_cluster_*.py
 
@@ -110,5 +117,5 @@ bench: install ## Benchmarks: PARTS="recall startup engine filters tenants mixed
 	for part in $(PARTS); do DATA="$(DATA)" $(BIN)/python -m vecraft.bench $$part $(ARGS); done
 
 clean: ## Remove what can be made again
-	rm -rf $(VENV) .cache .cluster .demo build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis tests/seeds/js/node_modules
+	rm -rf $(VENV) .cache .cluster .demo build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis tests/*/js/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
