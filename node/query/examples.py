@@ -38,6 +38,8 @@ _TIES_MAX = 4096
 _CHECK_FIRST_MAX = 512  # up to this many candidates, all payloads are checked before anything is scored
 _AHEAD, _GROWTH = 4, 4  # a first walk's width for each point wanted; how much wider the next one is
 _AHEAD_MIN = 32
+_SURE_SHARE = 2  # of what a walk finds, one in so many is trusted to be the nearest without gaps
+_SUM_WIDENING = 4  # a sum of examples is far from any row, so walks to it find less
 
 Doubles = npt.NDArray[np.float64]
 Ranked = tuple[Slots, FloatArray]
@@ -101,7 +103,7 @@ class Rating(Struct, frozen=True, eq=False):
         nearest = Nearest(self.view, self.vector, allowed, self.params, filtered=filtered, trace=self.trace)
         width = max(self.limit * _AHEAD, _AHEAD_MIN)
         while not planner.exact_is_cheaper(width * len(walk.queries), nearest.count * len(queries)):
-            found, similarities = nearest.rank(walk.queries, width)
+            found, similarities = nearest.rank(walk.queries, width, widening=walk.widening)
             near = np.unique(found[found >= 0])
             if not checked:
                 near = near[self.candidates.check(near)]
@@ -114,10 +116,12 @@ class Rating(Struct, frozen=True, eq=False):
 
 
 class _Walk(Struct, frozen=True, eq=False):
-    """Where graphs are walked from. ``slope`` and ``height``: of the score over the one walk's similarity,
-    if the score is a function of it; None: it is ``combining.best_unseen`` that knows."""
+    """Where graphs are walked from, and how many times the usual width they keep. ``slope`` and ``height``:
+    of the score over the one walk's similarity, if the score is a function of it; None: it is
+    ``combining.best_unseen`` that knows."""
 
     queries: Queries
+    widening: int = 1
     slope: float | None = None
     height: float = 0.0
 
@@ -147,13 +151,13 @@ def _walk_of_sum(distance: Distance, weights: Doubles, vectors: Doubles) -> _Wal
     total = weights @ vectors
     if distance is Distance.DOT or distance is Distance.COSINE:
         length = float(np.linalg.norm(total))
-        return _Walk(_query(total / length), slope=length) if 0 < length < np.inf else None
+        return _Walk(_query(total / length), _SUM_WIDENING, slope=length) if 0 < length < np.inf else None
     weight = float(weights.sum())
     if distance is not Distance.EUCLID or weight <= 0:
         return None
     centre = total / weight
     height = weight * float(centre @ centre) - float(weights @ np.vecdot(vectors, vectors))
-    return _Walk(_query(centre), slope=weight, height=height) if np.isfinite(height) else None
+    return _Walk(_query(centre), _SUM_WIDENING, slope=weight, height=height) if np.isfinite(height) else None
 
 
 def _query(vector: Doubles) -> FloatArray:
@@ -161,10 +165,10 @@ def _query(vector: Doubles) -> FloatArray:
 
 
 def _edges(slots: Slots, similarities: FloatArray, width: int) -> FloatArray:
-    """Per walk the similarity of the last found; one that found fewer than it was to has found all."""
+    """Per walk the similarity below which rows may have been missed; none, if it found all there are."""
     if slots.shape[1] < width:
         return np.full(len(slots), -np.inf, dtype=np.float32)
-    return np.where(slots[:, -1] < 0, np.float32(-np.inf), similarities[:, -1])
+    return np.where(slots[:, -1] < 0, np.float32(-np.inf), similarities[:, width // _SURE_SHARE - 1])
 
 
 def best(slots: Slots, scores: FloatArray, limit: int) -> Ranked:

@@ -1,0 +1,110 @@
+"""Whatever a schema allows is answered as the schema says or refused, and never with an internal error."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import HealthCheck, given, settings
+from pydantic import TypeAdapter
+from qdrant_client.http import models
+
+from tests.congruence.bodies import POINTS, Bodies
+from tests.congruence.server import examples, serving
+
+ROUTES: dict[str, tuple[Any, Any]] = {
+    "points/query": (models.QueryRequest, models.QueryResponse),
+    "points/query/batch": (models.QueryRequestBatch, list[models.QueryResponse]),
+    "points/query/groups": (models.QueryGroupsRequest, models.GroupsResult),
+    "points/scroll": (models.ScrollRequest, models.ScrollResult),
+    "points/count": (models.CountRequest, models.CountResult),
+    "points": (models.PointRequest, list[models.Record]),
+    "points/search/matrix/pairs": (models.SearchMatrixRequest, models.SearchMatrixPairsResponse),
+    "points/search/matrix/offsets": (models.SearchMatrixRequest, models.SearchMatrixOffsetsResponse),
+    "facet": (models.FacetRequest, models.FacetResponse),
+}
+INDEXES = {"n": "integer", "tag": "keyword", "place": "geo", "at": "datetime"}
+# What a server without an inference service answers to documents of any model (reference 16.1).
+NO_INFERENCE = "InferenceService URL not configured"
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    """A collection of every kind of vector on three shards, and another to look things up in."""
+    with serving(tmp_path_factory.mktemp("any")) as urls, httpx.Client(base_url=urls[0], timeout=60) as found:
+        several = {"size": 3, "distance": "Cosine", "multivector_config": {"comparator": "max_sim"}}
+        for name in ("c", "other"):
+            vectors = {"dense": {"size": 3, "distance": "Euclid"}, "several": several}
+            body = {"vectors": vectors, "sparse_vectors": {"words": {"modifier": "idf"}}, "shard_number": 3}
+            assert found.put(f"/collections/{name}", json=body).status_code == 200
+            for field, kind in INDEXES.items():
+                body = {"field_name": field, "field_schema": kind}
+                found.put(f"/collections/{name}/index?wait=true", json=body)
+            points = [_point(number) for number in range(POINTS)]
+            answer = found.put(f"/collections/{name}/points?wait=true", json={"points": points})
+            assert answer.status_code == 200, answer.text
+        yield found
+
+
+def _point(number: int) -> dict[str, Any]:
+    row = [number / 4, 1.0, -number / 3]
+    vector = {
+        "dense": row,
+        "several": [row, row[::-1]],
+        "words": {"indices": [number % 5, 7], "values": [1, 2]},
+    }
+    payload = {
+        "n": number,
+        "tag": ["red", "c"][number % 2],
+        "place": {"lat": number, "lon": -number},
+        "at": f"2021-03-{number + 1:02}T00:00:00Z",
+        "a": {"b": [number, "red"]},
+    }
+    return {"id": number, "vector": vector, "payload": payload}
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_any_body_is_answered_or_refused_as_the_schema_says(client: httpx.Client, route: str) -> None:
+    asked, answered = ROUTES[route]
+    result = TypeAdapter(answered)
+    told = {"answered": 0}
+
+    @settings(
+        max_examples=examples(150),
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+        database=None,
+    )
+    @given(body=Bodies(asked.model_json_schema()).strategy())
+    def check(body: Any) -> None:
+        answer = client.post(f"/collections/c/{route}", json=body)
+        found = answer.json()
+        if answer.status_code == 200:
+            told["answered"] += 1
+            assert found["status"] == "ok"
+            result.validate_python(found["result"])
+        else:
+            text = found["status"]["error"]
+            assert answer.status_code < 500 or NO_INFERENCE in text, (text, json.dumps(body))
+            assert "result" not in found
+
+    check()
+    assert told["answered"], "every body was refused: nothing was tried"
+
+
+def test_bodies_reach_every_kind_of_query() -> None:
+    """The generator is not worth much if most kinds never come up."""
+    seen: set[str] = set()
+
+    @settings(max_examples=400, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @given(body=Bodies(models.QueryRequest.model_json_schema()).strategy())
+    def look(body: Any) -> None:
+        query = body.get("query")
+        seen.update(query if isinstance(query, dict) else [type(query).__name__])
+
+    look()
+    kinds = {"nearest", "recommend", "discover", "context", "order_by", "fusion", "formula", "sample"}
+    assert kinds | {"rrf", "relevance_feedback", "list", "int", "str"} <= seen
