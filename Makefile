@@ -113,7 +113,7 @@ sim: install ## The simulations at full size: SEEDS schedules (2000) of the meta
 	$(BIN)/python -m tests.sim.raft --seeds $(SEEDS)
 	$(BIN)/python -m tests.sim.replication --seeds $(SEEDS)
 
-bench: install ## Benchmarks: PARTS="recall startup engine filters tenants mixed overhead serve cluster", DATA=<folder> for the full set, ARGS for a part's options
+bench: install ## Benchmarks: PARTS="recall startup engine filters tenants mixed overhead serve sparse cluster", DATA=<folder> for the full set, ARGS for a part's options
 	for part in $(PARTS); do DATA="$(DATA)" $(BIN)/python -m vecraft.bench $$part $(ARGS); done
 
 clean: ## Remove what can be made again

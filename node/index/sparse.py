@@ -47,6 +47,7 @@ _GROUPS_PER_RESULT = 4
 _RESCORED = 3000
 # So an early end is looked for if postings are left for this share of the rows, and before terms of this one.
 _WORTH_PRUNING, _HEAVY = 2, 16
+_LOOK_POSTINGS = 20_000  # and if so many are left: looking takes as long as summing these, whatever the rows
 
 
 class Found(Struct, frozen=True, eq=False):
@@ -210,7 +211,8 @@ def _search(
     scores = _Scores(block, allowed, k)
     postings, least, most = (sum(values) for values in zip(*((t.postings, t.least, t.most) for t in terms)))
     for term in terms:
-        if postings > block.length // _WORTH_PRUNING and term.postings > block.length // _HEAVY:
+        worth = postings > max(block.length // _WORTH_PRUNING, _LOOK_POSTINGS)
+        if worth and term.postings > block.length // _HEAVY:
             found = scores.above(edge, least, most, tolerance, rows_max=postings // _RESCORED)
             if found is not None:
                 return found

@@ -35,6 +35,7 @@ _CANDIDATES = 1 << 14  # rows of an index that are scored at a time
 # Measured: comparing one element of a row takes as long as summing so many postings, and for each row of the
 # segment the index has this much to do besides.
 _ELEMENT_POSTINGS, _ROW_POSTINGS = 3.0, 0.25
+_TERM_POSTINGS = 5000  # and for each index of a query
 
 
 class SparseVectors:
@@ -136,7 +137,8 @@ class SparseVectors:
         elements = len(self.indices) * chosen.count / max(1, len(self.rows))  # as if all had as many
         postings = int(self.index.postings(query.indices).sum())
         scanning = elements * _ELEMENT_POSTINGS
-        return self.index if postings + len(self.rows) * _ROW_POSTINGS < scanning else None
+        summing = postings + len(query.indices) * _TERM_POSTINGS + len(self.rows) * _ROW_POSTINGS
+        return self.index if summing < scanning else None
 
     def _mask(self, chosen: Chosen) -> PackedBits | None:
         """None: no row of the index need be left out."""

@@ -18,6 +18,7 @@ from vecraft.bench import (
     quality,
     selectivity,
     serving,
+    sparse,
     startup,
     tenants,
 )
@@ -77,6 +78,9 @@ def parser() -> argparse.ArgumentParser:
     )
     left.add_argument("--alone", action="store_true", help="without Qdrant's engine")
     parts.add_parser("tenants", parents=[common], help="one tenant's searches as the collection grows")
+    words = parts.add_parser("sparse", parents=[common], help="sparse vectors, beside Qdrant's engine")
+    words.add_argument("--rows", type=int, default=100_000)
+    words.add_argument("--seed", type=int, default=0)
     several = parts.add_parser("cluster", parents=[common, real], help="three nodes: start, writes, deaths")
     several.add_argument("--effort", type=int, default=4, help="how often things are done")
     several.add_argument("--seconds", type=float, default=30.0, help="of bulk load")
@@ -164,6 +168,8 @@ def _run(options: argparse.Namespace, folder: Path) -> Report:
             )
         case "tenants":
             return tenants.measure(tenants.TenantsPlan(folder))
+        case "sparse":
+            return sparse.measure(sparse.SparsePlan(folder, options.rows, seed=options.seed))
         case "serve":
             return serving.measure(serving.ServingPlan(_set_plan(options), folder, options.rounds))
         case "mixed":

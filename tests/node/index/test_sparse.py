@@ -119,6 +119,7 @@ def test_many_rows_in_several_blocks_and_chunks(
     monkeypatch.setattr(sparse_build, "BLOCK_ROWS", 2048)
     monkeypatch.setattr(sparse_build, "_CHUNK_ELEMENTS", 3000)
     monkeypatch.setattr("node.index.sparse._RESCORED", 2 if early else 1_000_000)
+    monkeypatch.setattr("node.index.sparse._LOOK_POSTINGS", 0)
     rng = np.random.default_rng(5)
     stored = [zipf(rng, 30) for _ in range(7001)]
     index = built(tmp_path / "index", rows_of(stored), datatype)

@@ -93,6 +93,12 @@ def found(segment: SegmentView, query: dict[int, float], k: int, **more: object)
     return list(zip((slots[0][kept] - segment.start).tolist(), scores[0][kept].tolist(), strict=True))
 
 
+@pytest.fixture
+def _cheap_terms(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that few rows are enough for the index to be worth it."""
+    monkeypatch.setattr(searching, "_TERM_POSTINGS", 0)
+
+
 def texts(count: int, seed: int = 3, words: int = 400) -> list[Row]:
     """Like texts: few words are frequent; some points have none."""
     rng = np.random.default_rng(seed)
@@ -134,6 +140,7 @@ def test_the_index_finds_what_a_scan_finds(
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(searching, "_ROW_POSTINGS", 0.0)  # few as the rows are, take the index
         patched.setattr(searching, "_ELEMENT_POSTINGS", 1000.0)
+        patched.setattr(searching, "_TERM_POSTINGS", 0)
         patched.setattr(searching, "_CANDIDATES", 4)
         segment = indexed(directory / "t", source, built_of, datatype)
         wanted = expected(stored, query, admitted, k)
@@ -146,6 +153,7 @@ def test_the_index_finds_what_a_scan_finds(
             assert found(segment, query, k) == expected(stored, query, built_of, k)
 
 
+@pytest.mark.usefixtures("_cheap_terms")
 @pytest.mark.parametrize("datatype", DATATYPES)
 def test_many_rows_are_searched_by_the_index_and_a_few_by_themselves(
     tmp_path: Path, datatype: Datatype
@@ -164,6 +172,7 @@ def test_many_rows_are_searched_by_the_index_and_a_few_by_themselves(
         assert {step.way for step in trace.steps if step.scored} == ways
 
 
+@pytest.mark.usefixtures("_cheap_terms")
 def test_a_full_scan_threshold_keeps_filters_from_the_index(tmp_path: Path) -> None:
     rows = texts(2000)
     segment = indexed(tmp_path / "t", sealed(tmp_path / "s", rows))
@@ -179,6 +188,7 @@ def test_a_full_scan_threshold_keeps_filters_from_the_index(tmp_path: Path) -> N
     assert ways == [Way.INVERTED, Way.ROWS]
 
 
+@pytest.mark.usefixtures("_cheap_terms")
 def test_merged_and_compacted_rows_are_indexed(tmp_path: Path) -> None:
     first, second = texts(300, seed=1), texts(200, seed=2)
     parts = [sealed(tmp_path / "a", first), sealed(tmp_path / "b", second, start=320)]
@@ -214,6 +224,7 @@ def test_a_build_over_its_memory_is_refused(tmp_path: Path) -> None:
         indexed(tmp_path / "t", sealed(tmp_path / "s", texts(100)), memory_bytes=1 << 20)
 
 
+@pytest.mark.usefixtures("_cheap_terms")
 def test_rows_that_a_damaged_index_makes_up_are_noticed(tmp_path: Path) -> None:
     """Scores are summed where it says: past the end of them that would be another's memory."""
     indexed(tmp_path / "t", sealed(tmp_path / "s", [{1: 1.0}] * 100))
