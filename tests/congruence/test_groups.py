@@ -29,7 +29,7 @@ from tests.congruence.test_protocols import over_grpc, schema_of
 EXAMPLES = settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 KEYS = ("tag", "n", "mixed", "a[].b", "a[].c", "deep.t", "id", "nowhere")
 COLLECTIONS = {"one": (1, False), "six": (6, True), "indexed": (1, True)}
-EUCLID, ALL = "euclid", 1000
+EUCLID, ALL, SEED = "euclid", 1000, 9
 FILTERS = [
     models.Filter(must=[models.FieldCondition(key="n", range=models.Range(gte=0))]),
     models.Filter(must_not=[models.FieldCondition(key="flag", match=models.MatchValue(value=True))]),
@@ -44,7 +44,7 @@ class World:
             name: models.VectorParams(size=size, distance=models.Distance(distance))
             for name, (size, distance) in VECTORS.items()
         }
-        points = [models.PointStruct(**point) for point in make_points(seed=9)]
+        points = [models.PointStruct(**point) for point in make_points(SEED)]
         others = [
             models.PointStruct(id=point_id, vector={"dot": [1.0] * 8}, payload={"name": str(point_id)})
             for point_id in (*range(3), *UUIDS[:2])
@@ -192,3 +192,18 @@ def test_groups_of_fused_prefetches_have_the_scores_of_one_ranking(
                 with_payload=True,
             )
             same(found, expected, limit)
+
+
+@pytest.mark.parametrize("distance", DISTANCES)
+@pytest.mark.parametrize("strategy", list(models.RecommendStrategy))
+def test_recommendations_are_grouped_by_their_scores(
+    world: World, strategy: models.RecommendStrategy, distance: str
+) -> None:
+    """Those of best score and of sums are larger the better, for distances too."""
+    whole = [each["id"] for each in make_points(SEED) if len(each["vector"]) == len(DISTANCES)]
+    liked, also, disliked = whole[:3]
+    examples = models.RecommendInput(positive=[liked, also], negative=[disliked], strategy=strategy)
+    query = models.RecommendQuery(recommend=examples)
+    world.agree(
+        query=query, using=distance.lower(), group_by="tag", limit=4, group_size=3, with_payload=False
+    )
