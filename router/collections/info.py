@@ -183,12 +183,17 @@ def _payload_schema(collection: CollectionState, shards: Sequence[ShardInfo]) ->
 
 
 def _warnings(collection: CollectionState) -> list[CollectionWarning]:
-    """Inline storage keeps vectors in the graph, which needs codes that are small (reference 7.3)."""
+    """Inline storage keeps vectors in the graph, which needs one small code per node (reference 7.3)."""
     config = collection.config
     warnings = []
     for name, params in config.vectors.items():
         quantized = params.quantization_config or config.quantization_config
-        if config.hnsw_of(name).inline_storage and quantized is None:
+        if not config.hnsw_of(name).inline_storage:
+            continue
+        if params.multivector_config is not None:
+            text = f"The inline storage of vector `{name}` has no effect on multivectors"
+            warnings.append(CollectionWarning(text))
+        elif quantized is None:
             text = f"The inline storage of vector `{name}` has no effect without quantization"
             warnings.append(CollectionWarning(text))
     return warnings

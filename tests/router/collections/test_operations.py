@@ -414,6 +414,14 @@ def test_what_waits_to_be_optimized_is_estimated_from_segments_without_a_graph()
     models.OptimizationsResponse.model_validate(shown)
 
 
+async def test_inline_storage_of_multivectors_is_warned_of(operations: CollectionOperations) -> None:
+    several = {**DENSE["vectors"], "multivector_config": {"comparator": "max_sim"}}
+    quantized = {"quantization_config": {"scalar": {"type": "int8"}}, "hnsw_config": {"inline_storage": True}}
+    await operations.create("c", decode_create({"vectors": several, **quantized}))
+    (warning,) = (await operations.info("c")).warnings
+    assert "multivectors" in warning.message
+
+
 async def test_inline_storage_without_quantization_is_warned_of(operations: CollectionOperations) -> None:
     await operations.create("c", decode_create({**DENSE, "hnsw_config": {"inline_storage": True}}))
     (warning,) = (await operations.info("c")).warnings
