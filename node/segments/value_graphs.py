@@ -5,7 +5,8 @@ search may return is compared with it: rows that are allowed and not in the grap
 one, and a graph with too few of the allowed rows is not used at all. So these graphs change how fast an
 answer is found, never which rows may be in it.
 
-Invariant: a graph and its rows are mapped when they are first used, and kept.
+Invariant: a graph and its rows are mapped when they are first used, and kept. A view that is still read may
+be of a segment whose files are gone by then: the graph is left alone, as there are other ways to its rows.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 
 import numpy as np
+import structlog
 from msgspec import Struct
 
 from node import bits
@@ -22,12 +24,15 @@ from node.bits import Slots as Rows
 from node.index import NO_ROW, HnswGraph, best_of
 from node.segments import planner
 from node.segments.dense import Chosen, FloatArray, Ranking, VectorsView, chosen_of
+from node.segments.errors import SegmentCorrupted
 from node.segments.hints import NO_HINTS, Hints
 from node.segments.rows import Matrix
 from node.segments.schema import VectorSchema
 from node.segments.values import ValueGraphParams
 from protos.facets import FacetValue
 from protos.shard import QuantizationSearchParams
+
+log = structlog.get_logger()
 
 Key = tuple[str, FacetValue]  # payload field, value
 
@@ -48,6 +53,18 @@ class ValueGraph:
     @cached_property
     def graph(self) -> HnswGraph:
         return self._open()
+
+    @cached_property
+    def is_there(self) -> bool:
+        """Can it be mapped? One that is damaged is told to the log once; the scrub makes the shard red."""
+        try:
+            return self.graph.rows is not None
+        except FileNotFoundError:
+            return False
+        except SegmentCorrupted as error:
+            if error.file.exists():
+                log.error("value_graph_not_opened", file=str(error.file), error=str(error))
+            return False
 
     @cached_property
     def _span(self) -> tuple[int, int]:
@@ -103,7 +120,7 @@ class ValueGraphs(Struct, frozen=True, eq=False):
 
     def smallest(self, keys: Iterable[Key]) -> ValueGraph | None:
         """Of those that there are."""
-        found = [self.graphs[key] for key in keys if key in self.graphs]
+        found = [self.graphs[key] for key in keys if key in self.graphs and self.graphs[key].is_there]
         return found[0] if len(found) == 1 else min(found, key=lambda one: one.graph.count, default=None)
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+from structlog.testing import capture_logs
 
 from node.index import GraphParams, set_threads
 from node.segments import BuildTooLarge, CompactJob, IndexJob, MergeJob, SealedSegment, Source
@@ -265,3 +267,27 @@ def test_files_of_value_graphs_are_checked_placed_and_measured(tmp_path: Path) -
     data[-1] ^= 1
     path.write_bytes(bytes(data))
     assert len(segment.verify()) == 1
+
+
+def test_a_segment_whose_files_are_gone_is_searched_without_graphs_not_used_before(tmp_path: Path) -> None:
+    """A search may still hold the view of a segment that was replaced and removed."""
+    owned = np.flatnonzero(np.arange(ROWS) % 3 == 1)
+    segment = indexed(tmp_path / "cold", {"a": owned})
+    shutil.rmtree(segment.directory)
+    assert ways(segment, owned) == [Way.ROWS]
+    segment = indexed(tmp_path / "warm", {"a": owned})
+    assert ways(segment, owned) == [Way.VALUE_GRAPH]
+    shutil.rmtree(segment.directory)
+    assert ways(segment, owned) == [Way.VALUE_GRAPH]
+
+
+def test_without_a_damaged_graph_the_rows_are_found_all_the_same(tmp_path: Path) -> None:
+    owned = np.flatnonzero(np.arange(ROWS) % 3 == 1)
+    segment = indexed(tmp_path, {"a": owned})
+    path = segment.directory / "graph.0.0.faiss"
+    path.write_bytes(bytes(path.stat().st_size))
+    with capture_logs() as logs:
+        assert ways(segment, owned) == [Way.ROWS]
+        assert ways(segment, owned) == [Way.ROWS]
+    assert [each["event"] for each in logs] == ["value_graph_not_opened"]
+    assert segment.verify()
