@@ -224,6 +224,9 @@ def test_rare_indices_weigh_more_by_the_statistics_of_the_whole_collection(
     agree(client.query_points("i", vector, using="w", prefetch=prefetch), wanted)
     alike = models.NearestQuery(nearest=vector, mmr=models.Mmr(diversity=0.0, candidates_limit=30))
     agree(client.query_points("i", alike, using="w"), wanted)
+    for strategy in (models.RecommendStrategy.SUM_SCORES, models.RecommendStrategy.AVERAGE_VECTOR):
+        liked = models.RecommendInput(positive=[vector], strategy=strategy)
+        agree(client.query_points("i", models.RecommendQuery(recommend=liked), using="w"), wanted)
     own = {i: 1.0 + i / 8 for i in range(1, 12) if 42 % i == 0}
     agree(client.query_points("i", 42, using="w"), by_hand(own, _without(everything, 42), everything))
 
