@@ -8,10 +8,12 @@ import numpy as np
 from msgspec.structs import replace
 
 from consensus.state import CollectionState
+from protos.filters import Filter, HasId
 from protos.ids import PointId
 from protos.shard import AnyVector, Hits, Projection, SearchRequest
 from router.merge import merge_hits, skip, without
 from router.queries.examples import excluded
+from router.queries.plan import both
 from router.queries.rating import Rated, by_distance, examples_of, rated_by, search_of
 from router.queries.requests import IDS_ONLY, WINDOW_MAX, QueryRequest
 from router.queries.weighing import marked, weights
@@ -70,11 +72,14 @@ def _excluding(state: CollectionState, request: QueryRequest) -> tuple[PointId, 
 
 
 def _search_of(state: CollectionState, request: QueryRequest, rated: Rated) -> SearchRequest:
-    # Examples are dropped from the answer instead of filtered: a filter would cost far more.
-    limit = request.offset + request.limit + len(_excluding(state, request))
+    # Examples are dropped from the answer instead of filtered: a filter would cost far more. But a threshold
+    # may cut at the first score that fails, which must not be that of an example.
+    ids = _excluding(state, request)
+    cut = bool(ids) and request.score_threshold is not None and not by_distance(request.query)
+    limit = request.offset + request.limit + len(ids)
     search = replace(
         search_of(rated, request.using, min(limit, WINDOW_MAX)),
-        filter=request.filter,
+        filter=both(request.filter, Filter(must_not=(HasId(ids),))) if cut else request.filter,
         params=request.params,
         score_threshold=request.score_threshold,
     )

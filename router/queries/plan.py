@@ -60,7 +60,7 @@ def _stage(
     vectors: Iterator[AnyVector],
 ) -> Stage:
     own = [next(vectors) for _ in examples_of(request.query)]
-    demanded = _both(inherited, request.filter)
+    demanded = both(inherited, request.filter)
     prefetch = tuple(_stage(state, each, each.limit, demanded, vectors) for each in request.prefetch)
     here = None if prefetch else demanded
     limit = min(limit, WINDOW_MAX)
@@ -86,7 +86,8 @@ def _stage(
     return Listed(ScrollRequest(limit, filter=here, order_by=order_by, sample_seed=seed), prefetch)
 
 
-def _both(one: Filter | None, other: Filter | None) -> Filter | None:
+def both(one: Filter | None, other: Filter | None) -> Filter | None:
+    """What both admit."""
     if one is None or other is None:
         return one or other
     return Filter(must=(one, other))

@@ -200,7 +200,8 @@ def test_points_are_rated_as_by_the_engine(world: World, name: str, strategy: st
                 collection, query=asked.query, using=name, limit=limit, query_filter=wanted if below else None
             )
             same(found.points, every[:limit], scores)
-    threshold = round(rng.choice(every)[1], 2) + 0.003
+    score = rng.choice(every)[1]
+    threshold = score + max(0.003, abs(score) / 1000)  # not one of the scores themselves
     cut = world.judge.rated(theirs, limit, below=below, without=asked.points, threshold=threshold)
     alike = kind.shape == "sparse" or kind.distance in ("Cosine", "Dot")
     for collection in SHARDS if alike else ("one",):
@@ -216,7 +217,9 @@ def test_points_are_rated_as_by_the_engine(world: World, name: str, strategy: st
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-@pytest.mark.parametrize("name", [name for name, kind in SERVED.items() if kind.shape != "multi"])
+@pytest.mark.parametrize(
+    "name", [name for name, kind in SERVED.items() if kind.shape != "multi" and kind.datatype == "float32"]
+)
 def test_averages_are_searched_by_as_by_local_mode(world: World, name: str, seed: int) -> None:
     rng, kind = random.Random(f"average {name} {seed}"), JUDGED[name]
     positive = [world.given(kind, rng).for_client for _ in range(rng.randint(1, 3))]

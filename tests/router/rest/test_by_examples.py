@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from protos.filters import Filter, HasId
 from tests.router.rest.conftest import Rest
 
 BASE = "/collections/c/points"
@@ -78,6 +79,14 @@ async def test_filters_windows_and_thresholds_hold(filled: Rest) -> None:
     assert await ids(filled, by, filter=right, limit=2, offset=1) == [6, 7]
     # A distance passes below the threshold, and so do these scores, though the larger is the better.
     assert await ids(filled, by, score_threshold=0, limit=2) == [3, 5]
+
+
+async def test_a_threshold_does_not_cut_at_an_example(filled: Rest) -> None:
+    """The example itself scores 0.5, which does not pass; that must not end the list."""
+    by = {"recommend": {"positive": [2], "strategy": "best_score"}}
+    assert await ids(filled, by, score_threshold=0.3, limit=2) == [3, 1]
+    excluded = Filter(must_not=(HasId((2,)),))
+    assert all(shard.searches[-1].filter == excluded for shard in filled.shards())
 
 
 async def test_examples_rank_what_prefetches_found(filled: Rest) -> None:
