@@ -26,7 +26,8 @@ from node.replica.schema import missing_operations
 from protos.clock import Clock
 from protos.errors import ShardUnavailable, VecraftError
 from protos.operations import UpdateResult, UpdateStatus
-from protos.shard import ReadSession, ShardClient
+from protos.shard import ReadSession
+from protos.shard_client import ShardClient
 
 log = structlog.get_logger()
 

@@ -29,7 +29,9 @@ from protos.stages import StagedRequest
 
 
 class LocalSession:
-    """Implements ``protos.shard.ShardClient`` for one request; ``session`` is told where a write was logged.
+    """Implements ``protos.shard_client.ShardClient`` for one request.
+
+    ``session`` is told where a write was logged.
 
     Raises: ShardUnavailable if the session asks for a position that the replica does not have.
     """

@@ -7,24 +7,22 @@ nothing here costs a Python object per candidate, only per returned point.
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from protos.examples import Examples
-from protos.facets import FacetHit, FacetRequest
 from protos.filters import Filter
-from protos.idf import Frequencies, FrequencyRequest, Weighing
+from protos.idf import Weighing
 from protos.ids import PointId
-from protos.memory import ShardMemory
-from protos.operations import PointChange, UpdateResult, WriteOrdering
+from protos.operations import PointChange, WriteOrdering
 from protos.vectors import AnyVector as AnyVector
 from protos.vectors import FloatArray as FloatArray
 from protos.vectors import PointVectors as PointVectors
 from protos.vectors import SparseVector as SparseVector
 
 if TYPE_CHECKING:
-    from protos.stages import StagedRequest
+    pass
 
 
 class PayloadSelector(Struct, frozen=True):
@@ -256,40 +254,3 @@ class ReadSession(Struct):
     strong: bool = False
     at_least: Position | None = None
     position: Position | None = None
-
-
-class ShardClient(Protocol):
-    """One shard as seen from outside, local or remote.
-
-    Every method raises ``protos.errors.VecraftError``; reads answer from one immutable view.
-    """
-
-    async def update(self, request: UpdateRequest) -> UpdateResult: ...
-
-    async def search(self, requests: list[SearchRequest]) -> list[Hits]: ...
-
-    async def query_staged(self, requests: list[StagedRequest]) -> list[Hits]:
-        """What stages of searches find; the scores of a stage that lists points are 1.0."""
-        ...
-
-    async def scroll(self, request: ScrollRequest) -> list[Record]: ...
-
-    async def retrieve(self, ids: list[PointId], projection: Projection) -> list[Record]:
-        """The points that exist, in the order asked, without repeats."""
-        ...
-
-    async def count(self, filter: Filter | None, *, exact: bool) -> int: ...
-
-    async def facet(self, request: FacetRequest) -> list[FacetHit]:
-        """By descending count, then ascending value. Raises: BadInput without an index that can tell."""
-        ...
-
-    async def frequencies(self, requests: list[FrequencyRequest]) -> list[Frequencies]:
-        """For each request. Raises: BadInput: no such sparse vector."""
-        ...
-
-    async def info(self) -> ShardInfo: ...
-
-    async def memory(self) -> ShardMemory:
-        """What its data takes, of this replica."""
-        ...

@@ -12,7 +12,8 @@ from typing import Protocol
 
 from consensus.state import ClusterState, CollectionState
 from protos.operations import UpdateResult
-from protos.shard import ReadSession, ShardClient, UpdateRequest
+from protos.shard import ReadSession, UpdateRequest
+from protos.shard_client import ShardClient
 
 __all__ = ["NodeClient", "ReplicaClient", "ShardClient", "UpdateRequest"]
 

@@ -24,14 +24,8 @@ from protos.errors import ShardUnavailable, VecraftError
 from protos.filters import Filter, decode_filter
 from protos.ids import PointId
 from protos.operations import UpdateResult
-from protos.shard import (
-    Projection,
-    ReadSession,
-    Record,
-    ScrollRequest,
-    ShardClient,
-    UpdateRequest,
-)
+from protos.shard import Projection, ReadSession, Record, ScrollRequest, UpdateRequest
+from protos.shard_client import ShardClient
 
 log = structlog.get_logger()
 

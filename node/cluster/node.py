@@ -41,7 +41,7 @@ from node.transfer.wire import BaseRefused, BaseRequest
 from node.transfer.workshop import Workshop
 from protos.clock import Clock
 from protos.errors import ServiceError, ShardUnavailable, VecraftError
-from protos.shard import ShardClient
+from protos.shard_client import ShardClient
 
 log = structlog.get_logger()
 

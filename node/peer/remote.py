@@ -21,10 +21,10 @@ from protos.shard import (
     Record,
     ScrollRequest,
     SearchRequest,
-    ShardClient,
     ShardInfo,
     UpdateRequest,
 )
+from protos.shard_client import ShardClient
 from protos.stages import StagedRequest
 
 WRITE_S = 60.0  # of a write without a time of its own

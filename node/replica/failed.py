@@ -28,7 +28,7 @@ from protos.stages import StagedRequest
 
 
 class FailedReplica:
-    """Implements ``protos.shard.ShardClient`` by telling ``reason``."""
+    """Implements ``protos.shard_client.ShardClient`` by telling ``reason``."""
 
     def __init__(self, reason: str) -> None:
         self.reason = reason

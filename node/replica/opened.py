@@ -132,7 +132,7 @@ class Checkpoints(Protocol):
 
 
 class ReplicaFiles:
-    """See the module. The reads are those of ``protos.shard.ShardClient``."""
+    """See the module. The reads are those of ``protos.shard_client.ShardClient``."""
 
     def __init__(self, opened: Opened, machinery: Machinery, checkpoints: Checkpoints) -> None:
         self.contents: Contents = opened.contents

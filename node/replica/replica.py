@@ -23,7 +23,7 @@ from protos.shard import Position, UpdateRequest
 
 
 class ShardReplica(ReplicaFiles):
-    """Implements ``protos.shard.ShardClient``. Use ``open``."""
+    """Implements ``protos.shard_client.ShardClient``. Use ``open``."""
 
     def __init__(self, opened: Opened, machinery: Machinery, *, term: int) -> None:
         super().__init__(opened, machinery, self)

@@ -59,7 +59,7 @@ class Holder(Protocol):
 
 
 class Session:
-    """Implements ``protos.shard.ShardClient`` for one request.
+    """Implements ``protos.shard_client.ShardClient`` for one request.
 
     ``checked``: only if the replica is one that serves reads. Otherwise it tells what it has.
     """

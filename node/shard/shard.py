@@ -41,7 +41,8 @@ from node.shard.life import Life, LifeOptions
 from node.shard.session import Session
 from protos.errors import NotPrimary, ShardUnavailable, VecraftError
 from protos.operations import UpdateResult, UpdateStatus
-from protos.shard import ReadSession, ShardClient
+from protos.shard import ReadSession
+from protos.shard_client import ShardClient
 
 log = structlog.get_logger()
 

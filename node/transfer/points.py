@@ -35,7 +35,7 @@ _VERSIONS = Projection()
 
 
 class Points(Protocol):
-    """What a copy needs of a shard; as of ``protos.shard.ShardClient``."""
+    """What a copy needs of a shard; as of ``protos.shard_client.ShardClient``."""
 
     async def update(self, request: UpdateRequest) -> UpdateResult: ...
 

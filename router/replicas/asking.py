@@ -17,7 +17,8 @@ from typing import Generic, TypeVar
 
 from node.client import ReplicaClient
 from protos.errors import ServiceError, Timeout, VecraftError
-from protos.shard import Position, ReadSession, ShardClient
+from protos.shard import Position, ReadSession
+from protos.shard_client import ShardClient
 from router.replicas.consistency import Answer, AskAgain, Plan, Resolved
 from router.replicas.hedging import Hedging
 

@@ -36,7 +36,7 @@ REPLAN_S = 0.3  # a failed read waits this long for news of the shard's replicas
 
 
 class ShardReader(Protocol):
-    """The reads of ``protos.shard.ShardClient``."""
+    """The reads of ``protos.shard_client.ShardClient``."""
 
     async def search(self, requests: list[SearchRequest]) -> list[Hits]: ...
 

@@ -35,10 +35,10 @@ from protos.shard import (
     Record,
     ScrollRequest,
     SearchRequest,
-    ShardClient,
     ShardInfo,
     UpdateRequest,
 )
+from protos.shard_client import ShardClient
 from protos.stages import StagedRequest
 from router.collections import CollectionOperations
 from router.points import Draft, PointOperations

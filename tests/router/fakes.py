@@ -1,6 +1,6 @@
 """An in-memory node and metadata log for tests of the router: small, exact, no threads, no disk.
 
-``FakeShard`` keeps the contract of ``protos.shard.ShardClient``; filters are checked point by point.
+``FakeShard`` keeps the contract of ``protos.shard_client.ShardClient``; filters are checked point by point.
 """
 
 from __future__ import annotations
@@ -54,11 +54,11 @@ from protos.shard import (
     Record,
     ScrollRequest,
     SearchRequest,
-    ShardClient,
     ShardInfo,
     ShardStatus,
     UpdateRequest,
 )
+from protos.shard_client import ShardClient
 from protos.stages import Boosted, Diverse, Fused, Searched, Stage, StagedRequest
 from tests.node.query import naive_examples
 

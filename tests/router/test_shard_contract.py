@@ -42,9 +42,9 @@ from protos.shard import (
     Projection,
     ScrollRequest,
     SearchRequest,
-    ShardClient,
     UpdateRequest,
 )
+from protos.shard_client import ShardClient
 from router.collections import CollectionOperations
 from tests.router.fakes import FakeLog, FakeNode
 

@@ -25,7 +25,8 @@ from consensus.transitions import Events, apply, rejection
 from node.client.cluster import SendFailures
 from protos.collections import CollectionConfig, CollectionParams, Distance, VectorParams
 from protos.errors import ShardUnavailable, VecraftError
-from protos.shard import ReadSession, ShardClient
+from protos.shard import ReadSession
+from protos.shard_client import ShardClient
 from tests.router.fakes import FakeNode
 
 STATUS = RaftStatus(

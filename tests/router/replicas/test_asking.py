@@ -24,10 +24,10 @@ from protos.shard import (
     Record,
     ScrollRequest,
     SearchRequest,
-    ShardClient,
     ShardInfo,
     UpdateRequest,
 )
+from protos.shard_client import ShardClient
 from router.replicas.asking import ROUNDS_MAX, Plain, ReplicaReads
 from router.replicas.consistency import (
     Answer,

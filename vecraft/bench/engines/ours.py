@@ -31,11 +31,11 @@ from protos.shard import (
     QuantizationSearchParams,
     SearchParams,
     SearchRequest,
-    ShardClient,
     ShardInfo,
     ShardStatus,
     UpdateRequest,
 )
+from protos.shard_client import ShardClient
 from vecraft.bench.engines.port import (
     INGEST_BATCH,
     Answers,
