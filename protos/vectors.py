@@ -46,4 +46,14 @@ else:
     AnyVector.register(np.ndarray)
     AnyVector.register(SparseVector)
 
+FLOAT32_MAX = float(np.finfo(np.float32).max)
+
+
+def finite(scores: FloatArray) -> FloatArray:
+    """``scores`` that fit into an answer: JSON has no infinities. What is no number is the least of all."""
+    if np.isfinite(scores).all():
+        return scores
+    return np.nan_to_num(scores, nan=-FLOAT32_MAX, posinf=FLOAT32_MAX, neginf=-FLOAT32_MAX)
+
+
 PointVectors = dict[str, AnyVector]  # by vector name ("" is the unnamed one); absent: has none

@@ -17,6 +17,7 @@ from protos.idf import Weighing
 from protos.ids import PointId
 from protos.shard import OrderBy, QuantizationSearchParams, SearchParams
 from protos.stages import DEPTH_MAX
+from protos.vectors import FLOAT32_MAX
 from router.inference.objects import InferenceObject
 from router.queries.requests import (
     WINDOW_MAX,
@@ -35,7 +36,6 @@ MULTIVECTOR_MAX = 1_048_576  # numbers in one multivector must be fewer
 NOTHING_TO_UPDATE = "must specify points to update"
 NO_VECTORS_TO_UPDATE = "must specify vectors to update for point"
 NO_VECTORS_TO_DELETE = "must specify vector names to delete"
-_FLOAT32_MAX = 3.4028234663852886e38
 
 
 def at_least_one(value: int, path: str) -> int:
@@ -174,7 +174,7 @@ def search_params(
 
 def threshold_of(value: float | None) -> float | None:
     """Scores are float32, so a threshold beyond their range means the end of the range."""
-    return None if value is None else max(-_FLOAT32_MAX, min(value, _FLOAT32_MAX))
+    return None if value is None else max(-FLOAT32_MAX, min(value, FLOAT32_MAX))
 
 
 def check_page(offset: PointId | None, order_by: OrderBy | None) -> None:

@@ -16,6 +16,7 @@ from node.query import ranking
 from node.query.projection import Projector
 from node.query.retrieve import stored_records
 from protos.shard import FloatArray, Hits, Projection, SearchPlan
+from protos.vectors import finite
 
 if TYPE_CHECKING:
     from node.query.view_port import View
@@ -57,4 +58,4 @@ def settle(
 def to_hits(view: View, settled: Settled, projection: Projection) -> Hits:
     """Raises: BadInput for a vector name that the collection lacks."""
     records = Projector(view, projection).records(settled.slots, settled.stored, settled.values)
-    return Hits(records, settled.scores, settled.plan)
+    return Hits(records, finite(settled.scores), settled.plan)

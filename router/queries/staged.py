@@ -20,6 +20,7 @@ from protos.fusion import fuse
 from protos.ids import PointId
 from protos.shard import AnyVector, Hits, Projection, Record
 from protos.stages import Diverse, Fused, Listed, Stage, StagedRequest
+from protos.vectors import finite
 from router.merge import merge_hits, merge_staged, skip
 from router.queries.nearest import projected_hits
 from router.queries.pages import completed, unscored
@@ -132,7 +133,7 @@ def fused(stage: Fused, lists: Sequence[Hits]) -> Hits:
     if stage.score_threshold is not None:
         passing = scores >= np.float32(stage.score_threshold)
         keys, scores = keys[passing], scores[passing]
-    found = Hits([records[ids[key]] for key in keys.tolist()], scores)
+    found = Hits([records[ids[key]] for key in keys.tolist()], finite(scores))
     return merge_hits([found], stage.limit, ascending=False)
 
 

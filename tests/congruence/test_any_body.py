@@ -33,20 +33,25 @@ NO_INFERENCE = "InferenceService URL not configured"
 
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    """A collection of every kind of vector on three shards, and another to look things up in."""
+    """A collection, and another to look things up in."""
     with serving(tmp_path_factory.mktemp("any")) as urls, httpx.Client(base_url=urls[0], timeout=60) as found:
-        several = {"size": 3, "distance": "Cosine", "multivector_config": {"comparator": "max_sim"}}
         for name in ("c", "other"):
-            vectors = {"dense": {"size": 3, "distance": "Euclid"}, "several": several}
-            body = {"vectors": vectors, "sparse_vectors": {"words": {"modifier": "idf"}}, "shard_number": 3}
-            assert found.put(f"/collections/{name}", json=body).status_code == 200
-            for field, kind in INDEXES.items():
-                body = {"field_name": field, "field_schema": kind}
-                found.put(f"/collections/{name}/index?wait=true", json=body)
-            points = [_point(number) for number in range(POINTS)]
-            answer = found.put(f"/collections/{name}/points?wait=true", json={"points": points})
-            assert answer.status_code == 200, answer.text
+            fill(found, name)
         yield found
+
+
+def fill(client: httpx.Client, name: str) -> None:
+    """A collection of every kind of vector on three shards, with points and indexes."""
+    several = {"size": 3, "distance": "Cosine", "multivector_config": {"comparator": "max_sim"}}
+    vectors = {"dense": {"size": 3, "distance": "Euclid"}, "several": several}
+    body = {"vectors": vectors, "sparse_vectors": {"words": {"modifier": "idf"}}, "shard_number": 3}
+    assert client.put(f"/collections/{name}", json=body).status_code == 200
+    for field, kind in INDEXES.items():
+        body = {"field_name": field, "field_schema": kind}
+        client.put(f"/collections/{name}/index?wait=true", json=body)
+    points = [_point(number) for number in range(POINTS)]
+    answer = client.put(f"/collections/{name}/points?wait=true", json={"points": points})
+    assert answer.status_code == 200, answer.text
 
 
 def _point(number: int) -> dict[str, Any]:

@@ -249,3 +249,11 @@ def test_a_plan_is_told_to_those_who_ask(shard: NewShard):
     )
     assert unindexed.plan is not None
     assert unindexed.plan.candidates == unindexed.plan.checked == 200
+
+
+def test_scores_beyond_float32_are_its_ends(shard: NewShard):
+    built = shard(vectors={"": (2, Distance.EUCLID)})
+    built.put(1, [0.0, 0.0])
+    with np.errstate(over="ignore"):  # of the segment's stand-in
+        (hits,) = search(built.view(), [ask(1e30, 0)])
+    assert hits.scores.tolist() == [np.finfo(np.float32).max]
