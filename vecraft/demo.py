@@ -164,11 +164,11 @@ def _is_our_node(node: Node) -> bool:
 
 def start_node(console: Console) -> Node:
     HOME.mkdir(exist_ok=True)
-    port = free_port()
+    port = free_port(PREFERRED_PORT)
     environ = os.environ | {
         "VECRAFT__SERVICE__HOST": "127.0.0.1",
         "VECRAFT__SERVICE__HTTP_PORT": str(port),
-        "VECRAFT__SERVICE__GRPC_PORT": str(free_port()),
+        "VECRAFT__SERVICE__GRPC_PORT": str(free_port(port + 1)),
     }
     with (HOME / "node.log").open("ab") as log:
         process = subprocess.Popen(
@@ -193,9 +193,9 @@ def start_node(console: Console) -> Node:
     return node
 
 
-def free_port() -> int:
-    """6333 if nobody has it, else one the system picks."""
-    for wanted in (PREFERRED_PORT, 0):
+def free_port(preferred: int) -> int:
+    """``preferred`` if nobody has it, else one the system picks."""
+    for wanted in (preferred, 0):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
