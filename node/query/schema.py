@@ -44,7 +44,9 @@ class QueriedVector(Protocol):
         """Internal similarities as the scores a client sees."""
 
 
-class DenseVector(Struct, frozen=True):
+class _ByDistance(Struct, frozen=True):
+    """What vectors have that a metric compares."""
+
     schema: VectorSchema
 
     @property
@@ -57,8 +59,13 @@ class DenseVector(Struct, frozen=True):
 
     @property
     def descending(self) -> bool:
-        return _descending(self.schema.distance)
+        return self.schema.distance in (Distance.COSINE, Distance.DOT)
 
+    def to_scores(self, similarities: FloatArray) -> FloatArray:
+        return to_client_scores(self.schema.distance, similarities)
+
+
+class DenseVector(_ByDistance, frozen=True):
     def prepare(self, queries: Sequence[AnyVector]) -> FloatArray:
         """Stack queries to (n, dim) float32, as stored vectors are compared: normalised for Cosine."""
         if not queries:
@@ -67,33 +74,13 @@ class DenseVector(Struct, frozen=True):
         matrix = rows[0][np.newaxis] if len(rows) == 1 else np.stack(rows)
         return _compared(matrix, self.schema)
 
-    def to_scores(self, similarities: FloatArray) -> FloatArray:
-        return to_client_scores(self.schema.distance, similarities)
 
-
-class MultiVector(Struct, frozen=True):
+class MultiVector(_ByDistance, frozen=True):
     """The similarity of two is MaxSim, of which a client sees what it would see of one pair's."""
-
-    schema: VectorSchema
-
-    @property
-    def name(self) -> str:
-        return self.schema.name
-
-    @property
-    def shape(self) -> VectorShape:
-        return self.schema.shape
-
-    @property
-    def descending(self) -> bool:
-        return _descending(self.schema.distance)
 
     def prepare(self, queries: Sequence[AnyVector]) -> list[FloatArray]:
         """Each (m, dim) float32, as ``DenseVector``'s; a query that is one row is one sub-vector."""
         return [_compared(np.atleast_2d(_checked(query, self.shape)), self.schema) for query in queries]
-
-    def to_scores(self, similarities: FloatArray) -> FloatArray:
-        return to_client_scores(self.schema.distance, similarities)
 
 
 class SparseNamed(Struct, frozen=True):
@@ -160,10 +147,6 @@ def _checked(query: AnyVector, shape: VectorShape) -> FloatArray:
 
 def _compared(rows: FloatArray, schema: VectorSchema) -> FloatArray:
     return compared(rows.astype(np.float32, copy=False), schema)
-
-
-def _descending(distance: Distance) -> bool:
-    return distance in (Distance.COSINE, Distance.DOT)
 
 
 def vector_names(view: View) -> tuple[str, ...]:

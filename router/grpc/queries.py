@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from protos.collections import check_collection_name
-from protos.qdrant import legacy_pb2
+from protos.qdrant import legacy_pb2 as legacy
 from protos.qdrant import queries_pb2 as wire
 from protos.shard import Projection
 from router.grpc.convert import queries
@@ -24,14 +24,18 @@ def query_handlers(searches: SearchOperations) -> Mapping[str, Handler]:
         "Get": reads.get,
         "Scroll": reads.scroll,
         "Count": reads.count,
-        "Query": found.query,
-        "QueryBatch": found.query_batch,
-        "Search": found.search,
-        "SearchBatch": found.search_batch,
-        "Recommend": found.recommend,
-        "RecommendBatch": found.recommend_batch,
-        "Discover": found.discover,
-        "DiscoverBatch": found.discover_batch,
+        "Query": found.one(queries.query_request, wire.QueryResponse),
+        "QueryBatch": found.many("query_points", queries.query_request, wire.QueryBatchResponse),
+        "Search": found.one(queries.search_request, legacy.SearchResponse),
+        "SearchBatch": found.many("search_points", queries.search_request, legacy.SearchBatchResponse),
+        "Recommend": found.one(queries.recommend_request, legacy.RecommendResponse),
+        "RecommendBatch": found.many(
+            "recommend_points", queries.recommend_request, legacy.RecommendBatchResponse
+        ),
+        "Discover": found.one(queries.discover_request, legacy.DiscoverResponse),
+        "DiscoverBatch": found.many(
+            "discover_points", queries.discover_request, legacy.DiscoverBatchResponse
+        ),
     }
 
 
@@ -86,57 +90,27 @@ class _QueryHandlers:
     def __init__(self, searches: SearchOperations) -> None:
         self._searches = searches
 
-    async def query(self, request: wire.QueryPoints, call: Call) -> wire.QueryResponse:
-        answer = wire.QueryResponse()
-        await self._run(request, call, [queries.query_request(request)], [answer.result])
-        return answer
+    def one(self, convert: Callable[[Any], QueryRequest], answer: Callable[[], Any]) -> Handler:
+        """For requests of one query; ``answer`` has a list of points as its ``result``."""
 
-    async def query_batch(self, request: wire.QueryBatchPoints, call: Call) -> wire.QueryBatchResponse:
-        wanted = queries.batch(request.query_points, "query_points", queries.query_request)
-        answer = wire.QueryBatchResponse()
-        await self._run(request, call, wanted, [answer.result.add().result for _ in wanted])
-        return answer
+        async def handle(request: Any, call: Call) -> Any:
+            found = answer()
+            await self._run(request, call, [convert(request)], [found.result])
+            return found
 
-    async def search(self, request: legacy_pb2.SearchPoints, call: Call) -> legacy_pb2.SearchResponse:
-        answer = legacy_pb2.SearchResponse()
-        await self._run(request, call, [queries.search_request(request)], [answer.result])
-        return answer
+        return handle
 
-    async def search_batch(
-        self, request: legacy_pb2.SearchBatchPoints, call: Call
-    ) -> legacy_pb2.SearchBatchResponse:
-        wanted = queries.batch(request.search_points, "search_points", queries.search_request)
-        answer = legacy_pb2.SearchBatchResponse()
-        await self._run(request, call, wanted, [answer.result.add().result for _ in wanted])
-        return answer
+    def many(
+        self, field: str, convert: Callable[[Any, str], QueryRequest], answer: Callable[[], Any]
+    ) -> Handler:
+        """For requests that have a list of queries as their ``field``; ``answer`` has a result for each."""
 
-    async def recommend(
-        self, request: legacy_pb2.RecommendPoints, call: Call
-    ) -> legacy_pb2.RecommendResponse:
-        answer = legacy_pb2.RecommendResponse()
-        await self._run(request, call, [queries.recommend_request(request)], [answer.result])
-        return answer
+        async def handle(request: Any, call: Call) -> Any:
+            wanted, found = queries.batch(getattr(request, field), field, convert), answer()
+            await self._run(request, call, wanted, [found.result.add().result for _ in wanted])
+            return found
 
-    async def recommend_batch(
-        self, request: legacy_pb2.RecommendBatchPoints, call: Call
-    ) -> legacy_pb2.RecommendBatchResponse:
-        wanted = queries.batch(request.recommend_points, "recommend_points", queries.recommend_request)
-        answer = legacy_pb2.RecommendBatchResponse()
-        await self._run(request, call, wanted, [answer.result.add().result for _ in wanted])
-        return answer
-
-    async def discover(self, request: legacy_pb2.DiscoverPoints, call: Call) -> legacy_pb2.DiscoverResponse:
-        answer = legacy_pb2.DiscoverResponse()
-        await self._run(request, call, [queries.discover_request(request)], [answer.result])
-        return answer
-
-    async def discover_batch(
-        self, request: legacy_pb2.DiscoverBatchPoints, call: Call
-    ) -> legacy_pb2.DiscoverBatchResponse:
-        wanted = queries.batch(request.discover_points, "discover_points", queries.discover_request)
-        answer = legacy_pb2.DiscoverBatchResponse()
-        await self._run(request, call, wanted, [answer.result.add().result for _ in wanted])
-        return answer
+        return handle
 
     async def _run(
         self, request: Any, call: Call, wanted: list[QueryRequest], targets: Sequence[Any]
