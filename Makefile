@@ -21,7 +21,7 @@ CLEAN ?=
 CLUSTER ?=
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help install tools fmt lint types imports protos generated test-unit check test demo cluster crash faults sim bench clean
+.PHONY: help install tools fmt lint types imports protos generated test-unit check test demo cluster crash faults sim fuzz bench clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  %-10s %s\n", $$1, $$2}'
@@ -112,6 +112,9 @@ faults: install ## Fail nodes of a cluster of three under load, ROUNDS times (20
 sim: install ## The simulations at full size: SEEDS schedules (2000) of the metadata log and of a shard's replicas
 	$(BIN)/python -m tests.sim.raft --seeds $(SEEDS)
 	$(BIN)/python -m tests.sim.replication --seeds $(SEEDS)
+
+fuzz: install ## Property tests and congruence with examples nobody has seen; ARGS for pytest
+	HYPOTHESIS_PROFILE=fuzz $(PYTEST) -q -n 2 tests $(ARGS)
 
 bench: install ## Benchmarks: PARTS="recall startup engine filters tenants mixed overhead serve sparse cluster", DATA=<folder> for the full set, ARGS for a part's options
 	for part in $(PARTS); do DATA="$(DATA)" $(BIN)/python -m vecraft.bench $$part $(ARGS); done

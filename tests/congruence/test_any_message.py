@@ -100,7 +100,6 @@ def test_any_message_is_answered_or_refused(channel: grpc.Channel, name: str) ->
         max_examples=max(examples(120), 60),
         deadline=None,
         suppress_health_check=list(HealthCheck),
-        database=None,
     )
     @given(request=messages(kind, RIGHT.get(name, {}), "c" if name in READS else "written"))
     def check(request: Any) -> None:
