@@ -21,7 +21,7 @@ CLEAN ?=
 CLUSTER ?=
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help install tools fmt lint types imports protos generated test-unit check test demo cluster crash faults sim fuzz bench clean
+.PHONY: help install tools fmt lint types imports protos docs generated test-unit check test demo cluster crash faults sim fuzz bench clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  %-10s %s\n", $$1, $$2}'
@@ -69,8 +69,12 @@ test-unit: install ## Fast tests
 protos: install ## Generate the code of the .proto files
 	$(BIN)/python -m tools.generate_protos
 
-generated: install ## Is the generated code fresh?
+docs: install ## Write docs/CLI.md from the parsers
+	$(BIN)/python -m tools.document_commands
+
+generated: install ## Are the generated code and docs/CLI.md fresh?
 	$(BIN)/python -m tools.generate_protos --check
+	$(BIN)/python -m tools.document_commands --check
 
 check: lint imports types generated test-unit ## What to run before every commit
 

@@ -1,7 +1,9 @@
-"""The command line: ``vecraft [serve] [options]``, a drop-in for the ``qdrant`` binary (reference 6.2).
+"""The command line: ``vecraft [serve] [options]``, a drop-in for the ``qdrant`` binary (reference 6.2), and
+``vecraft TOPIC …`` (``vecraft.commands``).
 
-Lives here: flags, and what they turn into. May not live here: anything that serves. The engine is
-imported only when it is about to run, so that ``--version`` answers at once.
+Lives here: the flags of ``serve``, and what they turn into. May not live here: anything that serves. The
+engine, and the modules of topics, are imported only when they are about to run, so that ``--help`` and
+``--version`` answer at once.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from vecraft import QDRANT_VERSION, __version__
+from vecraft.commands import TOPICS
 from vecraft.configuration import ConfigurationError, Loaded, Membership, load
 from vecraft.settings import unmet, without_effect
 
@@ -25,10 +28,24 @@ EXIT_BAD_CONFIGURATION = 1
 def parser() -> argparse.ArgumentParser:
     flags = argparse.ArgumentParser(
         prog="vecraft",
-        description="A vector database that speaks Qdrant's API",
-        formatter_class=argparse.RawDescriptionHelpFormatter,  # keeps the version's lines apart
+        description="A vector database that speaks Qdrant's API. Without a command it serves.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,  # keeps lines apart
+        epilog=_commands(),
     )
     flags.add_argument("command", nargs="?", choices=["serve"], default="serve", help="what to do (serve)")
+    add_serve_flags(flags)
+    # Scripts parse the first line as the ``qdrant`` binary's.
+    version = f"qdrant {QDRANT_VERSION}\nvecraft {__version__}"
+    flags.add_argument("--version", action="version", version=version)
+    return flags
+
+
+def _commands() -> str:
+    lines = [f"  {name:<12} {topic.summary}" for name, topic in TOPICS.items()]
+    return "\n".join(["other commands (vecraft COMMAND --help):", *lines])
+
+
+def add_serve_flags(flags: argparse.ArgumentParser) -> None:
     flags.add_argument("--config-path", type=Path, metavar="FILE", help="another configuration file")
     flags.add_argument("--uri", metavar="URI", help="at which other peers reach this one (QDRANT_URI)")
     flags.add_argument("--bootstrap", metavar="URI", help="of a peer to join (QDRANT_BOOTSTRAP)")
@@ -50,14 +67,19 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="start the consensus state anew: alone, or with --bootstrap as a new member of that cluster",
     )
-    # Scripts parse the first line as the ``qdrant`` binary's.
-    version = f"qdrant {QDRANT_VERSION}\nvecraft {__version__}"
-    flags.add_argument("--version", action="version", version=version)
-    return flags
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the program; returns its exit status."""
+    given = sys.argv[1:] if argv is None else list(argv)
+    if given and given[0] in TOPICS:
+        from vecraft.commands.running import run_topic  # here: serving needs no client
+
+        return run_topic(given[0], given[1:])
+    return _serve(given)
+
+
+def _serve(argv: Sequence[str]) -> int:
     options = parser().parse_args(argv)
     try:
         loaded = configure(options, os.environ)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from vecraft.cli import EXIT_BAD_CONFIGURATION, configure, main, parser
+from vecraft.commands import TOPICS
 from vecraft.configuration import ConfigurationError, Membership
 
 
@@ -68,3 +71,25 @@ def test_cluster_flags_may_come_from_variables_and_flags_win() -> None:
 def test_an_empty_variable_is_no_flag() -> None:
     environ = {"VECRAFT__CLUSTER__ENABLED": "true", "QDRANT_BOOTSTRAP": ""}
     assert configure(parser().parse_args(["--reinit"]), environ).membership == Membership(reinit=True)
+
+
+@pytest.mark.parametrize("arguments", ["--help", "--version"])
+def test_help_and_version_import_neither_engine_nor_client_nor_tables(arguments: str) -> None:
+    """They answer in about a tenth of a second; a bound in time would fail on a busy machine."""
+    code = f"""
+import sys
+from vecraft.cli import main
+try:
+    main(["{arguments}"])
+except SystemExit:
+    print(*sorted({{"aiohttp", "grpc", "faiss", "numpy", "rich", "urllib3"}} & sys.modules.keys()))
+"""
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.splitlines()[-1] == ""
+
+
+def test_help_names_every_other_command(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    text = capsys.readouterr().out
+    assert all(name in text for name in TOPICS)

@@ -1,0 +1,42 @@
+"""The commands beside ``serve``: ``vecraft TOPIC …``.
+
+Lives here: one module per topic, each with ``configure(parser)``, which adds its arguments and sets ``run``,
+a function of the options that returns an exit status. May not live here: what a server does; formats, checks
+and plans, which are in packages of their own (``vecraft.exchange``, ``vecraft.doctor``).
+
+Only the module of the topic that is asked for is imported: ``vecraft --help`` and ``vecraft --version``
+import none of them, and only ``serve`` imports the engine.
+
+Exit statuses of all topics (``doctor`` and ``bench`` have their own):
+
+    0    done
+    1    not done: the server refused, or something is missing; one line on standard error says what
+    2    the command line is wrong
+    3    no server answers at the URL
+    130  interrupted (SIGINT)
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+OK, FAILED, MISUSED, UNREACHABLE, INTERRUPTED = 0, 1, 2, 3, 130
+
+
+class Topic(Struct, frozen=True):
+    module: str
+    summary: str
+
+
+TOPICS: dict[str, Topic] = {
+    "collection": Topic("collection", "list, describe, create and delete collections and aliases"),
+    "completion": Topic("completion", "print a script that completes commands in bash, zsh or tcsh"),
+}
+
+
+class CommandFailed(Exception):
+    """The command cannot be done; the text is one line for its user."""
+
+    def __init__(self, reason: str, *, status: int = FAILED) -> None:
+        super().__init__(reason)
+        self.status = status
