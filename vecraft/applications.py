@@ -18,6 +18,7 @@ from consensus.log import MetadataLog
 from node.client import NodeClient
 from node.client.cluster import ClusterClient
 from node.text.bm25 import Bm25
+from router.auth.needs import Need
 from router.cluster.checking import ReadyCheck
 from router.cluster.local_shards import LocalShardOperations
 from router.cluster.operations import ClusterOperations
@@ -125,7 +126,7 @@ def _inference(settings: Settings) -> Inference:
 
 def _metrics_app(endpoints: ServiceEndpoints) -> web.Application:
     """``/metrics`` and nothing else, with the other port's error responses."""
-    table = RouteTable([Route("GET", "/metrics", endpoints.metrics)])
+    table = RouteTable([Route("GET", "/metrics", endpoints.metrics, Need.PUBLIC)])
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", Edge(table, enable_cors=False, metrics_hook=None).handle)
     return app

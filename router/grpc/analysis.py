@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from protos.collections import UNNAMED
 from protos.facets import FacetValue
 from protos.qdrant import queries_pb2 as wire
+from router.auth.needs import Need
 from router.checks import at_least, limit_of
 from router.facets import FacetQuery
 from router.grpc.convert import queries
@@ -14,18 +13,18 @@ from router.grpc.convert.answers import fill_id
 from router.grpc.convert.options import read_options
 from router.grpc.convert.points import json_path
 from router.grpc.convert.queries import given
-from router.grpc.methods import Call, Handler
+from router.grpc.methods import Call, Methods, Served
 from router.grpc.queries import target
 from router.matrix import NEIGHBOURS_DEFAULT, SAMPLE_DEFAULT, Matrix, MatrixQuery, distance_matrix
 from router.queries.operations import SearchOperations
 
 
-def analysis_handlers(searches: SearchOperations) -> Mapping[str, Handler]:
+def analysis_handlers(searches: SearchOperations) -> Methods:
     handlers = _AnalysisHandlers(searches)
     return {
-        "Facet": handlers.facet,
-        "SearchMatrixPairs": handlers.pairs,
-        "SearchMatrixOffsets": handlers.offsets,
+        "Facet": Served(Need.READ_COLLECTION, handlers.facet),
+        "SearchMatrixPairs": Served(Need.READ_COLLECTION, handlers.pairs),
+        "SearchMatrixOffsets": Served(Need.READ_COLLECTION, handlers.offsets),
     }
 
 

@@ -5,24 +5,24 @@ A node on its own refuses all of it, once what the request itself got wrong has 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from protos.collections import check_collection_name
 from protos.qdrant import collections_pb2 as wire
+from router.auth.needs import Need
 from router.cluster import ClusterOperations
 from router.cluster.requests import ClusterChange
 from router.grpc.convert.options import timeout_ms
 from router.grpc.convert.shards import cluster_change, dropped_key, new_key
-from router.grpc.methods import Call, Handler
+from router.grpc.methods import Call, Methods, Served
 
 
-def cluster_handlers(cluster: ClusterOperations) -> Mapping[str, Handler]:
+def cluster_handlers(cluster: ClusterOperations) -> Methods:
     handlers = _ShardHandlers(cluster)
     return {
-        "UpdateCollectionClusterSetup": handlers.change,
-        "CreateShardKey": handlers.create_key,
-        "DeleteShardKey": handlers.delete_key,
+        "UpdateCollectionClusterSetup": Served(Need.MANAGE_COLLECTION, handlers.change),
+        "CreateShardKey": Served(Need.MANAGE_COLLECTION, handlers.create_key),
+        "DeleteShardKey": Served(Need.MANAGE_COLLECTION, handlers.delete_key),
     }
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from protos.collections import check_collection_name
 from protos.operations import UpdateResult
 from protos.qdrant import collections_pb2 as wire
 from protos.qdrant import updates_pb2
+from router.auth.needs import Need
 from router.collections import CollectionOperations
 from router.grpc.convert.configuration import (
     alias_actions,
@@ -21,34 +21,34 @@ from router.grpc.convert.described import alias_messages, cluster_message, info_
 from router.grpc.convert.options import schema_options, timeout_ms
 from router.grpc.convert.points import shard_key_message
 from router.grpc.convert.updates import result_message
-from router.grpc.methods import Call, Handler
+from router.grpc.methods import Call, Methods, Served
 
 
-def collection_handlers(collections: CollectionOperations) -> Mapping[str, Handler]:
+def collection_handlers(collections: CollectionOperations) -> Methods:
     handlers = _CollectionHandlers(collections)
     return {
-        "Get": handlers.get,
-        "List": handlers.list,
-        "Create": handlers.create,
-        "Update": handlers.update,
-        "Delete": handlers.delete,
-        "UpdateAliases": handlers.update_aliases,
-        "ListCollectionAliases": handlers.aliases_of,
-        "ListAliases": handlers.aliases,
-        "CollectionClusterInfo": handlers.cluster_info,
-        "CollectionExists": handlers.exists,
-        "ListShardKeys": handlers.shard_keys,
+        "Get": Served(Need.READ_COLLECTION, handlers.get),
+        "List": Served(Need.KNOWN, handlers.list),
+        "Create": Served(Need.MANAGE_COLLECTION, handlers.create),
+        "Update": Served(Need.MANAGE_COLLECTION, handlers.update),
+        "Delete": Served(Need.MANAGE_COLLECTION, handlers.delete),
+        "UpdateAliases": Served(Need.GLOBAL_MANAGE, handlers.update_aliases),
+        "ListCollectionAliases": Served(Need.READ_COLLECTION, handlers.aliases_of),
+        "ListAliases": Served(Need.KNOWN, handlers.aliases),
+        "CollectionClusterInfo": Served(Need.READ_EXTRAS_OF_COLLECTION, handlers.cluster_info),
+        "CollectionExists": Served(Need.READ_COLLECTION, handlers.exists),
+        "ListShardKeys": Served(Need.READ_COLLECTION, handlers.shard_keys),
     }
 
 
-def schema_handlers(collections: CollectionOperations) -> Mapping[str, Handler]:
+def schema_handlers(collections: CollectionOperations) -> Methods:
     """Changes of a collection's schema, which the API has among the writes of points."""
     handlers = _SchemaHandlers(collections)
     return {
-        "CreateFieldIndex": handlers.create_index,
-        "DeleteFieldIndex": handlers.delete_index,
-        "CreateVectorName": handlers.create_vector,
-        "DeleteVectorName": handlers.delete_vector,
+        "CreateFieldIndex": Served(Need.WRITE_EXTRAS_OF_COLLECTION, handlers.create_index),
+        "DeleteFieldIndex": Served(Need.WRITE_EXTRAS_OF_COLLECTION, handlers.delete_index),
+        "CreateVectorName": Served(Need.WRITE_EXTRAS_OF_COLLECTION, handlers.create_vector),
+        "DeleteVectorName": Served(Need.WRITE_EXTRAS_OF_COLLECTION, handlers.delete_vector),
     }
 
 

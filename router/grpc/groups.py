@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from protos.qdrant import legacy_pb2
 from protos.qdrant import queries_pb2 as wire
 from protos.shard import Projection
+from router.auth.needs import Need
 from router.groups import GroupQuery
 from router.groups import query_groups as ask
 from router.grpc.convert.groups import add_group, query_groups, recommend_groups, search_groups
 from router.grpc.convert.options import read_options
-from router.grpc.methods import Call, Handler
+from router.grpc.methods import Call, Methods, Served
 from router.grpc.queries import note, target
 from router.queries.operations import SearchOperations
 
 
-def group_handlers(searches: SearchOperations) -> Mapping[str, Handler]:
+def group_handlers(searches: SearchOperations) -> Methods:
     handlers = _GroupHandlers(searches)
     return {
-        "QueryGroups": handlers.query,
-        "SearchGroups": handlers.search,
-        "RecommendGroups": handlers.recommend,
+        "QueryGroups": Served(Need.READ_COLLECTION, handlers.query),
+        "SearchGroups": Served(Need.READ_COLLECTION, handlers.search),
+        "RecommendGroups": Served(Need.READ_COLLECTION, handlers.recommend),
     }
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import grpc
 import grpc.aio
@@ -20,6 +20,7 @@ from google.protobuf.message_factory import GetMessageClass
 from msgspec import Struct
 
 from protos.errors import ServiceError, VecraftError
+from router.auth.needs import Need
 from router.grpc.errors import Unconvertible, code_of, metadata_of, text_of
 from router.inference.calls import begin
 from router.points import WriteOptions
@@ -40,12 +41,22 @@ class Call(Struct):
 
 
 Handler = Callable[[Any, Call], Awaitable[Message]]
+
+
+class Served(NamedTuple):
+    """A method: what its callers must be allowed to, and its handler."""
+
+    needs: Need
+    handle: Handler
+
+
+Methods = Mapping[str, Served]  # by the methods' names
 # (the method's full name, as "/qdrant.Points/Query"; the collection, if one is named; code; seconds)
 MetricsHook = Callable[[str, str | None, int, float], None]
 
 
 def service_handler(
-    service: ServiceDescriptor, handlers: Mapping[str, Handler], hook: MetricsHook | None = None
+    service: ServiceDescriptor, handlers: Methods, hook: MetricsHook | None = None
 ) -> grpc.GenericRpcHandler:
     """A service of the public API, served by one handler for each of its methods."""
     assert {method.name for method in service.methods} == handlers.keys(), service.full_name
@@ -57,12 +68,14 @@ def service_handler(
 
 
 class _Method:
-    def __init__(self, method: MethodDescriptor, handler: Handler, hook: MetricsHook | None) -> None:
+    def __init__(self, method: MethodDescriptor, served: Served, hook: MetricsHook | None) -> None:
         self._name = f"/{method.containing_service.full_name}/{method.name}"
         self._request_class = GetMessageClass(method.input_type)
         self._names_collection = "collection_name" in method.input_type.fields_by_name
         self._timed = "time" in method.output_type.fields_by_name
-        self._handler, self._hook = handler, hook
+        self._needs, self._handler = served
+        self._hook = hook
+        assert self._names_collection or not self._needs.of_collection, self._name
 
     async def answer(self, data: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
         started_s = time.perf_counter()

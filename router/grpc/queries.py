@@ -2,39 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from protos.collections import check_collection_name
 from protos.qdrant import legacy_pb2 as legacy
 from protos.qdrant import queries_pb2 as wire
 from protos.shard import Projection
+from router.auth.needs import Need
 from router.grpc.convert import queries
 from router.grpc.convert.answers import add_retrieved, add_scored, fill_id
 from router.grpc.convert.options import read_options
 from router.grpc.convert.points import point_ids
-from router.grpc.methods import Call, Handler
+from router.grpc.methods import Call, Handler, Methods, Served
 from router.queries.operations import SearchOperations
 from router.queries.requests import QueryRequest
 
 
-def query_handlers(searches: SearchOperations) -> Mapping[str, Handler]:
+def query_handlers(searches: SearchOperations) -> Methods:
     reads, found = _ReadHandlers(searches), _QueryHandlers(searches)
     return {
-        "Get": reads.get,
-        "Scroll": reads.scroll,
-        "Count": reads.count,
-        "Query": found.one(queries.query_request, wire.QueryResponse),
-        "QueryBatch": found.many("query_points", queries.query_request, wire.QueryBatchResponse),
-        "Search": found.one(queries.search_request, legacy.SearchResponse),
-        "SearchBatch": found.many("search_points", queries.search_request, legacy.SearchBatchResponse),
-        "Recommend": found.one(queries.recommend_request, legacy.RecommendResponse),
-        "RecommendBatch": found.many(
-            "recommend_points", queries.recommend_request, legacy.RecommendBatchResponse
+        "Get": Served(Need.READ_COLLECTION, reads.get),
+        "Scroll": Served(Need.READ_COLLECTION, reads.scroll),
+        "Count": Served(Need.READ_COLLECTION, reads.count),
+        "Query": Served(Need.READ_COLLECTION, found.one(queries.query_request, wire.QueryResponse)),
+        "QueryBatch": Served(
+            Need.READ_COLLECTION, found.many("query_points", queries.query_request, wire.QueryBatchResponse)
         ),
-        "Discover": found.one(queries.discover_request, legacy.DiscoverResponse),
-        "DiscoverBatch": found.many(
-            "discover_points", queries.discover_request, legacy.DiscoverBatchResponse
+        "Search": Served(Need.READ_COLLECTION, found.one(queries.search_request, legacy.SearchResponse)),
+        "SearchBatch": Served(
+            Need.READ_COLLECTION,
+            found.many("search_points", queries.search_request, legacy.SearchBatchResponse),
+        ),
+        "Recommend": Served(
+            Need.READ_COLLECTION, found.one(queries.recommend_request, legacy.RecommendResponse)
+        ),
+        "RecommendBatch": Served(
+            Need.READ_COLLECTION,
+            found.many("recommend_points", queries.recommend_request, legacy.RecommendBatchResponse),
+        ),
+        "Discover": Served(
+            Need.READ_COLLECTION, found.one(queries.discover_request, legacy.DiscoverResponse)
+        ),
+        "DiscoverBatch": Served(
+            Need.READ_COLLECTION,
+            found.many("discover_points", queries.discover_request, legacy.DiscoverBatchResponse),
         ),
     }
 

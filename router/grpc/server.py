@@ -6,7 +6,6 @@ tolerated. A taken port is an error, not shared.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import grpc.aio
@@ -20,7 +19,7 @@ from router.grpc.cluster import cluster_handlers
 from router.grpc.collections import collection_handlers, schema_handlers
 from router.grpc.groups import group_handlers
 from router.grpc.later import SNAPSHOTS_LATER, refusing
-from router.grpc.methods import Handler, MetricsHook, service_handler
+from router.grpc.methods import Methods, MetricsHook, service_handler
 from router.grpc.queries import query_handlers
 from router.grpc.service import HEALTH, about_handlers, health_handler, reflection_handlers
 from router.grpc.updates import update_handlers
@@ -53,7 +52,7 @@ def create_server(
     metrics_hook: MetricsHook | None = None,
 ) -> grpc.aio.Server:
     """A server without a port yet; ``version`` is that of Qdrant's API."""
-    services: list[tuple[ServiceDescriptor, Mapping[str, Handler]]] = [
+    services: list[tuple[ServiceDescriptor, Methods]] = [
         (QDRANT, about_handlers(version, commit)),
         (COLLECTIONS, {**collection_handlers(collections), **cluster_handlers(cluster)}),
         (

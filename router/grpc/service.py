@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import grpc
 from grpc_health.v1 import health_pb2
@@ -12,7 +12,8 @@ from grpc_reflection.v1alpha.reflection import aio as reflection
 
 from protos.qdrant.pool import PUBLIC_POOL
 from protos.qdrant.service_pb2 import HealthCheckReply, HealthCheckRequest
-from router.grpc.methods import Call, Handler, MetricsHook
+from router.auth.needs import Need
+from router.grpc.methods import Call, Methods, MetricsHook, Served
 from router.monitoring.metrics import RequestStatistics
 
 TITLE = "qdrant - vector search engine"
@@ -20,13 +21,13 @@ HEALTH = "grpc.health.v1.Health"
 REFLECTION = ("grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection")
 
 
-def about_handlers(version: str, commit: str | None) -> Mapping[str, Handler]:
+def about_handlers(version: str, commit: str | None) -> Methods:
     """The service ``qdrant.Qdrant``."""
 
     async def check(_request: HealthCheckRequest, _call: Call) -> HealthCheckReply:
         return HealthCheckReply(title=TITLE, version=version, commit=commit)
 
-    return {"HealthCheck": check}
+    return {"HealthCheck": Served(Need.PUBLIC, check)}
 
 
 def grpc_metrics_hook(requests: RequestStatistics, unix_s: Callable[[], float] = time.time) -> MetricsHook:

@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from protos.collections import check_collection_name
 from protos.qdrant import updates_pb2 as wire
+from router.auth.needs import Need
 from router.grpc.convert import updates
 from router.grpc.convert.options import write_options
-from router.grpc.methods import Call, Handler
+from router.grpc.methods import Call, Handler, Methods, Served
 from router.points import Draft, PointOperations
 
 
-def update_handlers(points: PointOperations) -> Mapping[str, Handler]:
+def update_handlers(points: PointOperations) -> Methods:
     return {
-        "Upsert": _change(points, updates.upsert),
-        "Delete": _change(points, updates.delete),
-        "UpdateVectors": _change(points, updates.update_vectors),
-        "DeleteVectors": _change(points, updates.delete_vectors),
-        "SetPayload": _change(points, updates.set_payload),
-        "OverwritePayload": _change(points, updates.overwrite_payload),
-        "DeletePayload": _change(points, updates.delete_payload),
-        "ClearPayload": _change(points, updates.clear_payload),
-        "UpdateBatch": _batch(points),
+        "Upsert": Served(Need.WRITE_POINTS_OF_COLLECTION, _change(points, updates.upsert)),
+        "Delete": Served(Need.WRITE_POINTS_OF_COLLECTION, _change(points, updates.delete)),
+        "UpdateVectors": Served(Need.WRITE_POINTS_OF_COLLECTION, _change(points, updates.update_vectors)),
+        "DeleteVectors": Served(Need.WRITE_POINTS_OF_COLLECTION, _change(points, updates.delete_vectors)),
+        "SetPayload": Served(Need.WRITE_POINTS_OF_COLLECTION, _change(points, updates.set_payload)),
+        "OverwritePayload": Served(
+            Need.WRITE_POINTS_OF_COLLECTION, _change(points, updates.overwrite_payload)
+        ),
+        "DeletePayload": Served(Need.WRITE_POINTS_OF_COLLECTION, _change(points, updates.delete_payload)),
+        "ClearPayload": Served(Need.WRITE_POINTS_OF_COLLECTION, _change(points, updates.clear_payload)),
+        "UpdateBatch": Served(Need.WRITE_POINTS_OF_COLLECTION, _batch(points)),
     }
 
 

@@ -9,6 +9,7 @@ from aiohttp import web
 from msgspec import Raw, Struct
 
 from protos.collections import UNNAMED
+from router.auth.needs import Need
 from router.checks import at_least, limit_of
 from router.facets import FacetQuery
 from router.matrix import NEIGHBOURS_DEFAULT, SAMPLE_DEFAULT, Matrix, MatrixQuery, distance_matrix
@@ -96,7 +97,10 @@ def analysis_routes(searches: SearchOperations) -> list[Route]:
 
 def _route(path: str, summary: str, body: Any, result: Any, operation: Operation) -> Route:
     handler = enveloped(operation)
-    return Route("POST", _BASE + path, handler, summary, "Search", READ_QUERY, body, result, enveloped=True)
+    need = Need.READ_COLLECTION
+    return Route(
+        "POST", _BASE + path, handler, need, summary, "Search", READ_QUERY, body, result, enveloped=True
+    )
 
 
 class _AnalysisHandlers:

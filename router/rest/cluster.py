@@ -9,6 +9,7 @@ from typing import Any
 
 from aiohttp import web
 
+from router.auth.needs import Need
 from router.cluster import ClusterOperations
 from router.cluster.requests import ClusterChange, DropShardingKey
 from router.cluster.status import ClusterStatus
@@ -35,25 +36,47 @@ def cluster_routes(cluster: ClusterOperations) -> list[Route]:
     handlers = _ClusterHandlers(cluster)
     changes = _ChangeHandlers(cluster)
     return [
-        _route("GET", "/cluster", handlers.status, "Get cluster status info", result=ClusterStatus),
-        _route("POST", "/cluster/recover", handlers.recover, "Catch up with the cluster", result=bool),
+        _route(
+            "GET",
+            "/cluster",
+            handlers.status,
+            Need.GLOBAL_READ,
+            "Get cluster status info",
+            result=ClusterStatus,
+        ),
+        _route(
+            "POST",
+            "/cluster/recover",
+            handlers.recover,
+            Need.GLOBAL_MANAGE,
+            "Catch up with the cluster",
+            result=bool,
+        ),
         _route(
             "DELETE",
             "/cluster/peer/{peer_id}",
             handlers.remove_peer,
+            Need.GLOBAL_MANAGE,
             "Remove a peer from the cluster",
             ("timeout", "force"),
             result=bool,
         ),
-        _route("GET", _KEYS, handlers.keys, "List cluster metadata keys", result=list[str]),
-        _route("GET", f"{_KEYS}/{{key}}", handlers.metadata, "Get cluster metadata"),
+        _route("GET", _KEYS, handlers.keys, Need.GLOBAL_READ, "List cluster metadata keys", result=list[str]),
+        _route("GET", f"{_KEYS}/{{key}}", handlers.metadata, Need.GLOBAL_READ, "Get cluster metadata"),
         _route(
-            "PUT", f"{_KEYS}/{{key}}", handlers.set_metadata, "Set cluster metadata", ("wait",), result=bool
+            "PUT",
+            f"{_KEYS}/{{key}}",
+            handlers.set_metadata,
+            Need.GLOBAL_WRITE,
+            "Set cluster metadata",
+            ("wait",),
+            result=bool,
         ),
         _route(
             "DELETE",
             f"{_KEYS}/{{key}}",
             handlers.delete_metadata,
+            Need.GLOBAL_WRITE,
             "Delete cluster metadata",
             ("wait",),
             result=bool,
@@ -62,6 +85,7 @@ def cluster_routes(cluster: ClusterOperations) -> list[Route]:
             "POST",
             f"{_COLLECTION}/cluster",
             changes.change,
+            Need.MANAGE_COLLECTION,
             "Update cluster setup of a collection",
             _TIMEOUT,
             body=ClusterChangeBody,
@@ -71,6 +95,7 @@ def cluster_routes(cluster: ClusterOperations) -> list[Route]:
             "PUT",
             f"{_COLLECTION}/shards",
             changes.create_key,
+            Need.MANAGE_COLLECTION,
             "Create shard key",
             _TIMEOUT,
             body=CreateShardingKeyBody,
@@ -80,6 +105,7 @@ def cluster_routes(cluster: ClusterOperations) -> list[Route]:
             "POST",
             f"{_COLLECTION}/shards/delete",
             changes.drop_key,
+            Need.MANAGE_COLLECTION,
             "Delete shard key",
             _TIMEOUT,
             body=DropShardingKey,
@@ -92,6 +118,7 @@ def _route(
     method: str,
     path: str,
     operation: Operation,
+    needs: Need,
     summary: str,
     query: tuple[str, ...] = (),
     *,
@@ -99,7 +126,7 @@ def _route(
     result: Any = None,
 ) -> Route:
     handler = enveloped(operation)
-    return Route(method, path, handler, summary, "Distributed", query, body, result, enveloped=True)
+    return Route(method, path, handler, needs, summary, "Distributed", query, body, result, enveloped=True)
 
 
 class _ClusterHandlers:

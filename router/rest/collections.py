@@ -21,6 +21,7 @@ from protos.collections import (
 )
 from protos.json_path import parse_path
 from protos.operations import UpdateResult
+from router.auth.needs import Need
 from router.collections import CollectionOperations, SchemaOptions
 from router.collections.info import AliasDescription, ClusterInfo, CollectionInfo
 from router.collections.memory import CollectionMemory
@@ -83,22 +84,59 @@ def collection_routes(collections: CollectionOperations) -> list[Route]:
     schema = _SchemaHandlers(collections)
     cluster = _cluster_routes(handlers)
     return [
-        _route("GET", "/collections", handlers.list, "List collections", result=CollectionList),
-        _route("GET", _BASE, handlers.info, "Collection info", result=CollectionInfo),
+        _route("GET", "/collections", handlers.list, Need.KNOWN, "List collections", result=CollectionList),
+        _route("GET", _BASE, handlers.info, Need.READ_COLLECTION, "Collection info", result=CollectionInfo),
         _route(
-            "PUT", _BASE, handlers.create, "Create collection", _TIMEOUT, body=CreateCollection, result=bool
+            "PUT",
+            _BASE,
+            handlers.create,
+            Need.MANAGE_COLLECTION,
+            "Create collection",
+            _TIMEOUT,
+            body=CreateCollection,
+            result=bool,
         ),
         _route(
-            "PATCH", _BASE, handlers.update, "Update collection", _TIMEOUT, body=UpdateCollection, result=bool
+            "PATCH",
+            _BASE,
+            handlers.update,
+            Need.MANAGE_COLLECTION,
+            "Update collection",
+            _TIMEOUT,
+            body=UpdateCollection,
+            result=bool,
         ),
-        _route("DELETE", _BASE, handlers.delete, "Delete collection", _TIMEOUT, result=bool),
-        _route("GET", f"{_BASE}/exists", handlers.exists, "Check existence", result=Existence),
-        _route("GET", f"{_BASE}/aliases", handlers.aliases_of, "List its aliases", result=AliasList),
-        _route("GET", "/aliases", handlers.aliases, "List all aliases", result=AliasList),
+        _route(
+            "DELETE",
+            _BASE,
+            handlers.delete,
+            Need.MANAGE_COLLECTION,
+            "Delete collection",
+            _TIMEOUT,
+            result=bool,
+        ),
+        _route(
+            "GET",
+            f"{_BASE}/exists",
+            handlers.exists,
+            Need.READ_COLLECTION,
+            "Check existence",
+            result=Existence,
+        ),
+        _route(
+            "GET",
+            f"{_BASE}/aliases",
+            handlers.aliases_of,
+            Need.READ_COLLECTION,
+            "List its aliases",
+            result=AliasList,
+        ),
+        _route("GET", "/aliases", handlers.aliases, Need.KNOWN, "List all aliases", result=AliasList),
         _route(
             "POST",
             "/collections/aliases",
             handlers.change_aliases,
+            Need.GLOBAL_MANAGE,
             "Update aliases",
             _TIMEOUT,
             body=AliasActions,
@@ -116,17 +154,39 @@ def collection_routes(collections: CollectionOperations) -> list[Route]:
 
 def _cluster_routes(handlers: _CollectionHandlers) -> list[Route]:
     return [
-        _route("GET", f"{_BASE}/cluster", handlers.cluster_info, "Cluster info", result=ClusterInfo),
+        _route(
+            "GET",
+            f"{_BASE}/cluster",
+            handlers.cluster_info,
+            Need.READ_EXTRAS_OF_COLLECTION,
+            "Cluster info",
+            result=ClusterInfo,
+        ),
         _route(
             "GET",
             f"{_BASE}/optimizations",
             handlers.optimizations,
+            Need.READ_COLLECTION,
             "Optimizations",
             ("with", "completed_limit"),
             result=dict[str, Any],
         ),
-        _route("GET", f"{_BASE}/memory", handlers.memory, "Memory usage", result=CollectionMemory),
-        _route("GET", f"{_BASE}/shards", handlers.shard_keys, "List shard keys", result=ShardKeyList),
+        _route(
+            "GET",
+            f"{_BASE}/memory",
+            handlers.memory,
+            Need.READ_COLLECTION,
+            "Memory usage",
+            result=CollectionMemory,
+        ),
+        _route(
+            "GET",
+            f"{_BASE}/shards",
+            handlers.shard_keys,
+            Need.READ_COLLECTION,
+            "List shard keys",
+            result=ShardKeyList,
+        ),
     ]
 
 
@@ -134,6 +194,7 @@ def _route(
     method: str,
     path: str,
     operation: Operation,
+    needs: Need,
     summary: str,
     query: tuple[str, ...] = (),
     *,
@@ -141,11 +202,12 @@ def _route(
     result: Any = None,
 ) -> Route:
     handler = enveloped(operation)
-    return Route(method, path, handler, summary, "Collections", query, body, result, enveloped=True)
+    return Route(method, path, handler, needs, summary, "Collections", query, body, result, enveloped=True)
 
 
 def _schema_route(method: str, path: str, operation: Operation, summary: str, body: Any = None) -> Route:
-    return _route(method, _BASE + path, operation, summary, WRITE_QUERY, body=body, result=UpdateResult)
+    need = Need.WRITE_EXTRAS_OF_COLLECTION
+    return _route(method, _BASE + path, operation, need, summary, WRITE_QUERY, body=body, result=UpdateResult)
 
 
 class _CollectionHandlers:

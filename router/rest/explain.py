@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from router.auth.needs import Need
 from router.queries.explaining import Explanation
 from router.queries.operations import SearchOperations
 from router.rest.bodies import queries, schemas
@@ -26,6 +27,7 @@ def explain_routes(searches: SearchOperations) -> list[Route]:
             "POST",
             _PATH,
             enveloped(explain),
+            Need.READ_COLLECTION,
             "Explain a query: per shard the ways taken, estimates, points scored, time (not of Qdrant's API)",
             "Search",
             ("timeout",),

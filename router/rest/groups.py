@@ -10,6 +10,7 @@ from aiohttp import web
 from msgspec import UNSET, UnsetType
 
 from protos.shard import Hits, Projection, Record
+from router.auth.needs import Need
 from router.groups import Group, GroupQuery, query_groups
 from router.queries.operations import SearchOperations
 from router.rest.bodies import schemas
@@ -54,8 +55,9 @@ def group_routes(searches: SearchOperations) -> list[Route]:
 
 def _route(path: str, summary: str, body: Any, operation: Operation) -> Route:
     handler = enveloped(operation)
+    need = Need.READ_COLLECTION
     return Route(
-        "POST", _BASE + path, handler, summary, "Search", READ_QUERY, body, GroupsResult, enveloped=True
+        "POST", _BASE + path, handler, need, summary, "Search", READ_QUERY, body, GroupsResult, enveloped=True
     )
 
 

@@ -11,6 +11,7 @@ from msgspec import Meta, Struct
 
 from protos.operations import UpdateResult
 from protos.shard import Projection, Record
+from router.auth.needs import Need
 from router.cluster.local_shards import LocalShardOperations
 from router.rest.bodies import schemas
 from router.rest.bodies.reading import read_json
@@ -63,6 +64,7 @@ def local_shard_routes(shards: LocalShardOperations) -> list[Route]:
             "POST",
             f"{_BASE}/cleanup",
             handlers.clean,
+            Need.MANAGE_COLLECTION,
             "Remove points that do not belong to a shard",
             "Distributed",
             ("wait", "timeout"),
@@ -74,8 +76,10 @@ def local_shard_routes(shards: LocalShardOperations) -> list[Route]:
 
 
 def _route(path: str, operation: Operation, summary: str, body: Any, result: Any) -> Route:
-    handler, query = enveloped(operation), ("timeout",)
-    return Route("POST", _BASE + path, handler, summary, "Distributed", query, body, result, enveloped=True)
+    handler, query, need = enveloped(operation), ("timeout",), Need.READ_COLLECTION
+    return Route(
+        "POST", _BASE + path, handler, need, summary, "Distributed", query, body, result, enveloped=True
+    )
 
 
 class _LocalShardHandlers:

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from router.auth.needs import Need
 from router.rest.envelope import json_response
 from router.rest.routes import Route, RouteTable
 
@@ -50,7 +51,7 @@ def openapi_route(table: RouteTable) -> Route:
             document.append(msgspec.json.encode(describe(table.routes)))
         return json_response(document[0])
 
-    return Route("GET", "/openapi.json", handle, "This description", result=dict[str, Any])
+    return Route("GET", "/openapi.json", handle, Need.KNOWN, "This description", result=dict[str, Any])
 
 
 def describe(routes: Iterable[Route]) -> dict[str, Any]:

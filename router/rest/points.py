@@ -7,6 +7,7 @@ from typing import Any
 from aiohttp import web
 
 from protos.operations import UpdateResult
+from router.auth.needs import Need
 from router.points import PointOperations
 from router.rest.bodies import changes, schemas, upserts
 from router.rest.bodies.reading import read_body
@@ -62,7 +63,18 @@ def point_routes(points: PointOperations) -> list[Route]:
 
 def _route(method: str, path: str, summary: str, body: Any, result: Any, operation: Operation) -> Route:
     handler = enveloped(operation)
-    return Route(method, _BASE + path, handler, summary, "Points", WRITE_QUERY, body, result, enveloped=True)
+    return Route(
+        method,
+        _BASE + path,
+        handler,
+        Need.WRITE_POINTS_OF_COLLECTION,
+        summary,
+        "Points",
+        WRITE_QUERY,
+        body,
+        result,
+        enveloped=True,
+    )
 
 
 def _change(points: PointOperations, decode: changes.DraftDecoder) -> Operation:

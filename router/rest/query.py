@@ -8,6 +8,7 @@ from typing import Any
 from aiohttp import web
 
 from protos.shard import Hits
+from router.auth.needs import Need
 from router.queries.operations import SearchOperations
 from router.queries.requests import QueryRequest
 from router.rest.bodies import legacy, queries, schemas
@@ -81,7 +82,10 @@ def query_routes(searches: SearchOperations) -> list[Route]:
 
 def _route(path: str, summary: str, body: Any, result: Any, operation: Operation) -> Route:
     handler = enveloped(operation)
-    return Route("POST", _BASE + path, handler, summary, "Search", READ_QUERY, body, result, enveloped=True)
+    need = Need.READ_COLLECTION
+    return Route(
+        "POST", _BASE + path, handler, need, summary, "Search", READ_QUERY, body, result, enveloped=True
+    )
 
 
 class _QueryHandlers:

@@ -10,6 +10,7 @@ from aiohttp import web
 from protos.errors import NotFound
 from protos.ids import parse_point_id
 from protos.shard import Projection, Record, ScrollRequest
+from router.auth.needs import Need
 from router.checks import check_page, limit_of
 from router.queries.operations import SearchOperations
 from router.rest.bodies import schemas
@@ -47,7 +48,10 @@ def read_routes(searches: SearchOperations) -> list[Route]:
 
 def _route(method: str, path: str, operation: Operation, summary: str, body: Any, result: Any) -> Route:
     handler = enveloped(operation)
-    return Route(method, _BASE + path, handler, summary, "Points", READ_QUERY, body, result, enveloped=True)
+    need = Need.READ_COLLECTION
+    return Route(
+        method, _BASE + path, handler, need, summary, "Points", READ_QUERY, body, result, enveloped=True
+    )
 
 
 class _ReadHandlers:

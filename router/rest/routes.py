@@ -16,16 +16,18 @@ from urllib.parse import unquote
 from aiohttp import web
 from msgspec import Struct
 
+from router.auth.needs import Need
 from router.rest.errors import BadPath
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
+COLLECTION = "collection_name"  # the parameter that names the collection an operation is on
 _FOUND_MAX = 1024  # paths remembered: the same few are asked again and again
 
 
 class Route(Struct, frozen=True):
-    """One operation. ``path`` holds parameters as ``{name}``.
+    """One operation. ``path`` holds parameters as ``{name}``; ``needs``: what a caller must be allowed to.
 
     ``query``, ``body`` and ``result`` describe the operation in ``/openapi.json``: names of query
     parameters (see ``router.rest.openapi``), and the types a body and a result are decoded from and
@@ -35,6 +37,7 @@ class Route(Struct, frozen=True):
     method: str
     path: str
     handler: Handler
+    needs: Need
     summary: str = ""
     tag: str = "Service"
     query: tuple[str, ...] = ()
@@ -66,7 +69,10 @@ class RouteTable:
             self.add(route)
 
     def add(self, route: Route) -> None:
-        """Raises: ValueError if the method and path are taken, or a parameter has two names."""
+        """Raises: ValueError if the method and path are taken, a parameter has two names, or access to a
+        collection is needed that the path does not name."""
+        if route.needs.of_collection and f"{{{COLLECTION}}}" not in route.path:
+            raise ValueError(f"{route.method} {route.path} needs access to a collection, but names none")
         node = self._root
         for segment in _segments(route.path):
             node = _child(node, segment)

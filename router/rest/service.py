@@ -13,6 +13,7 @@ import msgspec
 from aiohttp import web
 from msgspec import Struct
 
+from router.auth.needs import Need
 from router.cluster import ClusterOperations
 from router.cluster.checking import ReadyCheck
 from router.cluster.telemetry import ClusterTelemetry
@@ -81,14 +82,15 @@ class ServiceEndpoints:
 
     def routes(self) -> list[Route]:
         return [
-            Route("GET", "/", self.root, "Returns information about the running instance"),
-            Route("GET", "/healthz", self.health, "Kubernetes healthz endpoint"),
-            Route("GET", "/livez", self.health, "Kubernetes livez endpoint"),
-            Route("GET", "/readyz", self.ready, "Kubernetes readyz endpoint"),
+            Route("GET", "/", self.root, Need.PUBLIC, "Returns information about the running instance"),
+            Route("GET", "/healthz", self.health, Need.PUBLIC, "Kubernetes healthz endpoint"),
+            Route("GET", "/livez", self.health, Need.PUBLIC, "Kubernetes livez endpoint"),
+            Route("GET", "/readyz", self.ready, Need.PUBLIC, "Kubernetes readyz endpoint"),
             Route(
                 "GET",
                 "/metrics",
                 self.metrics,
+                Need.GLOBAL_READ,
                 "Collect Prometheus metrics data",
                 query=("anonymize", "per_collection", "timeout"),
             ),
@@ -96,6 +98,7 @@ class ServiceEndpoints:
                 "GET",
                 "/telemetry",
                 self.telemetry,
+                Need.KNOWN,
                 "Collect telemetry data",
                 query=("anonymize", "details_level", "per_collection", "timeout"),
             ),
@@ -103,13 +106,14 @@ class ServiceEndpoints:
                 "GET",
                 "/cluster/telemetry",
                 enveloped(self.cluster_telemetry),
+                Need.KNOWN,
                 "Collect telemetry data of the whole cluster",
                 query=("details_level", "timeout"),
                 result=ClusterTelemetry,
                 enveloped=True,
             ),
-            Route("GET", "/issues", self.issues, "Get issues"),
-            Route("DELETE", "/issues", self.clear_issues, "Clear issues"),
+            Route("GET", "/issues", self.issues, Need.KNOWN, "Get issues"),
+            Route("DELETE", "/issues", self.clear_issues, Need.GLOBAL_MANAGE, "Clear issues"),
         ]
 
     async def root(self, _request: web.Request) -> web.Response:

@@ -14,9 +14,10 @@ from protos.errors import VecraftError
 from protos.qdrant import collections_pb2, points_service_pb2, service_pb2, snapshots_pb2
 from protos.qdrant.pool import PUBLIC_POOL
 from protos.qdrant.service_pb2 import HealthCheckReply
+from router.auth.needs import Need
 from router.grpc.errors import CODES, Unconvertible, code_of, metadata_of, text_of
 from router.grpc.later import SNAPSHOTS_LATER
-from router.grpc.methods import Call, service_handler
+from router.grpc.methods import Call, Served, service_handler
 from router.grpc.service import REFLECTION
 from tests.router.grpc.conftest import Grpc
 
@@ -171,7 +172,8 @@ async def test_only_long_answers_of_text_are_compressed(
         call.compressible = compressible
         return HealthCheckReply(title="x" * size)
 
-    handler = service_handler(service_pb2.DESCRIPTOR.services_by_name["Qdrant"], {"HealthCheck": answer})
+    served = {"HealthCheck": Served(Need.PUBLIC, answer)}
+    handler = service_handler(service_pb2.DESCRIPTOR.services_by_name["Qdrant"], served)
     details = HandlerCallDetails("/qdrant.Qdrant/HealthCheck", ())
     method = handler.service(details)
     context = FakeContext()

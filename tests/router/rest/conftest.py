@@ -10,6 +10,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
+from router.auth.needs import Need
 from router.cluster import ClusterOperations
 from router.cluster.local_shards import LocalShardOperations
 from router.collections import CollectionOperations
@@ -92,9 +93,9 @@ async def _echo_size(request: web.Request) -> web.StreamResponse:
 
 
 TEST_ROUTES = (
-    Route("GET", "/crash", _crash),
-    Route("GET", "/large/{size}", _large),
-    Route("POST", "/echo", _echo_size),
+    Route("GET", "/crash", _crash, Need.KNOWN),
+    Route("GET", "/large/{size}", _large, Need.KNOWN),
+    Route("POST", "/echo", _echo_size, Need.KNOWN),
 )
 
 

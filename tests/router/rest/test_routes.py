@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from aiohttp import web
 
+from router.auth.needs import Need
 from router.rest.errors import BadPath
 from router.rest.routes import Match, Route, RouteTable
 
@@ -14,7 +15,7 @@ async def _handler(_request: web.Request) -> web.StreamResponse:
 
 
 def _table(*routes: tuple[str, str]) -> RouteTable:
-    return RouteTable(Route(method, path, _handler) for method, path in routes)
+    return RouteTable(Route(method, path, _handler, Need.KNOWN) for method, path in routes)
 
 
 def _path_of(found: Match | set[str] | None) -> str:
@@ -79,5 +80,16 @@ def test_paths_that_were_found_before_are_told_apart(monkeypatch: pytest.MonkeyP
                 found = table.find(method, f"/c/{name}")
                 assert isinstance(found, Match)
                 assert (found.route.method, found.params) == (method, {"name": name})
-    table.add(Route("GET", "/c/e", _handler))
+    table.add(Route("GET", "/c/e", _handler, Need.KNOWN))
     assert _path_of(table.find("GET", "/c/e")) == "/c/e"
+
+
+def test_what_is_needed_of_a_collection_asks_for_a_path_that_names_one() -> None:
+    route = Route("GET", "/c/{name}", _handler, Need.READ_COLLECTION)
+    with pytest.raises(ValueError, match="names none"):
+        RouteTable([route])
+
+
+def test_a_route_cannot_be_made_without_saying_what_it_needs() -> None:
+    with pytest.raises(TypeError, match="needs"):
+        Route("GET", "/c", _handler)  # type: ignore[call-arg]
