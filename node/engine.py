@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 
+from node.client import SearchLoad
 from node.optimizer.budget import BuildMemory
 from node.replica.opened import Machinery
 from node.workers import SerialExecutor, WorkerPool
@@ -44,6 +45,9 @@ class Engine:
             clock=clock or SystemClock(),
             cores=cores,
         )
+
+    def search_load(self) -> SearchLoad:
+        return SearchLoad(self.search.threads, self.search.busy, self.search.waiting)
 
     async def close(self) -> None:
         """Finish what is queued, end the threads."""

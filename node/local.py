@@ -15,6 +15,7 @@ import structlog
 from msgspec import Struct
 
 from consensus.state import ClusterState, CollectionState
+from node.client import SearchLoad
 from node.directories import ShardDirectories
 from node.engine import Engine
 from node.local_session import LocalSession
@@ -113,6 +114,9 @@ class LocalNode:
         for (name, _), held in self._held.items():
             if name == collection and isinstance(held.replica, ShardReplica):
                 held.replica.touch()
+
+    def search_load(self) -> SearchLoad:
+        return self._engine.search_load()
 
     async def reconcile(self, state: ClusterState) -> None:
         async with self._reconciling:

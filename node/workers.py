@@ -54,6 +54,16 @@ class WorkerPool:
         self._started: list[threading.Thread] = []
         self._closed = False
 
+    @property
+    def busy(self) -> int:
+        """Threads at work."""
+        return len(self._started) - len(self._idle)
+
+    @property
+    def waiting(self) -> int:
+        """Calls that no thread has taken up yet."""
+        return len(self._waiting)
+
     async def run(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call ``fn`` in a thread, in the caller's context. Cancelled before it starts: it never does."""
         return await self._begin(partial(contextvars.copy_context().run, fn, *args, **kwargs))

@@ -209,7 +209,28 @@ class SegmentInfo(Struct, frozen=True):
     appendable: bool
 
 
+class FollowerInfo(Struct, frozen=True):
+    """A follower as its primary has heard of it: the last operation durable there, and applied; -1: none."""
+
+    peer_id: int
+    in_sync: bool
+    durable: int
+    applied: int
+
+
+class ReplicationInfo(Struct, frozen=True):
+    """Where a replica's log stands, as seqs; -1: nothing yet. ``followers``: None unless it leads."""
+
+    term: int
+    logged: int
+    committed: int
+    applied: int
+    followers: list[FollowerInfo] | None = None
+
+
 class ShardInfo(Struct, frozen=True):
+    """``replication`` None: the shard's only replica, on a node alone."""
+
     status: ShardStatus
     points: int
     vectors: dict[str, int]  # by name
@@ -220,6 +241,7 @@ class ShardInfo(Struct, frozen=True):
     update_queue_length: int = 0
     optimizer_error: str | None = None
     segment_infos: list[SegmentInfo] = []
+    replication: ReplicationInfo | None = None
 
 
 def unreachable_shard(reason: str) -> ShardInfo:

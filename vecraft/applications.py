@@ -15,6 +15,7 @@ from aiohttp import web
 from msgspec import Struct
 
 from consensus.log import MetadataLog
+from node import measures
 from node.client import NodeClient
 from node.client.cluster import ClusterClient
 from node.text.bm25 import Bm25
@@ -78,6 +79,7 @@ def applications(
         cluster=operations,
         ready=ready,
         metrics_prefix=service.metrics_prefix or "",
+        measured=measures.REGISTRY,
     )
     if serve_telemetry is not None:
         serve_telemetry(endpoints.telemetry_for_peers)
@@ -141,4 +143,5 @@ def _process(settings: Settings) -> Process:
         max_collections=settings.storage.max_collections,
         low_memory_mode=settings.storage.low_memory_mode,
         healing_threshold=settings.storage.hnsw_global_config.healing_threshold,
+        storage_path=settings.storage.storage_path,
     )

@@ -10,12 +10,22 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from msgspec import Struct
+
 from consensus.state import ClusterState, CollectionState
 from protos.operations import UpdateResult
 from protos.shard import ReadSession, UpdateRequest
 from protos.shard_client import ShardClient
 
-__all__ = ["NodeClient", "ReplicaClient", "ShardClient", "UpdateRequest"]
+__all__ = ["NodeClient", "ReplicaClient", "SearchLoad", "ShardClient", "UpdateRequest"]
+
+
+class SearchLoad(Struct, frozen=True):
+    """The threads that answer reads: how many, how many of them at work, and what waits for one."""
+
+    threads: int
+    busy: int
+    waiting: int
 
 
 class ReplicaClient(Protocol):
@@ -55,6 +65,10 @@ class NodeClient(Protocol):
 
     def touch(self, collection: str) -> None:
         """Wake the optimizers of a collection: what an empty PATCH does (reference 7.3, grey)."""
+        ...
+
+    def search_load(self) -> SearchLoad:
+        """As of now. Cheap."""
         ...
 
     async def close(self) -> None:

@@ -23,7 +23,7 @@ from consensus.raft_log import RaftLog
 from consensus.reports import ReplicaKey, ReplicaReport
 from consensus.state import ClusterState, CollectionState, ShardState, Transfer
 from consensus.transitions import Events
-from node.client import ReplicaClient
+from node.client import ReplicaClient, SearchLoad
 from node.cluster.copying import PointCopies
 from node.directories import ShardDirectories
 from node.engine import Engine
@@ -135,6 +135,9 @@ class ClusterNode:
         for shard in self._shards.values():
             if shard.name == collection:
                 shard.touch()
+
+    def search_load(self) -> SearchLoad:
+        return self._engine.search_load()
 
     async def close(self) -> None:
         """Hand over what others can take on, then checkpoint and close every shard."""

@@ -26,6 +26,7 @@ import numpy as np
 import structlog
 from msgspec import Struct
 
+from node.measures import BUILDS_FAILED, BUILDS_FINISHED, BUILDS_RUNNING, BUILDS_WAITING
 from node.optimizer.budget import BuildMemory, JoinLimit
 from node.optimizer.ordering import ordered
 from node.optimizer.plan import plan
@@ -203,6 +204,7 @@ class Optimizer:
         except BuildTooLarge as error:
             await self._give_way(task, error)
         except (SegmentError, OSError) as error:
+            BUILDS_FAILED.inc()
             self.error = f"{type(task).__name__} failed: {error}"
             log.error(
                 "optimization_failed", task=type(task).__name__, error=str(error), retry_s=self._retry_s
@@ -210,6 +212,7 @@ class Optimizer:
             await asyncio.sleep(self._retry_s)
             self._retry_s = min(self._retry_s * 2, RETRY_MAX_S)
         except Exception as error:
+            BUILDS_FAILED.inc()
             self.error = f"{type(task).__name__} failed: {error!r}"
             log.exception("optimization_failed", task=type(task).__name__)
             await asyncio.sleep(RETRY_MAX_S)
@@ -239,8 +242,14 @@ class Optimizer:
         if isinstance(task, Drop):
             await self._on_writer(self._drop, task.segments)
         else:
-            async with self._builds:
-                await self._rebuild(task)
+            with BUILDS_WAITING.track_inprogress():
+                await self._builds.acquire()
+            try:
+                with BUILDS_RUNNING.track_inprogress():
+                    await self._rebuild(task)
+            finally:
+                self._builds.release()
+            BUILDS_FINISHED.inc()
 
     # --- in the writer thread --------------------------------------------------------------------------
 

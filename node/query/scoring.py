@@ -17,7 +17,7 @@ from node.bits import Slots
 from node.query.allowed import Allowed
 from node.query.nearest import searched_parts
 from node.query.schema import QueriedVector, Queries
-from node.segments.trace import Trace
+from node.segments.trace import Trace, tell
 from protos.shard import FloatArray, SearchParams, Way
 
 if TYPE_CHECKING:
@@ -52,9 +52,8 @@ def score_slots(
         for block in _blocks(rows, len(queries)):
             slots.append(block + segment.start)
             scores.append(reduce(vectors.similarities(queries, block)))
-        if trace is not None:
-            scored = len(rows) * len(queries)
-            trace.step(Way.ROWS, queries=len(queries), matching=len(rows), scored=scored)
+        scored = len(rows) * len(queries)
+        tell(trace, Way.ROWS, queries=len(queries), matching=len(rows), scored=scored)
     return np.concatenate(slots), np.concatenate(scores)
 
 

@@ -37,6 +37,7 @@ from node.replication.follower import Follower, make_reply
 from node.replication.messages import Reply, Status
 from node.replication.primary import Phase, Primary
 from node.replication.tuning import Tuning
+from protos.shard import FollowerInfo
 
 DEFAULTS = Tuning()
 
@@ -120,6 +121,10 @@ class ReplicaMachine:
         """Has this term's primary found that the log cannot be brought to its own? Only while this holds may
         the replica's files be dropped for a base: what it confirmed before, someone may rely on."""
         return isinstance(self._role, Follower) and self._role.stranded
+
+    def followers(self) -> list[FollowerInfo] | None:
+        """As the primary of this term sees them, by peer; None: this replica is not it."""
+        return self._role.follower_infos() if isinstance(self._role, Primary) else None
 
     def refusal(self) -> Refusal | None:
         """Why a write would not be taken now; None: it would."""

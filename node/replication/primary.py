@@ -42,6 +42,7 @@ from node.replication.leases import own_until_ms
 from node.replication.messages import UNKNOWN_TERM, Align, Append, Detach, Entry, Reply, Status
 from node.replication.progress import Progress
 from protos.operations import LogEntry, Noop, encode_entry
+from protos.shard import FollowerInfo
 
 FIRST_TERM = 1
 NOOP_BODY = encode_entry(LogEntry(Noop()))
@@ -387,6 +388,12 @@ class Primary:
         if ready and self._core.due(progress.admitting_ms, self._core.tuning.propose_retry_ms):
             progress.admitting_ms = self._core.now_ms
             self._core.emit(ProposeAdmission(peer, self._core.term, progress.epoch))
+
+    def follower_infos(self) -> list[FollowerInfo]:
+        return [
+            FollowerInfo(peer, progress.in_sync, progress.matched, progress.applied)
+            for peer, progress in sorted(self._followers.items())
+        ]
 
     # --- reads -----------------------------------------------------------------------------------------
 

@@ -22,7 +22,7 @@ from node.segments.hints import NO_HINTS, Hints
 from node.segments.rows import Matrix
 from node.segments.schema import VectorSchema
 from node.segments.scoring import Scoring, scoring_of
-from node.segments.trace import Trace
+from node.segments.trace import Trace, tell
 from protos.shard import QuantizationSearchParams, Way
 
 FloatArray = npt.NDArray[np.float32]
@@ -145,9 +145,8 @@ class VectorsView:
 
     def _best_rows(self, queries: FloatArray, k: int, chosen: Chosen, trace: Trace | None) -> Ranking:
         found = best_of(self.schema.distance, queries, self._originals, k, chosen.rows())
-        if trace is not None:
-            scored = chosen.count * len(queries)
-            trace.step(Way.ROWS, queries=len(queries), matching=chosen.count, scored=scored)
+        scored = chosen.count * len(queries)
+        tell(trace, Way.ROWS, queries=len(queries), matching=chosen.count, scored=scored)
         return found
 
     def _walk(
@@ -171,10 +170,8 @@ class VectorsView:
         else:
             count, ranking = 0, blank(len(queries), k)
             short = _walk_codes(ranking, graph, queries, width)
-        if trace is not None:
-            scored = count * len(queries)
-            way = self._way(graph, Way.GRAPH)
-            trace.step(way, queries=len(queries), matching=chosen.count, scored=scored, width=width)
+        way, scored = self._way(graph, Way.GRAPH), count * len(queries)
+        tell(trace, way, queries=len(queries), matching=chosen.count, scored=scored, width=width)
         self._finish_exactly(ranking, short, queries, chosen, trace)
         return ranking
 
@@ -204,10 +201,8 @@ class VectorsView:
                 candidates = candidates[: scoring.count(k, ef)]
                 scored += len(candidates)
                 self._rescore(ranking, i, queries[i], candidates)
-        if trace is not None:
-            walked, widest = len(queries) - len(hard), balls.widest
-            way = self._way(graph, Way.WIDENED)
-            trace.step(way, queries=walked, matching=chosen.count, scored=scored, width=widest)
+        way, walked = self._way(graph, Way.WIDENED), len(queries) - len(hard)
+        tell(trace, way, queries=walked, matching=chosen.count, scored=scored, width=balls.widest)
         self._finish_exactly(ranking, hard, queries, chosen, trace)
         return ranking
 

@@ -26,7 +26,7 @@ from node.segments.owners import Owners
 from node.segments.rows import Matrix, Ragged
 from node.segments.schema import VectorSchema
 from node.segments.scoring import scoring_of
-from node.segments.trace import Trace
+from node.segments.trace import Trace, tell
 from protos.ragged import elements_of
 from protos.shard import QuantizationSearchParams, Way
 
@@ -98,10 +98,9 @@ class MultiVectors:
             else:
                 scored += len(rows)
                 self._rank(ranking, i, query, rows)
-        if trace is not None and len(left) < len(queries):
+        if len(left) < len(queries):
             walked, way = len(queries) - len(left), Way.WIDENED if owners.filtered else Way.GRAPH
-            widest = owners.widest
-            trace.step(way, queries=walked, matching=chosen.count, scored=scored, width=widest)
+            tell(trace, way, queries=walked, matching=chosen.count, scored=scored, width=owners.widest)
         if left:
             best = self._best_rows([queries[i] for i in left], k, chosen, trace)
             ranking[0][left], ranking[1][left] = best
@@ -121,9 +120,8 @@ class MultiVectors:
         rows = chosen.rows()
         for i, query in enumerate(queries if k else ()):
             self._rank(ranking, i, query, rows)
-        if trace is not None:
-            scored = chosen.count * len(queries)
-            trace.step(Way.ROWS, queries=len(queries), matching=chosen.count, scored=scored)
+        scored = chosen.count * len(queries)
+        tell(trace, Way.ROWS, queries=len(queries), matching=chosen.count, scored=scored)
         return ranking
 
     def _rank(self, ranking: Ranking, i: int, query: FloatArray, rows: Rows | None) -> None:

@@ -24,7 +24,7 @@ from node.segments.dense import Chosen, FloatArray, Ranking, blank, chosen_of
 from node.segments.hints import NO_HINTS, Hints
 from node.segments.rows import Ragged
 from node.segments.schema import VectorSchema
-from node.segments.trace import Trace
+from node.segments.trace import tell
 from protos.ragged import Positions, elements_of, owners_of
 from protos.shard import QuantizationSearchParams, SparseVector, Way
 
@@ -93,8 +93,8 @@ class SparseVectors:
             ways.setdefault(Way.ROWS if index is None else Way.INVERTED, []).append(scored)
             best = select(scores, min(k, len(scores)))
             ranking[0][i, : len(best)], ranking[1][i, : len(best)] = found[best], scores[best]
-        if hints.trace is not None:
-            _tell(hints.trace, ways, chosen.count)
+        for way, compared in ways.items():
+            tell(hints.trace, way, queries=len(compared), matching=chosen.count, scored=sum(compared))
         return ranking
 
     def similarities(self, queries: Sequence[SparseVector], rows: Rows) -> FloatArray:
@@ -204,8 +204,3 @@ class SparseVectors:
             return
         for first in range(0, max(1, len(self.indices)), _BLOCK_ELEMENTS):
             yield slice(first, first + _BLOCK_ELEMENTS)
-
-
-def _tell(trace: Trace, ways: dict[Way, list[int]], matching: int) -> None:
-    for way, scored in ways.items():
-        trace.step(way, queries=len(scored), matching=matching, scored=sum(scored))

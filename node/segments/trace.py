@@ -1,12 +1,14 @@
 """What a search did in one segment, told to whoever asked.
 
-Lives here: the collection of steps. Costs nothing when nobody asks: callers pass None.
+Lives here: the collection of steps, and counting them. Callers pass None when nobody asked: then steps are
+only counted.
 """
 
 from __future__ import annotations
 
 import time
 
+from node.measures import SEGMENT_SEARCHES
 from protos.shard import SegmentPlan, Way
 
 
@@ -40,3 +42,10 @@ class Trace:
             )
         )
         self._started = now
+
+
+def tell(trace: Trace | None, way: Way, *, queries: int, matching: int, scored: int, width: int = 0) -> None:
+    """Count the step, and tell ``trace`` of it if there is one."""
+    SEGMENT_SEARCHES[way].inc(queries)
+    if trace is not None:
+        trace.step(way, queries=queries, matching=matching, scored=scored, width=width)

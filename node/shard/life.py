@@ -21,6 +21,7 @@ import structlog
 from msgspec import Struct
 from msgspec.structs import replace
 
+from node.measures import TAILS_CUT
 from node.replica.identity import Identity
 from node.replica.opened import Machinery, ReplicaFiles
 from node.replica.recovery import DAMAGE, Opened
@@ -37,7 +38,7 @@ from node.shard.disk import Disk
 from node.shard.waiting import Milestones
 from node.shard.writes import Writes
 from protos.errors import ServiceError, VecraftError
-from protos.shard import Position, ShardInfo
+from protos.shard import Position, ReplicationInfo, ShardInfo
 
 log = structlog.get_logger()
 
@@ -241,6 +242,7 @@ class Life:
             await asyncio.wait(self._reading)
         async with self._log_turn:
             await self._on_log(self.disk.cut, effect.after, effect.term)
+        TAILS_CUT.inc()
         await self.files.on_writer(self.disk.forget_staged)
         self._log_lane.popleft()
         self.step(ev.TailCut(effect.after))
@@ -300,7 +302,17 @@ class Life:
 
     async def info(self) -> ShardInfo:
         info = await self.files.info()
-        return replace(info, update_queue_length=self.writer.length)
+        return replace(
+            info,
+            update_queue_length=self.writer.length,
+            replication=ReplicationInfo(
+                term=self.machine.term,
+                logged=self.machine.last_seq,
+                committed=self.machine.committed,
+                applied=self.machine.applied,
+                followers=self.machine.followers(),
+            ),
+        )
 
     # --- waiting ----------------------------------------------------------------------------------------
 

@@ -22,12 +22,14 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import time
 from bisect import bisect_right
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from node.files import remove_synced, replace_synced, sync_directory, write_all
+from node.measures import COMMIT_OPERATIONS, WAL_SYNC_FAILURES, WAL_SYNC_SECONDS
 from node.storage.wal_format import (
     BODY_BYTES_MAX,
     FILE_HEADER_BYTES,
@@ -209,11 +211,15 @@ class Wal:
         if not self._unsynced:
             return
         self._flush()
+        started_s = time.perf_counter()
         try:
             os.fdatasync(self._fd)
         except OSError:
             self._broken = True
+            WAL_SYNC_FAILURES.inc()
             raise
+        WAL_SYNC_SECONDS.observe(time.perf_counter() - started_s)
+        COMMIT_OPERATIONS.observe(len(self._unsynced))
         self._unsynced.clear()
         self._synced = self._written
         self._write_mark()

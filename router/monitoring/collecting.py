@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 
 import msgspec
+from prometheus_client import CollectorRegistry
 
 from protos.errors import Timeout
 from router.cluster.status import ClusterReport
 from router.monitoring.inventory import CollectionEntry, Inventory
-from router.monitoring.metrics import Requests, render
+from router.monitoring.machine import disk
+from router.monitoring.metrics import NodeFigures, Requests, render
 from router.monitoring.telemetry import Json, Process, telemetry
 
 COLLECT_TIMEOUT_MS = 60_000
@@ -24,7 +27,7 @@ def on_its_own() -> ClusterReport | None:
 
 
 class Collector:
-    """``cluster`` tells of the cluster; None if there is none."""
+    """``cluster`` tells of the cluster; None if there is none. ``measured``: what the floors below count."""
 
     def __init__(
         self,
@@ -34,10 +37,11 @@ class Collector:
         *,
         cluster: Callable[[], ClusterReport | None] = on_its_own,
         metrics_prefix: str = "",
+        measured: CollectorRegistry | None = None,
     ) -> None:
         self._process, self._inventory, self._requests = process, inventory, requests
         self._cluster = cluster
-        self._prefix = metrics_prefix
+        self._prefix, self._measured = metrics_prefix, measured
 
     async def metrics(self, *, per_collection: bool = False, timeout_ms: int | None = None) -> bytes:
         """Raises: Timeout."""
@@ -48,6 +52,9 @@ class Collector:
             prefix=self._prefix,
             per_collection=per_collection,
             cluster=self._cluster(),
+            node=NodeFigures(
+                self._measured, self._inventory.search_load(), disk(Path(self._process.storage_path))
+            ),
         )
 
     async def telemetry(

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from consensus.log import MetadataLog
 from consensus.state import CollectionState
-from node.client import NodeClient
+from node.client import NodeClient, SearchLoad
 from protos.errors import VecraftError
 from protos.shard import ShardInfo, ShardStatus
 
@@ -82,6 +82,9 @@ class Inventory:
     @property
     def states(self) -> Mapping[str, CollectionState]:
         return self._log.state.collections
+
+    def search_load(self) -> SearchLoad:
+        return self._node.search_load()
 
     async def collections(self) -> list[CollectionEntry]:
         """Every collection, by name."""

@@ -106,6 +106,20 @@ def page_faults() -> dict[str, int]:
     }
 
 
+class Disk(Struct, frozen=True):
+    size_bytes: int
+    free_bytes: int  # to a process without privileges
+
+
+def disk(path: Path) -> Disk | None:
+    """The disk that holds ``path``; None if it cannot be asked."""
+    try:
+        usage = shutil.disk_usage(path)
+    except OSError:
+        return None
+    return Disk(usage.total, usage.free)
+
+
 def _os_release() -> dict[str, str]:
     try:
         return platform.freedesktop_os_release()

@@ -25,11 +25,14 @@ from prometheus_client.core import (
 )
 
 from consensus.state import ReplicaState
+from node.client import SearchLoad
 from protos.shard import ShardInfo
 from router.cluster.status import ClusterReport
 from router.monitoring import machine
 from router.monitoring.cluster import cluster_families
 from router.monitoring.inventory import CollectionEntry, ShardEntry
+from router.monitoring.shards import PREFIX as OWN
+from router.monitoring.shards import load_families, prefixed, shard_families
 
 BUCKETS_S = (0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 50.0)
 
@@ -157,6 +160,7 @@ def render(
     prefix: str,
     per_collection: bool = False,
     cluster: ClusterReport | None = None,
+    node: NodeFigures | None = None,
 ) -> bytes:
     """The exposition text; every name starts with ``prefix``. ``cluster`` None: this node is on its own.
 
@@ -166,6 +170,7 @@ def render(
     registry = CollectorRegistry(auto_describe=False)
     series = [_Series(found, per_collection) for found in (requests.rest, requests.grpc)]
     registry.register(_Families(version, collections, series, prefix, in_cluster=cluster is not None))
+    registry.register(_OwnFamilies(collections, node or NodeFigures(), prefix, per_collection, cluster))
     text = generate_latest(registry)
     return text if cluster is None else text + cluster_families(cluster, prefix)
 
@@ -298,6 +303,50 @@ class _Families:
         return GaugeMetricFamily(
             self._prefix + name, help_text, value=value, labels=None if labels is None else list(labels)
         )
+
+
+class NodeFigures(Struct, frozen=True):
+    """What the node beneath says of itself: its counters, its threads, the disk that holds its storage."""
+
+    measured: CollectorRegistry | None = None
+    load: SearchLoad | None = None
+    disk: machine.Disk | None = None
+
+
+class _OwnFamilies:
+    """The same for what Qdrant has not (``shards``)."""
+
+    def __init__(
+        self,
+        collections: list[CollectionEntry],
+        node: NodeFigures,
+        prefix: str,
+        per_collection: bool,
+        cluster: ClusterReport | None,
+    ) -> None:
+        self._collections, self._node, self._prefix = collections, node, prefix
+        self._per_collection, self._cluster = per_collection, cluster
+
+    def collect(self) -> Iterator[Metric]:
+        node, prefix, cluster = self._node, self._prefix, self._cluster
+        peers = 1 if cluster is None else len(cluster.peers)
+        families = shard_families(
+            self._collections, peers=peers, prefix=prefix, per_collection=self._per_collection
+        )
+        yield from filter(_has_samples, families)
+        if cluster is not None:
+            name, led = f"{prefix}{OWN}cluster_has_leader", cluster.status.leader is not None
+            yield GaugeMetricFamily(name, "does this peer know who leads consensus", value=led)
+        if node.load is not None:
+            yield from load_families(node.load, prefix=prefix)
+        if node.disk is not None:
+            name = f"{prefix}{OWN}disk"
+            yield GaugeMetricFamily(
+                f"{name}_size_bytes", "the disk of the storage", value=node.disk.size_bytes
+            )
+            yield GaugeMetricFamily(f"{name}_free_bytes", "free on that disk", value=node.disk.free_bytes)
+        if node.measured is not None:
+            yield from prefixed(node.measured, prefix)
 
 
 def active_replicas(entries: Iterable[CollectionEntry]) -> tuple[int, int]:

@@ -36,6 +36,7 @@ class Process(Struct, frozen=True):
     max_collections: int | None = None
     low_memory_mode: str = "disabled"
     healing_threshold: float = 0.3
+    storage_path: str = "."
 
 
 def telemetry(

@@ -12,6 +12,7 @@ from collections.abc import Callable
 import msgspec
 from aiohttp import web
 from msgspec import Struct
+from prometheus_client import CollectorRegistry
 
 from router.auth.needs import Need
 from router.cluster import ClusterOperations
@@ -65,6 +66,7 @@ class ServiceEndpoints:
         cluster: ClusterOperations,
         ready: ReadyCheck | None = None,
         metrics_prefix: str = "",
+        measured: CollectorRegistry | None = None,
     ) -> None:
         self._process = process
         self._commit = commit
@@ -73,7 +75,12 @@ class ServiceEndpoints:
         self._cluster = cluster
         self._ready = ready
         self._collector = Collector(
-            process, inventory, requests, cluster=cluster.report, metrics_prefix=metrics_prefix
+            process,
+            inventory,
+            requests,
+            cluster=cluster.report,
+            metrics_prefix=metrics_prefix,
+            measured=measured,
         )
 
     async def telemetry_for_peers(self, level: int) -> bytes:

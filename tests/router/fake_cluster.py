@@ -21,7 +21,7 @@ from consensus.log import RaftStatus
 from consensus.replica_sets import in_sync
 from consensus.state import ClusterState, CollectionState, Peer, ReplicaState, ShardState, Transfer
 from consensus.transitions.outcome import put_collection, put_shard
-from node.client import ReplicaClient
+from node.client import ReplicaClient, SearchLoad
 from protos.collections import CollectionParams
 from protos.errors import NotPrimary, ShardUnavailable, Timeout, VecraftError
 from protos.filters import Filter
@@ -207,6 +207,9 @@ class PeerNode:
         self._cluster.reconcile(self._peer)
 
     def touch(self, collection: str) -> None: ...
+
+    def search_load(self) -> SearchLoad:
+        return SearchLoad(threads=2, busy=0, waiting=0)
 
     async def close(self) -> None: ...
 

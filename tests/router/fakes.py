@@ -16,7 +16,7 @@ import numpy as np
 from consensus.commands import Command
 from consensus.state import ClusterState, CollectionState, Peer, founding_state
 from consensus.transitions import Events, apply, rejection
-from node.client import ReplicaClient
+from node.client import ReplicaClient, SearchLoad
 from node.filter.check import compile_check
 from protos.collections import CollectionConfig, Distance
 from protos.diversity import diverse
@@ -121,6 +121,9 @@ class FakeNode:
         return UpdateResult(UpdateStatus.COMPLETED, 0)
 
     def touch(self, collection: str) -> None: ...
+
+    def search_load(self) -> SearchLoad:
+        return SearchLoad(threads=2, busy=0, waiting=0)
 
     async def close(self) -> None: ...
 
