@@ -12,6 +12,7 @@ JS_CLIENTS := tests/seeds/js/node_modules/.package-lock.json tests/clients/js/no
 ROUNDS ?= 200
 SEEDS ?= 2000
 SEED ?=
+SHARE ?= 5
 PARTS ?= recall startup
 DATA ?=
 ARGS ?=
@@ -117,8 +118,8 @@ sim: install ## The simulations at full size: SEEDS schedules (2000) of the meta
 	$(BIN)/python -m tests.sim.raft --seeds $(SEEDS)
 	$(BIN)/python -m tests.sim.replication --seeds $(SEEDS)
 
-fuzz: install ## Property tests and congruence with examples nobody has seen; ARGS for pytest
-	HYPOTHESIS_PROFILE=fuzz $(PYTEST) -q -n 2 tests $(ARGS)
+fuzz: install ## Property tests and congruence with examples nobody has seen, SHARE times (5) as many of requests; ARGS for pytest
+	HYPOTHESIS_PROFILE=fuzz CONGRUENCE_SHARE=$(SHARE) $(PYTEST) -q -n 2 --timeout=0 tests $(ARGS)
 
 bench: install ## Benchmarks: PARTS="recall startup engine filters tenants mixed overhead serve sparse cluster", DATA=<folder> for the full set, ARGS for a part's options
 	for part in $(PARTS); do DATA="$(DATA)" $(BIN)/python -m vecraft.bench $$part $(ARGS); done

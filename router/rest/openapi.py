@@ -14,7 +14,7 @@ import msgspec
 from aiohttp import web
 
 from router.auth.needs import Need
-from router.rest.envelope import json_response
+from router.rest.envelope import JSON, json_response
 from router.rest.routes import Route, RouteTable
 
 _REF = "#/components/schemas/{name}"
@@ -78,12 +78,12 @@ def _operation(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
         "operationId": _operation_id(route),
         "parameters": [*_path_parameters(route.path), *map(_query_parameter, route.query)],
         "responses": {
-            "200": _answer("Success", _result(route, schemas)),
+            "200": _answer("Success", _result(route, schemas), route.media_type),
             "default": _answer("Error", {"$ref": _REF.format(name="Error")}),
         },
     }
     if route.body is not None:
-        content = {"application/json": {"schema": schemas[repr(route.body)]}}
+        content = {JSON: {"schema": schemas[repr(route.body)]}}
         described["requestBody"] = {"required": True, "content": content}
     return described
 
@@ -105,8 +105,8 @@ def _query_parameter(name: str) -> dict[str, Any]:
     return {"name": name, "in": "query", "required": False, "description": text, "schema": schema}
 
 
-def _answer(text: str, schema: dict[str, Any]) -> dict[str, Any]:
-    return {"description": text, "content": {"application/json": {"schema": schema}}}
+def _answer(text: str, schema: dict[str, Any], media_type: str = JSON) -> dict[str, Any]:
+    return {"description": text, "content": {media_type: {"schema": schema}}}
 
 
 def _result(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:

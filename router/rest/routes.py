@@ -31,7 +31,8 @@ class Route(Struct, frozen=True):
 
     ``query``, ``body`` and ``result`` describe the operation in ``/openapi.json``: names of query
     parameters (see ``router.rest.openapi``), and the types a body and a result are decoded from and
-    encoded to. ``enveloped`` is False for answers that are not wrapped in ``result``.
+    encoded to. ``enveloped`` is False for answers that are not wrapped in ``result``. ``media_type`` is
+    that of an answer.
     """
 
     method: str
@@ -44,6 +45,7 @@ class Route(Struct, frozen=True):
     body: Any = None
     result: Any = None
     enveloped: bool = False
+    media_type: str = "application/json"
 
 
 class Match(Struct, frozen=True):

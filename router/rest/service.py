@@ -29,7 +29,8 @@ from router.rest.envelope import enveloped, json_response, success
 from router.rest.routes import Route
 
 TITLE = "qdrant - vector search engine"
-METRICS_TYPE = "text/plain; charset=utf-8"
+TEXT = "text/plain"
+METRICS_TYPE = f"{TEXT}; charset=utf-8"
 
 
 class VersionInfo(Struct, frozen=True, omit_defaults=True):
@@ -90,9 +91,11 @@ class ServiceEndpoints:
     def routes(self) -> list[Route]:
         return [
             Route("GET", "/", self.root, Need.PUBLIC, "Returns information about the running instance"),
-            Route("GET", "/healthz", self.health, Need.PUBLIC, "Kubernetes healthz endpoint"),
-            Route("GET", "/livez", self.health, Need.PUBLIC, "Kubernetes livez endpoint"),
-            Route("GET", "/readyz", self.ready, Need.PUBLIC, "Kubernetes readyz endpoint"),
+            Route(
+                "GET", "/healthz", self.health, Need.PUBLIC, "Kubernetes healthz endpoint", media_type=TEXT
+            ),
+            Route("GET", "/livez", self.health, Need.PUBLIC, "Kubernetes livez endpoint", media_type=TEXT),
+            Route("GET", "/readyz", self.ready, Need.PUBLIC, "Kubernetes readyz endpoint", media_type=TEXT),
             Route(
                 "GET",
                 "/metrics",
@@ -100,6 +103,7 @@ class ServiceEndpoints:
                 Need.GLOBAL_READ,
                 "Collect Prometheus metrics data",
                 query=("anonymize", "per_collection", "timeout"),
+                media_type=TEXT,
             ),
             Route(
                 "GET",

@@ -66,7 +66,7 @@ class Bodies:
         fields, required = schema.get("properties", {}), schema.get("required", [])
         made = {name: self._deferred(field, name, depth - 1) for name, field in fields.items()}
         if not fields:
-            return st.dictionaries(_TEXTS, _NUMBERS | _TEXTS, max_size=2)
+            return self._map(schema.get("additionalProperties", True), depth)
         needed = {name: each for name, each in made.items() if name in required or name == "query"}
         spare = [name for name in made if name not in needed]
         if depth <= 0 or not spare:
@@ -75,6 +75,11 @@ class Bodies:
         return few.flatmap(
             lambda names: st.fixed_dictionaries(needed | {name: made[name] for name in sorted(names)})
         )
+
+    def _map(self, values: Json, depth: int) -> st.SearchStrategy[Json]:
+        if not isinstance(values, dict) or depth <= 0:
+            return st.dictionaries(_TEXTS, _NUMBERS | _TEXTS, max_size=2)
+        return st.deferred(lambda: st.dictionaries(_TEXTS, self._of(values, "", depth - 1), max_size=2))
 
     def _deferred(self, schema: Json, name: str, depth: int) -> st.SearchStrategy[Json]:
         return st.deferred(lambda: self._of(schema, name, depth))

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from aiohttp import web
+
+from router.auth.needs import Need
+from router.rest.openapi import describe
+from router.rest.routes import Route
 from tests.router.rest.conftest import Rest
 
 
@@ -33,6 +38,14 @@ async def test_operation_ids_are_unique(rest: Rest) -> None:
     paths = (await rest.get("/openapi.json")).json["paths"]
     ids = [operation["operationId"] for path in paths.values() for operation in path.values()]
     assert len(ids) == len(set(ids))
+
+
+def test_endpoints_that_answer_with_text_say_so() -> None:
+    async def handle(_request: web.Request) -> web.StreamResponse:
+        return web.Response(text="fine")
+
+    paths = describe([Route("GET", "/fine", handle, Need.PUBLIC, media_type="text/plain")])["paths"]
+    assert paths["/fine"]["get"]["responses"]["200"]["content"].keys() == {"text/plain"}
 
 
 def _references(value: object) -> set[str]:
