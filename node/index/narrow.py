@@ -37,7 +37,9 @@ class NarrowRows:
 
     def __getitem__(self, wanted: slice | Positions) -> FloatArray:
         """A new array, C-contiguous float32."""
-        rows = self._matrix[wanted]
+        return self._widened(self._matrix[wanted])
+
+    def _widened(self, rows: npt.NDArray[Any]) -> FloatArray:
         floats = floats_of_halves(rows) if rows.dtype == np.float16 else rows.astype(np.float32)
         return normalize(floats) if self._unit else floats
 

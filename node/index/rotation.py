@@ -1,10 +1,13 @@
-"""A fixed rotation that spreads what a vector holds evenly over all its components.
+"""Fixed rotations that spread what a vector holds evenly over all its components.
 
-Codes of few bits per component lose least when no component matters more than another. The rotation is
-made of Walsh-Hadamard transforms with random signs (``faiss.HadamardRotation``) over blocks of components
-dealt out in turn, so that each block gets a like share. It keeps lengths and distances, its seed never
-changes, and a file that names its width is enough to repeat it. A width above the vector's own dimension
-spends more than one bit per component.
+Codes of few bits per component lose least when no component matters more than another. Rotations are
+made of Walsh-Hadamard transforms with random signs (``faiss.HadamardRotation``); they keep lengths and
+distances, and their seed never changes. There are two:
+
+- ``rotate`` works on blocks of components dealt out in turn, so that each block gets a like share. A file
+  that names its width is enough to repeat it. A width above the vector's own dimension spends more than one
+  bit per component.
+- ``turn`` has as many components as the vector, whatever their number, and ``turn_back`` undoes it.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ from node.index.library import faiss
 
 FloatArray = npt.NDArray[np.float32]
 
-_SEED = 20_230_117  # part of the format of graphs
+_SEED = 20_230_117  # part of the format of graphs and rows
 _GRAIN = 64
 _BLOCK_MAX = 4096
 
@@ -39,6 +42,43 @@ def rotate(matrix: FloatArray, width: int) -> FloatArray:
     flat = np.ascontiguousarray(dealt).reshape(-1, block)
     rotated: FloatArray = _transform(block).apply(flat)
     return rotated.reshape(rows, width)
+
+
+def turn(matrix: FloatArray) -> FloatArray:
+    """Rows of ``matrix`` (n, dim) turned: (n, dim), a new array.
+
+    Transforms exist of powers of two, so the first components are transformed, as many as fit, and then the
+    last; the even ones are dealt to one end and the odd ones to the other, and both ends once more.
+    """
+    turned = np.array(matrix, dtype=np.float32)
+    block, starts = _ends(turned.shape[1])
+    for again in range(len(starts)):
+        if again:
+            turned = np.concatenate([turned[:, ::2], turned[:, 1::2]], axis=1)
+        for start in starts:
+            part = turned[:, start : start + block]
+            part[:] = _transform(block).apply(np.ascontiguousarray(part))
+    return turned
+
+
+def turn_back(turned: FloatArray) -> FloatArray:
+    """The rows that ``turn`` made ``turned`` (n, dim) of, but for rounding; a new array."""
+    matrix = np.array(turned, dtype=np.float32)
+    block, starts = _ends(matrix.shape[1])
+    for again in reversed(range(len(starts))):
+        for start in reversed(starts):
+            part = matrix[:, start : start + block]
+            part[:] = _transform(block).reverse_transform(np.ascontiguousarray(part))
+        if again:
+            dealt, half = matrix.copy(), -(-matrix.shape[1] // 2)
+            matrix[:, ::2], matrix[:, 1::2] = dealt[:, :half], dealt[:, half:]
+    return matrix
+
+
+def _ends(dim: int) -> tuple[int, tuple[int, ...]]:
+    """The largest power of two of components, and where such blocks at both ends begin."""
+    block = 1 << (dim.bit_length() - 1)
+    return block, (0,) if block == dim else (0, dim - block)
 
 
 def _block(width: int) -> int:

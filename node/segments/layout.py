@@ -69,7 +69,7 @@ class Layout(Protocol):
 
 class FixedLayout:
     def __init__(self, schema: VectorSchema, position: int) -> None:
-        self._file = File(vectors_file(position, schema.dtype), schema.dtype, (schema.dim,))
+        self._file = File(vectors_file(position, schema.dtype), schema.dtype, (schema.width,))
         self.files = (self._file,)
 
     def sizes(self, directory: Path, rows: int) -> dict[str, int]:  # noqa: ARG002
@@ -95,7 +95,7 @@ class RaggedLayout:
             indices = File(indices_file(position), "<u4")
             self.parts: tuple[File, ...] = (indices, File(vectors_file(position), "<f4"))
         else:
-            self.parts = (File(vectors_file(position, schema.dtype), schema.dtype, (schema.dim,)),)
+            self.parts = (File(vectors_file(position, schema.dtype), schema.dtype, (schema.width,)),)
         self.files = (self.offsets, *self.parts)
 
     def sizes(self, directory: Path, rows: int) -> dict[str, int]:

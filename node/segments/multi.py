@@ -35,7 +35,7 @@ _TABLE_ENTRIES = 1 << 22
 
 
 class MultiVectors:
-    """``rows.parts`` are the sub-vectors of all rows (m, dim)."""
+    """``rows.parts`` are the sub-vectors of all rows (m, width)."""
 
     __slots__ = ("graph", "present", "rows", "schema")
 

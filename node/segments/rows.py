@@ -14,14 +14,14 @@ from msgspec import Struct
 from node.bits import Mask
 from protos.ragged import elements_of
 
-Matrix = npt.NDArray[Any]  # (n, dim) of the schema's datatype
+Matrix = npt.NDArray[Any]  # (n, width) of the schema's dtype
 Offsets = npt.NDArray[np.int64]
 
 
 class Ragged:
     """Rows of many elements each: row i owns elements [offsets[i], offsets[i + 1]) of every part.
 
-    ``parts`` have one entry per element: of multivectors the sub-vectors (m, dim); of sparse vectors the
+    ``parts`` have one entry per element: of multivectors the sub-vectors (m, width); of sparse vectors the
     indices (m,), uint32 ascending within a row, and the values (m,). A row without a vector is empty.
     """
 

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from node.index.turbo import row_bytes as turbo_bytes
 from protos.collections import AnyVectorParams, Datatype, Distance, SparseVectorParams
 from protos.operations import VectorKind, VectorShape
 
-_DTYPES = {Datatype.FLOAT32: "<f4", Datatype.FLOAT16: "<f2", Datatype.UINT8: "u1"}
-_COMPONENT_BYTES = {Datatype.FLOAT32: 4, Datatype.FLOAT16: 2, Datatype.UINT8: 1}
+_DTYPES = {Datatype.FLOAT32: "<f4", Datatype.FLOAT16: "<f2", Datatype.UINT8: "u1", Datatype.TURBO4: "u1"}
 _OFFSET_BYTES = 8
 
 
@@ -30,15 +30,20 @@ class VectorSchema(Struct, frozen=True):
 
     @property
     def dtype(self) -> str:
-        """Of a stored component."""
+        """Of a number in a stored row."""
         return _DTYPES[self.datatype]
+
+    @property
+    def width(self) -> int:
+        """Numbers in a stored row or sub-vector: its components, or of ``turbo4`` the bytes of its codes."""
+        return turbo_bytes(self.dim) if self.datatype is Datatype.TURBO4 else self.dim
 
     @property
     def row_bytes(self) -> int:
         """What each row takes; the elements of multivectors and sparse vectors come on top."""
         if self.kind is not VectorKind.DENSE:
             return _OFFSET_BYTES
-        return self.dim * _COMPONENT_BYTES[self.datatype]
+        return self.width * int(self.dtype[-1])
 
 
 def schema_of(name: str, params: AnyVectorParams) -> VectorSchema:
@@ -49,7 +54,7 @@ def schema_of(name: str, params: AnyVectorParams) -> VectorSchema:
 
 
 def vectors_file(position: int, dtype: str = "<f4") -> str:
-    """Little-endian components, C order, no header: rows, sub-vectors one after another, sparse values."""
+    """Little-endian numbers, C order, no header: rows, sub-vectors one after another, sparse values."""
     return f"vectors.{position}.{dtype.lstrip('<')[0]}{int(dtype[-1]) * 8}"
 
 

@@ -262,11 +262,11 @@ def _rows(given: VectorRows, schema: VectorSchema) -> Rows:
     sparse = schema.kind is VectorKind.SPARSE
     data = _array(given.data, schema.dtype)
     if not sparse:
-        if len(data) % schema.dim:
+        if len(data) % schema.width:
             raise BaseRefused(
-                f"{len(data)} components of vectors {given.name!r}, which have {schema.dim} each"
+                f"{len(data)} numbers of vectors {given.name!r}, which have {schema.width} each"
             )
-        data = data.reshape(-1, schema.dim)
+        data = data.reshape(-1, schema.width)
     if schema.kind is VectorKind.DENSE:
         return data
     offsets = offsets_of(_array(given.counts, "<u4"))

@@ -1,7 +1,7 @@
 """Constraints on collection requests: values of the right shape that are still not allowed.
 
 Each check raises ``InvalidField`` with the path and text of Qdrant's validation (reference 1.4, 18.5),
-or ``BadInput`` / ``BadRequest`` where Qdrant answers 400. Maps are rendered as ``?`` in paths.
+or ``BadInput`` where Qdrant answers 400. Maps are rendered as ``?`` in paths.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from protos.collections.tuning import (
     WalConfigDiff,
 )
 from protos.collections.vectors import UNNAMED, Datatype, SparseVectorParams, VectorParams
-from protos.errors import BadInput, InvalidField, NotSupported
+from protos.errors import BadInput, InvalidField
 
 VECTOR_SIZE_MAX = 65_536
 SHARDS_MAX = 1024  # a shard without a bucket would never get a point
@@ -73,7 +73,7 @@ def check_vector_name(name: str) -> None:
 
 
 def check_create(request: CreateCollection) -> None:
-    """Raises: InvalidField, BadInput, BadRequest."""
+    """Raises: InvalidField, BadInput."""
     single = set(request.vectors) == {UNNAMED}
     for params in request.vectors.values():
         check_vector_params(params, "vectors" if single else "vectors.?")
@@ -108,13 +108,11 @@ def check_update(request: UpdateCollection) -> None:
 
 
 def check_vector_params(params: VectorParams, path: str) -> None:
-    """Raises: InvalidField, BadRequest."""
+    """Raises: InvalidField."""
     _between(f"{path}.size", params.size, 1, VECTOR_SIZE_MAX)
     check_hnsw(f"{path}.hnsw_config", params.hnsw_config)
     _check_quantization(f"{path}.quantization_config", params.quantization_config)
     check_not_pinned(f"{path}.memory", params.memory)
-    if params.datatype is Datatype.TURBO4:
-        raise _not_supported(f"Vector datatype `{params.datatype.value}`")
 
 
 def check_sparse_params(params: SparseVectorParams, path: str) -> None:
@@ -219,8 +217,3 @@ def _at_least(path: str, value: float | None, low: float) -> None:
 def _between(path: str, value: float | None, low: float, high: float) -> None:
     if value is not None and not low <= value <= high:
         raise InvalidField(path, f"value {value} invalid, must be from {low} to {high}")
-
-
-def _not_supported(what: str) -> NotSupported:
-    verb = "are" if what.endswith("vectors") else "is"
-    return NotSupported(f"{what} {verb} not supported by this version of Vecraft yet")

@@ -7,6 +7,7 @@ import pytest
 
 from protos.collections import (
     CreateAlias,
+    Datatype,
     DeleteAlias,
     Distance,
     HnswConfigDiff,
@@ -28,7 +29,7 @@ from protos.collections import (
     default_index_params,
     encode_index_params,
 )
-from protos.errors import BadInput, BadRequest, InvalidField, MalformedBody
+from protos.errors import BadInput, InvalidField, MalformedBody
 
 DENSE = {"size": 4, "distance": "Dot"}
 
@@ -166,19 +167,10 @@ def test_sparse_names_must_differ_from_dense_ones_and_not_be_empty() -> None:
         decode_create({"sparse_vectors": {"": {}}})
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        {"vectors": {**DENSE, "datatype": "turbo4"}},
-    ],
-)
-def test_what_would_not_work_is_refused_and_not_pretended(body: dict[str, object]) -> None:
-    with pytest.raises(BadRequest, match="not supported by this version of Vecraft yet"):
-        decode_create(body)
-
-
-def test_float32_may_be_asked_for_by_name() -> None:
-    assert decode_create({"vectors": {**DENSE, "datatype": "float32"}}).vectors[""].size == 4
+@pytest.mark.parametrize("datatype", list(Datatype))
+def test_datatypes_are_asked_for_by_name(datatype: Datatype) -> None:
+    asked = decode_create({"vectors": {**DENSE, "datatype": datatype.value}})
+    assert asked.vectors[""].datatype is datatype
 
 
 def test_an_update_may_name_the_unnamed_vector_and_disable_quantization() -> None:

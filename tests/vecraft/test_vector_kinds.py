@@ -7,6 +7,7 @@ import math
 import urllib.error
 import urllib.request
 from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import Any
 
 import grpc
@@ -15,7 +16,7 @@ import pytest
 from qdrant_client import QdrantClient, models
 from qdrant_client.http.exceptions import UnexpectedResponse
 
-from tests.live import LiveNode
+from tests.live import LiveNode, wait_for
 
 SPARSE = models.SparseVector
 A, B, C = 1, 2, 3
@@ -268,6 +269,103 @@ def test_malformed_statistics_are_refused(client: QdrantClient, node: LiveNode) 
     body = {"query": {"indices": [1], "values": [1.0]}, "using": "w"}
     status, _ = call(node, "POST", path, {**body, "params": {"idf": {"corpus": {"must": [{"x": 1}]}}}})
     assert status == 400
+
+
+# --- four bits a component -----------------------------------------------------------------------
+
+
+CODED_DIM = 64
+LOST_MAX = 0.0095 * 1.1  # of a row's squared length, by the best 16 levels
+
+
+def coded_params(distance: models.Distance, **more: Any) -> models.VectorParams:
+    return models.VectorParams(size=CODED_DIM, distance=distance, datatype=models.Datatype.TURBO4, **more)
+
+
+def lost(shown: Any, given: Any) -> float:
+    shares = np.square(np.array(shown) - given).sum(axis=-1) / np.square(given).sum(axis=-1)
+    return float(np.mean(shares))
+
+
+def test_turbo4_is_shown_and_cannot_be_changed(client: QdrantClient, node: LiveNode) -> None:
+    client.create_collection("t", vectors_config=coded_params(models.Distance.COSINE))
+    change = {"vectors": {"": {"datatype": "float32", "on_disk": True}}}
+    assert call(node, "PATCH", "/collections/t", change)[0] == 200
+    shown = client.get_collection("t").config.params.vectors
+    assert isinstance(shown, models.VectorParams)
+    assert (shown.datatype, shown.on_disk) == (models.Datatype.TURBO4, True)
+    path = "/collections/t/vectors/other?wait=true"
+    wanted = {"size": CODED_DIM, "distance": "Dot", "datatype": "turbo4"}
+    for _ in range(2):
+        assert call(node, "PUT", path, {"dense": wanted})[0] == 200
+    taken = "Vector `other` already exists with a different configuration"
+    refused(node, "PUT", path, {"dense": {**wanted, "datatype": "float16"}}, 400, taken)
+    both = client.get_collection("t").config.params.vectors
+    assert isinstance(both, dict)
+    assert both["other"].datatype is models.Datatype.TURBO4
+    refused(node, "PUT", "/collections/u", {"vectors": {**wanted, "datatype": "turbo2"}}, 400, "turbo2")
+
+
+@pytest.mark.slow
+def test_turbo4_scores_what_is_stored_through_changes_builds_and_a_restart(
+    client: QdrantClient, node: LiveNode
+) -> None:
+    rng = np.random.default_rng(4)
+    given = rng.normal(size=(2600, CODED_DIM)).astype(np.float32)
+    several = models.MultiVectorConfig(comparator=models.MultiVectorComparator.MAX_SIM)
+    client.create_collection(
+        "t",
+        vectors_config={
+            "one": coded_params(models.Distance.EUCLID),
+            "pages": coded_params(models.Distance.DOT, multivector_config=several),
+        },
+        optimizers_config=models.OptimizersConfigDiff(indexing_threshold=0),
+    )
+    for first in range(0, len(given), 200):
+        part = range(first, first + 200)
+        vectors = [given[i].tolist() for i in part]
+        pages = [[(2 * given[i]).tolist(), (-given[i]).tolist()] for i in part]
+        batch = models.Batch(ids=[*part], vectors={"one": vectors, "pages": pages})
+        client.upsert("t", batch, wait=True)
+    client.update_vectors("t", [models.PointVectors(id=7, vector={"pages": [given[8].tolist()]})], wait=True)
+    client.delete("t", models.PointIdsList(points=[*range(2500, 2600)]), wait=True)
+    held: list[Any] = []
+    for threshold, quantization in ((0, None), (1, None), (1, models.ScalarType.INT8)):
+        client.update_collection(
+            "t",
+            optimizers_config=models.OptimizersConfigDiff(indexing_threshold=threshold),
+            quantization_config=quantization
+            and models.ScalarQuantization(scalar=models.ScalarQuantizationConfig(type=quantization)),
+        )
+        wait_for(partial(is_green, client, bool(threshold)), seconds=60, what="the optimizer")
+        node.restart()
+        records = sorted(client.retrieve("t", [*range(2500)], with_vectors=True), key=lambda one: int(one.id))
+        vectors = [record.vector for record in records]
+        held.append(vectors)
+        assert held[0] == vectors  # bit for bit: nothing is rounded twice
+        shown = np.array([vector["one"] for vector in vectors])
+        assert lost(shown, given[:2500]) < LOST_MAX
+        assert lost(vectors[7]["pages"], given[8:9]) < 2 * LOST_MAX
+        query = given[100]
+        exact = models.SearchParams(exact=True)
+        for params in (exact, models.SearchParams(hnsw_ef=200, quantization=RESCORED)):
+            found = client.query_points("t", query.tolist(), using="one", limit=10, search_params=params)
+            assert found.points[0].id == 100
+            wanted = [float(np.linalg.norm(shown[int(hit.id)] - query)) for hit in found.points]
+            assert [hit.score for hit in found.points] == pytest.approx(wanted, rel=1e-4)
+        by_pages = client.query_points("t", [query.tolist()], using="pages", limit=5, search_params=exact)
+        wanted = [max(np.array(vectors[int(hit.id)]["pages"]) @ query) for hit in by_pages.points]
+        assert [hit.score for hit in by_pages.points] == pytest.approx(wanted, rel=1e-4)
+        (itself,) = client.query_points("t", vectors[3]["one"], using="one", limit=1).points
+        assert (itself.id, itself.score) == (3, pytest.approx(0, abs=1e-4))
+
+
+RESCORED = models.QuantizationSearchParams(rescore=True)
+
+
+def is_green(client: QdrantClient, indexed: bool) -> bool:
+    info = client.get_collection("t")
+    return info.status is models.CollectionStatus.GREEN and bool(info.indexed_vectors_count) is indexed
 
 
 # --- names on a live collection --------------------------------------------------------------------

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
+from node.index import turbo
 from node.index.distances import normalize
 from protos.collections import (
     CollectionConfig,
@@ -36,6 +37,8 @@ PARAMS: dict[str, VectorParams] = {
     "halves": VectorParams(DIM, Distance.COSINE, datatype=Datatype.FLOAT16),
     "bytes": VectorParams(DIM, Distance.COSINE, datatype=Datatype.UINT8),
     "small": VectorParams(DIM, Distance.EUCLID, datatype=Datatype.UINT8, multivector_config=SEVERAL),
+    "coded": VectorParams(DIM, Distance.COSINE, datatype=Datatype.TURBO4),
+    "turned": VectorParams(DIM, Distance.EUCLID, datatype=Datatype.TURBO4, multivector_config=SEVERAL),
 }
 SPARSE: dict[str, SparseVectorParams] = {"words": SparseVectorParams()}
 CONFIG = CollectionConfig(
@@ -102,6 +105,15 @@ def stored(name: str, vector: AnyVector) -> AnyVector:
     if isinstance(vector, SparseVector):
         return vector
     params = PARAMS[name]
+    if params.datatype is Datatype.TURBO4:
+        written = turbo.encode(np.atleast_2d(asked(name, vector)))
+        return turbo.decode(written, DIM).reshape(vector.shape)
+    return asked(name, vector)
+
+
+def asked(name: str, vector: FloatArray) -> FloatArray:
+    """What is compared of a vector to search by."""
+    params = PARAMS[name]
     if params.datatype is Datatype.UINT8:
         return np.clip(np.trunc(vector), 0, 255)
     if params.distance is Distance.COSINE:
@@ -123,7 +135,7 @@ def score(name: str, query: AnyVector, vector: AnyVector) -> float | None:
         ]
         return sum(shared) if shared else None
     assert not isinstance(vector, SparseVector), name
-    return _max_sim(PARAMS[name], np.atleast_2d(stored(name, query)), np.atleast_2d(vector))
+    return _max_sim(PARAMS[name], np.atleast_2d(asked(name, query)), np.atleast_2d(vector))
 
 
 def similarity(name: str, example: AnyVector, vector: AnyVector) -> float:

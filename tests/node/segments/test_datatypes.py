@@ -1,4 +1,4 @@
-"""Vectors of float16 and uint8: what is stored, what is searched by, how large it is (reference 12)."""
+"""Vectors of float16, uint8 and turbo4: what is stored, searched by, and how large it is (reference 12)."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ import pytest
 
 from node.index import GraphParams, set_threads
 from node.index.distances import normalize
+from node.index.rotation import turn_back
 from node.segments import GrowingSegment, IndexJob, SealedSegment, Source, VectorSchema, seal
 from node.segments.assemble import assemble
-from node.segments.encoding import compared, decoded, encoded
+from node.segments.encoding import compared, decoded, encoded, originals
 from node.segments.hints import Hints
 from node.segments.trace import Trace
 from protos.collections import Datatype, Distance
@@ -21,7 +22,7 @@ DIM = 16
 ROWS = 3000
 # Long vectors that all point one way are near everything by their product, whatever they are stored as.
 GRAPH_RECALL_MIN = dict.fromkeys(Distance, 0.97) | {Distance.DOT: 0.8}
-NARROW = (Datatype.FLOAT16, Datatype.UINT8)
+NARROW = (Datatype.FLOAT16, Datatype.UINT8, Datatype.TURBO4)
 
 
 def schema(datatype: Datatype, distance: Distance = Distance.COSINE) -> VectorSchema:
@@ -81,7 +82,7 @@ def test_scores_are_those_of_what_is_stored_by_rows_and_by_graph(
     of = schema(datatype, distance)
     view = indexed(tmp_path, of)
     queries = compared(given(20, seed=1), of)
-    wide = compared(given(ROWS), of).astype(np.float64)
+    wide = originals(encoded(given(ROWS), of), of)[:].astype(np.float64)
     difference = queries[:, np.newaxis] - wide
     table = {
         Distance.EUCLID: -np.square(difference).sum(axis=2),
@@ -97,8 +98,27 @@ def test_scores_are_those_of_what_is_stored_by_rows_and_by_graph(
         assert np.mean(hits) / 10 >= recall
 
 
-@pytest.mark.parametrize(("datatype", "file", "size"), [("float16", "f16", 2), ("uint8", "u8", 1)])
-def test_a_stored_number_takes_that_many_bytes(tmp_path: Path, datatype: str, file: str, size: int) -> None:
+def test_queries_of_turbo4_lose_nothing() -> None:
+    query, of = row(2.7, 5.2, 0.6), schema(Datatype.TURBO4)
+    np.testing.assert_allclose(turn_back(compared(query, of)), normalize(query), atol=1e-6)
+    by_components = schema(Datatype.TURBO4, Distance.MANHATTAN)
+    np.testing.assert_array_equal(compared(query, by_components), query)
+
+
+@pytest.mark.parametrize("distance", list(Distance))
+def test_turbo4_is_shown_as_it_is_compared(distance: Distance) -> None:
+    of = schema(Datatype.TURBO4, distance)
+    stored = encoded(given(50), of)
+    shown = compared(np.stack(decoded(stored, of)), of)  # type: ignore[arg-type]  # dense, all of them
+    np.testing.assert_allclose(shown, originals(stored, of)[:], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("datatype", "file", "size"),
+    [("float16", "f16", 2 * DIM), ("uint8", "u8", DIM), ("turbo4", "u8", DIM // 2 + 4)],
+)
+def test_a_stored_row_takes_that_many_bytes(tmp_path: Path, datatype: str, file: str, size: int) -> None:
     view = indexed(tmp_path, schema(Datatype(datatype)))
-    assert (view.directory / f"vectors.0.{file}").stat().st_size == ROWS * DIM * size
-    assert view.vectors("").rows.nbytes == ROWS * DIM * size
+    assert (view.directory / f"vectors.0.{file}").stat().st_size == ROWS * size
+    assert view.vectors("").rows.nbytes == ROWS * size
+    assert schema(Datatype(datatype)).row_bytes == size
