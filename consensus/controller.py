@@ -206,7 +206,9 @@ class _Round:
             state = shard.replicas.get(peer)
             if state not in _RECOVERABLE or (state is ReplicaState.LISTENER and self._listens(peer)):
                 continue
-            if transfer_to(collection, shard.id, peer) is None:
+            if transfer_to(collection, shard.id, peer) is None and self._is_recoverable(
+                collection, shard, peer
+            ):
                 step = self._fill(collection, shard, peer, self._recovery_method(collection, shard, peer))
                 if step is not None:
                     return step
@@ -345,6 +347,10 @@ class _Round:
         """Nothing speaks against it."""
         report = self._report(collection, shard, peer)
         return report is None or report.healthy
+
+    def _is_recoverable(self, collection: CollectionState, shard: ShardState, peer: int) -> bool:
+        report = self._report(collection, shard, peer)
+        return report is None or report.recoverable
 
     def _report(self, collection: CollectionState, shard: ShardState, peer: int) -> ReplicaReport | None:
         """What the running process of a peer says of its replica as it is now; None: nothing yet."""

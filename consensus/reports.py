@@ -18,7 +18,8 @@ class ReplicaReport(Struct, frozen=True, omit_defaults=True):
     ``healthy`` False: its files are missing, damaged or older than its state says, so it must not serve; one
     that is being filled is healthy as long as that goes on. ``ready``, by a primary that leads in ``term``:
     the epochs, by peer, of the replicas that hold everything and that it has waited for with every write
-    since it said so in this term; another term, or another process, begins with none.
+    since it said so in this term; another term, or another process, begins with none. ``recoverable`` False:
+    its peer opens nothing (recovery mode), so it is not to be filled.
     """
 
     epoch: int = 0
@@ -26,6 +27,7 @@ class ReplicaReport(Struct, frozen=True, omit_defaults=True):
     seq: int = 0
     healthy: bool = True
     ready: dict[int, int] = {}
+    recoverable: bool = True
 
 
 class PeerReport(Struct, frozen=True, omit_defaults=True):

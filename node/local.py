@@ -20,7 +20,7 @@ from node.directories import ShardDirectories
 from node.engine import Engine
 from node.local_session import LocalSession
 from node.replica.checkpoint import remove_all
-from node.replica.failed import FailedReplica
+from node.replica.failed import FailedReplica, withheld
 from node.replica.recovery import DAMAGE
 from node.replica.replica import ShardReplica
 from node.replica.schema import missing_operations
@@ -76,11 +76,14 @@ class LocalNode:
         search_threads: int | None = None,
         builds_max: int | None = None,
         build_memory: int | None = None,
+        recovery_mode: str | None = None,
         clock: Clock | None = None,
     ) -> None:
         """``search_threads`` and ``builds_max`` (builder processes at once): None chooses by the cores.
-        ``build_memory``: bytes that all builds together may take; None: most of what is free."""
+        ``build_memory``: bytes that all builds together may take; None: most of what is free.
+        ``recovery_mode``: no shard is opened, and this is told instead."""
         self._directories = ShardDirectories(storage)
+        self._recovery_mode = recovery_mode
         self._engine = Engine(
             search_threads=search_threads, builds_max=builds_max, build_memory=build_memory, clock=clock
         )
@@ -169,6 +172,8 @@ class LocalNode:
         self._held[key] = _Held(replica, collection, asyncio.Lock() if held is None else held.settling)
 
     async def _open(self, key: Key, collection: CollectionState) -> ShardReplica | FailedReplica:
+        if self._recovery_mode is not None:
+            return FailedReplica(withheld(self._recovery_mode))
         directory = self._directories.of(*key)
         shard = collection.shards[key[1]]
         try:

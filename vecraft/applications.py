@@ -144,4 +144,5 @@ def _process(settings: Settings) -> Process:
         low_memory_mode=settings.storage.low_memory_mode,
         healing_threshold=settings.storage.hnsw_global_config.healing_threshold,
         storage_path=settings.storage.storage_path,
+        recovery_mode=bool(settings.storage.recovery_mode),
     )

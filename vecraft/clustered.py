@@ -71,7 +71,13 @@ async def clustered(
             failures=lambda: member.send_failures,
             comment=node.transfer_comment,
         )
-        collections = CollectionOperations(member.log, node, defaults, cluster=cluster)
+        collections = CollectionOperations(
+            member.log,
+            node,
+            defaults,
+            cluster=cluster,
+            recovery_mode=settings.storage.recovery_mode or None,
+        )
         stack.push_async_callback(collections.close)
         collections.start()
         ready = ReadyCheck(member.log, cluster, joins=joins)

@@ -49,6 +49,7 @@ class NodeOptions(TypedDict):
     search_threads: int
     builds_max: int | None
     build_memory: int | None
+    recovery_mode: str | None
 
 
 def node_options(settings: Settings) -> NodeOptions:
@@ -58,6 +59,7 @@ def node_options(settings: Settings) -> NodeOptions:
         search_threads=search_threads(settings),
         builds_max=performance.max_optimization_runtime_threads or None,
         build_memory=performance.optimizer_memory_budget_mb * _MIB or None,
+        recovery_mode=settings.storage.recovery_mode or None,
     )
 
 

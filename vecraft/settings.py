@@ -282,7 +282,6 @@ def unmet(settings: Settings) -> list[str]:
         "service.jwt_rbac": service.jwt_rbac,
         "service.enable_tls": service.enable_tls,
         "service.verify_https_client_certificate": service.verify_https_client_certificate,
-        "storage.recovery_mode": settings.storage.recovery_mode,
         "storage.quotas.enabled": settings.storage.quotas.enabled,
         "audit.enabled": settings.audit.enabled,
     }

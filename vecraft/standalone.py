@@ -30,7 +30,9 @@ async def standalone(settings: Settings) -> AsyncIterator[Applications]:
     node = LocalNode(storage, **node_options(settings))
     try:
         await node.reconcile(log.state)
-        collections = CollectionOperations(log, node, defaults)
+        collections = CollectionOperations(
+            log, node, defaults, recovery_mode=settings.storage.recovery_mode or None
+        )
         try:
             yield applications(settings, collections, log, node)
         finally:

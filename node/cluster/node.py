@@ -70,6 +70,7 @@ class ClusterNode:
         search_threads: int | None = None,
         builds_max: int | None = None,
         build_memory: int | None = None,
+        recovery_mode: str | None = None,
         clock: Clock | None = None,
     ) -> None:
         """``incarnation`` is the process's. ``down_since_ms``: peers at whose addresses nobody answers, and
@@ -79,6 +80,7 @@ class ClusterNode:
         self._incarnation = incarnation
         self._lives = 0
         self.tuning = tuning or Tuning()
+        self.recovery_mode = recovery_mode
         self.directories = ShardDirectories(storage)
         self._engine = Engine(
             search_threads=search_threads, builds_max=builds_max, build_memory=build_memory, clock=clock

@@ -1,4 +1,4 @@
-"""A replica whose files could not be opened: it stays listed, says why, and serves nothing.
+"""A replica whose files could not be opened, or are not to be: it stays listed, says why, serves nothing.
 
 Serving the part that can be read might miss acknowledged writes without anyone noticing.
 """
@@ -25,6 +25,11 @@ from protos.shard import (
     unreachable_shard,
 )
 from protos.stages import StagedRequest
+
+
+def withheld(recovery_mode: str) -> str:
+    """Why a shard is not opened that may well be sound (``storage.recovery_mode``)."""
+    return f"this node is in recovery mode: {recovery_mode}"
 
 
 class FailedReplica:

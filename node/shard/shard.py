@@ -28,6 +28,7 @@ from consensus.reports import ReplicaReport
 from consensus.state import CollectionState, ShardState, Transfer, TransferMethod
 from node.directories import ShardDirectories
 from node.replica.drafting import drafted
+from node.replica.failed import withheld
 from node.replica.identity import FORMAT, Identity
 from node.replica.opened import Machinery, ReplicaFiles, open_files
 from node.replica.recovery import DAMAGE, Opened
@@ -73,6 +74,11 @@ class Node(Protocol):
 
     @property
     def tuning(self) -> Tuning: ...
+
+    @property
+    def recovery_mode(self) -> str | None:
+        """Why no replica is to be opened; None: they are."""
+        ...
 
     def now_ms(self) -> int: ...
 
@@ -191,7 +197,9 @@ class ReplicatedShard:
             return ReplicaReport(epoch=epoch, term=machine.term, seq=machine.durable)
         if self._filling:
             return ReplicaReport(epoch=epoch)
-        return None if self._failure is None else ReplicaReport(epoch=epoch, healthy=False)
+        if self._failure is None:
+            return None
+        return ReplicaReport(epoch=epoch, healthy=False, recoverable=self._node.recovery_mode is None)
 
     async def opened(self) -> None:
         """Return when the files were opened, or that failed, or they wait to be filled, or it is closed."""
@@ -333,6 +341,8 @@ class ReplicatedShard:
 
     async def _next_step(self, retry_s: float) -> float:
         """Do what is to be done next. Returns: after how long to try again, if it has failed."""
+        if self._node.recovery_mode is not None:
+            return self._stay_closed(self._node.recovery_mode)
         if self._life is not None and self._life.failure is not None:
             self._failure = str(self._life.failure)
             await self._end_life(checkpoint=False)
@@ -352,6 +362,14 @@ class ReplicatedShard:
             return min(retry_s * 2, RETRY_MAX_S)
         self._failure = None
         return RETRY_MIN_S
+
+    def _stay_closed(self, recovery_mode: str) -> float:
+        self._failure = withheld(recovery_mode)
+        self._node.report_soon()
+        transfer = transfer_to(self._collection, self.shard_id, self._node.me) if self._registered else None
+        if transfer is not None:
+            self._propose(AbortTransfer(self.name, self.uuid, transfer, self._failure))
+        return RETRY_MAX_S
 
     async def _open(self) -> None:
         node, collection = self._node, self._collection

@@ -50,6 +50,7 @@ from protos.collections import (
     new_config,
 )
 from protos.errors import (
+    Locked,
     NotFound,
     ShardUnavailable,
     StandaloneMode,
@@ -99,9 +100,10 @@ class CollectionOperations:
         clock: Clock | None = None,
         new_uuid: Callable[[], str] = lambda: str(uuid.uuid4()),
         rng: random.Random | None = None,
+        recovery_mode: str | None = None,
     ) -> None:
         """``cluster`` None: this is a node on its own, whose shards are open. ``rng`` shuffles the peers that
-        get shards."""
+        get shards. ``recovery_mode``: why nothing new may be made here."""
         self._log = log
         self._node = node
         self._defaults = defaults or CollectionDefaults()
@@ -109,6 +111,7 @@ class CollectionOperations:
         self._clock = clock or SystemClock()
         self._new_uuid = new_uuid
         self._rng = rng or secrets.SystemRandom()
+        self._recovery_mode = recovery_mode
         self.watch = StateWatch(log)
         self.clustered = cluster is not None
         self._background = Background()
@@ -196,9 +199,12 @@ class CollectionOperations:
         """Create a collection; with ``init_from``, filled when this returns. Other nodes know it by then.
 
         Raises: InvalidField, BadInput or BadRequest for a name that may not be used, AlreadyExists,
-            NotFound for an unknown ``init_from``, Timeout (creation and copying go on).
+            NotFound for an unknown ``init_from``, Timeout (creation and copying go on), Locked in recovery
+            mode.
         """
         check_new_collection_name(name)
+        if self._recovery_mode is not None:
+            raise Locked(f"no collection can be created in recovery mode: {self._recovery_mode}")
         default_ms = META_TIMEOUT_MS if request.init_from is None else COPY_TIMEOUT_MS
         budget_ms = timeout_ms or default_ms
         return await self._complete(self._create(name, request, budget_ms), "Create collection", budget_ms)
@@ -325,6 +331,15 @@ class CollectionOperations:
     async def optimizations(self, name: str, parts: str | None = None) -> dict[str, Any]:
         """Raises: NotFound; BadInput if ``parts`` (a comma list) names an unknown part."""
         return optimizations_info(await self._reports_of(self.resolve(name)), parts)
+
+    async def truncate_unapplied_wal(self, name: str) -> bool:
+        """Return when no log of the collection holds what is not applied. Nothing is cut for that: a log is
+        applied when it is opened, before anything is served, and a write is in it only to be acknowledged.
+
+        Raises: NotFound; ShardUnavailable if its shards are not open in time.
+        """
+        await self.opened(name)
+        return True
 
     # --- carrying out -----------------------------------------------------------------------------------
 

@@ -52,6 +52,7 @@ class Collector:
             prefix=self._prefix,
             per_collection=per_collection,
             cluster=self._cluster(),
+            recovery_mode=self._process.recovery_mode,
             node=NodeFigures(
                 self._measured, self._inventory.search_load(), disk(Path(self._process.storage_path))
             ),

@@ -161,6 +161,7 @@ def render(
     per_collection: bool = False,
     cluster: ClusterReport | None = None,
     node: NodeFigures | None = None,
+    recovery_mode: bool = False,
 ) -> bytes:
     """The exposition text; every name starts with ``prefix``. ``cluster`` None: this node is on its own.
 
@@ -169,7 +170,10 @@ def render(
     """
     registry = CollectorRegistry(auto_describe=False)
     series = [_Series(found, per_collection) for found in (requests.rest, requests.grpc)]
-    registry.register(_Families(version, collections, series, prefix, in_cluster=cluster is not None))
+    in_cluster = cluster is not None
+    registry.register(
+        _Families(version, collections, series, prefix, in_cluster=in_cluster, recovery_mode=recovery_mode)
+    )
     registry.register(_OwnFamilies(collections, node or NodeFigures(), prefix, per_collection, cluster))
     text = generate_latest(registry)
     return text if cluster is None else text + cluster_families(cluster, prefix)
@@ -212,8 +216,10 @@ class _Families:
         prefix: str,
         *,
         in_cluster: bool,
+        recovery_mode: bool,
     ) -> None:
         self._version = version
+        self._recovery_mode = recovery_mode
         self._collections = collections
         self._requests = requests
         self._prefix = prefix
@@ -236,7 +242,7 @@ class _Families:
         fewest, most = active_replicas(entries)
         dead = sum(_lacks_a_replica(entry, shard) for entry in entries for shard in entry.shards)
         gauges: dict[str, tuple[str, float]] = {
-            "app_status_recovery_mode": ("features enabled in the server", 0),
+            "app_status_recovery_mode": ("features enabled in the server", self._recovery_mode),
             "collections_total": ("number of collections", len(entries)),
             "collections_vector_total": (
                 "total number of vectors in all collections",

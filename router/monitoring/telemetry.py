@@ -37,6 +37,7 @@ class Process(Struct, frozen=True):
     low_memory_mode: str = "disabled"
     healing_threshold: float = 0.3
     storage_path: str = "."
+    recovery_mode: bool = False
 
 
 def telemetry(
@@ -76,9 +77,8 @@ def telemetry(
 def _app(process: Process, level: int) -> Json:
     shown: Json = {"name": "qdrant", "version": process.version, "startup": _utc(process.started)}
     if level >= 1:
-        shown["features"] = dict.fromkeys(
-            ("debug", "service_debug_feature", "recovery_mode", "gpu", "rocksdb", "staging"), False
-        )
+        absent = ("debug", "service_debug_feature", "gpu", "rocksdb", "staging")
+        shown["features"] = {**dict.fromkeys(absent, False), "recovery_mode": process.recovery_mode}
         shown["runtime_features"] = {}
         shown["low_memory_mode"] = process.low_memory_mode
         shown["hnsw_global_config"] = {"healing_threshold": process.healing_threshold}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from aiohttp import web
@@ -26,8 +27,8 @@ from router.collections import CollectionOperations, SchemaOptions
 from router.collections.info import AliasDescription, ClusterInfo, CollectionInfo
 from router.collections.memory import CollectionMemory
 from router.rest.bodies.reading import read_body
-from router.rest.envelope import Operation, enveloped
-from router.rest.params import collection_name, natural, operation_timeout_ms, write_options
+from router.rest.envelope import Operation, accepted, enveloped, success
+from router.rest.params import collection_name, flag, natural, operation_timeout_ms, write_options
 from router.rest.points import WRITE_QUERY
 from router.rest.routes import Route
 
@@ -171,6 +172,17 @@ def _cluster_routes(handlers: _CollectionHandlers) -> list[Route]:
             ("with", "completed_limit"),
             result=dict[str, Any],
         ),
+        Route(
+            "POST",
+            f"{_BASE}/truncate_unapplied_wal",
+            handlers.truncate_unapplied_wal,
+            Need.MANAGE_COLLECTION,
+            "Have nothing in the log that is not applied",
+            "Collections",
+            ("wait",),
+            result=bool,
+            enveloped=True,
+        ),
         _route(
             "GET",
             f"{_BASE}/memory",
@@ -257,6 +269,12 @@ class _CollectionHandlers:
     async def optimizations(self, request: web.Request) -> dict[str, Any]:
         natural(request, "completed_limit", 0)
         return await self._collections.optimizations(collection_name(request), request.query.get("with"))
+
+    async def truncate_unapplied_wal(self, request: web.Request) -> web.StreamResponse:
+        started_s = time.perf_counter()
+        wait = flag(request, "wait")
+        result = await self._collections.truncate_unapplied_wal(collection_name(request))
+        return success(result, started_s) if wait else accepted(started_s)
 
     async def shard_keys(self, request: web.Request) -> ShardKeyList:
         keys = self._collections.shard_keys(collection_name(request))

@@ -132,6 +132,16 @@ def test_a_dead_replica_is_recovered_from_its_log_and_then_in_full() -> None:
     assert steps(state, limits=Limits(recover=False)) == []
 
 
+def test_a_replica_that_is_not_to_be_opened_is_evicted_and_not_recovered() -> None:
+    state = cluster((1, 2), factor=2, peers=2)
+    withheld = ReplicaReport(healthy=False, recoverable=False)
+    assert steps(state, says(all_well(state), 2, withheld)) == [EvictReplica(ref(state), 2, 0)]
+    state = do(state, EvictReplica(ref(state), 2, 0))
+    withheld = replace(withheld, epoch=shard(state).epoch_of(2))
+    assert steps(state, says(all_well(state), 2, withheld)) == []
+    assert steps(state) == [StartTransfer(ref(state), 1, 2, DELTA)]
+
+
 def test_recovery_copies_rather_from_a_follower() -> None:
     state = cluster((1, 2, 3), factor=3, peers=3)
     state = do(state, EvictReplica(ref(state), 3, 0))

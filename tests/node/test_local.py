@@ -198,6 +198,29 @@ async def test_a_damaged_shard_stays_listed_and_says_why(tmp_path: Path) -> None
     await again.close()
 
 
+async def test_in_recovery_mode_no_shard_is_opened_and_all_can_be_dropped(tmp_path: Path) -> None:
+    node = LocalNode(tmp_path, search_threads=1)
+    both = state(collection(), collection("other", "u9"))
+    await node.reconcile(both)
+    await put(node, 1)
+    await put(node, 1, name="other")
+    await node.close()
+    withheld = LocalNode(tmp_path, search_threads=1, recovery_mode="out of memory")
+    await withheld.reconcile(both)
+    shard = withheld.shard("things", 0)
+    assert "out of memory" in ((await shard.info()).optimizer_error or "")
+    for refused in (shard.count(None, exact=True), shard.update(UpdateRequest(upsert([1])))):
+        with pytest.raises(ServiceError, match="recovery mode: out of memory"):
+            await refused
+    await withheld.reconcile(state(collection("other", "u9")))
+    await withheld.close()
+    assert not (tmp_path / "collections" / "things").exists()
+    again = LocalNode(tmp_path, search_threads=1)
+    await again.reconcile(state(collection("other", "u9")))
+    assert await found(again, 1, name="other") == [1]
+    await again.close()
+
+
 async def test_a_directory_without_its_identity_is_not_opened(tmp_path: Path) -> None:
     node = LocalNode(tmp_path, search_threads=1)
     await node.reconcile(state(collection()))

@@ -28,7 +28,12 @@ from protos.errors import BadRequest, ShardUnavailable
 from tests.router.virtual_time import run_virtually
 
 REPORT = PeerReport(
-    0, 3, {("u", 0): ReplicaReport(1, 2, 30, ready={5: 6}), ("v", 9): ReplicaReport(healthy=False)}
+    0,
+    3,
+    {
+        ("u", 0): ReplicaReport(1, 2, 30, ready={5: 6}),
+        ("v", 9): ReplicaReport(healthy=False, recoverable=False),
+    },
 )
 
 

@@ -48,6 +48,7 @@ class Place:
         self.directories = ShardDirectories(storage)
         self.workshop = Workshop(storage, self.engine.background)
         self.tuning = group.tuning
+        self.recovery_mode: str | None = None
         self.shard: ReplicatedShard | None = None
         self.held_back = self.killed = False
         self.reported = 0

@@ -212,6 +212,32 @@ async def test_a_replica_whose_directory_is_gone_reports_itself_failed_and_is_fi
         assert await group.read(2) == await group.read(1)
 
 
+async def test_in_recovery_mode_a_replica_is_neither_opened_nor_filled_and_keeps_its_files(
+    tmp_path: Path,
+) -> None:
+    async with group_of(tmp_path, (1, 2)) as group:
+        await group.write(upsert([1, 2, 3]))
+        group.kill(2)
+        group.places[2].recovery_mode = "out of memory"
+        group.start(2)
+        await group.places[2].replica.opened()
+        report = group.places[2].replica.report()
+        assert report is not None
+        assert (report.healthy, report.recoverable) == (False, False)
+        with pytest.raises(ShardUnavailable, match="recovery mode: out of memory"):
+            await group.read(2)
+        group.propose(EvictReplica(shard_ref(group.collection, group.agreed), 2, 0))
+        fill(group, 2, TransferMethod.SNAPSHOT)
+        await until(lambda: not group.collection.transfers)
+        assert group.bases == []
+        await group.write(upsert([4]))
+        group.kill(2)
+        group.start(2)
+        fill(group, 2, TransferMethod.WAL_DELTA)
+        await group.active(2)
+        assert await group.read(2) == await group.read(1)
+
+
 async def test_a_broken_log_takes_the_replica_out_and_not_the_shard(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -55,6 +55,15 @@ def samples(
     }
 
 
+def test_recovery_mode_is_told() -> None:
+    def shown(recovery_mode: bool) -> bytes:
+        requests = Requests(RequestStatistics(), RequestStatistics(GRPC))
+        return render(version="1", collections=[], requests=requests, prefix="", recovery_mode=recovery_mode)
+
+    assert b"app_status_recovery_mode 1.0" in shown(True)
+    assert b"app_status_recovery_mode 0.0" in shown(False)
+
+
 def test_a_node_without_collections_tells_about_itself_and_leaves_empty_families_out() -> None:
     found = samples()
     assert found["app_info", (("name", "qdrant"), ("version", "1.2.3"))] == 1

@@ -212,3 +212,12 @@ async def test_an_unknown_collection_is_a_404_everywhere(rest: Rest) -> None:
     for method, path, body in calls:
         answer = await rest.call(method, C + path, body)
         assert (answer.status, answer.error) == (404, "Not found: Collection `c` doesn't exist!"), path
+
+
+async def test_no_log_holds_what_is_not_applied(rest: Rest) -> None:
+    await rest.create()
+    path = f"{C}/truncate_unapplied_wal"
+    assert (await rest.post(f"{path}?wait=true")).result is True
+    accepted = await rest.post(path)
+    assert (accepted.status, accepted.json["status"]) == (202, "accepted")
+    assert (await rest.post("/collections/none/truncate_unapplied_wal?wait=true")).status == 404
