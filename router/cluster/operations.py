@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
-from consensus.commands import Command, RemovePeer, SetClusterMetadata
+from consensus.commands import Command, DrainPeer, RemovePeer, SetClusterMetadata
 from consensus.events import Outdated
 from consensus.log import MetadataLog
 from consensus.replica_sets import shards_on
@@ -27,7 +27,15 @@ from protos.errors import (
 )
 from router.cluster.planning import TransferOptions, plan
 from router.cluster.requests import ClusterChange, CreateShardingKey, DropShardingKey, ReplicaChange, check
-from router.cluster.status import ClusterOptions, ClusterReport, ClusterStatus, Disabled, cluster_status
+from router.cluster.status import (
+    ClusterOptions,
+    ClusterReport,
+    ClusterStatus,
+    Disabled,
+    MemberInfo,
+    cluster_status,
+    member_infos,
+)
 from router.cluster.telemetry import ClusterTelemetry, OwnTelemetry, collect
 from router.collections.background import Background
 
@@ -155,6 +163,23 @@ class ClusterOperations:
         except (Timeout, ServiceError):
             if not known or peer_id in self._log.state.peers:
                 raise
+
+    def members(self) -> list[MemberInfo]:
+        """Raises: StandaloneMode."""
+        self.require_cluster()
+        return member_infos(self._log.state)
+
+    async def drain_peer(self, peer_id: int, *, draining: bool, timeout_ms: int | None = None) -> bool:
+        """Have a peer's replicas moved to others, or no longer; returns when that is agreed on.
+
+        Raises: BadRequest if the peer is unknown; StandaloneMode; Timeout.
+        """
+        self.require_cluster()
+        await self._complete(self._drain(DrainPeer(peer_id, draining)), "Drain peer", timeout_ms)
+        return True
+
+    async def _drain(self, command: DrainPeer) -> None:
+        await self._log.propose(command)
 
     # --- metadata keys -----------------------------------------------------------------------------
 

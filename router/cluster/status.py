@@ -12,7 +12,8 @@ from typing import Any
 from msgspec import Struct
 
 from consensus.log import RaftStatus
-from consensus.state import Peer, Transfer, TransferMethod
+from consensus.replica_sets import primary_counts, replica_counts
+from consensus.state import ClusterState, Peer, Transfer, TransferMethod
 from node.client.cluster import SendFailures
 
 
@@ -41,6 +42,19 @@ class ClusterReport(Struct, frozen=True):
 
 class PeerInfo(Struct, frozen=True):
     uri: str
+
+
+class MemberInfo(Struct, frozen=True):
+    """A peer as agreed on (ours): ``replicas`` and ``primaries`` are how many it holds and leads."""
+
+    id: int
+    uri: str
+    zone: str
+    version: str
+    node_type: str
+    draining: bool
+    replicas: int
+    primaries: int
 
 
 class RaftInfo(Struct, frozen=True):
@@ -112,6 +126,24 @@ def cluster_status(report: ClusterReport, failures: Mapping[str, SendFailures]) 
 
 def peer_infos(peers: Mapping[int, Peer]) -> dict[str, PeerInfo]:
     return {str(peer_id): PeerInfo(shown_uri(peer.uri)) for peer_id, peer in sorted(peers.items())}
+
+
+def member_infos(state: ClusterState) -> list[MemberInfo]:
+    """By id."""
+    replicas, primaries = replica_counts(state), primary_counts(state)
+    return [
+        MemberInfo(
+            id=peer.id,
+            uri=shown_uri(peer.uri),
+            zone=peer.zone,
+            version=peer.version,
+            node_type=peer.node_type,
+            draining=peer.draining,
+            replicas=replicas[peer.id],
+            primaries=primaries[peer.id],
+        )
+        for _, peer in sorted(state.peers.items())
+    ]
 
 
 def thread_status(status: RaftStatus) -> ThreadStatus:

@@ -12,7 +12,7 @@ from aiohttp import web
 from router.auth.needs import Need
 from router.cluster import ClusterOperations
 from router.cluster.requests import ClusterChange, DropShardingKey
-from router.cluster.status import ClusterStatus
+from router.cluster.status import ClusterStatus, MemberInfo
 from router.rest.bodies.cluster import (
     ClusterChangeBody,
     CreateShardingKeyBody,
@@ -29,6 +29,7 @@ from router.rest.routes import Route
 
 _COLLECTION = "/collections/{collection_name}"
 _KEYS = "/cluster/metadata/keys"
+_DRAIN = "/cluster/peer/{peer_id}/drain"
 _TIMEOUT = ("timeout",)
 
 
@@ -59,6 +60,32 @@ def cluster_routes(cluster: ClusterOperations) -> list[Route]:
             Need.GLOBAL_MANAGE,
             "Remove a peer from the cluster",
             ("timeout", "force"),
+            result=bool,
+        ),
+        _route(
+            "GET",
+            "/cluster/peers",
+            handlers.members,
+            Need.GLOBAL_READ,
+            "List the peers",
+            result=list[MemberInfo],
+        ),
+        _route(
+            "PUT",
+            _DRAIN,
+            handlers.drain,
+            Need.GLOBAL_MANAGE,
+            "Move a peer's replicas to others",
+            _TIMEOUT,
+            result=bool,
+        ),
+        _route(
+            "DELETE",
+            _DRAIN,
+            handlers.stop_draining,
+            Need.GLOBAL_MANAGE,
+            "Let a peer hold replicas",
+            _TIMEOUT,
             result=bool,
         ),
         _route("GET", _KEYS, handlers.keys, Need.GLOBAL_READ, "List cluster metadata keys", result=list[str]),
@@ -143,6 +170,19 @@ class _ClusterHandlers:
         peer_id, timeout_ms = unsigned(request, "peer_id", bits=64), operation_timeout_ms(request)
         force = flag(request, "force")
         return await self._cluster.remove_peer(peer_id, force=force, timeout_ms=timeout_ms)
+
+    async def members(self, _request: web.Request) -> list[MemberInfo]:
+        return self._cluster.members()
+
+    async def drain(self, request: web.Request) -> bool:
+        return await self._set_draining(request, draining=True)
+
+    async def stop_draining(self, request: web.Request) -> bool:
+        return await self._set_draining(request, draining=False)
+
+    async def _set_draining(self, request: web.Request, *, draining: bool) -> bool:
+        peer_id, timeout_ms = unsigned(request, "peer_id", bits=64), operation_timeout_ms(request)
+        return await self._cluster.drain_peer(peer_id, draining=draining, timeout_ms=timeout_ms)
 
     async def keys(self, _request: web.Request) -> list[str]:
         return self._cluster.metadata_keys()

@@ -30,6 +30,7 @@ class Topic(Struct, frozen=True):
 
 TOPICS: dict[str, Topic] = {
     "collection": Topic("collection", "list, describe, create and delete collections and aliases"),
+    "cluster": Topic("cluster", "show a cluster, move and spread replicas, empty and remove a peer"),
     "completion": Topic("completion", "print a script that completes commands in bash, zsh or tcsh"),
 }
 

@@ -132,6 +132,7 @@ async def test_a_node_on_its_own_shows_disabled(world: World) -> None:
         lambda alone: alone.recover(),
         lambda alone: alone.remove_peer(2, force=True),
         lambda alone: alone.remove_peer(99),
+        lambda alone: alone.drain_peer(1, draining=True),
         lambda alone: alone.set_metadata("k", 1),
         lambda alone: alone.change_collection("c", DriveResharding()),
         lambda alone: alone.change_collection("unknown", DropShardingKey(shard_key="a")),
@@ -145,7 +146,9 @@ async def test_cluster_operations_need_a_cluster(
         await call(world.alone)
 
 
-async def test_metadata_is_not_read_without_a_cluster(world: World) -> None:
+async def test_metadata_and_members_are_not_read_without_a_cluster(world: World) -> None:
+    with pytest.raises(StandaloneMode):
+        world.alone.members()
     with pytest.raises(StandaloneMode):
         world.alone.metadata_keys()
     with pytest.raises(StandaloneMode):

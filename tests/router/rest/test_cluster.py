@@ -131,6 +131,38 @@ async def test_wrong_parameters_of_a_removal_are_refused(
     assert (answer.status, text in answer.error) == (status, True)
 
 
+async def test_members_are_listed_with_what_they_hold(member: Member) -> None:
+    assert (await member.put("/cluster/peer/3/drain?timeout=5")).result is True
+    first, _, third = (await member.get("/cluster/peers")).result
+    assert first == {
+        "id": 1,
+        "uri": "http://node-1:6335/",
+        "zone": "",
+        "version": "1.19.0",
+        "node_type": "Normal",
+        "draining": False,
+        "replicas": 1,
+        "primaries": 1,
+    }
+    assert (third["draining"], third["replicas"]) == (True, 1)
+    assert (await member.delete("/cluster/peer/3/drain")).result is True
+    assert not member.log.state.peers[3].draining
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "text"),
+    [
+        ("/cluster/peer/9/drain", 400, "Bad request: Peer 9 does not exist"),
+        ("/cluster/peer/x/drain", 400, "Deserialize error in path parameters: "),
+        ("/cluster/peer/1/drain?timeout=0", 422, "timeout: value 0 invalid"),
+    ],
+)
+async def test_draining_what_is_no_peer_is_refused(member: Member, path: str, status: int, text: str) -> None:
+    answer = await member.put(path)
+    assert (answer.status, text in answer.error) == (status, True)
+    assert not any(peer.draining for peer in member.log.state.peers.values())
+
+
 # --- metadata keys ---------------------------------------------------------------------------------
 
 
