@@ -31,6 +31,8 @@ class Topic(Struct, frozen=True):
 TOPICS: dict[str, Topic] = {
     "collection": Topic("collection", "list, describe, create and delete collections and aliases"),
     "cluster": Topic("cluster", "show a cluster, move and spread replicas, empty and remove a peer"),
+    "export": Topic("export_points", "write the points of a collection into files"),
+    "import": Topic("import_points", "read points from files into a collection"),
     "completion": Topic("completion", "print a script that completes commands in bash, zsh or tcsh"),
 }
 

@@ -17,17 +17,20 @@ DEFAULT_TIMEOUT_S = 30.0
 Run = Callable[[argparse.Namespace], int]
 
 
-def json_options() -> argparse.ArgumentParser:
-    """A parent of parsers whose commands print something."""
+def server_options() -> argparse.ArgumentParser:
+    """A parent of parsers whose commands ask a server."""
     shared = argparse.ArgumentParser(add_help=False)
-    shared.add_argument("--json", action="store_true", help="print JSON for scripts; errors likewise")
+    add_server_options(shared)
     return shared
 
 
-def server_options() -> argparse.ArgumentParser:
-    """A parent of parsers whose commands ask a server."""
-    shared = argparse.ArgumentParser(add_help=False, parents=[json_options()])
-    server = shared.add_argument_group("server")
+def add_json_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print JSON for scripts; errors likewise")
+
+
+def add_server_options(parser: argparse.ArgumentParser) -> None:
+    add_json_option(parser)
+    server = parser.add_argument_group("server")
     server.add_argument("--url", metavar="URL", help=f"of a server (VECRAFT_URL; {DEFAULT_URL})")
     server.add_argument(
         "--api-key",
@@ -51,7 +54,6 @@ def server_options() -> argparse.ArgumentParser:
     server.add_argument(
         "--cert-key", type=Path, metavar="FILE", help="its key, unless it is in the same file"
     )
-    return shared
 
 
 def subcommand(

@@ -65,6 +65,7 @@ REST_ALONE = {
     f"POST {BASE}/points/query/explain",
     f"GET {BASE}/optimizations",
     f"GET {BASE}/memory",
+    f"POST {BASE}/truncate_unapplied_wal",
     f"GET {BASE}/points/{{id}}",
     "GET /cluster",
     "POST /cluster/recover",
