@@ -37,7 +37,7 @@ $(STAMP): pyproject.toml requirements.lock
 	touch $@
 
 # program:package
-TOOLS := node:nodejs npm:npm mount:mount ip:iproute2 tc:iproute2 nft:nftables promtool:prometheus prometheus:prometheus
+TOOLS := node:nodejs npm:npm chromium:chromium mount:mount ip:iproute2 tc:iproute2 nft:nftables promtool:prometheus prometheus:prometheus
 
 tools: ## Check the programs that tests need beside Python, and install what is missing (Debian)
 	@missing=(); for tool in $(TOOLS); do \

@@ -24,6 +24,7 @@ from router.cluster.checking import ReadyCheck
 from router.cluster.local_shards import LocalShardOperations
 from router.cluster.operations import ClusterOperations
 from router.collections import CollectionOperations
+from router.dashboard import configured, dashboard_routes
 from router.grpc.server import create_server
 from router.grpc.service import grpc_metrics_hook
 from router.inference.embedding import Inference
@@ -95,7 +96,7 @@ def applications(
         enable_cors=service.enable_cors,
         cluster=operations,
         local_shards=LocalShardOperations(log, node),
-        extra_routes=endpoints.routes(),
+        extra_routes=[*endpoints.routes(), *_dashboard(settings)],
         metrics_hook=metrics_hook(requests.rest),
     )
     app.on_cleanup.append(lambda _app: inference.close())
@@ -114,6 +115,12 @@ def applications(
         )
         apps.grpc = server, service.grpc_port
     return apps
+
+
+def _dashboard(settings: Settings) -> list[Route]:
+    service = settings.service
+    files = configured(enabled=service.enable_static_content, directory=service.static_content_dir)
+    return [] if files is None else dashboard_routes(files)
 
 
 def _inference(settings: Settings) -> Inference:

@@ -62,7 +62,7 @@ def describe(routes: Iterable[Route]) -> dict[str, Any]:
     by_type = {repr(kind): schema for kind, schema in zip(types, schemas)}
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
-        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, by_type)
+        paths.setdefault(_shown(route.path), {})[route.method.lower()] = _operation(route, by_type)
     return {
         "openapi": "3.0.3",
         "info": {"title": "Vecraft", "version": metadata.version("vecraft")},
@@ -71,12 +71,17 @@ def describe(routes: Iterable[Route]) -> dict[str, Any]:
     }
 
 
+def _shown(path: str) -> str:
+    """OpenAPI has no way to say that a parameter spans several segments."""
+    return path.replace("*}", "}")
+
+
 def _operation(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
     described: dict[str, Any] = {
         "tags": [route.tag],
         "summary": route.summary,
         "operationId": _operation_id(route),
-        "parameters": [*_path_parameters(route.path), *map(_query_parameter, route.query)],
+        "parameters": [*_path_parameters(_shown(route.path)), *map(_query_parameter, route.query)],
         "responses": {
             "200": _answer("Success", _result(route, schemas), route.media_type),
             "default": _answer("Error", {"$ref": _REF.format(name="Error")}),
@@ -89,7 +94,7 @@ def _operation(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
 
 
 def _operation_id(route: Route) -> str:
-    words = _PATH_PARAMETER.sub(r"by_\1", route.path).strip("/").replace("/", "_").replace(".", "_")
+    words = _PATH_PARAMETER.sub(r"by_\1", _shown(route.path)).strip("/").replace("/", "_").replace(".", "_")
     return f"{route.method.lower()}_{words or 'root'}"
 
 

@@ -4,7 +4,7 @@ A table of our own because Qdrant's paths need three things at once: any number 
 segments that hold an encoded slash, and a cost that does not grow with the number of routes.
 The same table is the source of ``/openapi.json``.
 
-Invariant: literal segments win over parameters at the same position.
+Invariant: literal segments win over parameters at the same position, and those over the rest of a path.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ _FOUND_MAX = 1024  # paths remembered: the same few are asked again and again
 
 
 class Route(Struct, frozen=True):
-    """One operation. ``path`` holds parameters as ``{name}``; ``needs``: what a caller must be allowed to.
+    """One operation. ``path`` holds parameters as ``{name}``; ``{name*}`` at its end is the rest of the path.
+    ``needs``: what a caller must be allowed to.
 
     ``query``, ``body`` and ``result`` describe the operation in ``/openapi.json``: names of query
     parameters (see ``router.rest.openapi``), and the types a body and a result are decoded from and
@@ -54,11 +55,12 @@ class Match(Struct, frozen=True):
 
 
 class _Node:
-    __slots__ = ("literals", "parameter", "routes")
+    __slots__ = ("literals", "parameter", "rest", "routes")
 
     def __init__(self) -> None:
         self.literals: dict[str, _Node] = {}
         self.parameter: tuple[str, _Node] | None = None
+        self.rest: tuple[str, _Node] | None = None
         self.routes: dict[str, Route] = {}
 
 
@@ -118,6 +120,10 @@ def _child(node: _Node, segment: str) -> _Node:
     if not segment.startswith("{"):
         return node.literals.setdefault(segment, _Node())
     name = segment[1:-1]
+    if name.endswith("*"):
+        if node.rest is None:
+            node.rest = (name[:-1], _Node())
+        return node.rest[1]
     if node.parameter is None:
         node.parameter = (name, _Node())
     if node.parameter[0] != name:
@@ -139,6 +145,9 @@ def _candidates(node: _Node, segments: list[str], at: int) -> Iterator[tuple[_No
         for found, values in _candidates(child, segments, at + 1):
             values.append((name, segment))
             yield found, values
+    if node.rest is not None:
+        name, child = node.rest
+        yield child, [(name, "/".join(segments[at:]))]
 
 
 def _decoded(segment: str) -> str:

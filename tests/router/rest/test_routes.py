@@ -93,3 +93,13 @@ def test_what_is_needed_of_a_collection_asks_for_a_path_that_names_one() -> None
 def test_a_route_cannot_be_made_without_saying_what_it_needs() -> None:
     with pytest.raises(TypeError, match="needs"):
         Route("GET", "/c", _handler)  # type: ignore[call-arg]
+
+
+def test_the_rest_of_a_path_is_one_parameter_and_gives_way_to_all_others() -> None:
+    table = _table(("GET", "/d"), ("GET", "/d/{path*}"), ("GET", "/d/{name}/x"))
+    found = table.find("GET", "/d/css/..%2Fa/b.css")
+    assert isinstance(found, Match)
+    assert found.params == {"path": "css/../a/b.css"}
+    assert _path_of(table.find("GET", "/d/a/x")) == "/d/{name}/x"
+    assert _path_of(table.find("GET", "/d/")) == "/d"
+    assert table.find("POST", "/d/a/b") == {"GET"}
