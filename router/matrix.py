@@ -13,7 +13,7 @@ from protos.filters import Filter, HasId, HasVector
 from protos.ids import PointId, id_key
 from protos.shard import AnyVector, FloatArray, Hits, Projection, SearchParams
 from router.merge import skip, without
-from router.queries.operations import SearchOperations, bounded
+from router.queries.operations import SearchOperations
 from router.queries.requests import NearestVector, QueryRequest, RandomSample, ReadOptions
 from router.shards import ShardSelector
 
@@ -57,7 +57,7 @@ async def distance_matrix(
     searches: SearchOperations, collection: str, query: MatrixQuery, options: ReadOptions
 ) -> Matrix:
     """Empty if fewer than two points can be chosen. Raises: as ``SearchOperations.query``."""
-    return await bounded(_matrix(searches, collection, query, options), options, "Search matrix")
+    return await searches.bounded(_matrix(searches, collection, query, options), options, "Search matrix")
 
 
 async def _matrix(

@@ -42,7 +42,7 @@ from router.rest.service import ServiceEndpoints, metrics_hook
 from vecraft import QDRANT_VERSION
 from vecraft.build import commit
 from vecraft.defaults import cluster_options
-from vecraft.settings import Settings, search_threads
+from vecraft.settings import Settings, read_timeout_ms, search_threads
 
 
 class Applications(Struct):
@@ -87,7 +87,9 @@ def applications(
     inference = _inference(settings)
     points = PointOperations(collections, node, inference)
     slow_reads = SlowReads(issues, slow_s=service.slow_query_secs)
-    searches = SearchOperations(collections, node, slow_reads, inference)
+    searches = SearchOperations(
+        collections, node, slow_reads, inference, timeout_ms=read_timeout_ms(settings)
+    )
     app = create_app(
         collections,
         points,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any, TypedDict
 
 import msgspec
@@ -11,7 +12,7 @@ from consensus.state import TransferMethod
 from protos.collections import CollectionDefaults
 from router.cluster.status import ClusterOptions
 from vecraft.configuration import ConfigurationError
-from vecraft.settings import Settings, search_threads
+from vecraft.settings import PerformanceSettings, Settings, search_threads
 
 TRANSFERS_MAX = 1 << 30  # where a limit is switched off
 
@@ -57,10 +58,18 @@ def node_options(settings: Settings) -> NodeOptions:
     performance = settings.storage.performance
     return NodeOptions(
         search_threads=search_threads(settings),
-        builds_max=performance.max_optimization_runtime_threads or None,
+        builds_max=builds_max(performance, os.cpu_count() or 1),
         build_memory=performance.optimizer_memory_budget_mb * _MIB or None,
         recovery_mode=settings.storage.recovery_mode or None,
     )
+
+
+def builds_max(performance: PerformanceSettings, cores: int) -> int | None:
+    """A build keeps one core busy, so threads and cores both count builds; None: the engine decides."""
+    budget = performance.optimizer_cpu_budget
+    allowed = max(1, cores + budget) if budget < 0 else budget
+    chosen = [count for count in (allowed, performance.max_optimization_runtime_threads) if count]
+    return min(chosen, default=None)
 
 
 def controller_limits(settings: Settings) -> Limits:

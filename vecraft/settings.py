@@ -105,7 +105,7 @@ class PerformanceSettings(Struct, frozen=True, kw_only=True):
     optimizer_memory_budget_mb: Count = 0  # ours: for all builds together; 0: by what is free
     max_optimization_runtime_threads: Count = 0
     update_rate_limit: Positive | None = None
-    search_timeout_sec: Positive | None = None  # None: 60
+    search_timeout_sec: Positive | None = None  # None: see ``read_timeout_ms``
     incoming_shard_transfers_limit: Count | None = 1
     outgoing_shard_transfers_limit: Count | None = 1
     async_scorer: bool = False
@@ -269,6 +269,11 @@ KEY_ALIASES = {
 def search_threads(settings: Settings) -> int:
     """Threads that serve reads: as configured, else one per core (FAISS and numpy keep a core busy each)."""
     return settings.storage.performance.max_search_threads or max(2, math.ceil(os.cpu_count() or 2))
+
+
+def read_timeout_ms(settings: Settings) -> int:
+    """How long reads may take that name no timeout of their own."""
+    return (settings.storage.performance.search_timeout_sec or 60) * 1000
 
 
 def unmet(settings: Settings) -> list[str]:

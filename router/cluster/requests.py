@@ -11,6 +11,7 @@ from msgspec import Meta, Struct
 
 from consensus.state import ReplicaState, ShardKey, TransferMethod
 from consensus.transitions.shard_keys import INITIAL_STATES
+from protos.collections.rules import SHARDS_MAX
 from protos.errors import BadRequest, InvalidField
 
 ShardId = Annotated[int, Meta(ge=0, le=2**32 - 1)]
@@ -126,6 +127,9 @@ def _check_new_key(change: CreateShardingKey) -> None:
         value = getattr(change, name)
         if value is not None and value < 1:
             raise InvalidField(name, f"value {value} invalid, must be 1 or larger")
+    if change.shards_number is not None and change.shards_number > SHARDS_MAX:
+        text = f"value {change.shards_number} invalid, must be {SHARDS_MAX} or smaller"
+        raise InvalidField("shards_number", text)
     if change.placement is not None and not change.placement:
         raise BadRequest("Shard key placement must not be empty")
     if change.initial_state not in (None, *INITIAL_STATES):

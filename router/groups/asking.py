@@ -22,7 +22,7 @@ from protos.ids import PointId, parse_point_id
 from protos.shard import PayloadSelector, Projection, Record
 from router.groups.collector import Collector, Group, GroupId, Hit
 from router.groups.requests import GroupQuery, Lookup
-from router.queries.operations import SearchOperations, bounded
+from router.queries.operations import SearchOperations
 from router.queries.requests import WINDOW_MAX, DiverseNearest, Prefetch, Query, QueryRequest, ReadOptions
 
 COLLECTING_MAX: Final = 5  # requests for more groups
@@ -35,9 +35,11 @@ async def query_groups(
     searches: SearchOperations, collection: str, query: GroupQuery, options: ReadOptions
 ) -> list[Group]:
     """The groups with the best hits. Raises: as ``SearchOperations.query``; NotFound: no such lookup."""
-    (embedded,) = await bounded(searches.embedded([query.query]), options, "Inference")
+    (embedded,) = await searches.bounded(searches.embedded([query.query]), options, "Inference")
     query = replace(query, query=embedded)
-    return await bounded(_Grouping(searches, collection, query, options).run(), options, "Query groups")
+    return await searches.bounded(
+        _Grouping(searches, collection, query, options).run(), options, "Query groups"
+    )
 
 
 class _Grouping:

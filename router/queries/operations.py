@@ -48,8 +48,12 @@ class SearchOperations:
         node: NodeClient,
         slow_reads: SlowReads | None = None,
         inference: Inference | None = None,
+        *,
+        timeout_ms: int = READ_TIMEOUT_MS,
     ) -> None:
+        """``timeout_ms``: of requests that name none."""
         self._collections = collections
+        self._timeout_ms = timeout_ms
         self._readers = ShardReaders(collections.watch, node)
         self._slow_reads = slow_reads or SlowReads()
         self._inference = inference or Inference()
@@ -77,11 +81,11 @@ class SearchOperations:
         """
         scope = self._scope(await self._collections.opened(collection), options)
         if any(map(_objects_of, requests)):
-            requests = await bounded(self.embedded(requests), options, "Inference")
+            requests = await self.bounded(self.embedded(requests), options, "Inference")
         for request in requests:
             _check(request, scope.state)
         filters = (request.filter for request in requests)
-        answers = bounded(self._query(scope, requests), options, "Query")
+        answers = self.bounded(self._query(scope, requests), options, "Query")
         return await self._watched(scope.state, filters, answers)
 
     async def embedded(self, requests: Sequence[QueryRequest]) -> Sequence[QueryRequest]:
@@ -95,7 +99,7 @@ class SearchOperations:
     async def explain(self, collection: str, request: QueryRequest, options: ReadOptions) -> Explanation:
         """How the searches of a query are carried out, by doing so. Raises: as ``query``."""
         scope = self._scope(await self._collections.opened(collection), options)
-        return await bounded(self._explain(scope, request), options, "Explain")
+        return await self.bounded(self._explain(scope, request), options, "Explain")
 
     async def _explain(self, scope: Scope, request: QueryRequest) -> Explanation:
         started = time.perf_counter()
@@ -113,7 +117,7 @@ class SearchOperations:
         _check_projection(request.projection, scope.state.config)
         if request.order_by is not None:
             require_range_index(scope.state.payload_schema, request.order_by.key)
-        page = bounded(scrolled(scope, request, keys), options, "Scroll")
+        page = self.bounded(scrolled(scope, request, keys), options, "Scroll")
         return await self._watched(scope.state, (request.filter,), page)
 
     async def count(
@@ -127,12 +131,12 @@ class SearchOperations:
     ) -> int:
         scope = self._scope(await self._collections.opened(collection), options)
         counts = gather([shard.count(filter, exact=exact) for shard in scope.shards(keys)])
-        return sum(await self._watched(scope.state, (filter,), bounded(counts, options, "Count")))
+        return sum(await self._watched(scope.state, (filter,), self.bounded(counts, options, "Count")))
 
     async def facet(self, collection: str, query: FacetQuery, options: ReadOptions) -> list[FacetHit]:
         """The values of a payload key that most points have. Raises: BadInput if no index tells them."""
         scope = self._scope(await self._collections.opened(collection), options)
-        counts = bounded(facet(scope, query), options, "Facet")
+        counts = self.bounded(facet(scope, query), options, "Facet")
         return await self._watched(scope.state, (query.filter,), counts)
 
     async def retrieve(
@@ -146,7 +150,16 @@ class SearchOperations:
         """The points that exist, in the order asked, without repeats."""
         scope = self._scope(await self._collections.opened(collection), options)
         _check_projection(projection, scope.state.config)
-        return await bounded(scope.retrieve(ids, projection, keys), options, "Retrieve")
+        return await self.bounded(scope.retrieve(ids, projection, keys), options, "Retrieve")
+
+    async def bounded(self, call: Coroutine[Any, Any, T], options: ReadOptions, what: str) -> T:
+        """Raises: Timeout if the call takes longer than the request allows."""
+        timeout_s = (options.timeout_ms or self._timeout_ms) / 1000
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await call
+        except TimeoutError as error:
+            raise operation_timed_out(what, timeout_s) from error
 
     def _scope(self, state: CollectionState, options: ReadOptions) -> Scope:
         return Scope(state, self._readers, options.consistency or 1, options.affinity, options.at_least)
@@ -214,13 +227,3 @@ def _check_projection(projection: Projection, config: CollectionConfig) -> None:
         for name in projection.vectors:
             if name not in config.all_vectors:
                 raise vector_name_not_found(name)
-
-
-async def bounded(call: Coroutine[Any, Any, T], options: ReadOptions, what: str) -> T:
-    """Raises: Timeout if the call takes longer than the request allows."""
-    timeout_s = (options.timeout_ms or READ_TIMEOUT_MS) / 1000
-    try:
-        async with asyncio.timeout(timeout_s):
-            return await call
-    except TimeoutError as error:
-        raise operation_timed_out(what, timeout_s) from error

@@ -47,6 +47,15 @@ async def test_a_read_that_takes_too_long_times_out(node: FakeNode, searches: Se
         await searches.count("c", None, ReadOptions(timeout_ms=1), exact=True)
 
 
+async def test_a_read_without_a_timeout_has_that_of_the_node(node: FakeNode) -> None:
+    collections = CollectionOperations(FakeLog(), node)
+    await collections.create("c", CreateCollection(vectors={"": VectorParams(2, Distance.DOT)}))
+    (key, shard), *_ = node.shards.items()
+    node.shards[key] = _StuckShard(shard.config)
+    with pytest.raises(Timeout, match=r"timed out after 0.002s"):
+        await SearchOperations(collections, node, timeout_ms=2).count("c", None, ReadOptions(), exact=True)
+
+
 async def test_a_failed_shard_ends_the_reads_of_the_others(node: FakeNode) -> None:
     collections = CollectionOperations(FakeLog(), node)
     vectors = {"": VectorParams(2, Distance.DOT)}

@@ -10,10 +10,10 @@ import pytest
 from protos.collections import CollectionDefaults
 from vecraft.build import commit
 from vecraft.configuration import ConfigurationError
-from vecraft.defaults import collection_defaults
+from vecraft.defaults import builds_max, collection_defaults
 from vecraft.logs import parse_filter
 from vecraft.settings import CollectionDefaults as Chosen
-from vecraft.settings import Settings, StorageSettings
+from vecraft.settings import PerformanceSettings, Settings, StorageSettings, read_timeout_ms
 
 
 @pytest.mark.parametrize(
@@ -55,3 +55,17 @@ def test_a_map_of_the_wrong_shape_is_refused() -> None:
 
 def test_the_commit_has_forty_hexadecimal_digits() -> None:
     assert re.fullmatch(r"[0-9a-f]{40}", commit())
+
+
+@pytest.mark.parametrize(
+    ("budget", "threads", "expected"), [(0, 0, None), (3, 0, 3), (-2, 0, 6), (-9, 0, 1), (0, 2, 2), (3, 2, 2)]
+)
+def test_builds_at_once_keep_to_both_budgets(budget: int, threads: int, expected: int | None) -> None:
+    performance = PerformanceSettings(optimizer_cpu_budget=budget, max_optimization_runtime_threads=threads)
+    assert builds_max(performance, cores=8) == expected
+
+
+@pytest.mark.parametrize(("seconds", "expected_ms"), [(None, 60_000), (7, 7_000)])
+def test_reads_without_a_timeout_get_the_configured_one(seconds: int | None, expected_ms: int) -> None:
+    performance = PerformanceSettings(search_timeout_sec=seconds)
+    assert read_timeout_ms(Settings(storage=StorageSettings(performance=performance))) == expected_ms

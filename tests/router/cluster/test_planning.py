@@ -235,6 +235,7 @@ def test_a_source_key_that_is_still_being_filled_has_nothing_to_give() -> None:
             '"to_shard_key" must be different than',
         ),
         (CreateShardingKey(shard_key="a", shards_number=0), "shards_number", "must be 1 or larger"),
+        (CreateShardingKey(shard_key="a", shards_number=2**40), "shards_number", "must be 1024 or smaller"),
         (CreateShardingKey(shard_key="a", replication_factor=0), "replication_factor", "must be 1 or larger"),
     ],
 )
