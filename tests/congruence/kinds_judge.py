@@ -126,7 +126,9 @@ def _dense(kind: Kind) -> edge.EdgeVectorParams:
 
 
 def _sparse(kind: Kind) -> edge.EdgeSparseVectorParams:
-    return edge.EdgeSparseVectorParams(modifier=edge.Modifier.Idf if kind.idf else None)
+    return edge.EdgeSparseVectorParams(
+        modifier=edge.Modifier.Idf if kind.idf else None, datatype=_DATATYPES[kind.datatype]
+    )
 
 
 def _vectors(vectors: dict[str, Vector]) -> dict[str, Any]:

@@ -24,7 +24,7 @@ _TERMS, _TERMS_MAX = 80, 8
 
 
 class Kind(Struct, frozen=True):
-    """``shape``: dense, multi or sparse; ``idf`` only means something to the last."""
+    """``shape``: dense, multi or sparse, whose ``datatype`` is that of the index; ``idf`` is of the last."""
 
     name: str
     shape: str = "dense"
@@ -44,6 +44,7 @@ KINDS = {
         *(Kind(f"multi_{distance.lower()}", "multi", distance) for distance in DISTANCES),
         *(Kind(f"multi_dot_{datatype}", "multi", "Dot", datatype) for datatype in ("float16", "uint8")),
         Kind("sparse", "sparse"),
+        *(Kind(f"sparse_{datatype}", "sparse", datatype=datatype) for datatype in ("float16", "uint8")),
         Kind("sparse_idf", "sparse", idf=True),
     ]
 }
@@ -103,7 +104,10 @@ def dense_params(kind: Kind) -> models.VectorParams:
 
 
 def sparse_params(kind: Kind) -> models.SparseVectorParams:
-    return models.SparseVectorParams(modifier=models.Modifier.IDF if kind.idf else None)
+    return models.SparseVectorParams(
+        modifier=models.Modifier.IDF if kind.idf else None,
+        index=models.SparseIndexParams(datatype=models.Datatype(kind.datatype)),
+    )
 
 
 def for_client(vector: Vector) -> Any:
