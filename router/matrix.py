@@ -63,6 +63,7 @@ async def distance_matrix(
 async def _matrix(
     searches: SearchOperations, collection: str, query: MatrixQuery, options: ReadOptions
 ) -> Matrix:
+    options = await searches.admit_sample(collection, query.filter, query.sample, options)
     searches.check_vector_name(collection, query.using)
     (sample,) = await searches.query(collection, [_sampling(query)], options)
     vectors: dict[PointId, AnyVector] = {

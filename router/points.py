@@ -107,6 +107,7 @@ class PointOperations:
         state = await self._collections.opened(collection)
         change = draft.build(state.config.params)
         _check(change, state.config.params)
+        await self._collections.admission.change(state, change, options.timeout_ms)
         parts = split_change(state, change, draft.shard_keys)
         if not parts:
             return UpdateResult(UpdateStatus.ACKNOWLEDGED)

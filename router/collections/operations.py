@@ -78,6 +78,9 @@ from router.collections.schema import NO_WAIT, SchemaChanges, SchemaOptions
 from router.collections.settling import Settling
 from router.primaries import PrimaryCalls
 from router.replicas.readers import ShardReaders
+from router.strict.admission import Admission, strict_of
+from router.strict.measuring import Measuring
+from router.strict.writes import check_index_count
 from router.watch import StateWatch
 
 T = TypeVar("T")
@@ -88,7 +91,8 @@ OPENING_TIMEOUT_S = 10.0  # how long a request waits for the shards of a collect
 
 
 class CollectionOperations:
-    """``watch`` is the agreed state; ``clustered``: may there be other nodes?"""
+    """``watch`` is the agreed state; ``clustered``: may there be other nodes? ``admission``: to collections
+    with strict mode."""
 
     def __init__(
         self,
@@ -122,6 +126,8 @@ class CollectionOperations:
         self._readers = ShardReaders(self.watch, node)
         self._primaries = PrimaryCalls(self.watch, node, retrying=self.clustered)
         self._settling = Settling(self.watch, node, cluster)
+        measuring = Measuring(self._reports, self._readers)
+        self.admission = Admission(measuring.holding, measuring.selected, self._clock)
         self._schema = SchemaChanges(
             self._change, self._shards, self._primaries, self._settling, self._background
         )
@@ -274,8 +280,14 @@ class CollectionOperations:
     async def create_index(
         self, name: str, request: CreateFieldIndex, options: SchemaOptions = NO_WAIT
     ) -> UpdateResult:
-        """Index a payload field; an identical index is kept, another one replaced. Raises: NotFound."""
-        real = self.resolve(name).name
+        """Index a payload field; an identical index is kept, another one replaced.
+
+        Raises: NotFound; BadRequest if strict mode allows no more of them.
+        """
+        collection = self.resolve(name)
+        real, strict = collection.name, strict_of(collection)
+        if strict is not None:
+            check_index_count(request.field_name, collection, strict)
         change = SetPayloadIndex(real, request.field_name, request.field_schema)
         return await self._schema.change(real, change, options)
 

@@ -35,6 +35,9 @@ async def query_groups(
     searches: SearchOperations, collection: str, query: GroupQuery, options: ReadOptions
 ) -> list[Group]:
     """The groups with the best hits. Raises: as ``SearchOperations.query``; NotFound: no such lookup."""
+    options = await searches.admit_groups(
+        collection, query.query, options, key=query.key, hits=query.limit * query.size
+    )
     (embedded,) = await searches.bounded(searches.embedded([query.query]), options, "Inference")
     query = replace(query, query=embedded)
     return await searches.bounded(

@@ -7,6 +7,8 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from typing import Any, TypeVar
 
+from msgspec.structs import replace
+
 from consensus.state import CollectionState
 from node.client import NodeClient
 from protos.collections import CollectionConfig
@@ -52,7 +54,7 @@ class SearchOperations:
         timeout_ms: int = READ_TIMEOUT_MS,
     ) -> None:
         """``timeout_ms``: of requests that name none."""
-        self._collections = collections
+        self._collections, self._admission = collections, collections.admission
         self._timeout_ms = timeout_ms
         self._readers = ShardReaders(collections.watch, node)
         self._slow_reads = slow_reads or SlowReads()
@@ -80,6 +82,7 @@ class SearchOperations:
             does not fit the collection; Timeout.
         """
         scope = self._scope(await self._collections.opened(collection), options)
+        self._admission.queries(scope.state, requests, options)
         if any(map(_objects_of, requests)):
             requests = await self.bounded(self.embedded(requests), options, "Inference")
         for request in requests:
@@ -99,6 +102,7 @@ class SearchOperations:
     async def explain(self, collection: str, request: QueryRequest, options: ReadOptions) -> Explanation:
         """How the searches of a query are carried out, by doing so. Raises: as ``query``."""
         scope = self._scope(await self._collections.opened(collection), options)
+        self._admission.queries(scope.state, [request], options)
         return await self.bounded(self._explain(scope, request), options, "Explain")
 
     async def _explain(self, scope: Scope, request: QueryRequest) -> Explanation:
@@ -114,6 +118,7 @@ class SearchOperations:
     ) -> Page:
         """One page of points. Raises: as ``query``; BadInput if ``order_by`` has no range index."""
         scope = self._scope(await self._collections.opened(collection), options)
+        self._admission.scroll(scope.state, request, options)
         _check_projection(request.projection, scope.state.config)
         if request.order_by is not None:
             require_range_index(scope.state.payload_schema, request.order_by.key)
@@ -130,12 +135,14 @@ class SearchOperations:
         keys: ShardSelector | None = None,
     ) -> int:
         scope = self._scope(await self._collections.opened(collection), options)
+        self._admission.filtered(scope.state, filter, options)
         counts = gather([shard.count(filter, exact=exact) for shard in scope.shards(keys)])
         return sum(await self._watched(scope.state, (filter,), self.bounded(counts, options, "Count")))
 
     async def facet(self, collection: str, query: FacetQuery, options: ReadOptions) -> list[FacetHit]:
         """The values of a payload key that most points have. Raises: BadInput if no index tells them."""
         scope = self._scope(await self._collections.opened(collection), options)
+        self._admission.filtered(scope.state, query.filter, options, query.limit)
         counts = self.bounded(facet(scope, query), options, "Facet")
         return await self._watched(scope.state, (query.filter,), counts)
 
@@ -149,6 +156,7 @@ class SearchOperations:
     ) -> list[Record]:
         """The points that exist, in the order asked, without repeats."""
         scope = self._scope(await self._collections.opened(collection), options)
+        self._admission.retrieval(scope.state, len(ids), options)
         _check_projection(projection, scope.state.config)
         return await self.bounded(scope.retrieve(ids, projection, keys), options, "Retrieve")
 
@@ -160,6 +168,22 @@ class SearchOperations:
                 return await call
         except TimeoutError as error:
             raise operation_timed_out(what, timeout_s) from error
+
+    async def admit_groups(
+        self, collection: str, request: QueryRequest, options: ReadOptions, *, key: str, hits: int
+    ) -> ReadOptions:
+        """Options for what is asked to find so many ``hits`` in groups. Raises: BadRequest, RateLimited."""
+        state = await self._collections.opened(collection)
+        self._admission.groups(state, request, options, key=key, hits=hits)
+        return replace(options, admitted=True)
+
+    async def admit_sample(
+        self, collection: str, filter: Filter | None, sample: int, options: ReadOptions
+    ) -> ReadOptions:
+        """Options for what is asked about ``sample`` points. Raises: BadRequest, RateLimited."""
+        state = await self._collections.opened(collection)
+        self._admission.filtered(state, filter, options, sample)
+        return replace(options, admitted=True)
 
     def _scope(self, state: CollectionState, options: ReadOptions) -> Scope:
         return Scope(state, self._readers, options.consistency or 1, options.affinity, options.at_least)

@@ -26,13 +26,15 @@ class ReadOptions(Struct, frozen=True):
     """``consistency``: how many replicas must agree; a number, or a share of them (reference 14.6).
 
     Reads with the same ``affinity`` meet the same replicas (reference 2.1); empty: the nearest and idlest.
-    ``at_least``: replicas that are behind these positions do not answer.
+    ``at_least``: replicas that are behind these positions do not answer. ``admitted``: it is part of a
+    request that strict mode has let in.
     """
 
     timeout_ms: int | None = None
     consistency: ReadConsistency | None = None
     affinity: bytes = b""
     at_least: Positions = {}
+    admitted: bool = False
 
 
 class NearestVector(Struct, frozen=True):
