@@ -90,7 +90,7 @@ def _shown(parser: argparse.ArgumentParser) -> list[argparse.Action]:
 
 
 def _table(actions: Iterable[argparse.Action]) -> Iterator[str]:
-    rows = [f"| {_name(action)} | {_cell(action.help or '')} |" for action in actions]
+    rows = [f"| {_name(action)} | {_cell(action)} |" for action in actions]
     yield "\n".join(["| | |", "|---|---|", *rows, ""])
 
 
@@ -103,8 +103,8 @@ def _name(action: argparse.Action) -> str:
     return ", ".join(f"`{option}{shown}`" for option in action.option_strings).replace("|", "\\|")
 
 
-def _cell(text: str) -> str:
-    return text.replace("%%", "%").replace("|", "\\|")
+def _cell(action: argparse.Action) -> str:
+    return ((action.help or "") % vars(action)).replace("|", "\\|")
 
 
 def _sentence(text: str) -> str:

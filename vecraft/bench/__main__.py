@@ -1,4 +1,4 @@
-"""``python -m vecraft.bench PART``: run a benchmark, show it, fail on a missed bar."""
+"""``vecraft bench PART`` or ``python -m vecraft.bench PART``: run it, show it, fail on a missed bar."""
 
 from __future__ import annotations
 
@@ -30,10 +30,7 @@ from vecraft.bench.server import ServerFailed
 from vecraft.bench.sets import CACHE, SetPlan, make
 
 
-def parser() -> argparse.ArgumentParser:
-    root = argparse.ArgumentParser(
-        prog="vecraft.bench", description="Benchmarks; exit status 1: a bar was missed"
-    )
+def configure(root: argparse.ArgumentParser) -> None:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--json", type=Path, metavar="FILE", help="also write the results here")
     common.add_argument(
@@ -85,7 +82,6 @@ def parser() -> argparse.ArgumentParser:
     several.add_argument("--effort", type=int, default=4, help="how often things are done")
     several.add_argument("--seconds", type=float, default=30.0, help="of bulk load")
     several.add_argument("--rounds", type=int, default=4, help="nodes killed")
-    return root
 
 
 def _set_arguments() -> argparse.ArgumentParser:
@@ -127,7 +123,13 @@ def _set_plan(options: argparse.Namespace) -> SetPlan:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    options = parser().parse_args(argv)
+    root = argparse.ArgumentParser(prog="vecraft.bench", description="Exit status 1: a bar was missed")
+    configure(root)
+    return run(root.parse_args(argv))
+
+
+def run(options: argparse.Namespace) -> int:
+    """The exit status: 1 if a bar was missed, 2 if the benchmark failed."""
     try:
         if options.work is not None:
             report = _run(options, options.work)

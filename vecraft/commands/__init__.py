@@ -29,11 +29,14 @@ class Topic(Struct, frozen=True):
 
 
 TOPICS: dict[str, Topic] = {
-    "collection": Topic("collection", "list, describe, create and delete collections and aliases"),
+    "bench": Topic("bench", "run a benchmark on this machine"),
     "cluster": Topic("cluster", "show a cluster, move and spread replicas, empty and remove a peer"),
+    "collection": Topic("collection", "list, describe, create and delete collections and aliases"),
+    "completion": Topic("completion", "print a script that completes commands in bash, zsh or tcsh"),
+    "demo": Topic("demo", "load real embeddings into a node and search them"),
     "export": Topic("export_points", "write the points of a collection into files"),
     "import": Topic("import_points", "read points from files into a collection"),
-    "completion": Topic("completion", "print a script that completes commands in bash, zsh or tcsh"),
+    "snapshot": Topic("snapshot", "make, fetch, restore and delete snapshots"),
 }
 
 

@@ -47,7 +47,7 @@ def add_server_options(parser: argparse.ArgumentParser) -> None:
         type=positive_seconds,
         default=DEFAULT_TIMEOUT_S,
         metavar="SECONDS",
-        help=f"for an answer ({DEFAULT_TIMEOUT_S:.0f})",
+        help="for an answer (%(default)g)",
     )
     server.add_argument("--ca-cert", type=Path, metavar="FILE", help="certificates to trust over https")
     server.add_argument("--cert", type=Path, metavar="FILE", help="certificate to show to the server")

@@ -36,7 +36,7 @@ def run_topic(name: str, argv: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK
     except (ClientError, CommandFailed, OSError) as error:
-        return _failed(error, as_json=getattr(options, "json", False))
+        return _failed(error, as_json=getattr(options, "json", None) is True)  # of bench it is a file
     return status
 
 
