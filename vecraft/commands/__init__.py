@@ -34,6 +34,7 @@ TOPICS: dict[str, Topic] = {
     "collection": Topic("collection", "list, describe, create and delete collections and aliases"),
     "completion": Topic("completion", "print a script that completes commands in bash, zsh or tcsh"),
     "demo": Topic("demo", "load real embeddings into a node and search them"),
+    "doctor": Topic("doctor", "say what is wrong with an installation, and how to mend it"),
     "export": Topic("export_points", "write the points of a collection into files"),
     "import": Topic("import_points", "read points from files into a collection"),
     "snapshot": Topic("snapshot", "make, fetch, restore and delete snapshots"),
