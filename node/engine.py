@@ -13,6 +13,7 @@ from node.optimizer.budget import BuildMemory
 from node.replica.opened import Machinery
 from node.workers import SerialExecutor, WorkerPool
 from protos.clock import Clock, SystemClock
+from protos.collections import OptimizersConfigDiff
 
 WRITER_THREADS = 2
 BACKGROUND_THREADS = 2
@@ -27,6 +28,7 @@ class Engine:
         search_threads: int | None = None,
         builds_max: int | None = None,
         build_memory: int | None = None,
+        overrides: OptimizersConfigDiff | None = None,
         clock: Clock | None = None,
     ) -> None:
         """``search_threads`` and ``builds_max`` (builder processes at once): None chooses by the cores.
@@ -44,6 +46,7 @@ class Engine:
             memory=BuildMemory(builds_max, build_memory),
             clock=clock or SystemClock(),
             cores=cores,
+            overrides=overrides or OptimizersConfigDiff(),
         )
 
     def search_load(self) -> SearchLoad:

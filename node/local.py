@@ -25,6 +25,7 @@ from node.replica.recovery import DAMAGE
 from node.replica.replica import ShardReplica
 from node.replica.schema import missing_operations
 from protos.clock import Clock
+from protos.collections import OptimizersConfigDiff
 from protos.errors import ShardUnavailable, VecraftError
 from protos.operations import UpdateResult, UpdateStatus
 from protos.shard import ReadSession
@@ -77,15 +78,21 @@ class LocalNode:
         builds_max: int | None = None,
         build_memory: int | None = None,
         recovery_mode: str | None = None,
+        overrides: OptimizersConfigDiff | None = None,
         clock: Clock | None = None,
     ) -> None:
         """``search_threads`` and ``builds_max`` (builder processes at once): None chooses by the cores.
         ``build_memory``: bytes that all builds together may take; None: most of what is free.
-        ``recovery_mode``: no shard is opened, and this is told instead."""
+        ``recovery_mode``: no shard is opened, and this is told instead. ``overrides``: of every collection's
+        optimizers."""
         self._directories = ShardDirectories(storage)
         self._recovery_mode = recovery_mode
         self._engine = Engine(
-            search_threads=search_threads, builds_max=builds_max, build_memory=build_memory, clock=clock
+            search_threads=search_threads,
+            builds_max=builds_max,
+            build_memory=build_memory,
+            overrides=overrides,
+            clock=clock,
         )
         self._held: dict[Key, _Held] = {}
         self._reconciling = asyncio.Lock()

@@ -9,7 +9,7 @@ import msgspec
 
 from consensus.controller import Limits
 from consensus.state import TransferMethod
-from protos.collections import CollectionDefaults
+from protos.collections import CollectionDefaults, OptimizersConfigDiff
 from router.cluster.status import ClusterOptions
 from vecraft.configuration import ConfigurationError
 from vecraft.settings import PerformanceSettings, Settings, search_threads
@@ -51,6 +51,7 @@ class NodeOptions(TypedDict):
     builds_max: int | None
     build_memory: int | None
     recovery_mode: str | None
+    overrides: OptimizersConfigDiff
 
 
 def node_options(settings: Settings) -> NodeOptions:
@@ -61,6 +62,9 @@ def node_options(settings: Settings) -> NodeOptions:
         builds_max=builds_max(performance, os.cpu_count() or 1),
         build_memory=performance.optimizer_memory_budget_mb * _MIB or None,
         recovery_mode=settings.storage.recovery_mode or None,
+        overrides=msgspec.convert(
+            msgspec.structs.asdict(settings.storage.optimizers_overwrite), OptimizersConfigDiff
+        ),
     )
 
 

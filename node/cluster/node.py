@@ -40,6 +40,7 @@ from node.transfer.sending import BaseSender
 from node.transfer.wire import BaseRefused, BaseRequest
 from node.transfer.workshop import Workshop
 from protos.clock import Clock
+from protos.collections import OptimizersConfigDiff
 from protos.errors import ServiceError, ShardUnavailable, VecraftError
 from protos.shard_client import ShardClient
 
@@ -71,6 +72,7 @@ class ClusterNode:
         builds_max: int | None = None,
         build_memory: int | None = None,
         recovery_mode: str | None = None,
+        overrides: OptimizersConfigDiff | None = None,
         clock: Clock | None = None,
     ) -> None:
         """``incarnation`` is the process's. ``down_since_ms``: peers at whose addresses nobody answers, and
@@ -83,7 +85,11 @@ class ClusterNode:
         self.recovery_mode = recovery_mode
         self.directories = ShardDirectories(storage)
         self._engine = Engine(
-            search_threads=search_threads, builds_max=builds_max, build_memory=build_memory, clock=clock
+            search_threads=search_threads,
+            builds_max=builds_max,
+            build_memory=build_memory,
+            overrides=overrides,
+            clock=clock,
         )
         self._workshop = Workshop(storage, self._engine.background)
         self._sender = BaseSender(self._workshop)

@@ -18,6 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
+import msgspec
 import structlog
 from msgspec import Struct
 
@@ -34,7 +35,7 @@ from node.segments import SealedSegment, SegmentError, VectorSchema
 from node.storage.points import PointStore, RecordCorrupted, StoreFailed
 from node.workers import SerialExecutor, WorkerPool
 from protos.clock import Clock
-from protos.collections import CollectionConfig
+from protos.collections import CollectionConfig, OptimizersConfigDiff, overlay
 from protos.errors import ServiceError, ShardUnavailable
 from protos.facets import FacetHit, FacetRequest
 from protos.filters import Filter
@@ -70,7 +71,7 @@ def _verify(segment: SealedSegment) -> list[str]:
 
 class Machinery(Struct, frozen=True):
     """What replicas of one process share. ``builds`` bounds the builder processes that run at once,
-    ``memory`` what they take."""
+    ``memory`` what they take. ``overrides`` win over what a collection says of its optimizers."""
 
     search: WorkerPool
     writers: SerialExecutor
@@ -79,6 +80,12 @@ class Machinery(Struct, frozen=True):
     memory: BuildMemory
     clock: Clock
     cores: int
+    overrides: OptimizersConfigDiff = OptimizersConfigDiff()
+
+    def effective(self, config: CollectionConfig) -> CollectionConfig:
+        """``config`` as replicas of this process go by it."""
+        optimizers = overlay(config.optimizer_config, self.overrides)
+        return msgspec.structs.replace(config, optimizer_config=optimizers)
 
 
 class ReadGate:
@@ -169,7 +176,7 @@ class ReplicaFiles:
         """Use ``config`` for reads, checkpoints and the optimizer from now on."""
 
         def change() -> None:
-            self.contents.applier.config = config
+            self.contents.applier.config = self._machinery.effective(config)
             self.contents.publish()
 
         await self.undisturbed(change)
@@ -398,7 +405,7 @@ async def open_files(
     return await machinery.background.run(
         open_replica,
         directory,
-        config,
+        machinery.effective(config),
         config_version=config_version,
         readers=machinery.search.threads + machinery.background.threads + 2,
         clock=machinery.clock,

@@ -12,9 +12,11 @@ from msgspec.structs import replace
 
 from consensus.state import ClusterState, CollectionState, ReplicaState, ShardGroup, ShardState
 from node.local import LocalNode
+from node.replica.replica import ShardReplica
 from protos.collections import (
     CollectionConfig,
     Distance,
+    OptimizersConfigDiff,
     PayloadSchema,
     PayloadSchemaType,
     VectorParams,
@@ -126,6 +128,19 @@ async def test_a_changed_configuration_reaches_the_shard(node: LocalNode) -> Non
     wider = config_of({"v": VectorParams(2, Distance.DOT)})
     await node.reconcile(state(replace(collection(config=wider), config_version=2)))
     assert (await node.shard("things", 0).info()).vectors == {"v": 0}
+
+
+async def test_what_the_node_says_of_optimizers_wins_over_every_collection(tmp_path: Path) -> None:
+    node = LocalNode(tmp_path, search_threads=1, overrides=OptimizersConfigDiff(indexing_threshold=7))
+    await node.reconcile(state(collection()))
+    wider = config_of({"v": VectorParams(2, Distance.DOT)})
+    for changed in (collection(), replace(collection(config=wider), config_version=2)):
+        await node.reconcile(state(changed))
+        replica = node.held("things", 0)
+        assert isinstance(replica, ShardReplica)
+        own = changed.config.optimizer_config
+        assert replica.view.config.optimizer_config == replace(own, indexing_threshold=7)
+    await node.close()
 
 
 async def test_payload_indexes_are_made_and_dropped(node: LocalNode) -> None:
