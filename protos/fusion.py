@@ -48,6 +48,15 @@ def fuse(by: Rrf | Dbsf, rankings: Sequence[Ranked]) -> Ranked:
     return _summed([keys for keys, _ in rankings], shares)
 
 
+def passing(ranked: Ranked, threshold: float | None) -> Ranked:
+    """What a threshold of fusions and formulas lets pass: equal scores, too (reference 9.4)."""
+    if threshold is None:
+        return ranked
+    keys, scores = ranked
+    kept = scores >= np.float32(threshold)
+    return keys[kept], scores[kept]
+
+
 def _reciprocal(count: int, k: int, weight: float) -> FloatArray:
     """What each place adds: 1 / ((place + 1) / weight + k - 1), nothing for a weight that is not positive."""
     if weight <= 0:

@@ -23,7 +23,7 @@ from node.query.search import Known, weighed
 from node.query.search import settled as searched
 from node.query.settled import Settled, settle, to_hits
 from protos.diversity import diverse
-from protos.fusion import fuse
+from protos.fusion import fuse, passing
 from protos.shard import FloatArray, Hits, ScrollRequest, SearchRequest
 from protos.stages import Boosted, Diverse, Fused, Listed, Searched, Stage, StagedRequest
 from protos.weighing import searches_in, with_searches
@@ -110,9 +110,7 @@ def _column(slots: Slots, found: Slots, scores: FloatArray) -> FloatArray:
 
 def _passing(view: View, stage: Fused | Boosted, slots: Slots, scores: FloatArray) -> Settled:
     """Of what is ranked, larger scores first."""
-    if stage.score_threshold is not None:
-        passing = scores >= np.float32(stage.score_threshold)
-        slots, scores = slots[passing], scores[passing]
+    slots, scores = passing((slots, scores), stage.score_threshold)
     return settle(view, slots, scores, stage.limit, descending=True)
 
 

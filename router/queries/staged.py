@@ -16,7 +16,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from protos.diversity import diverse
-from protos.fusion import fuse
+from protos.fusion import fuse, passing
 from protos.ids import PointId
 from protos.shard import AnyVector, Hits, Projection, Record
 from protos.stages import Diverse, Fused, Listed, Stage, StagedRequest
@@ -128,11 +128,8 @@ def fused(stage: Fused, lists: Sequence[Hits]) -> Hits:
         keys = np.fromiter(seen, dtype=np.int64, count=len(seen))
         places = np.fromiter(seen.values(), dtype=np.int64, count=len(seen))
         rankings.append((keys, hits.scores[places]))
-    keys, scores = fuse(stage.by, rankings)
+    keys, scores = passing(fuse(stage.by, rankings), stage.score_threshold)
     ids = list(numbers)
-    if stage.score_threshold is not None:
-        passing = scores >= np.float32(stage.score_threshold)
-        keys, scores = keys[passing], scores[passing]
     found = Hits([records[ids[key]] for key in keys.tolist()], finite(scores))
     return merge_hits([found], stage.limit, ascending=False)
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protos.fusion import Dbsf, Ranked, Rrf, fuse
+from protos.fusion import Dbsf, Ranked, Rrf, fuse, passing
 
 
 def ranked(*pairs: tuple[int, float]) -> Ranked:
@@ -49,6 +49,12 @@ def test_what_lies_far_out_is_not_clamped() -> None:
 
 def test_equal_scores_tell_nothing() -> None:
     assert as_dict(fuse(Dbsf(), [ranked((1, 7.0), (2, 7.0))])) == {1: 0.5, 2: 0.5}
+
+
+def test_a_threshold_lets_equal_scores_pass() -> None:
+    found = ranked((1, 0.5), (2, 0.25), (3, 0.125))
+    assert as_dict(passing(found, 0.25)) == {1: 0.5, 2: 0.25}
+    assert passing(found, None) is found
 
 
 @pytest.mark.parametrize("by", [Rrf(), Dbsf()])
