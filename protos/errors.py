@@ -15,7 +15,8 @@
     ├── Locked                403  recovery mode or a write lock
     ├── StandaloneMode        405  a cluster operation on a node without cluster mode
     ├── Timeout               408  unknown outcome; it may have been applied
-    ├── RateLimited           429
+    ├── RateLimited           429  a limit of the collection, for now; carries after how long, if ever
+    │   └── Overloaded        429  this node has more to do than it takes at once; nothing was done
     ├── InsufficientStorage   507  a quota or the disk is full; nothing was applied
     ├── ShardUnavailable      503  no replica can serve this now; nothing was applied
     │   ├── NotPrimary        503  another replica takes the shard's writes; carries which, if known
@@ -102,6 +103,10 @@ class RateLimited(VecraftError):
     def __init__(self, message: str, *, retry_after_s: int | None) -> None:
         self.retry_after_s = retry_after_s
         super().__init__(message)
+
+
+class Overloaded(RateLimited):
+    prefix = "Too many requests: "
 
 
 class InsufficientStorage(VecraftError):

@@ -30,6 +30,7 @@ from router.grpc.service import grpc_metrics_hook
 from router.inference.embedding import Inference
 from router.inference.objects import BM25_NAMES
 from router.inference.remote import TIMEOUT_S, RemoteService
+from router.load import Load
 from router.monitoring.inventory import Inventory
 from router.monitoring.issues import Issues, SlowReads
 from router.monitoring.metrics import Requests
@@ -71,6 +72,7 @@ def applications(
     service = settings.service
     operations = ClusterOperations(log, cluster, collections, cluster_options(settings))
     requests, issues = Requests(), Issues()
+    load = Load(service.max_pending_requests)
     endpoints = ServiceEndpoints(
         process=_process(settings),
         commit=commit(),
@@ -81,6 +83,7 @@ def applications(
         ready=ready,
         metrics_prefix=service.metrics_prefix or "",
         measured=measures.REGISTRY,
+        load=load,
     )
     if serve_telemetry is not None:
         serve_telemetry(endpoints.telemetry_for_peers)
@@ -100,6 +103,7 @@ def applications(
         local_shards=LocalShardOperations(log, node),
         extra_routes=[*endpoints.routes(), *_dashboard(settings)],
         metrics_hook=metrics_hook(requests.rest),
+        load=load,
     )
     app.on_cleanup.append(lambda _app: inference.close())
     apps = Applications([(app, service.http_port)])
@@ -114,6 +118,7 @@ def applications(
             version=QDRANT_VERSION,
             commit=commit(),
             metrics_hook=grpc_metrics_hook(requests.grpc),
+            load=load,
         )
         apps.grpc = server, service.grpc_port
     return apps

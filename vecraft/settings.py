@@ -171,6 +171,7 @@ class ServiceSettings(Struct, frozen=True, kw_only=True):
     grpc_port: Port | None = 6334
     metrics_port: Port | None = None
     max_request_size_mb: Positive = 32
+    max_pending_requests: Positive = 2048  # ours: what is beyond gets 429 at once
     max_workers: Count | None = 0
     http_keep_alive_timeout_sec: Count = 5
     http_client_request_timeout_sec: Count = 5

@@ -28,6 +28,7 @@ CODES: dict[type[VecraftError], StatusCode] = {
     errors.StandaloneMode: StatusCode.UNIMPLEMENTED,
     errors.Timeout: StatusCode.DEADLINE_EXCEEDED,
     errors.RateLimited: StatusCode.RESOURCE_EXHAUSTED,
+    errors.Overloaded: StatusCode.RESOURCE_EXHAUSTED,
     errors.InsufficientStorage: StatusCode.RESOURCE_EXHAUSTED,
     errors.ShardUnavailable: StatusCode.UNAVAILABLE,
     errors.NotPrimary: StatusCode.UNAVAILABLE,

@@ -23,6 +23,7 @@ from protos.errors import ServiceError, VecraftError
 from router.auth.needs import Need
 from router.grpc.errors import Unconvertible, code_of, metadata_of, text_of
 from router.inference.calls import begin
+from router.load import Load
 from router.points import WriteOptions
 from router.tokens import HEADER, encode_token
 
@@ -56,35 +57,47 @@ MetricsHook = Callable[[str, str | None, int, float], None]
 
 
 def service_handler(
-    service: ServiceDescriptor, handlers: Methods, hook: MetricsHook | None = None
+    service: ServiceDescriptor,
+    handlers: Methods,
+    hook: MetricsHook | None = None,
+    load: Load | None = None,
 ) -> grpc.GenericRpcHandler:
-    """A service of the public API, served by one handler for each of its methods."""
+    """A service of the public API, served by one handler for each of its methods. ``load`` counts those about
+    a collection."""
+    load = load or Load()
     assert {method.name for method in service.methods} == handlers.keys(), service.full_name
     methods: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
-        method.name: grpc.unary_unary_rpc_method_handler(_Method(method, handlers[method.name], hook).answer)
+        method.name: grpc.unary_unary_rpc_method_handler(
+            _Method(method, handlers[method.name], hook, load).answer
+        )
         for method in service.methods
     }
     return grpc.method_handlers_generic_handler(service.full_name, methods)
 
 
 class _Method:
-    def __init__(self, method: MethodDescriptor, served: Served, hook: MetricsHook | None) -> None:
+    def __init__(
+        self, method: MethodDescriptor, served: Served, hook: MetricsHook | None, load: Load
+    ) -> None:
         self._name = f"/{method.containing_service.full_name}/{method.name}"
         self._request_class = GetMessageClass(method.input_type)
         self._names_collection = "collection_name" in method.input_type.fields_by_name
         self._timed = "time" in method.output_type.fields_by_name
         self._needs, self._handler = served
-        self._hook = hook
+        self._hook, self._load = hook, load
         assert self._names_collection or not self._needs.of_collection, self._name
 
     async def answer(self, data: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
         started_s = time.perf_counter()
         collection, code, body = None, grpc.StatusCode.OK, b""
         try:
-            request = self._decode(data)
             if self._names_collection:
-                collection = request.collection_name  # type: ignore[attr-defined]  # just found out
-            body = await self._answer(request, context, started_s)
+                with self._load:
+                    request = self._decode(data)
+                    collection = request.collection_name  # type: ignore[attr-defined]  # just found out
+                    body = await self._answer(request, context, started_s)
+            else:
+                body = await self._answer(self._decode(data), context, started_s)
         except VecraftError as error:
             if isinstance(error, ServiceError):
                 _log.error("request_failed", method=self._name, error=str(error))

@@ -23,6 +23,7 @@ from router.grpc.methods import Methods, MetricsHook, service_handler
 from router.grpc.queries import query_handlers
 from router.grpc.service import HEALTH, about_handlers, health_handler, reflection_handlers
 from router.grpc.updates import update_handlers
+from router.load import Load
 from router.points import PointOperations
 from router.queries.operations import SearchOperations
 
@@ -50,8 +51,9 @@ def create_server(
     version: str,
     commit: str | None = None,
     metrics_hook: MetricsHook | None = None,
+    load: Load | None = None,
 ) -> grpc.aio.Server:
-    """A server without a port yet; ``version`` is that of Qdrant's API."""
+    """A server without a port yet; ``version`` is that of Qdrant's API; ``load`` is shared with REST."""
     services: list[tuple[ServiceDescriptor, Methods]] = [
         (QDRANT, about_handlers(version, commit)),
         (COLLECTIONS, {**collection_handlers(collections), **cluster_handlers(cluster)}),
@@ -71,7 +73,7 @@ def create_server(
     server = grpc.aio.server(options=OPTIONS)
     server.add_generic_rpc_handlers(
         [
-            *(service_handler(service, handlers, metrics_hook) for service, handlers in services),
+            *(service_handler(service, handlers, metrics_hook, load) for service, handlers in services),
             health_handler(),
             *reflection_handlers([*names, HEALTH]),
         ]

@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 
 from protos.errors import Timeout
 from router.cluster.status import ClusterReport
+from router.load import Load
 from router.monitoring.inventory import CollectionEntry, Inventory
 from router.monitoring.machine import disk
 from router.monitoring.metrics import NodeFigures, Requests, render
@@ -38,10 +39,11 @@ class Collector:
         cluster: Callable[[], ClusterReport | None] = on_its_own,
         metrics_prefix: str = "",
         measured: CollectorRegistry | None = None,
+        load: Load | None = None,
     ) -> None:
         self._process, self._inventory, self._requests = process, inventory, requests
         self._cluster = cluster
-        self._prefix, self._measured = metrics_prefix, measured
+        self._prefix, self._measured, self._load = metrics_prefix, measured, load
 
     async def metrics(self, *, per_collection: bool = False, timeout_ms: int | None = None) -> bytes:
         """Raises: Timeout."""
@@ -54,7 +56,10 @@ class Collector:
             cluster=self._cluster(),
             recovery_mode=self._process.recovery_mode,
             node=NodeFigures(
-                self._measured, self._inventory.search_load(), disk(Path(self._process.storage_path))
+                self._measured,
+                self._inventory.search_load(),
+                disk(Path(self._process.storage_path)),
+                self._load,
             ),
         )
 

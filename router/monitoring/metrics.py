@@ -28,6 +28,7 @@ from consensus.state import ReplicaState
 from node.client import SearchLoad
 from protos.shard import ShardInfo
 from router.cluster.status import ClusterReport
+from router.load import Load
 from router.monitoring import machine
 from router.monitoring.cluster import cluster_families
 from router.monitoring.inventory import CollectionEntry, ShardEntry
@@ -312,11 +313,12 @@ class _Families:
 
 
 class NodeFigures(Struct, frozen=True):
-    """What the node beneath says of itself: its counters, its threads, the disk that holds its storage."""
+    """What the node says of itself: counters, threads, its storage's disk, requests under way."""
 
     measured: CollectorRegistry | None = None
     load: SearchLoad | None = None
     disk: machine.Disk | None = None
+    requests: Load | None = None
 
 
 class _OwnFamilies:
@@ -351,6 +353,11 @@ class _OwnFamilies:
                 f"{name}_size_bytes", "the disk of the storage", value=node.disk.size_bytes
             )
             yield GaugeMetricFamily(f"{name}_free_bytes", "free on that disk", value=node.disk.free_bytes)
+        if node.requests is not None:
+            name = f"{prefix}{OWN}requests"
+            running, refused = node.requests.running, node.requests.refused
+            yield GaugeMetricFamily(f"{name}_running", "requests about collections under way", value=running)
+            yield CounterMetricFamily(f"{name}_refused_total", "requests that were too many", value=refused)
         if node.measured is not None:
             yield from prefixed(node.measured, prefix)
 

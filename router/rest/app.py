@@ -18,6 +18,7 @@ from protos.errors import ServiceError, VecraftError
 from router.cluster import ClusterOperations
 from router.cluster.local_shards import LocalShardOperations
 from router.collections import CollectionOperations
+from router.load import Load
 from router.points import PointOperations
 from router.queries.operations import SearchOperations
 from router.rest.analysis import analysis_routes
@@ -41,6 +42,7 @@ ROUTE = web.RequestKey("route", Route)
 
 _log = structlog.get_logger(__name__)
 MIB = 1024 * 1024
+_BOUNDED = "/collections/"  # probes and metrics are answered whatever the load
 
 
 def create_app(
@@ -54,8 +56,9 @@ def create_app(
     enable_cors: bool = True,
     extra_routes: Iterable[Route] = (),
     metrics_hook: MetricsHook | None = None,
+    load: Load | None = None,
 ) -> web.Application:
-    """Build the REST application; ``extra_routes`` are the service endpoints.
+    """Build the REST application; ``extra_routes`` are the service endpoints. ``load`` is shared with gRPC.
 
     The caller runs it (``web.AppRunner``), which is where keep-alive and TLS are set. When it ends, so does
     what ``cluster`` and ``local_shards`` still carry out.
@@ -76,7 +79,7 @@ def create_app(
             table.add(route)
     table.add(openapi_route(table))
     app = web.Application(client_max_size=max_request_size_mb * MIB)
-    edge = Edge(table, enable_cors=enable_cors, metrics_hook=metrics_hook)
+    edge = Edge(table, enable_cors=enable_cors, metrics_hook=metrics_hook, load=load)
     app.router.add_route("*", r"/{path:[\s\S]*}", edge.handle)  # names may hold a line break
 
     async def close(_app: web.Application) -> None:
@@ -94,10 +97,12 @@ class Edge:
         *,
         enable_cors: bool,
         metrics_hook: MetricsHook | None,
+        load: Load | None = None,
     ) -> None:
         self._table = table
         self._enable_cors = enable_cors
         self._metrics_hook = metrics_hook
+        self._load = load or Load()
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         started_s = time.perf_counter()
@@ -135,7 +140,10 @@ class Edge:
         request[ROUTE] = found.route
         request.match_info.clear()
         request.match_info.update(found.params)
-        return await found.route.handler(request)
+        if not found.route.path.startswith(_BOUNDED):
+            return await found.route.handler(request)
+        with self._load:
+            return await found.route.handler(request)
 
 
 def _headers_of(error: web.HTTPException) -> dict[str, str]:

@@ -46,6 +46,7 @@ STATUS: dict[type[VecraftError], int] = {
     errors.StandaloneMode: 405,
     errors.Timeout: 408,
     errors.RateLimited: 429,
+    errors.Overloaded: 429,
     errors.InsufficientStorage: 507,
     errors.ShardUnavailable: 503,
     errors.NotPrimary: 503,

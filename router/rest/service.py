@@ -18,6 +18,7 @@ from router.auth.needs import Need
 from router.cluster import ClusterOperations
 from router.cluster.checking import ReadyCheck
 from router.cluster.telemetry import ClusterTelemetry
+from router.load import Load
 from router.monitoring.collecting import Collector
 from router.monitoring.inventory import Inventory
 from router.monitoring.issues import Issues
@@ -68,6 +69,7 @@ class ServiceEndpoints:
         ready: ReadyCheck | None = None,
         metrics_prefix: str = "",
         measured: CollectorRegistry | None = None,
+        load: Load | None = None,
     ) -> None:
         self._process = process
         self._commit = commit
@@ -82,6 +84,7 @@ class ServiceEndpoints:
             cluster=cluster.report,
             metrics_prefix=metrics_prefix,
             measured=measured,
+            load=load,
         )
 
     async def telemetry_for_peers(self, level: int) -> bytes:
