@@ -41,6 +41,15 @@ def deal_buckets(shards: Sequence[int]) -> bytes:
     return owners.tobytes()
 
 
+def owned_buckets(collection: CollectionState, shard_id: int) -> bytes:
+    """The buckets whose points belong to the shard: one bit for each, little bit order."""
+    owned = np.zeros(BUCKETS, dtype=np.bool_)
+    for group in collection.groups:
+        if shard_id in group.shards:
+            owned |= np.frombuffer(group.buckets, dtype="<u4") == shard_id
+    return np.packbits(owned, bitorder="little").tobytes()
+
+
 def group_of(collection: CollectionState, shard_key: ShardKey | None = None) -> ShardGroup:
     """Return the group that holds a point's shard.
 

@@ -22,6 +22,7 @@ from consensus.state import (
     CollectionState,
     NodeType,
     ReplicaState,
+    ShardGroup,
     ShardKey,
     ShardState,
     Transfer,
@@ -46,8 +47,24 @@ class PlacedShard(Struct, frozen=True, omit_defaults=True):
     key: ShardKey | None = None
 
 
-class AddCollection(Struct, frozen=True, tag="add_collection"):
-    """``max_collections`` is the proposer's limit, None: unlimited."""
+class Restoring(Struct, frozen=True):
+    """Files of replicas that a peer has ready: their names (``node.snapshots``) by shard id.
+
+    ``incarnation``: of the process that has them. What it has ready does not outlive it unless the state
+    names it by then, so a command that comes later is refused.
+    """
+
+    peer_id: int
+    incarnation: int
+    files: dict[int, str]
+
+
+class AddCollection(Struct, frozen=True, tag="add_collection", omit_defaults=True):
+    """``max_collections`` is the proposer's limit, None: unlimited.
+
+    The rest is of a collection that a snapshot brings back: its payload indexes, which points belong to which
+    shard (empty: dealt anew), and ``restoring``, the shards' points; see ``RestoreShards``.
+    """
 
     name: str
     uuid: str
@@ -55,6 +72,24 @@ class AddCollection(Struct, frozen=True, tag="add_collection"):
     shards: tuple[PlacedShard, ...]
     created_ms: int
     max_collections: int | None = None
+    payload_schema: dict[str, PayloadSchema] = {}
+    groups: tuple[ShardGroup, ...] = ()
+    restoring: Restoring | None = None
+
+
+class RestoreShards(Struct, frozen=True, tag="restore_shards"):
+    """Put the points of a snapshot in the place of those that shards of a collection have.
+
+    From now on the peer's replica of each shard, added where it has none, consists of the files it has ready,
+    and is primary under the next term; the others become Dead, to be filled from it. ``terms``: of the
+    shards, as the proposer saw them. ``trim``: replicas in excess of the number wanted go.
+    """
+
+    collection: str
+    uuid: str
+    terms: dict[int, int]
+    restoring: Restoring
+    trim: bool = False
 
 
 class ChangeCollection(Struct, frozen=True, tag="change_collection"):
@@ -295,6 +330,7 @@ class DropShardKey(Struct, frozen=True, tag="drop_shard_key"):
 
 Command = (
     AddCollection
+    | RestoreShards
     | ChangeCollection
     | DropCollection
     | ChangeAliases

@@ -89,7 +89,7 @@ def _check_shard_step(before: ShardState, after: ShardState, *, data_lost: bool)
         new = epoch > before.last_epoch
         assert new or before.epochs.get(peer) == epoch, f"I7: {where} took up an old epoch"
         joined = is_in_sync(after, peer) and not is_in_sync(before, peer)
-        if joined and not data_lost:
+        if joined and not data_lost and peer not in after.restored:
             assert not new, f"{where}: peer {peer} came in sync under an epoch it could not have reported"
     for peer, state in before.replicas.items():
         left = state is not ReplicaState.DEAD and after.replicas.get(peer) is ReplicaState.DEAD

@@ -34,7 +34,8 @@ ShardKey = str | int
 
 NodeType = Literal["Normal", "Listener"]
 
-FEATURE_LEVEL = 2  # of this program: the commands and formats it understands; 2: replica sets
+FEATURE_LEVEL = 3  # of this program: the commands and formats it understands
+LEVEL_OF_RESTORING = 3  # snapshots are restored; 2: replica sets
 REMOVED_PEERS_MAX = 256  # remembered; a registration older than that would have to be 256 removals late
 
 
@@ -107,7 +108,8 @@ class ShardState(Struct, frozen=True, omit_defaults=True):
     ``epochs`` tells the lives of one peer's replica apart (absent: 0): a replica begins a new one when it
     is added, declared dead, or filled by a transfer. ``last_epoch`` is the highest given out so far.
     ``wanted`` is the number of replicas set by hand (None: the collection's replication factor).
-    ``failed`` holds, by peer, the method of a transfer that could not fill its replica.
+    ``failed`` holds, by peer, the method of a transfer that could not fill its replica. ``restored`` names,
+    by peer, the files that its replica was made of in this life, when they came from a snapshot.
     """
 
     id: int
@@ -119,6 +121,7 @@ class ShardState(Struct, frozen=True, omit_defaults=True):
     last_epoch: int = 0
     wanted: int | None = None
     failed: dict[int, TransferMethod] = {}
+    restored: dict[int, str] = {}
 
     def epoch_of(self, peer_id: int) -> int:
         return self.epochs.get(peer_id, 0)

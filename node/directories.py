@@ -45,6 +45,17 @@ class ShardDirectories:
         identity = read_identity(directory)
         return identity if identity is not None and identity.collection == collection_uuid else None
 
+    def restored(self, directory: Path, collection_uuid: str) -> str:
+        """The snapshot's files that a shard's directory is made of; empty: none, or there is no such shard.
+
+        Raises: OSError.
+        """
+        try:
+            identity = self.identity(directory, collection_uuid)
+        except DamagedFile:
+            return ""
+        return "" if identity is None else identity.restored
+
     def claim(self, directory: Path, collection_uuid: str, shard_id: int, *, term: int = 0) -> Identity:
         """Make sure that ``directory`` is this shard's; ``term``: of a new one's ``Identity``.
 

@@ -9,24 +9,31 @@ Invariants: one replica per directory; a shard that cannot be opened stays liste
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from pathlib import Path
 
 import structlog
 from msgspec import Struct
 
-from consensus.state import ClusterState, CollectionState
+from consensus.state import ClusterState, CollectionState, ShardState
 from node.client import SearchLoad
+from node.client.snapshots import SnapshotNode
 from node.directories import ShardDirectories
 from node.engine import Engine
 from node.local_session import LocalSession
 from node.replica.checkpoint import remove_all
 from node.replica.failed import FailedReplica, withheld
+from node.replica.identity import FORMAT, Identity
+from node.replica.opened import ReplicaFiles
 from node.replica.recovery import DAMAGE
 from node.replica.replica import ShardReplica
 from node.replica.schema import missing_operations
+from node.snapshots.ready import ReadyFiles, names_of
+from node.snapshots.service import Snapshots
+from node.transfer.workshop import Workshop
 from protos.clock import Clock
 from protos.collections import OptimizersConfigDiff
-from protos.errors import ShardUnavailable, VecraftError
+from protos.errors import ServiceError, ShardUnavailable, VecraftError
 from protos.operations import UpdateResult, UpdateStatus
 from protos.shard import ReadSession
 from protos.shard_client import ShardClient
@@ -39,11 +46,13 @@ Key = tuple[str, int]
 
 
 class _Held(Struct, frozen=True):
-    """``collection``: as last reconciled. ``settling`` keeps comparing and logging its schema together."""
+    """``collection``: as last reconciled. ``settling`` keeps comparing and logging its schema together.
+    ``restored``: the snapshot's files that it was made of."""
 
     replica: ShardReplica | FailedReplica
     collection: CollectionState
     settling: asyncio.Lock
+    restored: str = ""
 
     @property
     def uuid(self) -> str:
@@ -94,6 +103,9 @@ class LocalNode:
             overrides=overrides,
             clock=clock,
         )
+        self._ready = ReadyFiles(storage, self._engine.machinery.clock)
+        self._workshop = Workshop(storage, self._engine.background)
+        self.snapshots: SnapshotNode = Snapshots(self, self._workshop, self._ready)
         self._held: dict[Key, _Held] = {}
         self._reconciling = asyncio.Lock()
         self._removals: set[asyncio.Task[None]] = set()
@@ -131,7 +143,7 @@ class LocalNode:
     async def reconcile(self, state: ClusterState) -> None:
         async with self._reconciling:
             if not self._started:
-                await self._engine.background.run(self._directories.clean, state.collections)
+                await self._clean(state)
                 self._started = True
             wanted = {
                 (name, shard_id): collection
@@ -147,6 +159,13 @@ class LocalNode:
             await asyncio.gather(
                 *(self._bring_up(key, collection, opening) for key, collection in wanted.items())
             )
+
+    async def _clean(self, state: ClusterState) -> None:
+        """Remove what an earlier process left unfinished."""
+        background = self._engine.background
+        await background.run(self._directories.clean, state.collections)
+        await background.run(self._ready.keep, names_of(state))
+        await self._workshop.clear()
 
     async def close(self) -> None:
         async with self._reconciling:
@@ -167,8 +186,10 @@ class LocalNode:
     # --- bringing shards to the state ------------------------------------------------------------------
 
     async def _bring_up(self, key: Key, collection: CollectionState, opening: asyncio.Semaphore) -> None:
-        held = self._held.get(key)
-        if held is None or isinstance(held.replica, FailedReplica):
+        held, files = self._held.get(key), _restored(collection, key[1])
+        if held is None or isinstance(held.replica, FailedReplica) or files not in ("", held.restored):
+            if held is not None:
+                await held.replica.close(checkpoint=False)
             async with opening:
                 replica = await self._open(key, collection)
         elif held.config_version != collection.config_version:
@@ -176,16 +197,19 @@ class LocalNode:
             await replica.update_config(collection.config)
         else:
             return
-        self._held[key] = _Held(replica, collection, asyncio.Lock() if held is None else held.settling)
+        settling = asyncio.Lock() if held is None else held.settling
+        self._held[key] = _Held(replica, collection, settling, files)
 
     async def _open(self, key: Key, collection: CollectionState) -> ShardReplica | FailedReplica:
         if self._recovery_mode is not None:
             return FailedReplica(withheld(self._recovery_mode))
         directory = self._directories.of(*key)
         shard = collection.shards[key[1]]
+        background = self._engine.background
         try:
+            await background.run(self._install, directory, collection, shard)
             claim = self._directories.claim
-            await self._engine.background.run(claim, directory, collection.uuid, key[1], term=shard.term)
+            await background.run(claim, directory, collection.uuid, key[1], term=shard.term)
             replica = await ShardReplica.open(
                 directory,
                 collection.config,
@@ -203,6 +227,36 @@ class LocalNode:
             log.exception("schema_not_applied", collection=key[0], shard_id=key[1])
         return replica
 
+    def _install(self, directory: Path, collection: CollectionState, shard: ShardState) -> None:
+        """Put the files of a snapshot in the replica's place, if they are not there yet."""
+        files = _restored(collection, shard.id)
+        if files and self._directories.restored(directory, collection.uuid) != files:
+            identity = Identity(FORMAT, collection.uuid, shard.id, shard.term, restored=files)
+            self._ready.install(files, self._directories, directory, identity)
+
+    # --- ``node.snapshots.service.Host`` -----------------------------------------------------------------
+
+    async def copyable(self, collection: CollectionState, shard_id: int) -> ReplicaFiles:
+        replica = self.held(collection.name, shard_id)
+        if isinstance(replica, FailedReplica):
+            raise ServiceError(f"the shard could not be opened: {replica.reason}")
+        return replica
+
+    def last_seq(self, collection: CollectionState, shard_id: int) -> int:
+        held = self._held.get((collection.name, shard_id))
+        if held is None or held.uuid != collection.uuid or isinstance(held.replica, FailedReplica):
+            return -1
+        return held.replica.view.seq
+
+    async def settled(self, collection: CollectionState, files: Mapping[int, str]) -> None:
+        for shard_id, name in files.items():
+            held = self._holder(collection.name, shard_id)
+            if isinstance(held.replica, FailedReplica):
+                raise ServiceError(f"shard {shard_id} was not restored: {held.replica.reason}")
+            if held.uuid != collection.uuid or held.restored != name:
+                raise ServiceError(f"shard {shard_id} was changed by somebody else while it was restored")
+            held.replica.touch()
+
     async def _drop(self, key: Key) -> None:
         held = self._held.pop(key)
         await held.replica.close(checkpoint=False)
@@ -215,3 +269,9 @@ class LocalNode:
         removal = asyncio.create_task(background.run(remove_all, [trashed]))
         self._removals.add(removal)
         removal.add_done_callback(self._removals.discard)
+
+
+def _restored(collection: CollectionState, shard_id: int) -> str:
+    """The name of the snapshot's files that the shard's only replica is made of; empty: it is not."""
+    shard = collection.shards[shard_id]
+    return shard.restored.get(shard.primary, "")

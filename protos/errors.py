@@ -7,6 +7,7 @@
     ├── BadRequest            400  the request breaks a rule of the collection (strict mode, ...)
     │   └── NotSupported      400  of the API, and not in this version
     ├── InferenceError        400  a remote model cannot make a vector of what it was given
+    ├── ChecksumMismatch      400  a file is not what its sender says
     ├── MalformedBody         400  the body is not JSON of the expected shape
     ├── InvalidField          422  a field breaks a documented constraint; carries its path
     ├── AlreadyExists         409
@@ -29,7 +30,10 @@ complete text that Qdrant's clients see, prefix included (reference section 1.2)
 
 from __future__ import annotations
 
+import errno
 from typing import ClassVar
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class VecraftError(Exception):
@@ -57,6 +61,14 @@ class NotSupported(BadRequest):
 
 class InferenceError(VecraftError):
     """The text is the inference service's own."""
+
+
+class ChecksumMismatch(VecraftError):
+    """Of SHA-256 sums in hex."""
+
+    def __init__(self, expected: str, actual: str) -> None:
+        self.expected, self.actual = expected, actual
+        super().__init__(f"Checksum mismatch: expected {expected}, actual {actual}")
 
 
 class MalformedBody(VecraftError):
@@ -165,3 +177,10 @@ def sparse_conversion() -> BadInput:
 
 def multi_conversion() -> BadInput:
     return BadInput("Conversion between multi and regular vectors failed")
+
+
+def storage_failed(what: str, error: OSError) -> VecraftError:
+    """A disk refused to do ``what``: 507 if it is full."""
+    if error.errno in _FULL:
+        return InsufficientStorage(f"{what}: {error}")
+    return ServiceError(f"{what}: {error}")

@@ -40,10 +40,12 @@ from router.queries.operations import SearchOperations
 from router.rest.app import Edge, create_app
 from router.rest.routes import Route, RouteTable
 from router.rest.service import ServiceEndpoints, metrics_hook
+from router.rest.snapshots import snapshot_routes
 from vecraft import QDRANT_VERSION
 from vecraft.build import commit
 from vecraft.defaults import cluster_options
 from vecraft.settings import Settings, read_timeout_ms, search_threads
+from vecraft.snapshots import Snapshots
 
 
 class Applications(Struct):
@@ -62,6 +64,7 @@ def applications(
     collections: CollectionOperations,
     log: MetadataLog,
     node: NodeClient,
+    snapshots: Snapshots,
     *,
     cluster: ClusterClient | None = None,
     ready: ReadyCheck | None = None,
@@ -101,7 +104,11 @@ def applications(
         enable_cors=service.enable_cors,
         cluster=operations,
         local_shards=LocalShardOperations(log, node),
-        extra_routes=[*endpoints.routes(), *_dashboard(settings)],
+        extra_routes=[
+            *endpoints.routes(),
+            *snapshot_routes(snapshots.operations, snapshots.whole),
+            *_dashboard(settings),
+        ],
         metrics_hook=metrics_hook(requests.rest),
         load=load,
     )
@@ -115,6 +122,8 @@ def applications(
             points,
             searches,
             operations,
+            snapshots.operations,
+            snapshots.whole,
             version=QDRANT_VERSION,
             commit=commit(),
             metrics_hook=grpc_metrics_hook(requests.grpc),

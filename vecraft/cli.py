@@ -19,7 +19,7 @@ from msgspec.structs import replace
 
 from vecraft import QDRANT_VERSION, __version__
 from vecraft.commands import TOPICS
-from vecraft.configuration import ConfigurationError, Loaded, Membership, load
+from vecraft.configuration import ConfigurationError, Loaded, Membership, RestoreFirst, load
 from vecraft.settings import unmet, without_effect
 
 EXIT_BAD_CONFIGURATION = 1
@@ -101,7 +101,7 @@ def configure(options: argparse.Namespace, environ: Any) -> Loaded:
     """
     flags = {"telemetry_disabled": True} if options.disable_telemetry else {}
     loaded = load(directory=Path.cwd(), environ=environ, config_path=options.config_path, flags=flags)
-    problems = unmet(loaded.settings) + _unmet_flags(options)
+    problems = unmet(loaded.settings)
     if problems:
         raise ConfigurationError("\n".join(problems))
     membership = Membership(
@@ -113,14 +113,19 @@ def configure(options: argparse.Namespace, environ: Any) -> Loaded:
     if not loaded.settings.cluster.enabled:
         given = {"uri": membership.uri, "bootstrap": membership.bootstrap, "reinit": membership.reinit}
         warnings += [f"--{name} has no effect without cluster.enabled" for name in given if given[name]]
-    return replace(loaded, warnings=warnings, membership=membership)
+    return replace(loaded, warnings=warnings, membership=membership, restore_first=_restore_first(options))
 
 
-def _unmet_flags(options: argparse.Namespace) -> list[str]:
-    asked = {"--snapshot": options.snapshot, "--storage-snapshot": options.storage_snapshot}
-    return [
-        f"{flag} is given, but this version does not have it yet" for flag, value in asked.items() if value
-    ]
+def _restore_first(options: argparse.Namespace) -> RestoreFirst:
+    """Raises: ConfigurationError."""
+    collections = []
+    for text in options.snapshot or ():
+        path, _, name = text.rpartition(":")
+        if not path or not name:
+            raise ConfigurationError(f"--snapshot {text}: a path and a collection are expected, as PATH:NAME")
+        collections.append((Path(path), name))
+    storage = None if options.storage_snapshot is None else Path(options.storage_snapshot)
+    return RestoreFirst(collections=tuple(collections), storage=storage, force=options.force_snapshot)
 
 
 if __name__ == "__main__":

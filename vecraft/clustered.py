@@ -32,11 +32,12 @@ from protos.errors import VecraftError
 from router.cluster.checking import ReadyCheck
 from router.collections import CollectionOperations
 from vecraft.applications import Applications, applications
-from vecraft.configuration import Membership
+from vecraft.configuration import Membership, RestoreFirst
 from vecraft.defaults import collection_defaults, controller_limits, node_options
 from vecraft.ending import EXIT_BOOTSTRAP_REFUSED, EXIT_METADATA_FAILED, CannotStart, Ending
 from vecraft.membership import joins_now, member_options
 from vecraft.settings import Settings
+from vecraft.snapshots import snapshots
 
 _UNUSABLE = (
     CannotJoin,
@@ -53,7 +54,7 @@ _UNUSABLE = (
 
 @asynccontextmanager
 async def clustered(
-    settings: Settings, membership: Membership, ending: Ending
+    settings: Settings, membership: Membership, wanted: RestoreFirst, ending: Ending
 ) -> AsyncIterator[Applications]:
     """Everything but the listeners. Raises: CannotStart, ConfigurationError, Ended."""
     defaults = collection_defaults(settings)
@@ -80,6 +81,9 @@ async def clustered(
         )
         stack.push_async_callback(collections.close)
         collections.start()
+        made = await stack.enter_async_context(
+            snapshots(settings, wanted, member.log, collections, node.snapshots)
+        )
         ready = ReadyCheck(member.log, cluster, joins=joins)
         ready.start()
         stack.push_async_callback(ready.close)
@@ -88,6 +92,7 @@ async def clustered(
             collections,
             member.log,
             node,
+            made,
             cluster=cluster,
             ready=ready,
             serve_telemetry=partial(serve_telemetry, member.calls),

@@ -43,11 +43,24 @@ class Membership(Struct, frozen=True, kw_only=True):
     reinit: bool = False
 
 
+class RestoreFirst(Struct, frozen=True, kw_only=True):
+    """Snapshots to recover before anything is served (reference 13.7): flags, not settings.
+
+    ``collections``: files and the names their collections are to have; ``storage``: a file of all of them.
+    ``force``: collections that exist are replaced.
+    """
+
+    collections: tuple[tuple[Path, str], ...] = ()
+    storage: Path | None = None
+    force: bool = False
+
+
 class Loaded(Struct, frozen=True):
     settings: Settings
     warnings: list[str]
     sources: list[str]
     membership: Membership = Membership()
+    restore_first: RestoreFirst = RestoreFirst()
 
 
 Tree = dict[str, Any]  # nested; the leaves are Given

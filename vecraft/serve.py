@@ -77,5 +77,5 @@ def _mark_as_serving() -> None:
 
 def _composition(loaded: Loaded, ending: Ending) -> AbstractAsyncContextManager[Applications]:
     if loaded.settings.cluster.enabled:
-        return clustered(loaded.settings, loaded.membership, ending)
-    return standalone(loaded.settings)
+        return clustered(loaded.settings, loaded.membership, loaded.restore_first, ending)
+    return standalone(loaded.settings, loaded.restore_first)

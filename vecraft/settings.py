@@ -134,9 +134,19 @@ class QuotaSettings(Struct, frozen=True, kw_only=True):
     release_margin_percent: Annotated[int, Meta(ge=0, le=100)] = 5
 
 
+class S3Settings(Struct, frozen=True, kw_only=True):
+    """``bucket`` is required; what else is None, the environment of the process says."""
+
+    bucket: str = ""
+    region: str | None = None
+    access_key: str | None = None
+    secret_key: str | None = None
+    endpoint_url: str | None = None
+
+
 class SnapshotsSettings(Struct, frozen=True, kw_only=True):
     snapshots_storage: Literal["local", "s3"] = "local"
-    s3_config: dict[str, Any] | None = None
+    s3_config: S3Settings = S3Settings()
 
 
 class StorageSettings(Struct, frozen=True, kw_only=True):

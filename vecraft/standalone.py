@@ -15,14 +15,16 @@ from consensus.log_format import MetadataCorrupted
 from node.local import LocalNode
 from router.collections import CollectionOperations
 from vecraft.applications import Applications, applications
+from vecraft.configuration import RestoreFirst
 from vecraft.defaults import collection_defaults, node_options
 from vecraft.ending import CannotStart
 from vecraft.membership import LOCAL_LOG, refuse_storage_of_a_cluster
 from vecraft.settings import Settings
+from vecraft.snapshots import snapshots
 
 
 @asynccontextmanager
-async def standalone(settings: Settings) -> AsyncIterator[Applications]:
+async def standalone(settings: Settings, wanted: RestoreFirst) -> AsyncIterator[Applications]:
     """Everything but the listeners. Raises: CannotStart, ConfigurationError."""
     storage, defaults = Path(settings.storage.storage_path), collection_defaults(settings)
     refuse_storage_of_a_cluster(storage)
@@ -34,7 +36,8 @@ async def standalone(settings: Settings) -> AsyncIterator[Applications]:
             log, node, defaults, recovery_mode=settings.storage.recovery_mode or None
         )
         try:
-            yield applications(settings, collections, log, node)
+            async with snapshots(settings, wanted, log, collections, node.snapshots) as made:
+                yield applications(settings, collections, log, node, made)
         finally:
             await collections.close()
     finally:

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from consensus.commands import Command
 from consensus.events import Rejected, rejected
 from consensus.state import ClusterState
-from consensus.transitions import aliases, collections, peers, replicas, shard_keys, transfers
+from consensus.transitions import aliases, collections, peers, replicas, restoring, shard_keys, transfers
 from consensus.transitions.outcome import Events, Handler, Outcome
 from protos.errors import VecraftError
 
@@ -26,6 +26,7 @@ _HANDLERS: dict[type, Handler] = {
     **aliases.HANDLERS,
     **peers.HANDLERS,
     **replicas.HANDLERS,
+    **restoring.HANDLERS,
     **transfers.HANDLERS,
     **shard_keys.HANDLERS,
 }

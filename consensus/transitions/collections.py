@@ -22,6 +22,7 @@ from consensus.events import CollectionAdded, CollectionChanged, CollectionDropp
 from consensus.state import ClusterState, CollectionState, ShardGroup, ShardKey, ShardState
 from consensus.transitions.edits import first_replicas
 from consensus.transitions.outcome import Handler, Outcome, collection_named, put_collection
+from consensus.transitions.restoring import restored
 from protos.collections import CollectionConfig, add_vector, merge, remove_vector
 from protos.errors import AlreadyExists, BadInput, BadRequest
 
@@ -33,9 +34,12 @@ def add_collection(state: ClusterState, command: AddCollection) -> Outcome:
         uuid=command.uuid,
         config=command.config,
         shards={placed.id: _shard(state, placed) for placed in command.shards},
-        groups=_groups(command.shards),
+        groups=command.groups or _groups(command.shards),
+        payload_schema=command.payload_schema,
         created_ms=command.created_ms,
     )
+    if command.restoring is not None:
+        collection, _ = restored(state, collection, command.restoring)
     return put_collection(state, collection), (CollectionAdded(command.name),)
 
 
@@ -52,6 +56,9 @@ def _check_add(state: ClusterState, command: AddCollection) -> None:
     strangers = {peer for placed in command.shards for peer in placed.peers} - state.peers.keys()
     if strangers or not all(placed.peers for placed in command.shards):
         raise BadInput(f"Can't create collection with name {name}. Unknown peers {sorted(strangers)}")
+    named = sorted(shard_id for group in command.groups for shard_id in group.shards)
+    if command.groups and named != sorted(placed.id for placed in command.shards):
+        raise BadInput(f"Can't create collection with name {name}. Its groups name shards {named}")
 
 
 def _shard(state: ClusterState, placed: PlacedShard) -> ShardState:

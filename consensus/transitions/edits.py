@@ -26,6 +26,7 @@ def new_life(shard: ShardState, peer_id: int, state: ReplicaState) -> ShardState
         replicas={**shard.replicas, peer_id: state},
         epochs={**shard.epochs, peer_id: epoch},
         last_epoch=epoch,
+        restored={peer: files for peer, files in shard.restored.items() if peer != peer_id},
     )
 
 
@@ -53,6 +54,7 @@ def without_replica(shard: ShardState, peer_id: int) -> ShardState:
         replicas={peer: state for peer, state in shard.replicas.items() if peer != peer_id},
         epochs={peer: epoch for peer, epoch in shard.epochs.items() if peer != peer_id},
         failed={peer: method for peer, method in shard.failed.items() if peer != peer_id},
+        restored={peer: files for peer, files in shard.restored.items() if peer != peer_id},
     )
 
 

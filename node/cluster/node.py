@@ -24,6 +24,7 @@ from consensus.reports import ReplicaKey, ReplicaReport
 from consensus.state import ClusterState, CollectionState, ShardState, Transfer
 from consensus.transitions import Events
 from node.client import ReplicaClient, SearchLoad
+from node.client.snapshots import SnapshotNode
 from node.cluster.copying import PointCopies
 from node.directories import ShardDirectories
 from node.engine import Engine
@@ -34,6 +35,8 @@ from node.replica.checkpoint import remove_all
 from node.replica.opened import Machinery, ReplicaFiles
 from node.replication.tuning import Tuning
 from node.shard.shard import Base, ReplicatedShard
+from node.snapshots.ready import ReadyFiles, names_of
+from node.snapshots.service import Snapshots
 from node.transfer.between_peers import fetch_base, serve_bases
 from node.transfer.progress import Transfers, key_of
 from node.transfer.sending import BaseSender
@@ -93,6 +96,9 @@ class ClusterNode:
         )
         self._workshop = Workshop(storage, self._engine.background)
         self._sender = BaseSender(self._workshop)
+        self.ready = ReadyFiles(storage, self._engine.machinery.clock)
+        self.snapshots: SnapshotNode = Snapshots(self, self._workshop, self.ready)
+        self._tidying: asyncio.Task[None] | None = None
         self._transfers = Transfers(time.monotonic)
         self._copies = PointCopies(
             metadata.peer_id, lambda: metadata.state, self.replica, self.propose, self._transfers
@@ -161,7 +167,8 @@ class ClusterNode:
         for error in await asyncio.gather(*closing, return_exceptions=True):
             if error is not None:  # the others and the threads are to end all the same
                 log.error("shard_not_closed", error=repr(error))
-        await asyncio.gather(*self._dropping.values(), return_exceptions=True)
+        tasks = [*self._dropping.values(), *([self._tidying] if self._tidying else [])]
+        await asyncio.gather(*tasks, return_exceptions=True)
         await self._engine.close()
 
     async def _say_farewell(self) -> None:
@@ -192,6 +199,15 @@ class ClusterNode:
         self._forget_transfers(state)
         if registered:
             self._copies.follow(state)
+            if self._tidying is None:
+                self._tidying = asyncio.create_task(self._tidy(state))
+
+    async def _tidy(self, state: ClusterState) -> None:
+        """Remove restored files that no replica took: ``state`` has all that an earlier process proposed."""
+        try:
+            await self._engine.background.run(self.ready.keep, names_of(state))
+        except OSError:
+            log.exception("restored_files_not_removed")
 
     def _update(
         self, collection: CollectionState, shard: ShardState, version: int, *, registered: bool
@@ -295,6 +311,25 @@ class ClusterNode:
         if key is None:
             raise ShardUnavailable(f"shard {shard_id} of collection `{collection}` is not on this node")
         return self._shards[key]
+
+    # --- ``node.snapshots.service.Host`` ----------------------------------------------------------------
+
+    async def copyable(self, collection: CollectionState, shard_id: int) -> ReplicaFiles:
+        return await self._own(collection, shard_id).copyable()
+
+    def last_seq(self, collection: CollectionState, shard_id: int) -> int:
+        shard = self._shards.get((collection.uuid, shard_id))
+        return -1 if shard is None else shard.last_seq
+
+    async def settled(self, collection: CollectionState, files: Mapping[int, str]) -> None:
+        for shard_id, name in files.items():
+            await self._own(collection, shard_id).restored(name)
+
+    def _own(self, collection: CollectionState, shard_id: int) -> ReplicatedShard:
+        shard = self._shards.get((collection.uuid, shard_id))
+        if shard is None:
+            raise ShardUnavailable(f"shard {shard_id} of collection `{collection.name}` is not on this node")
+        return shard
 
     # --- ``node.shard.shard.Node`` ------------------------------------------------------------------------
 

@@ -18,13 +18,15 @@ IDENTITY_FILE = "replica.json"
 
 
 class Identity(Struct, frozen=True):
-    """``collection`` is the collection's uuid: names are reused, uuids never."""
+    """``collection`` is the collection's uuid: names are reused, uuids never. ``restored``: the name under
+    which these files were ready, if they came from a snapshot."""
 
     format: int
     collection: str
     shard_id: int
     term: int = 1
     incarnation: int = 1
+    restored: str = ""
 
 
 def write_identity(directory: Path, identity: Identity) -> None:

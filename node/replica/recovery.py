@@ -89,7 +89,7 @@ def open_replica(
             return Wal.open(directory / WAL_DIRECTORY, capacity_mb=max(1, config.wal_config.wal_capacity_mb))
 
         wal = open_wal()
-        base = meta or _blank_meta(config, config_version=config_version)
+        base = meta or blank_meta(config, config_version=config_version)
         _require_continuous(base, wal)
         applier = _open_applier(directory, config, points, base)
         operation_ids = OperationIds()
@@ -106,7 +106,8 @@ def open_replica(
     return Opened(contents, Checkpointer(directory, contents, meta), wal, open_wal, base.seq)
 
 
-def _blank_meta(config: CollectionConfig, *, config_version: int) -> Meta:
+def blank_meta(config: CollectionConfig, *, config_version: int) -> Meta:
+    """Of a replica that has never held anything."""
     schemas = tuple(schema_of(name, params) for name, params in config.all_vectors.items())
     return Meta(FORMAT, EMPTY_SEQ, 0, config_version, schemas, (), "", Manifest())
 

@@ -40,7 +40,8 @@ from node.replication.tuning import Tuning
 from node.shard.agreement import command_of, farewell, replica_set
 from node.shard.life import Life, LifeOptions
 from node.shard.session import Session
-from protos.errors import NotPrimary, ShardUnavailable, VecraftError
+from node.snapshots.ready import ReadyFiles
+from protos.errors import NotPrimary, ServiceError, ShardUnavailable, VecraftError
 from protos.operations import UpdateResult, UpdateStatus
 from protos.shard import ReadSession
 from protos.shard_client import ShardClient
@@ -48,6 +49,7 @@ from protos.shard_client import ShardClient
 log = structlog.get_logger()
 
 RETRY_MIN_S, RETRY_MAX_S = 0.5, 30.0  # between two tries to open files that failed
+RESTORED_TRIES, RESTORED_RETRY_S = 200, 0.05  # for a restored replica to lead its shard
 PROPOSALS_MAX = 8  # of one replica under way; more would only repeat what these ask for
 KEEP_BYTES = 128 << 20  # of the log, for replicas that were away for a while
 KEEP_BYTES_FILLING = 4 << 30  # while a replica is being filled, which will need what was written meanwhile
@@ -71,6 +73,9 @@ class Node(Protocol):
 
     @property
     def directories(self) -> ShardDirectories: ...
+
+    @property
+    def ready(self) -> ReadyFiles: ...
 
     @property
     def tuning(self) -> Tuning: ...
@@ -130,6 +135,8 @@ class ReplicatedShard:
         self._settled = asyncio.Event()  # opened, or failed, or waiting for a base
         self._based_epoch = 0  # of the transfer whose base was taken
         self._filling = False
+        self._restored = ""  # the snapshot's files that are in place
+        self._outdated: Life | None = None  # to be closed: a snapshot's files take its place
         self._unreachable: frozenset[int] = frozenset()
         self._told: Life | None = None  # of ``_unreachable``
         self._proposals: set[asyncio.Task[None]] = set()
@@ -145,8 +152,17 @@ class ReplicatedShard:
         """The cluster state says this of the shard. To be called with all versions, or later ones only."""
         self._registered = True
         self._collection, self._shard, self._version = collection, shard, version
+        if self._life is not None and self._awaited not in ("", self._restored):
+            # At once: under the term that has just begun nothing may be logged behind the old points.
+            self._outdated, self._life = self._life, None
+            self._settled.clear()
         self._tell_machine()
         self._wake.set()
+
+    @property
+    def _awaited(self) -> str:
+        """The snapshot's files that this replica consists of, as agreed; empty: none."""
+        return self._shard.restored.get(self._node.me, "") if self._registered else ""
 
     def _tell_machine(self) -> None:
         life = self._life
@@ -251,6 +267,38 @@ class ReplicatedShard:
         """Raises: ShardUnavailable."""
         return self.life.files
 
+    async def copyable(self) -> ReplicaFiles:
+        """The files, once all is applied that was acknowledged before the call.
+
+        Raises: ShardUnavailable, also if this replica may lack some of it; ServiceError.
+        """
+        await self.opened()
+        self.check_readable()
+        life = self.life
+        await life.until_applied(life.machine.durable)
+        return life.files
+
+    @property
+    def last_seq(self) -> int:
+        """Of the last operation that was logged here; -1: nothing is open."""
+        return -1 if self._life is None else self._life.machine.last_seq
+
+    async def restored(self, name: str) -> None:
+        """Return when this replica consists of a snapshot's files, and takes writes.
+
+        Raises: ShardUnavailable, ServiceError.
+        """
+        for _ in range(RESTORED_TRIES):
+            if self._awaited != name:
+                raise ServiceError(f"shard {self.shard_id} was changed while it was being restored")
+            life = self._life
+            if life is not None and self._restored == name and life.machine.is_ready:
+                await self._settle(life)
+                life.files.touch()
+                return
+            await asyncio.sleep(RESTORED_RETRY_S)
+        raise ServiceError(f"shard {self.shard_id} is restored, but not ready: {self._failure or 'no lead'}")
+
     def check_readable(self) -> None:
         state = self._shard.replicas.get(self._node.me)
         if state not in IN_SYNC:
@@ -347,6 +395,9 @@ class ReplicatedShard:
             self._failure = str(self._life.failure)
             await self._end_life(checkpoint=False)
             await self._until_woken(RETRY_MIN_S)
+        outdated, self._outdated = self._outdated, None
+        if outdated is not None:
+            await outdated.close(checkpoint=False)
         transfer = self._transfer_with_base()
         if transfer is not None and await self._needs_base(transfer) and not await self._take_base(transfer):
             return RETRY_MAX_S
@@ -374,18 +425,34 @@ class ReplicatedShard:
     async def _open(self) -> None:
         node, collection = self._node, self._collection
         background = node.machinery.background
+        await background.run(self._install)
         identity = await background.run(
             node.directories.claim, self._directory, collection.uuid, self.shard_id
         )
         opened = await self.reopen()
         options = LifeOptions(self._directory, node.me, node.next_incarnation(), node.tuning)
         self._config_version = collection.config_version
+        self._restored = identity.restored
+        if self._awaited not in ("", self._restored):  # agreed on just now
+            self._outdated = Life(options, opened, identity, node.machinery, self)
+            self._wake.set()
+            return
         self._life = Life(options, opened, identity, node.machinery, self)
         self._tell_machine()
         if self._based_epoch:
             self._life.files.touch()  # a base of records comes without graphs
 
+    def _install(self) -> None:
+        """Put the files of a snapshot in the replica's place, if they are agreed on and not there yet."""
+        files, node = self._awaited, self._node
+        if files and node.directories.restored(self._directory, self.uuid) != files:
+            identity = Identity(FORMAT, self.uuid, self.shard_id, self._shard.term, restored=files)
+            node.ready.install(files, node.directories, self._directory, identity)
+
     async def _end_life(self, *, checkpoint: bool) -> None:
+        outdated, self._outdated = self._outdated, None
+        if outdated is not None:
+            await outdated.close(checkpoint=False)
         life, self._life = self._life, None
         if life is not None:
             await life.close(checkpoint=checkpoint)

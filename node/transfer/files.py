@@ -52,14 +52,19 @@ def file_parts(base: Base) -> Parts:
     sent = 0
     for file in base.files:
         yield packing.struct(FILE, FileStart(file.path, file.size)), base.points * sent // total
-        for data in _blocks(base.directory, file):
+        for data in blocks_of(base.directory, file):
             sent += len(data)
             yield packing.part(DATA, data), base.points * sent // total
     yield packing.part(END), base.points
 
 
-def _blocks(directory: Path, file: BaseFile) -> Iterator[bytes]:
-    """The file's bytes, ``CHUNK_BYTES`` at a time."""
+def is_base_path(path: str) -> bool:
+    """May a base have a file of this path?"""
+    return _PATHS.fullmatch(path) is not None
+
+
+def blocks_of(directory: Path, file: BaseFile) -> Iterator[bytes]:
+    """The file's bytes, ``CHUNK_BYTES`` at a time. Raises: OSError, SegmentError."""
     path = directory / file.path
     expected = _own_checksums(path)
     left = file.size
@@ -118,7 +123,7 @@ class FilesTarget:
 
     def _begin(self, start: FileStart) -> None:
         self._require_finished_file()
-        if _PATHS.fullmatch(start.path) is None or start.path in self._seen:
+        if not is_base_path(start.path) or start.path in self._seen:
             raise BaseRefused(f"no base has a file {start.path!r}, or it came twice")
         self._seen.add(start.path)
         path = self._directory / start.path

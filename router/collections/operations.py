@@ -28,6 +28,7 @@ from consensus.commands import (
     DropPayloadIndex,
     DropShardKey,
     DropVectorName,
+    RestoreShards,
     SetPayloadIndex,
     SetVectorName,
 )
@@ -143,6 +144,26 @@ class CollectionOperations:
         if self._following is not None:
             await self._following
         self.watch.close()
+
+    # --- for snapshots ----------------------------------------------------------------------------
+
+    async def restore(self, command: AddCollection | RestoreShards) -> CollectionState:
+        """Have shards consist of files that this node has ready. Returns: the collection as it is then; on
+        this node the files are in place, or have failed. Raises: what the command is refused with, Timeout.
+        """
+        name = command.name if isinstance(command, AddCollection) else command.collection
+        await self._change(command)
+        collection = self.resolve(name)
+        await self._settling.wait(META_TIMEOUT_MS)
+        return collection
+
+    def peers_in_turn(self) -> list[int]:
+        """The peers that may get shards, in the order in which to ask them."""
+        return shuffled_peers(self._log.state, self._rng)
+
+    @property
+    def max_collections(self) -> int | None:
+        return self._defaults.max_collections
 
     # --- look-ups ---------------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ import asyncio
 import structlog
 
 from consensus.replica_sets import IN_SYNC
-from consensus.state import ClusterState, CollectionState
+from consensus.state import ClusterState, CollectionState, ShardState
 from node.client import NodeClient
 from router.watch import StateWatch
 
@@ -86,8 +86,15 @@ class Reconciler:
             return True
         if reached is None or reached.uuid != collection.uuid:
             return False
-        return all(shard in reached.shards and own in reached.shards[shard].replicas for shard in held)
+        return all(_same_files(collection.shards[shard], reached.shards.get(shard), own) for shard in held)
 
     async def advanced(self) -> None:
         """Return after the next reconciliation."""
         await self._advance.wait()
+
+
+def _same_files(shard: ShardState, reached: ShardState | None, peer_id: int) -> bool:
+    """Had the peer the replica it is to have, and not one that a snapshot's files took the place of?"""
+    if reached is None or peer_id not in reached.replicas:
+        return False
+    return shard.restored.get(peer_id) in (None, reached.restored.get(peer_id))

@@ -19,6 +19,7 @@ CODES: dict[type[VecraftError], StatusCode] = {
     errors.BadRequest: StatusCode.INVALID_ARGUMENT,
     errors.NotSupported: StatusCode.UNIMPLEMENTED,
     errors.InferenceError: StatusCode.INVALID_ARGUMENT,
+    errors.ChecksumMismatch: StatusCode.DATA_LOSS,
     errors.MalformedBody: StatusCode.INVALID_ARGUMENT,
     errors.InvalidField: StatusCode.INVALID_ARGUMENT,
     errors.AlreadyExists: StatusCode.ALREADY_EXISTS,

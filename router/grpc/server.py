@@ -18,14 +18,16 @@ from router.grpc.analysis import analysis_handlers
 from router.grpc.cluster import cluster_handlers
 from router.grpc.collections import collection_handlers, schema_handlers
 from router.grpc.groups import group_handlers
-from router.grpc.later import SNAPSHOTS_LATER, refusing
 from router.grpc.methods import Methods, MetricsHook, service_handler
 from router.grpc.queries import query_handlers
 from router.grpc.service import HEALTH, about_handlers, health_handler, reflection_handlers
+from router.grpc.snapshots import snapshot_handlers
 from router.grpc.updates import update_handlers
 from router.load import Load
 from router.points import PointOperations
 from router.queries.operations import SearchOperations
+from router.snapshots.operations import SnapshotOperations
+from router.snapshots.whole import WholeSnapshots
 
 OPTIONS: list[tuple[str, Any]] = [
     ("grpc.max_receive_message_length", -1),
@@ -47,6 +49,8 @@ def create_server(
     points: PointOperations,
     searches: SearchOperations,
     cluster: ClusterOperations,
+    snapshots: SnapshotOperations,
+    whole: WholeSnapshots,
     *,
     version: str,
     commit: str | None = None,
@@ -67,7 +71,7 @@ def create_server(
                 **group_handlers(searches),
             },
         ),
-        (SNAPSHOTS, refusing(SNAPSHOTS_LATER)),
+        (SNAPSHOTS, snapshot_handlers(snapshots, whole)),
     ]
     names = [service.full_name for service, _ in services]
     server = grpc.aio.server(options=OPTIONS)

@@ -37,6 +37,7 @@ STATUS: dict[type[VecraftError], int] = {
     errors.BadRequest: 400,
     errors.NotSupported: 400,
     errors.InferenceError: 400,
+    errors.ChecksumMismatch: 400,
     errors.MalformedBody: 400,
     errors.InvalidField: 422,
     errors.AlreadyExists: 409,

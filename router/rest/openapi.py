@@ -38,6 +38,11 @@ _QUERY_SCHEMAS: dict[str, tuple[str, dict[str, Any]]] = {
     "anonymize": ("Leave out names", {"type": "boolean", "default": False}),
     "details_level": ("How much to tell", {"type": "integer", "minimum": 0, "default": 0}),
     "per_collection": ("Tell requests by collection", {"type": "boolean", "default": False}),
+    "priority": (
+        "Whose points count where there are other replicas",
+        {"type": "string", "enum": ["no_sync", "snapshot", "replica"], "default": "snapshot"},
+    ),
+    "checksum": ("SHA-256 of the file, in hex", {"type": "string", "pattern": "^[0-9a-fA-F]{64}$"}),
     "completed_limit": ("Completed tasks to show at most", {"type": "integer", "minimum": 0}),
 }
 
@@ -87,6 +92,8 @@ def _operation(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
             "default": _answer("Error", {"$ref": _REF.format(name="Error")}),
         },
     }
+    if route.accepts:
+        described["responses"]["202"] = _answer("It is being done", _ACCEPTED)
     if route.body is not None:
         content = {JSON: {"schema": schemas[repr(route.body)]}}
         described["requestBody"] = {"required": True, "content": content}
@@ -128,6 +135,10 @@ def _result(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+_ACCEPTED: dict[str, Any] = {
+    "type": "object",
+    "properties": {"status": {"type": "string", "example": "accepted"}, "time": {"type": "number"}},
+}
 _ERROR: dict[str, Any] = {
     "type": "object",
     "properties": {

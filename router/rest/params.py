@@ -99,8 +99,10 @@ def operation_timeout_ms(request: web.Request) -> int | None:
     return None if timeout_s is None else timeout_s * 1000
 
 
-def flag(request: web.Request, name: str) -> bool:
-    text = request.query.get(name, "false")
+def flag(request: web.Request, name: str, *, default: bool = False) -> bool:
+    text = request.query.get(name)
+    if text is None:
+        return default
     if text not in ("true", "false"):
         raise BadQuery(f"{name}: provided string was not `true` or `false`: `{text}`")
     return text == "true"

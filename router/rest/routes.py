@@ -33,7 +33,7 @@ class Route(Struct, frozen=True):
     ``query``, ``body`` and ``result`` describe the operation in ``/openapi.json``: names of query
     parameters (see ``router.rest.openapi``), and the types a body and a result are decoded from and
     encoded to. ``enveloped`` is False for answers that are not wrapped in ``result``. ``media_type`` is
-    that of an answer.
+    that of an answer. ``accepts``: it may answer 202 before it is done.
     """
 
     method: str
@@ -47,6 +47,7 @@ class Route(Struct, frozen=True):
     result: Any = None
     enveloped: bool = False
     media_type: str = "application/json"
+    accepts: bool = False
 
 
 class Match(Struct, frozen=True):

@@ -26,6 +26,8 @@ from consensus.commands import (
     RemovePeer,
     ReplicaReady,
     RestartTransfer,
+    RestoreShards,
+    Restoring,
     ShardRef,
     StartTransfer,
     shard_ref,
@@ -109,6 +111,7 @@ def _replica(rng: Random, collection: CollectionState, shard: ShardState) -> Com
     states = list(ReplicaState)
     to_shard_id = rng.choice([None, None, *collection.shards])
     commands: list[Command] = [
+        _restoring(rng, collection, shard),
         EvictReplica(ref, peer, epoch),
         PromotePrimary(ref, peer, lost=rng.random() < 0.5),
         AddReplica(ref, target, rng.choice([*states, ReplicaState.INITIALIZING, ReplicaState.PARTIAL])),
@@ -126,6 +129,12 @@ def _replica(rng: Random, collection: CollectionState, shard: ShardState) -> Com
         ),
     ]
     return rng.choice([*commands, commands[-1], commands[-1]])
+
+
+def _restoring(rng: Random, collection: CollectionState, shard: ShardState) -> RestoreShards:
+    restoring = Restoring(rng.choice(PEERS), rng.choice([0, 0, 1, 2]), {shard.id: f"files-{rng.random()}"})
+    terms = {shard.id: shard.term + (rng.random() < 0.1)}
+    return RestoreShards(collection.name, collection.uuid, terms, restoring, trim=rng.random() < 0.5)
 
 
 def _ref(rng: Random, collection: CollectionState, shard: ShardState) -> ShardRef:

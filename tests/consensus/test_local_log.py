@@ -13,7 +13,7 @@ from consensus.commands import ChangeAliases, DropCollection, SetClusterMetadata
 from consensus.events import Rejected
 from consensus.local_log import LocalLog
 from consensus.log_format import HEADER_BYTES, MetadataCorrupted
-from consensus.state import ClusterState
+from consensus.state import FEATURE_LEVEL, ClusterState
 from consensus.transitions import Events
 from protos.collections import CreateAlias
 from protos.errors import BadInput, InsufficientStorage, NotFound, ServiceError
@@ -191,10 +191,12 @@ async def test_a_state_that_used_newer_features_refuses_to_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as newer:
-        newer.setattr("consensus.state.FEATURE_LEVEL", 3)
-        newer.setattr("consensus.local_log.FEATURE_LEVEL", 3)
+        newer.setattr("consensus.state.FEATURE_LEVEL", FEATURE_LEVEL + 1)
+        newer.setattr("consensus.local_log.FEATURE_LEVEL", FEATURE_LEVEL + 1)
         await filled(tmp_path, 1)
-    with pytest.raises(MetadataCorrupted, match="feature level 3 was in use; this program knows 2"):
+    with pytest.raises(
+        MetadataCorrupted, match=f"level {FEATURE_LEVEL + 1} was in use; this program knows {FEATURE_LEVEL}"
+    ):
         reopened(tmp_path)
 
 

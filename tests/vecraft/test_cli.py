@@ -33,12 +33,25 @@ def test_serve_is_what_happens_without_a_command(arguments: list[str]) -> None:
     assert loaded.settings.telemetry_disabled is ("--disable-telemetry" in arguments)
 
 
-@pytest.mark.parametrize(
-    "arguments", [["--snapshot", "a:b"], ["--collection-snapshot", "a:b"], ["--storage-snapshot", "a"]]
-)
-def test_flags_that_cannot_be_honoured_are_refused(arguments: list[str]) -> None:
-    with pytest.raises(ConfigurationError, match="does not have it yet"):
-        configure(parser().parse_args(arguments), {})
+def test_snapshots_to_recover_first_are_named_by_path_and_collection() -> None:
+    arguments = [
+        "--snapshot",
+        "a:b",
+        "--collection-snapshot",
+        "/x/y:1.snapshot:c",
+        "--storage-snapshot",
+        "s",
+        "-f",
+    ]
+    first = configure(parser().parse_args(arguments), {}).restore_first
+    assert first.collections == ((Path("a"), "b"), (Path("/x/y:1.snapshot"), "c"))
+    assert (first.storage, first.force) == (Path("s"), True)
+
+
+@pytest.mark.parametrize("text", ["a", "a:", ":b", ""])
+def test_a_snapshot_without_a_path_or_a_collection_is_refused(text: str) -> None:
+    with pytest.raises(ConfigurationError, match="PATH:NAME"):
+        configure(parser().parse_args(["--snapshot", text]), {})
 
 
 def test_cluster_flags_without_a_cluster_are_only_warned_about() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import grpc.aio
@@ -19,6 +20,7 @@ from router.points import PointOperations
 from router.queries.operations import SearchOperations
 from tests.router.cluster.fakes import FakeShardKeys
 from tests.router.fakes import FakeLog, FakeNode, FakeShard
+from tests.router.snapshots.fakes import fake_snapshots
 
 
 class Grpc:
@@ -73,14 +75,17 @@ class Grpc:
 
 
 @pytest.fixture
-async def server() -> AsyncIterator[Grpc]:
+async def server(tmp_path: Path) -> AsyncIterator[Grpc]:
     log, node, statistics = FakeLog(), FakeNode(), RequestStatistics(GRPC)
     collections = CollectionOperations(log, node)
+    snapshots = fake_snapshots(log, collections, tmp_path)
     running = create_server(
         collections,
         PointOperations(collections, node),
         SearchOperations(collections, node),
         ClusterOperations(log, None, FakeShardKeys()),
+        snapshots.operations,
+        snapshots.whole,
         version="1.19.0",
         commit="c0ffee",
         metrics_hook=grpc_metrics_hook(statistics, lambda: 5.0),

@@ -1,10 +1,10 @@
-"""Every operation exists over both protocols, but for snapshots and what the gRPC services do not list."""
+"""Every operation exists over both protocols, but for what the gRPC services do not list."""
 
 from __future__ import annotations
 
 from typing import Any, cast
 
-from router.grpc.server import COLLECTIONS, POINTS
+from router.grpc.server import COLLECTIONS, POINTS, SNAPSHOTS
 from router.rest.analysis import analysis_routes
 from router.rest.cluster import cluster_routes
 from router.rest.collections import collection_routes
@@ -13,7 +13,9 @@ from router.rest.groups import group_routes
 from router.rest.points import point_routes
 from router.rest.query import query_routes
 from router.rest.reads import read_routes
+from router.rest.snapshots import snapshot_routes
 
+SERVICES = (COLLECTIONS, POINTS, SNAPSHOTS)
 BASE = "/collections/{collection_name}"
 SAME: dict[str, str] = {
     "Collections.Get": f"GET {BASE}",
@@ -60,8 +62,26 @@ SAME: dict[str, str] = {
     "Points.Facet": f"POST {BASE}/facet",
     "Points.SearchMatrixPairs": f"POST {BASE}/points/search/matrix/pairs",
     "Points.SearchMatrixOffsets": f"POST {BASE}/points/search/matrix/offsets",
+    "Snapshots.Create": f"POST {BASE}/snapshots",
+    "Snapshots.List": f"GET {BASE}/snapshots",
+    "Snapshots.Delete": f"DELETE {BASE}/snapshots/{{snapshot_name}}",
+    "Snapshots.CreateFull": "POST /snapshots",
+    "Snapshots.ListFull": "GET /snapshots",
+    "Snapshots.DeleteFull": "DELETE /snapshots/{snapshot_name}",
 }
+SHARD = f"{BASE}/shards/{{shard_id}}"
 REST_ALONE = {
+    "GET /snapshots/{snapshot_name}",
+    f"GET {BASE}/snapshots/{{snapshot_name}}",
+    f"PUT {BASE}/snapshots/recover",
+    f"POST {BASE}/snapshots/upload",
+    f"GET {SHARD}/snapshot",
+    f"GET {SHARD}/snapshots",
+    f"POST {SHARD}/snapshots",
+    f"GET {SHARD}/snapshots/{{snapshot_name}}",
+    f"DELETE {SHARD}/snapshots/{{snapshot_name}}",
+    f"PUT {SHARD}/snapshots/recover",
+    f"POST {SHARD}/snapshots/upload",
     f"POST {BASE}/points/query/explain",
     f"GET {BASE}/optimizations",
     f"GET {BASE}/memory",
@@ -85,6 +105,7 @@ def test_every_operation_exists_over_both() -> None:
     makers: list[Any] = [collection_routes, point_routes, read_routes, query_routes, cluster_routes]
     makers += [analysis_routes, group_routes, explain_routes]
     routes = {f"{route.method} {route.path}" for make in makers for route in make(nobody)}
+    routes |= {f"{route.method} {route.path}" for route in snapshot_routes(nobody, nobody)}
     assert routes - REST_ALONE == set(SAME.values())
-    methods = {f"{service.name}.{each.name}" for service in (COLLECTIONS, POINTS) for each in service.methods}
+    methods = {f"{service.name}.{each.name}" for service in SERVICES for each in service.methods}
     assert methods == SAME.keys()

@@ -8,6 +8,7 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
+from router.grpc.later import SNAPSHOTS_LATER
 
 from protos import errors
 from protos.errors import VecraftError
@@ -16,7 +17,6 @@ from protos.qdrant.pool import PUBLIC_POOL
 from protos.qdrant.service_pb2 import HealthCheckReply
 from router.auth.needs import Need
 from router.grpc.errors import CODES, Unconvertible, code_of, metadata_of, text_of
-from router.grpc.later import SNAPSHOTS_LATER
 from router.grpc.methods import Call, Served, service_handler
 from router.grpc.service import REFLECTION
 from tests.router.grpc.conftest import Grpc

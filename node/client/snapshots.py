@@ -1,0 +1,115 @@
+"""What the floors above may ask of this node about snapshots.
+
+Lives here: the port, and the plain structs it speaks in, which are also what an archive's description holds:
+names and types of their fields never change, and new ones get defaults.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+from msgspec import Struct
+
+from consensus.state import CollectionState, ShardGroup, ShardKey
+from protos.collections import CollectionConfig, PayloadSchema
+
+SNAPSHOT_FORMAT = 1
+
+
+class ShardDescription(Struct, frozen=True):
+    """One shard in an archive, as of operation ``seq`` of ``term``. ``buckets``: which points are its own
+    (``consensus.buckets``), one bit for each."""
+
+    id: int
+    seq: int
+    term: int
+    points: int
+    buckets: bytes
+    key: ShardKey | None = None
+
+
+class SnapshotDescription(Struct, frozen=True):
+    """What an archive holds. ``kind``: "collection", or "shard" for a single shard's."""
+
+    format: int
+    kind: str
+    collection: str
+    config: CollectionConfig
+    payload_schema: dict[str, PayloadSchema]
+    groups: tuple[ShardGroup, ...]
+    shards: tuple[ShardDescription, ...]
+    created_ms: int = 0
+
+
+class Ready(Struct, frozen=True):
+    """An archive that was checked and unpacked: the names of complete files by shard id, to be given to
+    ``RestoreShards`` or to ``discard``."""
+
+    description: SnapshotDescription
+    files: Mapping[int, str]
+
+
+class Written(Struct, frozen=True):
+    """``sha256``: of the file, lower-case hex."""
+
+    size: int
+    sha256: str
+
+
+class SnapshotNode(Protocol):
+    async def write(
+        self, collection: CollectionState, shard_ids: Sequence[int], path: Path, *, kind: str
+    ) -> Written:
+        """Write an archive of this node's replicas to ``path``, which must not exist, durably. It has all
+        that was acknowledged before.
+
+        Raises: ShardUnavailable if one of them is not here, or not in sync; ServiceError.
+        """
+        ...
+
+    async def read(self, path: Path, accept: Callable[[SnapshotDescription], None]) -> Ready:
+        """Check and unpack an archive. ``accept`` is called with its description before anything is written;
+        what it raises ends the call.
+
+        Raises: BadInput: it is damaged, or no archive of ours; ServiceError, InsufficientStorage.
+        """
+        ...
+
+    async def prepare(
+        self, ready: Ready, collection: CollectionState, as_shards: Mapping[int, int]
+    ) -> dict[int, str]:
+        """Make shards of the archive what shards of ``collection`` (which may be still to be created) go on
+        from. ``as_shards``: the archive's shard id to the collection's. Returns: the files' names by the
+        collection's shard id. Raises: BadInput: they make no shard; ServiceError, InsufficientStorage.
+        """
+        ...
+
+    async def discard(self, names: Iterable[str]) -> None:
+        """Remove ready files that no command will name; those that were taken are gone already."""
+        ...
+
+    async def settled(self, collection: CollectionState, files: Mapping[int, str]) -> None:
+        """Return when this node's replicas consist of these files and are open.
+
+        Raises: ServiceError, ShardUnavailable.
+        """
+        ...
+
+
+class _Version(Struct):
+    format: int
+
+
+def encode_description(description: SnapshotDescription) -> bytes:
+    return msgspec.json.encode(description)
+
+
+def decode_description(data: bytes) -> SnapshotDescription:
+    """Raises: ValueError, which says why, if this program cannot know what it describes."""
+    version = msgspec.json.decode(data, type=_Version).format
+    if version != SNAPSHOT_FORMAT:
+        raise ValueError(f"its description has format {version}, this program knows {SNAPSHOT_FORMAT}")
+    return msgspec.json.decode(data, type=SnapshotDescription)

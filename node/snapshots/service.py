@@ -1,0 +1,211 @@
+"""Snapshots of this node's shards, whichever form the node has. Implements ``node.client.snapshots``.
+
+Lives here: exports made and removed, work taken off the event loop, what errors of files mean to a client.
+May not live here: the archive's bytes (``archive``), which replicas there are (``Host``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+import structlog
+
+from consensus.buckets import owned_buckets
+from consensus.state import CollectionState, ShardState
+from node.client.snapshots import SNAPSHOT_FORMAT, Ready, ShardDescription, SnapshotDescription, Written
+from node.files import sync_directory
+from node.replica.checkpoint import DamagedFile
+from node.replica.opened import ReplicaFiles
+from node.replica.recovery import DAMAGE
+from node.segments import SegmentError
+from node.snapshots.archive import unpack_archive, write_archive
+from node.snapshots.ready import ReadyFiles
+from node.snapshots.tar import ArchiveDamaged
+from node.storage.points import RecordCorrupted, StoreFormatUnknown
+from node.transfer.export import Base, export_base
+from node.transfer.workshop import Workshop
+from node.workers import to_its_end
+from protos.errors import BadInput, ServiceError, storage_failed
+from protos.shard import Position
+
+log = structlog.get_logger()
+
+ARCHIVES_MAX = 2  # written or read at a time on one node; others wait
+BUFFER_BYTES = 1 << 20
+
+# Of the files that are read: a snapshot is not made of what is damaged.
+_UNREADABLE = (RecordCorrupted, StoreFormatUnknown, SegmentError, DamagedFile)
+
+
+class Host(Protocol):
+    """The node's replicas."""
+
+    async def copyable(self, collection: CollectionState, shard_id: int) -> ReplicaFiles:
+        """This node's replica, once it has applied all that was acknowledged before the call.
+
+        Raises: ShardUnavailable if it is not here, or not in sync; ServiceError: it cannot be opened.
+        """
+        ...
+
+    def last_seq(self, collection: CollectionState, shard_id: int) -> int:
+        """Of the last operation that this node knows of the shard; -1: of none."""
+        ...
+
+    async def settled(self, collection: CollectionState, files: Mapping[int, str]) -> None:
+        """See ``node.client.snapshots.SnapshotNode``."""
+        ...
+
+
+class Snapshots:
+    """One per node."""
+
+    def __init__(self, host: Host, workshop: Workshop, ready: ReadyFiles) -> None:
+        self._host, self._workshop, self._ready = host, workshop, ready
+        self._turn = asyncio.Semaphore(ARCHIVES_MAX)
+
+    # --- writing ----------------------------------------------------------------------------------------
+
+    async def write(
+        self, collection: CollectionState, shard_ids: Sequence[int], path: Path, *, kind: str
+    ) -> Written:
+        async with self._turn, AsyncExitStack() as exports:
+            bases: dict[int, Base] = {}
+            with _explained("the snapshot cannot be written"):
+                for shard_id in shard_ids:
+                    replica = await self._host.copyable(collection, shard_id)
+                    bases[shard_id] = await exports.enter_async_context(self._exported(replica))
+                description = self._describe(collection, bases, kind)
+                return await to_its_end(asyncio.to_thread(_write, path, description, bases))
+
+    @asynccontextmanager
+    async def _exported(self, replica: ReplicaFiles) -> AsyncIterator[Base]:
+        place = self._workshop.place()
+        try:
+            yield await export_base(replica, place, background=self._workshop.background)
+        finally:
+            await self._workshop.remove(place)
+
+    def _describe(
+        self, collection: CollectionState, bases: Mapping[int, Base], kind: str
+    ) -> SnapshotDescription:
+        shards = (
+            _describe_shard(collection, collection.shards[shard_id], base)
+            for shard_id, base in sorted(bases.items())
+        )
+        return SnapshotDescription(
+            format=SNAPSHOT_FORMAT,
+            kind=kind,
+            collection=collection.name,
+            config=collection.config,
+            payload_schema=collection.payload_schema,
+            groups=collection.groups,
+            shards=tuple(shards),
+            created_ms=time.time_ns() // 1_000_000,
+        )
+
+    # --- reading ----------------------------------------------------------------------------------------
+
+    async def read(self, path: Path, accept: Callable[[SnapshotDescription], None]) -> Ready:
+        names: dict[int, str] = {}
+
+        def place(shard_id: int) -> Path:
+            names[shard_id] = self._ready.new_name()
+            return self._ready.place(names[shard_id])
+
+        async with self._turn:
+            try:
+                with _explained("the snapshot cannot be unpacked"):
+                    description = await to_its_end(asyncio.to_thread(_unpack, path, accept, place))
+            except BaseException:
+                await to_its_end(asyncio.to_thread(self._ready.remove, list(names.values())))
+                raise
+        return Ready(description, names)
+
+    async def prepare(
+        self, ready: Ready, collection: CollectionState, as_shards: Mapping[int, int]
+    ) -> dict[int, str]:
+        files: dict[int, str] = {}
+        described = {shard.id: shard for shard in ready.description.shards}
+        for shard_id, target in as_shards.items():
+            # A term of its own: nobody has logged anything under it, so no log can be taken for this one's.
+            seq = self._host.last_seq(collection, target) + 1
+            after = Position(collection.shards[target].term + 1, seq)
+            name, shard = ready.files[shard_id], described[shard_id]
+            try:
+                await to_its_end(asyncio.to_thread(self._ready.rebase, name, shard, after, collection))
+            except OSError as error:
+                raise storage_failed("the snapshot cannot be restored", error) from error
+            except DAMAGE as error:
+                raise BadInput(f"The snapshot's shard {shard_id} cannot be opened: {error}") from error
+            files[target] = name
+        return files
+
+    async def discard(self, names: Iterable[str]) -> None:
+        await to_its_end(asyncio.to_thread(self._ready.remove, list(names)))
+
+    async def settled(self, collection: CollectionState, files: Mapping[int, str]) -> None:
+        await self._host.settled(collection, files)
+
+
+def _describe_shard(collection: CollectionState, shard: ShardState, base: Base) -> ShardDescription:
+    owned = owned_buckets(collection, shard.id)
+    return ShardDescription(
+        id=shard.id, seq=base.seq, term=base.term, points=base.points, buckets=owned, key=shard.key
+    )
+
+
+@contextmanager
+def _explained(what: str) -> Iterator[None]:
+    """Raise errors of files as those of the API."""
+    try:
+        yield
+    except ArchiveDamaged as error:
+        raise BadInput(f"The snapshot cannot be used: {error}") from error
+    except OSError as error:
+        log.exception("snapshot_failed", reason=str(error))
+        raise storage_failed(what, error) from error
+    except _UNREADABLE as error:
+        log.exception("snapshot_failed", reason=str(error))
+        raise ServiceError(f"{what}: {error}") from error
+
+
+class _Hashing:
+    """A file, and the SHA-256 of all that is written to it."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.sha256 = hashlib.sha256()
+        self.size = 0
+
+    def write(self, data: bytes, /) -> None:
+        self._file.write(data)
+        self.sha256.update(data)
+        self.size += len(data)
+
+
+def _write(path: Path, description: SnapshotDescription, bases: Mapping[int, Base]) -> Written:
+    try:
+        with path.open("xb", buffering=BUFFER_BYTES) as file:
+            sink = _Hashing(file)
+            write_archive(sink, description, bases)
+            file.flush()
+            os.fsync(file.fileno())
+        sync_directory(path.parent)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    return Written(sink.size, sink.sha256.hexdigest())
+
+
+def _unpack(
+    path: Path, accept: Callable[[SnapshotDescription], None], place: Callable[[int], Path]
+) -> SnapshotDescription:
+    with path.open("rb", buffering=BUFFER_BYTES) as file:
+        return unpack_archive(file, accept, place)

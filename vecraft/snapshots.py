@@ -1,0 +1,92 @@
+"""Snapshots, composed: where they are kept, what the command line has recovered before anything is served."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from msgspec import Struct
+
+from consensus.log import MetadataLog
+from node.client.snapshots import SnapshotNode
+from protos.errors import VecraftError
+from router.collections import CollectionOperations
+from router.snapshots.drafts import Drafts
+from router.snapshots.fetching import SnapshotFetcher
+from router.snapshots.folder import SnapshotFolders
+from router.snapshots.operations import SnapshotOperations, SnapshotPolicy
+from router.snapshots.store import SnapshotStore
+from router.snapshots.whole import AlreadyThere, WholeSnapshots
+from vecraft import QDRANT_VERSION
+from vecraft.configuration import ConfigurationError, RestoreFirst
+from vecraft.ending import CannotStart
+from vecraft.settings import S3Settings, Settings, StorageSettings
+
+
+class Snapshots(Struct, frozen=True):
+    operations: SnapshotOperations
+    whole: WholeSnapshots
+
+
+@asynccontextmanager
+async def snapshots(
+    settings: Settings,
+    wanted: RestoreFirst,
+    log: MetadataLog,
+    collections: CollectionOperations,
+    node: SnapshotNode,
+) -> AsyncIterator[Snapshots]:
+    """Raises: CannotStart if what is wanted cannot be recovered, or the folders cannot be used."""
+    root, temporary = _folders(settings.storage)
+    drafts, folders = Drafts(root, temporary), SnapshotFolders(root)
+    try:
+        for clear in (drafts.clear, folders.clear):
+            await asyncio.to_thread(clear)
+    except OSError as error:
+        raise CannotStart(f"the snapshots' folders cannot be used: {error}") from error
+    in_bucket = settings.storage.snapshots_config.snapshots_storage == "s3"
+    store = _bucket(settings.storage.snapshots_config.s3_config, drafts) if in_bucket else folders
+    operations = SnapshotOperations(
+        log,
+        collections,
+        node,
+        store,
+        drafts,
+        SnapshotFetcher(f"Qdrant/{QDRANT_VERSION}"),
+        SnapshotPolicy(root, urls=settings.service.enable_snapshot_url_recovery),
+    )
+    try:
+        made = Snapshots(operations, WholeSnapshots(log, collections, operations))
+        await _restore_first(made.whole, wanted)
+        yield made
+    finally:
+        await operations.close()
+
+
+def _bucket(chosen: S3Settings, drafts: Drafts) -> SnapshotStore:
+    """Raises: ConfigurationError."""
+    if not chosen.bucket:
+        raise ConfigurationError(
+            "storage.snapshots_config.s3_config.bucket is missing; snapshots_storage is s3"
+        )
+    from router.snapshots.s3 import Bucket, S3Snapshots  # here: the library is heavy, and seldom needed
+
+    return S3Snapshots(
+        Bucket(chosen.bucket, chosen.region, chosen.access_key, chosen.secret_key, chosen.endpoint_url),
+        drafts,
+    )
+
+
+def _folders(storage: StorageSettings) -> tuple[Path, Path | None]:
+    """Where snapshots lie, and what comes in."""
+    temporary = None if storage.temp_path is None else Path(storage.temp_path).absolute()
+    return Path(storage.snapshots_path).absolute(), temporary
+
+
+async def _restore_first(whole: WholeSnapshots, wanted: RestoreFirst) -> None:
+    try:
+        await whole.recover_first(wanted.collections, wanted.storage, force=wanted.force)
+    except (AlreadyThere, VecraftError, OSError) as error:
+        raise CannotStart(str(error)) from error
