@@ -40,7 +40,6 @@ from router.queries.operations import SearchOperations
 from router.rest.app import Edge, create_app
 from router.rest.routes import Route, RouteTable
 from router.rest.service import ServiceEndpoints, metrics_hook
-from router.rest.snapshots import snapshot_routes
 from vecraft import QDRANT_VERSION
 from vecraft.build import commit
 from vecraft.defaults import cluster_options
@@ -106,7 +105,7 @@ def applications(
         local_shards=LocalShardOperations(log, node),
         extra_routes=[
             *endpoints.routes(),
-            *snapshot_routes(snapshots.operations, snapshots.whole),
+            *snapshots.routes(),
             *_dashboard(settings),
         ],
         metrics_hook=metrics_hook(requests.rest),

@@ -82,7 +82,7 @@ async def clustered(
         stack.push_async_callback(collections.close)
         collections.start()
         made = await stack.enter_async_context(
-            snapshots(settings, wanted, member.log, collections, node.snapshots)
+            snapshots(settings, wanted, member.log, collections, node.snapshots, node)
         )
         ready = ReadyCheck(member.log, cluster, joins=joins)
         ready.start()

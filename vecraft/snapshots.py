@@ -10,9 +10,14 @@ from pathlib import Path
 from msgspec import Struct
 
 from consensus.log import MetadataLog
+from node.client.backups import BackupNode
 from node.client.snapshots import SnapshotNode
 from protos.errors import VecraftError
 from router.collections import CollectionOperations
+from router.rest.backups import backup_routes
+from router.rest.routes import Route
+from router.rest.snapshots import snapshot_routes
+from router.snapshots.backups import BackupOperations
 from router.snapshots.drafts import Drafts
 from router.snapshots.fetching import SnapshotFetcher
 from router.snapshots.folder import SnapshotFolders
@@ -28,6 +33,13 @@ from vecraft.settings import S3Settings, Settings, StorageSettings
 class Snapshots(Struct, frozen=True):
     operations: SnapshotOperations
     whole: WholeSnapshots
+    backups: BackupOperations
+
+    def routes(self) -> list[Route]:
+        return [
+            *snapshot_routes(self.operations, self.whole),
+            *backup_routes(self.backups, self.operations),
+        ]
 
 
 @asynccontextmanager
@@ -37,8 +49,12 @@ async def snapshots(
     log: MetadataLog,
     collections: CollectionOperations,
     node: SnapshotNode,
+    cluster: BackupNode | None = None,
 ) -> AsyncIterator[Snapshots]:
-    """Raises: CannotStart if what is wanted cannot be recovered, or the folders cannot be used."""
+    """``cluster`` None: a node on its own.
+
+    Raises: CannotStart if what is wanted cannot be recovered, or the folders cannot be used.
+    """
     root, temporary = _folders(settings.storage)
     drafts, folders = Drafts(root, temporary), SnapshotFolders(root)
     try:
@@ -58,7 +74,11 @@ async def snapshots(
         SnapshotPolicy(root, urls=settings.service.enable_snapshot_url_recovery),
     )
     try:
-        made = Snapshots(operations, WholeSnapshots(log, collections, operations))
+        made = Snapshots(
+            operations,
+            WholeSnapshots(log, collections, operations),
+            BackupOperations(log, collections, operations, cluster, root),
+        )
         await _restore_first(made.whole, wanted)
         yield made
     finally:

@@ -52,6 +52,14 @@ class Ready(Struct, frozen=True):
     files: Mapping[int, str]
 
 
+class ContentFile(Struct, frozen=True):
+    """A file of a shard (``path``: below its directory) whose bytes lie at ``content``."""
+
+    path: str
+    content: Path
+    sha256: str
+
+
 class Written(Struct, frozen=True):
     """``sha256``: of the file, lower-case hex."""
 
@@ -75,6 +83,15 @@ class SnapshotNode(Protocol):
         what it raises ends the call.
 
         Raises: BadInput: it is damaged, or no archive of ours; ServiceError, InsufficientStorage.
+        """
+        ...
+
+    async def assemble(
+        self, description: SnapshotDescription, files: Mapping[int, Sequence[ContentFile]]
+    ) -> Ready:
+        """As ``read``, from files that were kept one by one, by shard id.
+
+        Raises: BadInput: they are not what was kept; ServiceError, InsufficientStorage.
         """
         ...
 

@@ -23,7 +23,12 @@ from consensus.raft_log import RaftLog
 from consensus.reports import ReplicaKey, ReplicaReport
 from consensus.state import ClusterState, CollectionState, ShardState, Transfer
 from consensus.transitions import Events
+from node.backup.coordinator import Coordinator
+from node.backup.participant import CutShard, Participant
+from node.backup.reading import read_backup
+from node.backup.repository import Repository
 from node.client import ReplicaClient, SearchLoad
+from node.client.backups import Backup
 from node.client.snapshots import SnapshotNode
 from node.cluster.copying import PointCopies
 from node.directories import ShardDirectories
@@ -98,6 +103,7 @@ class ClusterNode:
         self._sender = BaseSender(self._workshop)
         self.ready = ReadyFiles(storage, self._engine.machinery.clock)
         self.snapshots: SnapshotNode = Snapshots(self, self._workshop, self.ready)
+        self._participant = Participant(self, self._workshop)
         self._tidying: asyncio.Task[None] | None = None
         self._transfers = Transfers(time.monotonic)
         self._copies = PointCopies(
@@ -119,6 +125,7 @@ class ClusterNode:
         await self._workshop.clear()
         serve_shards(self._calls, self)
         serve_bases(self._calls, self._sender, self._transfers, self._copyable)
+        self._participant.serve(self._calls)
         self._follow(self._metadata.state, ())
         self._stop_following = self._metadata.subscribe(self._follow)
         self._mail.receive(self._letter)
@@ -324,6 +331,27 @@ class ClusterNode:
     async def settled(self, collection: CollectionState, files: Mapping[int, str]) -> None:
         for shard_id, name in files.items():
             await self._own(collection, shard_id).restored(name)
+
+    # --- ``node.backup.participant.CutHost`` --------------------------------------------------------------
+
+    def cut_shard(self, collection_uuid: str, shard_id: int) -> CutShard:
+        shard = self._shards.get((collection_uuid, shard_id))
+        if shard is None:
+            raise ShardUnavailable(f"shard {shard_id} is not on peer {self.me}")
+        return shard
+
+    async def back_up(self, root: Path) -> str:
+        """See ``node.client.backups.BackupNode``."""
+        await self.barrier()
+        log = self._metadata
+        coordinator = Coordinator(self._calls, lambda: log.state, lambda: log.status().applied)
+        return await coordinator.back_up(Repository(root), created_ms=time.time_ns() // 1_000_000)
+
+    async def backups(self, root: Path) -> list[str]:
+        return await self._engine.background.run(Repository(root).names)
+
+    async def backup(self, root: Path, name: str) -> Backup:
+        return await self._engine.background.run(read_backup, Repository(root), name)
 
     def _own(self, collection: CollectionState, shard_id: int) -> ReplicatedShard:
         shard = self._shards.get((collection.uuid, shard_id))

@@ -127,11 +127,15 @@ class Checkpointer:
         return self._directory
 
     @property
+    def usable(self) -> bool:
+        """May what memory holds be stored?"""
+        return self.failure is None and self._contents.parted is None
+
+    @property
     def due(self) -> bool:
         """Is there anything that the last checkpoint does not have?"""
         applier = self._contents.applier
-        usable = self.failure is None and self._contents.parted is None
-        return usable and self._stored != (applier.seq, applier.segments.generation)
+        return self.usable and self._stored != (applier.seq, applier.segments.generation)
 
     @property
     def seq(self) -> int:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from pathlib import Path
 from typing import Concatenate, ParamSpec, Protocol, TypeVar
@@ -26,6 +26,7 @@ from node import query
 from node.optimizer.budget import BuildMemory
 from node.optimizer.runner import Optimizer
 from node.replica.checkpoint import Checkpointer, remove_all
+from node.replica.checkpoint import Draft as CheckpointDraft
 from node.replica.contents import Contents
 from node.replica.memory import memory_of
 from node.replica.recovery import Opened, open_replica
@@ -135,6 +136,18 @@ class Checkpoints(Protocol):
 
     async def checkpointed(self, seq: int) -> None:
         """One is: the log is not needed up to ``seq`` any more, as far as this replica goes."""
+        ...
+
+
+class Pauses(Protocol):
+    """Where a checkpoint waits for somebody else's."""
+
+    async def before(self) -> None:
+        """Most of what it needs is on disk; writes go on. What is raised ends it."""
+        ...
+
+    async def still(self, seq: int) -> None:
+        """It will hold everything up to ``seq``; no write is taken before this returns. Soon, it should."""
         ...
 
 
@@ -331,24 +344,59 @@ class ReplicaFiles:
     async def checkpoint(self) -> None:
         """Make the files hold everything applied so far. Raises: OSError, CheckpointPostponed."""
         async with self._checkpointing:
-            if self._closed:
-                raise CheckpointPostponed("the shard is being closed")
-            if not self._checkpointer.due:
-                return
-            background = self._machinery.background
-            try:
-                await background.run(self._checkpointer.presync)
-                draft = await self.undisturbed(self._checkpointer.begin)
-                await self._checkpoints.before_store(draft.meta.seq)
-                meta = await background.run(self._checkpointer.store, draft)
-            except OSError as error:
-                self._checkpoint_failure = f"checkpoint failed: {error}"
-                log.error("checkpoint_failed", error=str(error))
-                raise
-            self._checkpoint_failure = None
-            paths = await self.undisturbed(self._checkpointer.finish, draft, meta)
-            await background.run(remove_all, paths)
-            await self._checkpoints.checkpointed(meta.seq)
+            await self._checkpoint()
+
+    async def _checkpoint(
+        self, pauses: Pauses | None = None, settled: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
+        if self._closed:
+            raise CheckpointPostponed("the shard is being closed")
+        if not self._checkpointer.usable and pauses is not None:
+            raise CheckpointPostponed(self.failure or "what memory holds may not be stored")
+        if pauses is None and not self._checkpointer.due:
+            return
+        background = self._machinery.background
+        try:
+            await background.run(self._checkpointer.presync)
+            draft = await self._begun(pauses, settled)
+            await self._checkpoints.before_store(draft.meta.seq)
+            meta = await background.run(self._checkpointer.store, draft)
+        except OSError as error:
+            self._checkpoint_failure = f"checkpoint failed: {error}"
+            log.error("checkpoint_failed", error=str(error))
+            raise
+        self._checkpoint_failure = None
+        paths = await self.undisturbed(self._checkpointer.finish, draft, meta)
+        await background.run(remove_all, paths)
+        await self._checkpoints.checkpointed(meta.seq)
+
+    async def _begun(
+        self, pauses: Pauses | None, settled: Callable[[], Awaitable[None]] | None
+    ) -> CheckpointDraft:
+        if pauses is None:
+            return await self.undisturbed(self._checkpointer.begin)
+        await pauses.before()
+        async with self.quiet:
+            if settled is not None:
+                await settled()
+            draft = await self.on_writer(self._checkpointer.begin)
+            await pauses.still(draft.meta.seq)
+            return draft
+
+    @contextlib.asynccontextmanager
+    async def stored_at(
+        self, pauses: Pauses, settled: Callable[[], Awaitable[None]] | None = None
+    ) -> AsyncIterator[Stored]:
+        """As ``stored``, of a checkpoint made now, with pauses. ``settled``, awaited while no write is taken,
+        returns when all that was logged is applied.
+
+        Raises: OSError, CheckpointPostponed, what they raise.
+        """
+        async with self._checkpointing:
+            await self._checkpoint(pauses, settled)
+            with self._gate:  # closed?
+                points = self.contents.applier.points
+            yield Stored(self._checkpointer.directory, points, self._gate)
 
     @contextlib.asynccontextmanager
     async def stored(self) -> AsyncIterator[Stored]:

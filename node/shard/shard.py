@@ -30,7 +30,7 @@ from node.directories import ShardDirectories
 from node.replica.drafting import drafted
 from node.replica.failed import withheld
 from node.replica.identity import FORMAT, Identity
-from node.replica.opened import Machinery, ReplicaFiles, open_files
+from node.replica.opened import Machinery, Pauses, ReplicaFiles, open_files
 from node.replica.recovery import DAMAGE, Opened
 from node.replica.schema import missing_operations
 from node.replication import effects as do
@@ -41,6 +41,8 @@ from node.shard.agreement import command_of, farewell, replica_set
 from node.shard.life import Life, LifeOptions
 from node.shard.session import Session
 from node.snapshots.ready import ReadyFiles
+from node.transfer.export import Base as ExportedBase
+from node.transfer.export import export_cut
 from protos.errors import NotPrimary, ServiceError, ShardUnavailable, VecraftError
 from protos.operations import UpdateResult, UpdateStatus
 from protos.shard import ReadSession
@@ -50,6 +52,7 @@ log = structlog.get_logger()
 
 RETRY_MIN_S, RETRY_MAX_S = 0.5, 30.0  # between two tries to open files that failed
 RESTORED_TRIES, RESTORED_RETRY_S = 200, 0.05  # for a restored replica to lead its shard
+SETTLED_S = 1.0  # for what is logged to be applied, while writes wait
 PROPOSALS_MAX = 8  # of one replica under way; more would only repeat what these ask for
 KEEP_BYTES = 128 << 20  # of the log, for replicas that were away for a while
 KEEP_BYTES_FILLING = 4 << 30  # while a replica is being filled, which will need what was written meanwhile
@@ -277,6 +280,28 @@ class ReplicatedShard:
         life = self.life
         await life.until_applied(life.machine.durable)
         return life.files
+
+    # --- ``node.backup.participant.CutShard`` -----------------------------------------------------------
+
+    def leads_in(self) -> int | None:
+        if self._life is None or self._life.failure is not None:
+            return None
+        machine = self._life.machine
+        leased = machine.strong_read_seq(self._node.now_ms()) is not None
+        return machine.term if machine.is_ready and leased else None
+
+    async def export_held(self, into: Path, pauses: Pauses) -> ExportedBase:
+        life = self.life
+
+        async def settled() -> None:
+            async with asyncio.timeout(SETTLED_S):
+                await life.until_applied(life.machine.last_seq)
+
+        try:
+            background = self._node.machinery.background
+            return await export_cut(life.files, into, pauses, settled=settled, background=background)
+        except TimeoutError as error:
+            raise ShardUnavailable("the shard is still applying what it has logged") from error
 
     @property
     def last_seq(self) -> int:

@@ -8,10 +8,11 @@ May not live here: exporting bases, what becomes of unpacked files, threads.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -19,13 +20,14 @@ from crc32c import crc32c
 from msgspec import Struct
 
 from node.client.snapshots import (
+    ContentFile,
     SnapshotDescription,
     decode_description,
     encode_description,
 )
 from node.files import sync_directory, write_all
 from node.replica.checkpoint import POINTS_FILE
-from node.snapshots.tar import ArchiveDamaged, Member, Sink, Source, TarWriter, members
+from node.snapshots.tar import CHUNK_BYTES, ArchiveDamaged, Member, Sink, Source, TarWriter, members
 from node.transfer.export import Base, BaseFile
 from node.transfer.files import blocks_of, is_base_path
 
@@ -194,3 +196,34 @@ def _write(path: Path, member: Member) -> Checked:
     finally:
         os.close(fd)
     return Checked(member.size, crc)
+
+
+# --- from contents that were kept one by one --------------------------------------------------------------
+
+
+def assemble(directory: Path, files: Sequence[ContentFile]) -> None:
+    """Copy files into ``directory``, which must not exist, durably. Raises: ArchiveDamaged, OSError."""
+    directory.mkdir(parents=True)
+    for file in files:
+        if not is_base_path(file.path):
+            raise ArchiveDamaged(f"no shard has a file {file.path!r}")
+        target = directory / file.path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if _copied(file.content, target) != file.sha256:
+            raise ArchiveDamaged(f"{file.content} is not what was kept: its checksum differs")
+    if not (directory / POINTS_FILE).exists():
+        raise ArchiveDamaged(f"a shard without {POINTS_FILE}")
+    for changed, _, _ in os.walk(directory, topdown=False):
+        sync_directory(Path(changed))
+
+
+def _copied(source: Path, target: Path) -> str:
+    """Returns: the SHA-256 of what was copied."""
+    digest = hashlib.sha256()
+    with source.open("rb") as reading, target.open("xb") as writing:
+        while chunk := reading.read(CHUNK_BYTES):
+            digest.update(chunk)
+            writing.write(chunk)
+        writing.flush()
+        os.fsync(writing.fileno())
+    return digest.hexdigest()

@@ -19,13 +19,20 @@ import structlog
 
 from consensus.buckets import owned_buckets
 from consensus.state import CollectionState, ShardState
-from node.client.snapshots import SNAPSHOT_FORMAT, Ready, ShardDescription, SnapshotDescription, Written
+from node.client.snapshots import (
+    SNAPSHOT_FORMAT,
+    ContentFile,
+    Ready,
+    ShardDescription,
+    SnapshotDescription,
+    Written,
+)
 from node.files import sync_directory
 from node.replica.checkpoint import DamagedFile
 from node.replica.opened import ReplicaFiles
 from node.replica.recovery import DAMAGE
 from node.segments import SegmentError
-from node.snapshots.archive import unpack_archive, write_archive
+from node.snapshots.archive import assemble, unpack_archive, write_archive
 from node.snapshots.ready import ReadyFiles
 from node.snapshots.tar import ArchiveDamaged
 from node.storage.points import RecordCorrupted, StoreFormatUnknown
@@ -125,6 +132,21 @@ class Snapshots:
                     description = await to_its_end(asyncio.to_thread(_unpack, path, accept, place))
             except BaseException:
                 await to_its_end(asyncio.to_thread(self._ready.remove, list(names.values())))
+                raise
+        return Ready(description, names)
+
+    async def assemble(
+        self, description: SnapshotDescription, files: Mapping[int, Sequence[ContentFile]]
+    ) -> Ready:
+        names = {shard_id: self._ready.new_name() for shard_id in files}
+        async with self._turn:
+            try:
+                with _explained("the backup cannot be restored"):
+                    for shard_id, wanted in files.items():
+                        place = self._ready.place(names[shard_id])
+                        await to_its_end(asyncio.to_thread(assemble, place, wanted))
+            except BaseException:
+                await self.discard(names.values())
                 raise
         return Ready(description, names)
 

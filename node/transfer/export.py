@@ -11,14 +11,14 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 
 from msgspec import Struct
 
 from node.files import write_all
 from node.replica.checkpoint import COLUMNS_DIRECTORY, POINTS_FILE, SEGMENTS_DIRECTORY, Meta, decode_meta
-from node.replica.opened import CheckpointPostponed, ReplicaFiles, Stored
+from node.replica.opened import CheckpointPostponed, Pauses, ReplicaFiles, Stored
 from node.replica.segment_set import SegmentEntry
 from node.segments.growing import GROWING_FILE, read_header
 from node.segments.layout import layout_of
@@ -70,6 +70,23 @@ async def export_base(replica: ReplicaFiles, into: Path, *, background: WorkerPo
         raise ShardUnavailable(f"the shard cannot be copied now: {reason}") from reason
     async with replica.stored() as stored:
         links = await to_its_end(background.run(_link, stored, into))
+    return await to_its_end(background.run(_complete, stored, links, into))
+
+
+async def export_cut(
+    replica: ReplicaFiles,
+    into: Path,
+    pauses: Pauses,
+    *,
+    settled: Callable[[], Awaitable[None]],
+    background: WorkerPool,
+) -> Base:
+    """As ``export_base``, of a checkpoint that waits at ``pauses``; see ``ReplicaFiles.stored_at``."""
+    try:
+        async with replica.stored_at(pauses, settled) as stored:
+            links = await to_its_end(background.run(_link, stored, into))
+    except CheckpointPostponed as reason:
+        raise ShardUnavailable(f"the shard cannot be copied now: {reason}") from reason
     return await to_its_end(background.run(_complete, stored, links, into))
 
 

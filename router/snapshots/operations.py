@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,7 +26,7 @@ from consensus.commands import AddCollection, Restoring
 from consensus.log import MetadataLog
 from consensus.replica_sets import every_shard
 from consensus.state import LEVEL_OF_RESTORING, CollectionState
-from node.client.snapshots import Ready, SnapshotDescription, SnapshotNode, Written
+from node.client.snapshots import ContentFile, Ready, SnapshotDescription, SnapshotNode, Written
 from protos.collections import check_new_collection_name
 from protos.errors import BadRequest, ChecksumMismatch, Forbidden, Timeout
 from router.collections import CollectionOperations
@@ -293,9 +293,14 @@ class SnapshotOperations:
 
     @asynccontextmanager
     async def _ready(self, path: Path, accept: Callable[[SnapshotDescription], None]) -> AsyncIterator[Ready]:
-        """An archive's files, removed afterwards but for those that the cluster state names (or may)."""
+        """An archive's files, for the time of the block."""
         self._require_level()
-        ready = await self._node.read(path, accept)
+        async with self._kept(await self._node.read(path, accept)) as ready:
+            yield ready
+
+    @asynccontextmanager
+    async def _kept(self, ready: Ready) -> AsyncIterator[Ready]:
+        """Its files are removed afterwards but for those that the cluster state names (or may)."""
         try:
             yield ready
         except Timeout:
@@ -339,6 +344,19 @@ class SnapshotOperations:
             max_collections=self._collections.max_collections,
         )
         return await self.restore_as(command, ready)
+
+    async def restore_files(
+        self,
+        command: AddCollection,
+        description: SnapshotDescription,
+        files: Mapping[int, Sequence[ContentFile]],
+    ) -> bool:
+        """Create a collection from files that were kept one by one. Raises: as ``restore_collection``."""
+        self._require_level()
+        ready = await self._node.assemble(description, files)
+        with self.statistics.recovering(command.name):
+            async with self._kept(ready):
+                return await self.restore_as(command, ready)
 
     async def restore_as(self, command: AddCollection, ready: Ready) -> bool:
         """Create a collection whose shards consist of what is ready."""

@@ -12,6 +12,7 @@ from consensus.buckets import owned_buckets
 from consensus.state import CollectionState
 from node.client.snapshots import (
     SNAPSHOT_FORMAT,
+    ContentFile,
     Ready,
     ShardDescription,
     SnapshotDescription,
@@ -52,6 +53,13 @@ class FakeSnapshotNode:
             raise BadInput(str(error)) from error
         accept(description)
         names = {shard.id: f"files-{len(self.ready)}-{shard.id}" for shard in description.shards}
+        self.ready |= set(names.values())
+        return Ready(description, names)
+
+    async def assemble(
+        self, description: SnapshotDescription, files: Mapping[int, Sequence[ContentFile]]
+    ) -> Ready:
+        names = {shard_id: f"files-{len(self.ready)}-{shard_id}" for shard_id in files}
         self.ready |= set(names.values())
         return Ready(description, names)
 

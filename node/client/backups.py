@@ -1,0 +1,48 @@
+"""What the floors above may ask of this node about backups of the whole cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from msgspec import Struct
+
+from node.client.snapshots import ContentFile, SnapshotDescription
+
+
+class BackedUp(Struct, frozen=True):
+    """One collection of a backup, as a snapshot's description and the files of its shards, by their ids."""
+
+    description: SnapshotDescription
+    files: dict[int, Sequence[ContentFile]]
+
+
+class Backup(Struct, frozen=True):
+    """``raft_index``: of the cluster state that the collections are of."""
+
+    name: str
+    raft_index: int
+    created_ms: int
+    collections: list[BackedUp]
+    aliases: dict[str, str]
+
+
+class BackupNode(Protocol):
+    """``root``: a folder of backups (``node.backup.repository``)."""
+
+    async def back_up(self, root: Path) -> str:
+        """Of the whole cluster, as of one consistent cut: every write that was acknowledged before the call
+        is in it, and with a write all that were acknowledged before that one was sent. Returns: its name.
+
+        Raises: ShardUnavailable: no cut could be had; ServiceError, InsufficientStorage.
+        """
+        ...
+
+    async def backups(self, root: Path) -> list[str]:
+        """Names, oldest first."""
+        ...
+
+    async def backup(self, root: Path, name: str) -> Backup:
+        """Raises: NotFound, BadInput."""
+        ...
