@@ -78,7 +78,7 @@ def applications(
     endpoints = ServiceEndpoints(
         process=_process(settings),
         commit=commit(),
-        inventory=Inventory(log, node),
+        inventory=Inventory(log, node, snapshots.operations.statistics),
         requests=requests,
         issues=issues,
         cluster=operations,

@@ -15,6 +15,7 @@ from consensus.state import CollectionState
 from node.client import NodeClient, SearchLoad
 from protos.errors import VecraftError
 from protos.shard import ShardInfo, ShardStatus
+from router.snapshots.statistics import SnapshotCounts, SnapshotStatistics
 
 
 class ShardEntry(Struct, frozen=True):
@@ -26,11 +27,12 @@ class ShardEntry(Struct, frozen=True):
 
 
 class CollectionEntry(Struct, frozen=True):
-    """``peer_id`` is this node's."""
+    """``peer_id`` is this node's; ``snapshots``: what it does about them."""
 
     state: CollectionState
     shards: list[ShardEntry]
     peer_id: int = 0
+    snapshots: SnapshotCounts = SnapshotCounts()
 
     @property
     def name(self) -> str:
@@ -71,9 +73,12 @@ class CollectionEntry(Struct, frozen=True):
 
 
 class Inventory:
-    def __init__(self, log: MetadataLog, node: NodeClient) -> None:
+    def __init__(
+        self, log: MetadataLog, node: NodeClient, snapshots: SnapshotStatistics | None = None
+    ) -> None:
         self._log = log
         self._node = node
+        self._snapshots = snapshots or SnapshotStatistics()
 
     @property
     def collections_total(self) -> int:
@@ -90,7 +95,10 @@ class Inventory:
         """Every collection, by name."""
         states = sorted(self._log.state.collections.items())
         peer_id = self._log.peer_id
-        return [CollectionEntry(state, await self._shards(state, peer_id), peer_id) for _, state in states]
+        return [
+            CollectionEntry(state, await self._shards(state, peer_id), peer_id, self._snapshots.of(name))
+            for name, state in states
+        ]
 
     async def _shards(self, state: CollectionState, peer_id: int) -> list[ShardEntry]:
         return [

@@ -273,7 +273,15 @@ class _Families:
         )
         incoming = self._gauge("collection_shard_transfer_incoming", "shard transfers to this node", ["id"])
         outgoing = self._gauge("collection_shard_transfer_outgoing", "shard transfers from this node", ["id"])
+        creating = self._gauge("snapshot_creation_running", "snapshots that are being created", ["id"])
+        recovering = self._gauge("snapshot_recovery_running", "snapshots that are being recovered", ["id"])
+        created = CounterMetricFamily(
+            f"{self._prefix}snapshot_created_total", "snapshots created since the start", labels=["id"]
+        )
         for entry in self._collections:
+            creating.add_metric([entry.name], entry.snapshots.creating)
+            recovering.add_metric([entry.name], entry.snapshots.recovering)
+            created.add_metric([entry.name], entry.snapshots.created)
             incoming.add_metric([entry.name], entry.incoming_transfers)
             outgoing.add_metric([entry.name], entry.outgoing_transfers)
             for name, count in sorted(entry.vectors.items()):
@@ -283,7 +291,9 @@ class _Families:
             queue.add_metric([entry.name], sum(info.update_queue_length for info in entry.infos))
             for name, count in sorted(unindexed(entry.infos).items()):
                 excluded.add_metric([entry.name, name], count)
-        return iter([vectors, points, running, queue, excluded, incoming, outgoing])
+        return iter(
+            [vectors, points, running, queue, excluded, creating, recovering, created, incoming, outgoing]
+        )
 
     def _responses(self, series: _Series) -> Iterator[Metric]:
         labels, name = series.labels, f"{series.interface.name}_responses"

@@ -143,9 +143,9 @@ def _collections(
     shown["snapshots"] = [
         {
             "id": _name(entry.name, anonymize),
-            "running_snapshots": 0,
-            "running_snapshot_recovery": 0,
-            "total_snapshot_creations": 0,
+            "running_snapshots": entry.snapshots.creating,
+            "running_snapshot_recovery": entry.snapshots.recovering,
+            "total_snapshot_creations": entry.snapshots.created,
         }
         for entry in entries
     ]

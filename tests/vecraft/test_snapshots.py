@@ -153,6 +153,24 @@ def test_calls_that_are_not_waited_for_are_done_all_the_same(node: LiveNode, cli
     wait_for(lambda: len(contents(client)) == POINTS, what="the points")
 
 
+def test_snapshots_are_counted(client: httpx.Client) -> None:
+    made(client)
+    metrics = client.get("/metrics").text
+    (line,) = [line for line in metrics.splitlines() if line.startswith('snapshot_created_total{id="c"}')]
+    counted = float(line.split()[1])
+    assert counted >= 1
+    for gauge in ("snapshot_creation_running", "snapshot_recovery_running"):
+        assert f'{gauge}{{id="c"}} 0.0' in metrics
+    made(client)
+    shown = client.get("/telemetry?details_level=2").json()["result"]["collections"]["snapshots"]
+    assert {key: value for key, value in shown[0].items() if key != "total_snapshot_creations"} == {
+        "id": "c",
+        "running_snapshots": 0,
+        "running_snapshot_recovery": 0,
+    }
+    assert shown[0]["total_snapshot_creations"] == counted + 1
+
+
 def test_unknown_names_are_404(client: httpx.Client) -> None:
     for path in (
         "/collections/nope/snapshots",
