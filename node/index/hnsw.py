@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from node.index import walk
 from node.index.codes import Code, Encoding, for_faiss, integers_of, metric_of, sq_type
 from node.index.exact import NO_ROW, Rows
 from node.index.library import faiss
@@ -54,6 +55,7 @@ class HnswGraph:
         self._path = path
         self._floats: Any = None  # the same graph for queries beyond the range of integers, made late
         self._making = Lock()
+        self._walked = _walked(index, self._storage, encoding) if encoding.code is Code.INTEGER_8BIT else None
         self.rows = rows
         self.params = params
         self.encoding = encoding
@@ -123,18 +125,22 @@ class HnswGraph:
     def _nearest(self, queries: FloatArray, ef: int, count: int) -> tuple[FloatArray, Rows, float]:
         """FAISS's distances and nodes, both (nq, count), and the step that the distances are counted in."""
         assert count <= ef
-        taken, index, step = self._taken(queries), self._index, self._step
-        if taken is None:
-            taken, index, step = self._padded(queries), self._of_floats(), 1.0
-        assert taken.shape[1] == index.d
-        shape = (len(taken), count)
+        shape = (len(queries), count)
         distances, nodes = np.empty(shape, dtype=np.float32), np.empty(shape, dtype=np.int64)
+        taken, index = queries, self._index
+        if self._walked is None:
+            taken = for_faiss(self.encoding, queries)
+        elif self._walked.search(np.ascontiguousarray(queries), ef, distances, nodes):
+            return distances, nodes, self.encoding.step
+        else:
+            taken, index = self._padded(queries), self._of_floats()
+        assert taken.shape[1] == index.d
         pointer = faiss.swig_ptr
         # ``search_c`` is FAISS's own method: the wrapper above it costs more than everything else here.
         index.search_c(
             len(taken), pointer(taken), count, pointer(distances), pointer(nodes), _walk_parameters(ef)
         )
-        return distances, nodes, step
+        return distances, nodes, 1.0
 
     @property
     def scans(self) -> bool:
@@ -217,6 +223,25 @@ class HnswGraph:
 def _walk_parameters(ef: int) -> Any:
     """FAISS only reads them, so that threads share them."""
     return faiss.SearchParametersHNSW(efSearch=ef)
+
+
+def _walked(index: Any, storage: Any, encoding: Encoding) -> walk.Graph:
+    """The graph for our own walk."""
+    links = index.hnsw
+    starts = faiss.vector_to_array(links.cum_nneighbor_per_level).astype(np.int32, copy=False)
+    return walk.Graph(
+        owner=index,
+        count=index.ntotal,
+        entry=links.entry_point,
+        top=links.max_level,
+        neighbors=int(links.neighbors.data()),
+        offsets=int(links.offsets.data()),
+        starts=starts,
+        codes=int(storage.codes.data()),
+        width=encoding.width,
+        low=encoding.low,
+        step=encoding.step,
+    )
 
 
 def _map(path: Path) -> Any:

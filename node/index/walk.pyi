@@ -1,0 +1,57 @@
+import numpy as np
+import numpy.typing as npt
+
+def distances(a: bytes, b: bytes) -> list[int]:
+    """The squared distance of two codes by each of the ways that this processor has; walks take the last.
+
+    For tests. Raises: ValueError if they are not of one width.
+    """
+
+class Graph:
+    """The links and codes of a FAISS graph over 8-bit integers, compared by L2. It reads them where they are.
+
+    Searching is safe from many threads, and lets others run.
+    """
+
+    def __init__(
+        self,
+        owner: object,
+        count: int,
+        entry: int,
+        top: int,
+        neighbors: int,
+        offsets: int,
+        starts: npt.NDArray[np.int32],
+        codes: int,
+        width: int,
+        low: float,
+        step: float,
+    ) -> None:
+        """
+        Args:
+            owner: what keeps the memory behind the addresses.
+            count, entry, top: the nodes, the entry node and its level.
+            neighbors, offsets: addresses of int32 nodes, -1 behind a node's last, and of uint64 places of
+                each node's first neighbour.
+            starts: where each level's neighbours begin within a node's, and where the last level's end.
+            codes: the address of ``count`` codes of ``width`` bytes: a vector's components and zeros.
+            low, step: the integer i stands for ``low + i * step``.
+
+        Raises: ValueError if they cannot be one graph's.
+        """
+
+    def search(
+        self,
+        queries: npt.NDArray[np.float32],
+        ef: int,
+        distances: npt.NDArray[np.float32],
+        nodes: npt.NDArray[np.int64],
+    ) -> bool:
+        """Write the nearest nodes to ``queries`` (nq, dim) and their distances, both (nq, count <= ef).
+
+        Nearest first, equally near ones by node, padded with -1 and infinity; distances are squared and in
+        steps. Arrays are C-contiguous. ``ef``: how many nodes a walk keeps.
+
+        Returns: False, and nothing is written, where a component of a query is beyond the integers' range.
+        Raises: ValueError for arrays that do not fit each other, MemoryError.
+        """

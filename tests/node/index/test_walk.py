@@ -1,0 +1,202 @@
+"""Our walk finds what a plain one finds, whatever the graph, and stays within it."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from node.index import walk
+from node.index.library import faiss
+
+Codes = npt.NDArray[np.uint8]
+RNG = np.random.default_rng(5)
+
+
+class Links:
+    """A graph of one level whose links are any: ``neighbors`` (n, most), padded with -1."""
+
+    def __init__(self, codes: Codes, neighbors: npt.NDArray[np.int32], entry: int = 0) -> None:
+        self.codes, self.neighbors, self.entry = np.ascontiguousarray(codes), neighbors, entry
+        most = neighbors.shape[1]
+        self.offsets = np.arange(len(codes), dtype=np.uint64) * most
+        self.starts = np.array([0, most], dtype=np.int32)
+
+    def graph(self, **others: Any) -> walk.Graph:
+        wanted: dict[str, Any] = {
+            "owner": self,
+            "count": len(self.codes),
+            "entry": self.entry,
+            "top": 0,
+            "neighbors": self.neighbors.ctypes.data,
+            "offsets": self.offsets.ctypes.data,
+            "starts": self.starts,
+            "codes": self.codes.ctypes.data,
+            "width": self.codes.shape[1],
+            "low": 0.0,
+            "step": 1.0,
+        }
+        return walk.Graph(**wanted | others)
+
+
+def searched(graph: walk.Graph, queries: Codes, ef: int, count: int) -> tuple[Any, Any]:
+    distances = np.empty((len(queries), count), dtype=np.float32)
+    nodes = np.empty((len(queries), count), dtype=np.int64)
+    assert graph.search(queries.astype(np.float32), ef, distances, nodes)
+    return distances, nodes
+
+
+def plainly(links: Links, query: Codes, ef: int) -> list[tuple[int, int]]:
+    """Distances and nodes, nearest first: the same search without any haste."""
+
+    def found(node: int) -> tuple[int, int]:
+        difference = links.codes[node].astype(int) - query.astype(int)
+        return int(difference @ difference), node
+
+    seen, pool, done = {links.entry}, [found(links.entry)], set()
+    while waiting := [item for item in pool if item not in done]:
+        done.add(waiting[0])
+        for neighbor in links.neighbors[waiting[0][1]].tolist():
+            if neighbor < 0:
+                break
+            if neighbor not in seen:
+                seen.add(neighbor)
+                pool = sorted([*pool, found(neighbor)])[:ef]
+    return pool
+
+
+@st.composite
+def graphs(draw: st.DrawFn) -> Links:
+    count, most = draw(st.integers(1, 40)), draw(st.integers(1, 6))
+    width = draw(st.sampled_from((1, 3, 16, 64, 80, 129)))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    codes = rng.integers(0, draw(st.sampled_from((2, 256))), (count, width)).astype(np.uint8)
+    return Links(codes, rng.integers(-1, count, (count, most)).astype(np.int32), int(rng.integers(count)))
+
+
+@given(links=graphs(), ef=st.integers(1, 50))
+def test_a_walk_finds_what_a_plain_one_finds(links: Links, ef: int) -> None:
+    query = links.codes[:1] ^ 1
+    wanted = plainly(links, query[0], ef)
+    distances, nodes = searched(links.graph(), query, ef, ef)
+    assert nodes[0, : len(wanted)].tolist() == [node for _, node in wanted]
+    assert distances[0, : len(wanted)].tolist() == [distance for distance, _ in wanted]
+    assert (nodes[0, len(wanted) :] == -1).all()
+    assert np.isinf(distances[0, len(wanted) :]).all()
+
+
+@given(st.integers(0, 300), st.integers(0, 2**32))
+def test_every_way_to_compare_codes_tells_their_distance(width: int, seed: int) -> None:
+    a, b = (
+        np.random.default_rng(seed).choice(np.array([0, 1, 127, 128, 254, 255]), (2, width)).astype(np.uint8)
+    )
+    difference = a.astype(int) - b.astype(int)
+    assert set(walk.distances(a.tobytes(), b.tobytes())) == {int(difference @ difference)}
+
+
+def test_it_finds_the_nodes_that_faiss_finds() -> None:
+    index = faiss.IndexHNSWSQ(48, faiss.ScalarQuantizer.QT_8bit_direct, 8, faiss.METRIC_L2)
+    codes = RNG.integers(0, 256, (3000, 48)).astype(np.uint8)
+    index.train(codes[:1].astype(np.float32))
+    index.add(codes.astype(np.float32))
+    links, storage = index.hnsw, faiss.downcast_index(index.storage)
+    assert links.max_level > 0
+    graph = walk.Graph(
+        owner=index,
+        count=3000,
+        entry=links.entry_point,
+        top=links.max_level,
+        neighbors=int(links.neighbors.data()),
+        offsets=int(links.offsets.data()),
+        starts=faiss.vector_to_array(links.cum_nneighbor_per_level).astype(np.int32),
+        codes=int(storage.codes.data()),
+        width=48,
+        low=0.0,
+        step=1.0,
+    )
+    queries = RNG.integers(0, 256, (100, 48)).astype(np.uint8)
+    wanted = index.search(queries.astype(np.float32), 10, params=faiss.SearchParametersHNSW(efSearch=200))
+    distances, nodes = searched(graph, queries, 200, 10)
+    assert np.mean(nodes == wanted[1]) > 0.97
+    assert np.isin(distances, wanted[0]).mean() > 0.97
+
+
+def test_links_that_lead_outside_end_a_list_of_neighbours() -> None:
+    codes = RNG.integers(0, 256, (4, 16)).astype(np.uint8)
+    for wrong in (4, 2**31 - 1, -(2**31)):
+        neighbors = np.array([[1, wrong, 2]] * 4, dtype=np.int32)
+        assert set(searched(Links(codes, neighbors).graph(), codes[:1], 9, 4)[1][0].tolist()) == {0, 1, -1}
+
+
+def test_queries_become_the_nearest_integers() -> None:
+    codes = np.array([[10] * 16, [20] * 16], dtype=np.uint8)
+    links = Links(codes, np.array([[1], [0]], dtype=np.int32))
+    graph = links.graph(low=-1.0, step=0.5, width=16)
+    distances, nodes = np.empty((1, 2), dtype=np.float32), np.empty((1, 2), dtype=np.int64)
+    queries = np.full((1, 15), -1 + 0.5 * 19.6, dtype=np.float32)  # of one component less than the codes have
+    assert graph.search(queries, 2, distances, nodes)
+    assert nodes.tolist() == [[1, 0]]
+    assert distances.tolist() == [[400, 15 * 100 + 100]]
+
+
+@pytest.mark.parametrize("value", [-2.0, 257.5, np.nan, np.inf, -np.inf])
+def test_a_query_beyond_the_integers_is_refused_before_anything_is_written(value: float) -> None:
+    graph = Links(np.zeros((1, 4), dtype=np.uint8), np.array([[-1]], dtype=np.int32)).graph()
+    queries = np.zeros((2, 4), dtype=np.float32)
+    queries[1, 2] = value
+    distances, nodes = np.full((2, 1), 7, dtype=np.float32), np.full((2, 1), 7, dtype=np.int64)
+    assert not graph.search(queries, 1, distances, nodes)
+    assert (distances == 7).all()
+    assert (nodes == 7).all()
+
+
+def test_an_empty_graph_has_nothing_near() -> None:
+    links = Links(np.zeros((0, 4), dtype=np.uint8), np.zeros((0, 1), dtype=np.int32))
+    assert searched(links.graph(), np.zeros((1, 4), dtype=np.uint8), 5, 2)[1].tolist() == [[-1, -1]]
+
+
+def test_many_threads_walk_graphs_of_several_sizes() -> None:
+    made = []
+    for count, width in ((50, 16), (2000, 80)):
+        codes = RNG.integers(0, 256, (count, width)).astype(np.uint8)
+        made.append(Links(codes, RNG.integers(0, count, (count, 8)).astype(np.int32)))
+    wanted = [searched(links.graph(), links.codes, 30, 10)[1] for links in made]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(
+            pool.map(lambda i: searched(made[i % 2].graph(), made[i % 2].codes, 30, 10)[1], range(40))
+        )
+    for i, nodes in enumerate(found):
+        np.testing.assert_array_equal(nodes, wanted[i % 2])
+
+
+@pytest.mark.parametrize(
+    "others", [{"count": -1}, {"entry": 1}, {"entry": -1}, {"top": 1}, {"width": 0}, {"step": 0.0}]
+)
+def test_what_cannot_be_a_graph_is_refused(others: dict[str, Any]) -> None:
+    links = Links(np.zeros((1, 4), dtype=np.uint8), np.array([[-1]], dtype=np.int32))
+    with pytest.raises(ValueError, match="one graph"):
+        links.graph(**others)
+
+
+@pytest.mark.parametrize(
+    ("queries", "ef", "distances", "nodes"),
+    [
+        (np.zeros((1, 5), np.float32), 3, np.zeros((1, 3), np.float32), np.zeros((1, 3), np.int64)),
+        (np.zeros((1, 4), np.float64), 3, np.zeros((1, 3), np.float32), np.zeros((1, 3), np.int64)),
+        (np.zeros((1, 4), np.float32), 2, np.zeros((1, 3), np.float32), np.zeros((1, 3), np.int64)),
+        (np.zeros((1, 4), np.float32), 0, np.zeros((1, 0), np.float32), np.zeros((1, 0), np.int64)),
+        (np.zeros((1, 4), np.float32), 3, np.zeros((1, 2), np.float32), np.zeros((1, 3), np.int64)),
+        (np.zeros((2, 4), np.float32), 3, np.zeros((1, 3), np.float32), np.zeros((1, 3), np.int64)),
+        (np.zeros((1, 4), np.float32), 3, np.zeros((1, 3), np.float32), np.zeros((1, 3), np.int32)),
+        (np.zeros(4, np.float32), 3, np.zeros((1, 3), np.float32), np.zeros((1, 3), np.int64)),
+    ],
+)
+def test_arrays_that_do_not_fit_are_refused(queries: Any, ef: int, distances: Any, nodes: Any) -> None:
+    graph = Links(np.zeros((1, 4), dtype=np.uint8), np.array([[-1]], dtype=np.int32)).graph()
+    with pytest.raises(ValueError, match="fit"):
+        graph.search(queries, ef, distances, nodes)
