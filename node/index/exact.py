@@ -170,14 +170,31 @@ def _score_candidates(
 ) -> FloatArray:
     """Of each query to rows of its own, both (nq, c); -inf for NO_ROW."""
     scores = np.empty(candidates.shape, dtype=np.float32)
-    if distance is not Distance.MANHATTAN and not isinstance(matrix, NarrowRows):
-        _score_by_index(distance, np.ascontiguousarray(queries), matrix, candidates, scores)
-        return scores
+    if distance is not Distance.MANHATTAN:
+        queries = np.ascontiguousarray(queries)
+        if not isinstance(matrix, NarrowRows):
+            _score_by_index(distance, queries, matrix, candidates, scores)
+            return scores
+        if candidates.size * matrix.shape[1] * scores.itemsize <= _GATHER_BYTES:
+            _score_widened(distance, queries, matrix, candidates, scores)
+            return scores
     for query, rows, out in zip(queries, candidates, scores, strict=True):
         there = int(np.count_nonzero(rows >= 0))
         out[there:] = -np.inf
         out[:there] = similarities(distance, query, matrix, rows[:there])
     return scores
+
+
+def _score_widened(
+    distance: Distance, queries: FloatArray, matrix: NarrowRows, candidates: Rows, out: FloatArray
+) -> None:
+    """As ``_score_by_index``, of rows that are all widened at once."""
+    places = np.arange(candidates.size).reshape(candidates.shape)
+    rows = candidates
+    if candidates.min(initial=0) < 0:
+        places[candidates < 0] = NO_ROW
+        rows = np.maximum(candidates, 0)
+    _score_by_index(distance, queries, matrix[rows.ravel()], places, out)
 
 
 def _score(distance: Distance, query: FloatArray, matrix: FloatArray, rows: Rows, out: FloatArray) -> None:

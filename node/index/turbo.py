@@ -114,8 +114,8 @@ class TurboRows(NarrowRows):
 
 def _levels(stored: Bytes, dim: int) -> FloatArray:
     """(n, dim), a new array."""
-    pairs = np.take(_PAIRS_MOVED, stored[:, :-_FACTOR_BYTES])
-    return np.ascontiguousarray(pairs.view(np.float32)[:, :dim])
+    levels: FloatArray = _PAIRS_MOVED.take(stored[:, :-_FACTOR_BYTES]).view(np.float32)
+    return np.ascontiguousarray(levels[:, :dim]) if dim % 2 else levels
 
 
 def _factors(stored: Bytes) -> FloatArray:

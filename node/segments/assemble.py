@@ -26,12 +26,12 @@ from node.index import (
     SparseParams,
     SparseRows,
     build_sparse_index,
-    choose_encoding,
     sparse_build_bytes,
 )
 from node.index.linking import build_bytes, linking
 from node.segments.encoding import originals
 from node.segments.errors import BuildTooLarge
+from node.segments.graph_codes import choose_codes
 from node.segments.jobs import AnyJob, BuildResult, CompactJob, GraphResult, IndexJob, Source
 from node.segments.layout import Taken, layout_of
 from node.segments.manifest import (
@@ -200,7 +200,7 @@ class Assembly:
             return None
         started = time.monotonic()
         rows = None if wanted.all() else np.flatnonzero(wanted).astype(np.uint32)
-        encoding = choose_encoding(schema.distance, matrix, rows, params.quantization)
+        encoding = choose_codes(schema, matrix, rows, params.quantization)
         linked = linking(schema.distance, matrix, rows, encoding)
         former = worth_continuing(self._formers(schema, params, stored), wanted)
         count = int(np.count_nonzero(wanted)) + (0 if former is None else _dead(former, wanted))

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from node.index import HnswGraph, choose_encoding
+from node.index import HnswGraph
 from node.index.linking import build_bytes, linking
 from node.index.narrow import Originals
+from node.segments.graph_codes import choose_codes
 from node.segments.schema import VectorSchema, value_graph_file, value_rows_file
 from node.segments.values import (
     VALUES_MAX,
@@ -55,7 +56,7 @@ class ValueBuild:
         distance, params = self._schema.distance, self._params.params
         chosen = sorted(self._chosen(groups), key=lambda one: -len(one[1]))[:VALUES_MAX]
         rows = np.flatnonzero(self._wanted).astype(np.uint32)
-        encoding = choose_encoding(distance, self._matrix, rows, params.quantization)
+        encoding = choose_codes(self._schema, self._matrix, rows, params.quantization)
         linked = linking(distance, self._matrix, rows, encoding)
         if chosen:
             check_memory(build_bytes(self._schema.dim, len(chosen[0][1]), params, encoding, linked))

@@ -1,0 +1,43 @@
+"""The codes of graphs take in what is searched by, not only what is stored."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from node.index import Code, Quantization, choose_encoding, set_threads
+from node.index.codes import integers_of
+from node.index.quantization import Kind
+from node.segments import VectorSchema
+from node.segments.encoding import compared, encoded, originals
+from node.segments.graph_codes import choose_codes
+from protos.collections import Datatype, Distance
+from protos.shard import FloatArray
+
+DIM = 128
+
+
+def gaussian(rows: int, seed: int) -> FloatArray:
+    return np.random.default_rng(seed).normal(size=(rows, DIM)).astype(np.float32)
+
+
+@pytest.mark.parametrize("datatype", [Datatype.FLOAT32, Datatype.TURBO4])
+@pytest.mark.parametrize("distance", [Distance.COSINE, Distance.EUCLID])
+def test_few_queries_are_beyond_the_range_of_integers(distance: Distance, datatype: Datatype) -> None:
+    """Rows of turbo4 end at 2.7 deviations, beyond which every other query has a component."""
+    set_threads(1)
+    schema = VectorSchema("", DIM, distance, datatype=datatype)
+    matrix = originals(encoded(gaussian(2000, 0), schema), schema)
+    codes = choose_codes(schema, matrix, None, None)
+    assert codes.code is Code.INTEGER_8BIT
+    queries = compared(gaussian(300, 1), schema)
+    beyond = sum(integers_of(codes, query[np.newaxis]) is None for query in queries)
+    assert beyond / len(queries) < 0.03
+
+
+def test_a_range_that_was_asked_for_is_that_range() -> None:
+    set_threads(1)
+    schema = VectorSchema("", DIM, Distance.COSINE, datatype=Datatype.TURBO4)
+    matrix = originals(encoded(gaussian(2000, 0), schema), schema)
+    asked = Quantization(Kind.SCALAR, quantile=0.9)
+    assert choose_codes(schema, matrix, None, asked) == choose_encoding(Distance.COSINE, matrix, None, asked)
