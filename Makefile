@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 OLD_CLIENT := .cache/old-client/.installed
 FRAMEWORKS := .cache/frameworks/.installed
-JS_CLIENTS := tests/seeds/js/node_modules/.package-lock.json tests/clients/js/node_modules/.package-lock.json
+JS_CLIENTS := $(patsubst %,tests/%/js/node_modules/.package-lock.json,seeds clients dashboard)
 ROUNDS ?= 200
 SEEDS ?= 2000
 SEED ?=
@@ -22,10 +22,10 @@ CLEAN ?=
 CLUSTER ?=
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help install tools fmt lint types imports protos docs generated test-unit check test demo cluster crash faults sim fuzz bench clean
+.PHONY: help install tools fmt lint types types-js imports protos docs generated test-unit check test demo cluster crash faults sim fuzz screenshots bench clean
 
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  %-11s %s\n", $$1, $$2}'
 
 install: $(STAMP) ## Create .venv with the locked packages (nothing to do when it is fresh)
 
@@ -95,7 +95,10 @@ $(JS_CLIENTS): %/node_modules/.package-lock.json: %/package.json %/package-lock.
 	cd $* && npm ci --legacy-peer-deps --silent --no-audit --no-fund
 	touch $@
 
-test: tools check $(OLD_CLIENT) $(FRAMEWORKS) $(JS_CLIENTS) ## Everything: slow tests, congruence, clients, documentation snippets, crashes
+types-js: tests/dashboard/js/node_modules/.package-lock.json ## The types that the dashboard's modules state, checked
+	tests/dashboard/js/node_modules/.bin/tsc -p tests/dashboard/js
+
+test: tools check types-js $(OLD_CLIENT) $(FRAMEWORKS) $(JS_CLIENTS) ## Everything: slow tests, congruence, clients, documentation snippets, crashes
 	$(PYTEST) -q -n 2 -m slow tests --ignore=tests/congruence --ignore=tests/clients --ignore=tests/seeds
 	$(PYTEST) -q -n 2 tests/congruence tests/clients tests/seeds tests_cluster --ignore-glob='*/test_cluster_*'
 	CONGRUENCE_NODES=3 CONGRUENCE_SHARE=0.2 $(PYTEST) -q tests/congruence
@@ -120,6 +123,9 @@ sim: install ## The simulations at full size: SEEDS schedules (2000) of the meta
 
 fuzz: install ## Property tests and congruence with examples nobody has seen, SHARE times (5) as many of requests; ARGS for pytest
 	HYPOTHESIS_PROFILE=fuzz CONGRUENCE_SHARE=$(SHARE) $(PYTEST) -q -n 2 --timeout=0 tests $(ARGS)
+
+screenshots: install tools ## The pictures of the dashboard in docs/dashboard, anew
+	$(BIN)/python -m tests.dashboard.screenshots
 
 bench: install ## Benchmarks: PARTS="recall startup engine filters tenants mixed overhead serve sparse cluster", DATA=<folder> for the full set, ARGS for a part's options
 	for part in $(PARTS); do DATA="$(DATA)" $(BIN)/python -m vecraft.bench $$part $(ARGS); done

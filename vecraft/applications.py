@@ -167,4 +167,6 @@ def _process(settings: Settings) -> Process:
         healing_threshold=settings.storage.hnsw_global_config.healing_threshold,
         storage_path=settings.storage.storage_path,
         recovery_mode=bool(settings.storage.recovery_mode),
+        jwt_rbac=settings.service.jwt_rbac,
+        hide_jwt_dashboard=settings.service.hide_jwt_dashboard,
     )

@@ -38,6 +38,8 @@ class Process(Struct, frozen=True):
     healing_threshold: float = 0.3
     storage_path: str = "."
     recovery_mode: bool = False
+    jwt_rbac: bool | None = None
+    hide_jwt_dashboard: bool | None = None
 
 
 def telemetry(
@@ -76,6 +78,8 @@ def telemetry(
 
 def _app(process: Process, level: int) -> Json:
     shown: Json = {"name": "qdrant", "version": process.version, "startup": _utc(process.started)}
+    configured = {"jwt_rbac": process.jwt_rbac, "hide_jwt_dashboard": process.hide_jwt_dashboard}
+    shown |= {name: value for name, value in configured.items() if value is not None}
     if level >= 1:
         absent = ("debug", "service_debug_feature", "gpu", "rocksdb", "staging")
         shown["features"] = {**dict.fromkeys(absent, False), "recovery_mode": process.recovery_mode}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-from itertools import islice
 from typing import Any
 from urllib.parse import quote
 
@@ -37,20 +36,22 @@ def call(url: str, method: str, path: str, body: Any = None) -> Any:
     return answer.json()["result"]
 
 
-def load_wordnet(url: str, *, points: int, name: str = SYNSETS, indexing_threshold_kb: int = 10_000) -> None:
-    """The first ``points`` synsets, with indexes on the fields that pages filter and colour by."""
-    optimizers = {"indexing_threshold": indexing_threshold_kb}
-    config = {"vectors": {"size": SIZE, "distance": "Cosine"}, "optimizers_config": optimizers}
+def load_wordnet(url: str, *, points: int, indexing_threshold_kb: int = 10_000, **config: Any) -> None:
+    """``points`` of the synsets, with indexes on the fields that pages filter and colour by."""
+    name = SYNSETS
+    config["vectors"] = {"size": SIZE, "distance": "Cosine"}
+    config["optimizers_config"] = {"indexing_threshold": indexing_threshold_kb}
     call(url, "PUT", f"/collections/{name}", config)
     for field, kind in (("category", "keyword"), ("pos", "keyword"), ("relations", "integer")):
         body = {"field_name": field, "field_schema": kind}
         call(url, "PUT", f"/collections/{name}/index?wait=true", body)
     with gzip.open(WORDNET / "wordnet.base.jsonl.gz", "rt") as lines:
-        payloads = [json.loads(line) for line in islice(lines, points)]
-    rows = np.load(WORDNET / "wordnet.base.i8.npy", mmap_mode="r")[:points].astype("float32").tolist()
+        payloads = [json.loads(line) for line in lines]
+    vectors = np.load(WORDNET / "wordnet.base.i8.npy", mmap_mode="r")
+    chosen = range(0, len(payloads), len(payloads) // points)[:points]  # of all categories
     batch = [
-        {"id": place, "vector": row, "payload": payload}
-        for place, (row, payload) in enumerate(zip(rows, payloads, strict=True))
+        {"id": place, "vector": vectors[row].astype("float32").tolist(), "payload": payloads[row]}
+        for place, row in enumerate(chosen)
     ]
     for start in range(0, points, 500):
         call(url, "PUT", f"/collections/{name}/points?wait=true", {"points": batch[start : start + 500]})

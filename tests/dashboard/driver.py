@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
-from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Request, sync_playwright
+from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Request, expect, sync_playwright
 
 WIDE, NARROW = (1280, 860), (360, 740)
 WAIT_MS = 30_000  # for anything to appear, on a machine that does much else
@@ -66,6 +66,7 @@ def browsing() -> Iterator[BrowserContext]:
             folder, executable_path=chromium, args=list(_ARGUMENTS), accept_downloads=True
         )
         context.set_default_timeout(WAIT_MS)
+        expect.set_options(timeout=WAIT_MS)
         try:
             yield context
         finally:

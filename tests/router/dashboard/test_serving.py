@@ -12,17 +12,24 @@ from aiohttp.test_utils import TestClient, TestServer
 from yarl import URL
 
 from router.dashboard import StaticFiles, bundled, configured, dashboard_routes
-from router.rest.app import Edge
-from router.rest.routes import RouteTable
+from router.rest.routes import Match, RouteTable
 
 Client = TestClient[web.Request, web.Application]
 
 
 @asynccontextmanager
 async def _served(files: StaticFiles) -> AsyncIterator[Client]:
+    """The routes alone, without what the application puts around each."""
+    table = RouteTable(dashboard_routes(files))
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        found = table.find(request.method, request.rel_url.raw_path)
+        assert isinstance(found, Match)
+        request.match_info.update(found.params)
+        return await found.route.handler(request)
+
     app = web.Application()
-    edge = Edge(RouteTable(dashboard_routes(files)), enable_cors=False, metrics_hook=None)
-    app.router.add_route("*", "/{path:.*}", edge.handle)
+    app.router.add_route("*", "/{_rest:.*}", handle)
     async with TestClient(TestServer(app)) as client:
         yield client
 

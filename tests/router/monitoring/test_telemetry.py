@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from router.monitoring import machine
 from router.monitoring.inventory import CollectionEntry
@@ -129,3 +130,16 @@ def test_a_machine_that_does_not_tell_its_distribution_is_described_all_the_same
 
     monkeypatch.setattr(platform, "freedesktop_os_release", missing)
     assert machine.system.__wrapped__()["distribution"] == platform.system()
+
+
+def test_settings_of_tokens_are_told_where_they_are_made() -> None:
+    assert PROCESS.jwt_rbac is None
+    assert "jwt_rbac" not in at(0)["app"]
+    shown = telemetry(
+        process=structs.replace(PROCESS, jwt_rbac=True, hide_jwt_dashboard=False),
+        collections=[],
+        requests=Requests(),
+        level=0,
+        anonymize=False,
+    )["app"]
+    assert (shown["jwt_rbac"], shown["hide_jwt_dashboard"]) == (True, False)

@@ -20,6 +20,10 @@ import { failure, loading } from "./ui/states.js";
 const PAGES = {
   collections: () => import("./pages/collections.js"),
   collection: () => import("./pages/collection.js"),
+  console: () => import("./pages/console.js"),
+  cluster: () => import("./pages/cluster.js"),
+  snapshots: () => import("./pages/snapshots.js"),
+  tokens: () => import("./pages/tokens.js"),
 };
 
 /** @param {import("./core/route.js").Route} route */

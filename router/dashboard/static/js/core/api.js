@@ -109,7 +109,7 @@ export async function resultOf(response, exact = false) {
 
 /** @param {string} method */
 function calling(method) {
-  return async (/** @type {string} */ target, /** @type {any} */ body, /** @type {Options} */ options = {}) => {
+  return async (/** @type {string} */ target, /** @type {any} */ body = undefined, /** @type {Options} */ options = {}) => {
     const text = body === undefined ? undefined : stringify(body);
     const response = await send(method, target, text, { ...options, ...(text ? { type: "application/json" } : {}) });
     return resultOf(response, options.exact);

@@ -3,7 +3,7 @@
  * read as HTML; no module assigns HTML.
  */
 
-/** @typedef {Node | string | number | bigint | false | null | undefined | Child[]} Child */
+/** @typedef {Node | string | number | bigint | false | null | undefined | any[]} Child lists hold children again */
 
 const PROPERTIES = new Set(["value", "checked", "disabled", "selected", "indeterminate", "open", "hidden"]);
 

@@ -18,7 +18,10 @@ import { failed, toast } from "../ui/toast.js";
 /** @type {[string, string, () => Promise<{show: (tab: Tab, route: import("../core/route.js").Route) => unknown}>][]} */
 const TABS = [
   ["overview", "Overview", () => import("../collections/overview.js")],
+  ["points", "Points", () => import("../collections/points.js")],
+  ["map", "Map", () => import("../collections/map.js")],
   ["indexes", "Payload indexes", () => import("../collections/indexes.js")],
+  ["snapshots", "Snapshots", () => import("../snapshots/list.js")],
   ["settings", "Settings", () => import("../collections/settings.js")],
 ];
 

@@ -12,6 +12,10 @@ import { editKey } from "./key-dialog.js";
 /** The pages of the navigation, with the keys that open them. */
 export const NAVIGATION = [
   { name: "collections", label: "Collections", icon: "collections", keys: "g c" },
+  { name: "console", label: "Console", icon: "console", keys: "g q" },
+  { name: "cluster", label: "Cluster", icon: "cluster", keys: "g l" },
+  { name: "snapshots", label: "Snapshots", icon: "snapshot", keys: "g s" },
+  { name: "tokens", label: "Tokens", icon: "token", keys: "g t" },
 ];
 
 export function shell() {
