@@ -77,7 +77,7 @@ class Repository:
         self.root = root
 
     def clear(self) -> None:
-        """Remove what an earlier process left half written. Raises: OSError."""
+        """Remove what an earlier process left half written; nobody may be writing. Raises: OSError."""
         for path in self.root.glob(f"{_CONTENTS}/*.draft"):
             path.unlink()
 

@@ -104,6 +104,7 @@ class ClusterNode:
         self.ready = ReadyFiles(storage, self._engine.machinery.clock)
         self.snapshots: SnapshotNode = Snapshots(self, self._workshop, self.ready)
         self._participant = Participant(self, self._workshop)
+        self._backing_up = asyncio.Lock()
         self._tidying: asyncio.Task[None] | None = None
         self._transfers = Transfers(time.monotonic)
         self._copies = PointCopies(
@@ -343,9 +344,11 @@ class ClusterNode:
     async def back_up(self, root: Path) -> str:
         """See ``node.client.backups.BackupNode``."""
         await self.barrier()
-        log = self._metadata
+        log, repository = self._metadata, Repository(root)
         coordinator = Coordinator(self._calls, lambda: log.state, lambda: log.status().applied)
-        return await coordinator.back_up(Repository(root), created_ms=time.time_ns() // 1_000_000)
+        async with self._backing_up:  # so that what is half written there is nobody's
+            await self._engine.background.run(repository.clear)
+            return await coordinator.back_up(repository, created_ms=time.time_ns() // 1_000_000)
 
     async def backups(self, root: Path) -> list[str]:
         return await self._engine.background.run(Repository(root).names)
