@@ -26,6 +26,7 @@ from protos.operations import (
     check_shape,
 )
 from protos.shard import ReadSession, UpdateRequest
+from router.auth.access import FULL, Access
 from router.collections import CollectionOperations
 from router.inference.embedding import Inference
 from router.inference.replacing import fill_rows, objects_of_rows
@@ -43,7 +44,7 @@ class WriteOptions(Struct, frozen=True):
     """``idempotency_key`` names the request across retries; empty: every call is new.
 
     ``known``: positions of earlier writes that the caller named. ``written`` is filled in: where in the
-    logs of its shards the write stands.
+    logs of its shards the write stands. ``access``: the caller's.
     """
 
     wait: bool = False
@@ -52,6 +53,7 @@ class WriteOptions(Struct, frozen=True):
     idempotency_key: str = ""
     known: Positions = {}
     written: Positions = {}
+    access: Access = FULL
 
 
 class Draft(Struct, frozen=True):

@@ -19,6 +19,9 @@ from node import measures
 from node.client import NodeClient
 from node.client.cluster import ClusterClient
 from node.text.bm25 import Bm25
+from router.auth.confirming import confirming
+from router.auth.credentials import Keys
+from router.auth.gate import OPEN, Gate
 from router.auth.needs import Need
 from router.cluster.checking import ReadyCheck
 from router.cluster.local_shards import LocalShardOperations
@@ -95,6 +98,7 @@ def applications(
     searches = SearchOperations(
         collections, node, slow_reads, inference, timeout_ms=read_timeout_ms(settings)
     )
+    gate = Gate(_keys(settings), confirm=confirming(searches))
     app = create_app(
         collections,
         points,
@@ -103,6 +107,7 @@ def applications(
         enable_cors=service.enable_cors,
         cluster=operations,
         local_shards=LocalShardOperations(log, node),
+        gate=gate,
         extra_routes=[
             *endpoints.routes(),
             *snapshots.routes(),
@@ -123,6 +128,7 @@ def applications(
             operations,
             snapshots.operations,
             snapshots.whole,
+            gate=gate,
             version=QDRANT_VERSION,
             commit=commit(),
             metrics_hook=grpc_metrics_hook(requests.grpc),
@@ -148,11 +154,21 @@ def _inference(settings: Settings) -> Inference:
     return Inference(dict.fromkeys(BM25_NAMES, bm25), service)
 
 
+def _keys(settings: Settings) -> Keys:
+    service = settings.service
+    return Keys(
+        service.api_key,
+        service.alt_api_key,
+        service.read_only_api_key,
+        tokens=bool(service.jwt_rbac),
+    )
+
+
 def _metrics_app(endpoints: ServiceEndpoints) -> web.Application:
     """``/metrics`` and nothing else, with the other port's error responses."""
     table = RouteTable([Route("GET", "/metrics", endpoints.metrics, Need.PUBLIC)])
     app = web.Application()
-    app.router.add_route("*", "/{path:.*}", Edge(table, enable_cors=False, metrics_hook=None).handle)
+    app.router.add_route("*", "/{path:.*}", Edge(table, OPEN, enable_cors=False, metrics_hook=None).handle)
     return app
 
 

@@ -20,7 +20,7 @@ from msgspec.structs import replace
 from vecraft import QDRANT_VERSION, __version__
 from vecraft.commands import TOPICS
 from vecraft.configuration import ConfigurationError, Loaded, Membership, RestoreFirst, load
-from vecraft.settings import unmet, without_effect
+from vecraft.settings import doubtful_keys, unmet, without_effect
 
 EXIT_BAD_CONFIGURATION = 1
 
@@ -109,7 +109,7 @@ def configure(options: argparse.Namespace, environ: Any) -> Loaded:
         bootstrap=options.bootstrap or environ.get("QDRANT_BOOTSTRAP") or None,
         reinit=options.reinit,
     )
-    warnings = loaded.warnings + without_effect(loaded.settings)
+    warnings = loaded.warnings + without_effect(loaded.settings) + doubtful_keys(loaded.settings.service)
     if not loaded.settings.cluster.enabled:
         given = {"uri": membership.uri, "bootstrap": membership.bootstrap, "reinit": membership.reinit}
         warnings += [f"--{name} has no effect without cluster.enabled" for name in given if given[name]]

@@ -292,16 +292,34 @@ def unmet(settings: Settings) -> list[str]:
     service = settings.service
     asked = {
         "cluster.p2p.enable_tls": settings.cluster.enabled and settings.cluster.p2p.enable_tls,
-        "service.api_key": service.api_key,
-        "service.alt_api_key": service.alt_api_key,
-        "service.read_only_api_key": service.read_only_api_key,
-        "service.jwt_rbac": service.jwt_rbac,
         "service.enable_tls": service.enable_tls,
         "service.verify_https_client_certificate": service.verify_https_client_certificate,
         "storage.quotas.enabled": settings.storage.quotas.enabled,
         "audit.enabled": settings.audit.enabled,
     }
     return [f"{key} is set, but this version does not have it yet" for key, value in asked.items() if value]
+
+
+_KEYS = ("api_key", "alt_api_key", "read_only_api_key")
+_TOKEN_SECRET_BYTES_MIN = 32  # RFC 7518, 3.2
+
+
+def doubtful_keys(service: ServiceSettings) -> list[str]:
+    """What an operator may believe of the keys that is not so. Names no key."""
+    given = {name: getattr(service, name) for name in _KEYS}
+    problems = [
+        f"service.{name} is empty, which is as if it were not set" for name in _KEYS if given[name] == ""
+    ]
+    secrets = {name: given[name] for name in ("api_key", "alt_api_key") if given[name]}
+    if service.jwt_rbac and not secrets:
+        problems.append("service.jwt_rbac has no effect without service.api_key, which signs the tokens")
+    if service.jwt_rbac:
+        problems += [
+            f"service.{name} signs tokens, but has fewer than {_TOKEN_SECRET_BYTES_MIN} bytes"
+            for name, secret in secrets.items()
+            if len(secret.encode()) < _TOKEN_SECRET_BYTES_MIN
+        ]
+    return problems
 
 
 def without_effect(settings: Settings) -> list[str]:

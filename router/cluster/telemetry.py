@@ -15,11 +15,12 @@ from typing import Any
 
 import msgspec
 import structlog
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from consensus.state import ClusterState, CollectionState, ShardKey, ShardState
 from node.client.cluster import ClusterClient
 from protos.errors import VecraftError
+from router.auth.access import Access
 from router.cluster.status import ThreadStatus, shown_uri, transfer_info
 
 LEVEL_MIN, LEVEL_MAX = 2, 10  # of detail; nothing more is told above level 4
@@ -143,8 +144,15 @@ class PeersTelemetry(Struct, frozen=True):
 
 
 class ClusterTelemetry(Struct, frozen=True):
+    """``cluster`` is left out for callers that know single collections only."""
+
     collections: dict[str, CollectionTelemetry]
-    cluster: PeersTelemetry
+    cluster: PeersTelemetry | UnsetType = UNSET
+
+    def seen_by(self, access: Access) -> ClusterTelemetry:
+        if access.everywhere is not None:
+            return self
+        return ClusterTelemetry({name: one for name, one in self.collections.items() if access.sees(name)})
 
 
 # --- asking ------------------------------------------------------------------------------------------

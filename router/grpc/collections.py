@@ -62,8 +62,8 @@ class _CollectionHandlers:
         info = await self._collections.info(_target(request))
         return wire.GetCollectionInfoResponse(result=info_message(info))
 
-    async def list(self, _request: wire.ListCollectionsRequest, _call: Call) -> wire.ListCollectionsResponse:
-        names = self._collections.names()
+    async def list(self, _request: wire.ListCollectionsRequest, call: Call) -> wire.ListCollectionsResponse:
+        names = filter(call.access.sees, self._collections.names())
         return wire.ListCollectionsResponse(
             collections=[wire.CollectionDescription(name=name) for name in names]
         )
@@ -98,8 +98,9 @@ class _CollectionHandlers:
             aliases=alias_messages(self._collections.aliases_of(_target(request)))
         )
 
-    async def aliases(self, _request: wire.ListAliasesRequest, _call: Call) -> wire.ListAliasesResponse:
-        return wire.ListAliasesResponse(aliases=alias_messages(self._collections.aliases()))
+    async def aliases(self, _request: wire.ListAliasesRequest, call: Call) -> wire.ListAliasesResponse:
+        seen = [each for each in self._collections.aliases() if call.access.sees(each.collection_name)]
+        return wire.ListAliasesResponse(aliases=alias_messages(seen))
 
     async def cluster_info(
         self, request: wire.CollectionClusterInfoRequest, _call: Call

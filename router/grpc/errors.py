@@ -8,6 +8,7 @@ from grpc import StatusCode
 
 from protos import errors
 from protos.errors import InvalidField, MalformedBody, RateLimited, VecraftError
+from router.auth.errors import NotAuthenticated, TokenRefused
 
 
 class Unconvertible(VecraftError):
@@ -36,6 +37,8 @@ CODES: dict[type[VecraftError], StatusCode] = {
     errors.TooFewReplicas: StatusCode.UNAVAILABLE,
     errors.ServiceError: StatusCode.INTERNAL,
     Unconvertible: StatusCode.INVALID_ARGUMENT,
+    NotAuthenticated: StatusCode.UNAUTHENTICATED,
+    TokenRefused: StatusCode.PERMISSION_DENIED,
 }
 
 

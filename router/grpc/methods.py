@@ -20,6 +20,8 @@ from google.protobuf.message_factory import GetMessageClass
 from msgspec import Struct
 
 from protos.errors import ServiceError, VecraftError
+from router.auth.access import Access
+from router.auth.gate import Asked, Gate
 from router.auth.needs import Need
 from router.grpc.errors import Unconvertible, code_of, metadata_of, text_of
 from router.inference.calls import begin
@@ -33,10 +35,11 @@ _log = structlog.get_logger(__name__)
 
 
 class Call(Struct):
-    """One call. ``compressible``: set by a handler whose answer is text, for clients that take gzip.
-    ``write``: set by one that writes points."""
+    """One call, by one who has ``access``. ``compressible``: set by a handler whose answer is text, for
+    clients that take gzip. ``write``: set by one that writes points."""
 
     metadata: Mapping[str, str | bytes]
+    access: Access
     compressible: bool = False
     write: WriteOptions | None = None
 
@@ -59,6 +62,7 @@ MetricsHook = Callable[[str, str | None, int, float], None]
 def service_handler(
     service: ServiceDescriptor,
     handlers: Methods,
+    gate: Gate,
     hook: MetricsHook | None = None,
     load: Load | None = None,
 ) -> grpc.GenericRpcHandler:
@@ -68,7 +72,7 @@ def service_handler(
     assert {method.name for method in service.methods} == handlers.keys(), service.full_name
     methods: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
         method.name: grpc.unary_unary_rpc_method_handler(
-            _Method(method, handlers[method.name], hook, load).answer
+            _Method(method, handlers[method.name], gate, hook, load).answer
         )
         for method in service.methods
     }
@@ -77,14 +81,19 @@ def service_handler(
 
 class _Method:
     def __init__(
-        self, method: MethodDescriptor, served: Served, hook: MetricsHook | None, load: Load
+        self,
+        method: MethodDescriptor,
+        served: Served,
+        gate: Gate,
+        hook: MetricsHook | None,
+        load: Load,
     ) -> None:
         self._name = f"/{method.containing_service.full_name}/{method.name}"
         self._request_class = GetMessageClass(method.input_type)
         self._names_collection = "collection_name" in method.input_type.fields_by_name
         self._timed = "time" in method.output_type.fields_by_name
         self._needs, self._handler = served
-        self._hook, self._load = hook, load
+        self._gate, self._hook, self._load = gate, hook, load
         assert self._names_collection or not self._needs.of_collection, self._name
 
     async def answer(self, data: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
@@ -95,9 +104,9 @@ class _Method:
                 with self._load:
                     request = self._decode(data)
                     collection = request.collection_name  # type: ignore[attr-defined]  # just found out
-                    body = await self._answer(request, context, started_s)
+                    body = await self._answer(request, collection, context, started_s)
             else:
-                body = await self._answer(self._decode(data), context, started_s)
+                body = await self._answer(self._decode(data), None, context, started_s)
         except VecraftError as error:
             if isinstance(error, ServiceError):
                 _log.error("request_failed", method=self._name, error=str(error))
@@ -117,11 +126,23 @@ class _Method:
         except DecodeError as error:
             raise Unconvertible(f"failed to decode Protobuf message: {error}") from error
 
+    async def _admitted(
+        self, context: grpc.aio.ServicerContext[bytes, bytes], collection: str | None
+    ) -> Call:
+        """Raises: NotAuthenticated, TokenRefused, Forbidden."""
+        metadata = dict(context.invocation_metadata() or ())
+        asked = Asked(self._name, self._name, collection, metadata, context.peer)
+        return Call(metadata, await self._gate.admit(self._needs, asked))
+
     async def _answer(
-        self, request: Message, context: grpc.aio.ServicerContext[bytes, bytes], started_s: float
+        self,
+        request: Message,
+        collection: str | None,
+        context: grpc.aio.ServicerContext[bytes, bytes],
+        started_s: float,
     ) -> bytes:
-        call = Call(dict(context.invocation_metadata() or ()))
-        tokens = begin(call.metadata).tokens
+        call = await self._admitted(context, collection)
+        tokens = begin(call.metadata, call.access.inference_token).tokens
         answer = await self._handler(request, call)
         if self._timed:
             answer.time = time.perf_counter() - started_s  # type: ignore[attr-defined]  # just found out

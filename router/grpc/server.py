@@ -12,6 +12,7 @@ import grpc.aio
 from google.protobuf.descriptor import ServiceDescriptor
 
 from protos.qdrant import collections_pb2, points_service_pb2, service_pb2, snapshots_pb2
+from router.auth.gate import Gate
 from router.cluster import ClusterOperations
 from router.collections import CollectionOperations
 from router.grpc.analysis import analysis_handlers
@@ -52,6 +53,7 @@ def create_server(
     snapshots: SnapshotOperations,
     whole: WholeSnapshots,
     *,
+    gate: Gate,
     version: str,
     commit: str | None = None,
     metrics_hook: MetricsHook | None = None,
@@ -77,9 +79,9 @@ def create_server(
     server = grpc.aio.server(options=OPTIONS)
     server.add_generic_rpc_handlers(
         [
-            *(service_handler(service, handlers, metrics_hook, load) for service, handlers in services),
+            *(service_handler(service, handlers, gate, metrics_hook, load) for service, handlers in services),
             health_handler(),
-            *reflection_handlers([*names, HEALTH]),
+            *reflection_handlers([*names, HEALTH], gate),
         ]
     )
     return server

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any
 
 import grpc
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 from grpc_reflection.v1alpha.reflection import aio as reflection
 
+from protos.errors import VecraftError
 from protos.qdrant.pool import PUBLIC_POOL
 from protos.qdrant.service_pb2 import HealthCheckReply, HealthCheckRequest
+from router.auth.gate import Asked, Gate
 from router.auth.needs import Need
+from router.grpc.errors import code_of, text_of
 from router.grpc.methods import Call, Methods, MetricsHook, Served
 from router.monitoring.metrics import RequestStatistics
 
@@ -53,13 +57,24 @@ def health_handler() -> grpc.GenericRpcHandler:
     return grpc.method_handlers_generic_handler(HEALTH, {"Check": method})
 
 
-def reflection_handlers(services: Sequence[str]) -> list[grpc.GenericRpcHandler]:
-    """Both versions of reflection: their messages are the same but for the package's name."""
+def reflection_handlers(services: Sequence[str], gate: Gate) -> list[grpc.GenericRpcHandler]:
+    """Both versions of reflection, for known callers: their messages differ by the package's name alone."""
     pool = PUBLIC_POOL
     pool.AddSerializedFile(health_pb2.DESCRIPTOR.serialized_pb)
     servicer = reflection.ReflectionServicer(services, pool=pool)
+
+    async def answer(requests: Any, context: Any) -> AsyncIterator[Any]:
+        metadata = dict(context.invocation_metadata() or ())
+        try:
+            await gate.admit(Need.KNOWN, Asked(REFLECTION[0], REFLECTION[0], None, metadata, context.peer))
+        except VecraftError as error:
+            await context.abort(code_of(error), text_of(error))
+        replies: Any = servicer.ServerReflectionInfo(requests, context)
+        async for reply in replies:
+            yield reply
+
     method = grpc.stream_stream_rpc_method_handler(
-        servicer.ServerReflectionInfo,
+        answer,
         request_deserializer=reflection_pb2.ServerReflectionRequest.FromString,
         response_serializer=reflection_pb2.ServerReflectionResponse.SerializeToString,
     )

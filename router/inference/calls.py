@@ -12,9 +12,13 @@ RequestHeaders = Mapping[str, str] | Mapping[str, str | bytes]
 
 
 class InferenceCall(Struct):
-    """``tokens`` by model. Tasks of one request share it."""
+    """``caller``: in whose name a remote service is asked; None: in this server's. ``tokens`` by model.
+
+    Tasks of one request share it.
+    """
 
     headers: RequestHeaders = {}
+    caller: str | None = None
     tokens: dict[str, int] = {}
 
     def took(self, by_model: Mapping[str, int]) -> None:
@@ -25,9 +29,9 @@ class InferenceCall(Struct):
 _current: ContextVar[InferenceCall | None] = ContextVar("inference_call", default=None)
 
 
-def begin(headers: RequestHeaders) -> InferenceCall:
+def begin(headers: RequestHeaders, caller: str | None = None) -> InferenceCall:
     """This task, and those it starts, answer a request with these headers from now on."""
-    call = InferenceCall(headers)
+    call = InferenceCall(headers, caller)
     _current.set(call)
     return call
 

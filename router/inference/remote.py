@@ -51,7 +51,7 @@ _answer = msgspec.json.Decoder(_Answer)
 
 
 class RemoteService:
-    """Implements ``router.inference.embedding.RemoteModels``. ``token``: sent with every request."""
+    """Implements ``router.inference.embedding.RemoteModels``. ``token``: of callers that have none."""
 
     def __init__(self, address: str, *, timeout_s: float = TIMEOUT_S, token: str | None = None) -> None:
         self._address, self._token = address, token
@@ -66,7 +66,7 @@ class RemoteService:
     async def embed(self, objects: Sequence[InferenceObject], *, searching: bool) -> list[VectorValues]:
         """Raises: InferenceError, RateLimited, ServiceError, by the service's status."""
         inputs = [_Input(Raw(each.data), each.kind.value, each.model, Raw(each.options)) for each in objects]
-        request = _Request(inputs, "search" if searching else "update", self._token)
+        request = _Request(inputs, "search" if searching else "update", current().caller or self._token)
         answer = _decoded(await self._post(msgspec.json.encode(request), _vendor_keys(current().headers)))
         if len(answer.embeddings) != len(objects):
             raise ServiceError(

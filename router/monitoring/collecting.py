@@ -13,12 +13,13 @@ import msgspec
 from prometheus_client import CollectorRegistry
 
 from protos.errors import Timeout
+from router.auth.access import FULL, Access
 from router.cluster.status import ClusterReport
 from router.load import Load
 from router.monitoring.inventory import CollectionEntry, Inventory
 from router.monitoring.machine import disk
 from router.monitoring.metrics import NodeFigures, Requests, render
-from router.monitoring.telemetry import Json, Process, telemetry
+from router.monitoring.telemetry import Json, Process, telemetry, without_global_sections
 
 COLLECT_TIMEOUT_MS = 60_000
 
@@ -70,17 +71,20 @@ class Collector:
         anonymize: bool = False,
         per_collection: bool = False,
         timeout_ms: int | None = None,
+        access: Access = FULL,
     ) -> Json:
-        """Raises: Timeout."""
-        return telemetry(
+        """What ``access`` shows. Raises: Timeout."""
+        entries = [entry for entry in await self._entries(timeout_ms) if access.sees(entry.name)]
+        told = telemetry(
             process=self._process,
-            collections=await self._entries(timeout_ms),
+            collections=entries,
             requests=self._requests,
             level=level,
             anonymize=anonymize,
             per_collection=per_collection,
             cluster=self._cluster(),
         )
+        return told if access.everywhere is not None else without_global_sections(told)
 
     async def for_peers(self, level: int) -> bytes:
         """This node's telemetry as JSON, which other members put together. Raises: Timeout."""

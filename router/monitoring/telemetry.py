@@ -26,6 +26,9 @@ from router.monitoring.metrics import Durations, RequestKey, Requests, RequestSt
 Json = dict[str, Any]
 
 
+_GLOBAL_SECTIONS = ("cluster", "requests", "memory", "quota")
+
+
 class Process(Struct, frozen=True):
     """What does not change while the process lives. ``started`` is UTC."""
 
@@ -74,6 +77,11 @@ def telemetry(
             "high_io_threads": 0,
         }
     return result
+
+
+def without_global_sections(told: Json) -> Json:
+    """What callers are told that know single collections only (reference 4.2)."""
+    return {key: section for key, section in told.items() if key not in _GLOBAL_SECTIONS}
 
 
 def _app(process: Process, level: int) -> Json:

@@ -12,6 +12,7 @@ from protos.formulas import Formula
 from protos.fusion import Dbsf, Rrf
 from protos.ids import PointId
 from protos.shard import AnyVector, OrderBy, Projection, Record, SearchParams
+from router.auth.access import FULL, Access
 from router.inference.objects import InferenceObject
 from router.replicas.consistency import ReadConsistency
 from router.shards import ShardSelector
@@ -27,7 +28,7 @@ class ReadOptions(Struct, frozen=True):
 
     Reads with the same ``affinity`` meet the same replicas (reference 2.1); empty: the nearest and idlest.
     ``at_least``: replicas that are behind these positions do not answer. ``admitted``: it is part of a
-    request that strict mode has let in.
+    request that strict mode has let in. ``access``: the caller's.
     """
 
     timeout_ms: int | None = None
@@ -35,6 +36,7 @@ class ReadOptions(Struct, frozen=True):
     affinity: bytes = b""
     at_least: Positions = {}
     admitted: bool = False
+    access: Access = FULL
 
 
 class NearestVector(Struct, frozen=True):

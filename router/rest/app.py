@@ -1,8 +1,8 @@
 """The aiohttp application: one catch-all handler around the route table.
 
-Around every request, in this order: find the route, call its handler, turn errors into responses,
-compress, add CORS headers, report to the metrics hook. One function instead of a chain of aiohttp
-middlewares, because each link of such a chain costs as much as decoding a query.
+Around every request, in this order: find the route, ask whether the caller may use it, call its handler,
+turn errors into responses, compress, add CORS headers, report to the metrics hook. One function instead of a
+chain of aiohttp middlewares, because each link of such a chain costs as much as decoding a query.
 """
 
 from __future__ import annotations
@@ -15,12 +15,14 @@ import structlog
 from aiohttp import hdrs, web
 
 from protos.errors import ServiceError, VecraftError
+from router.auth.gate import Gate
 from router.cluster import ClusterOperations
 from router.cluster.local_shards import LocalShardOperations
 from router.collections import CollectionOperations
 from router.load import Load
 from router.points import PointOperations
 from router.queries.operations import SearchOperations
+from router.rest.admission import admit
 from router.rest.analysis import analysis_routes
 from router.rest.cluster import cluster_routes
 from router.rest.collections import collection_routes
@@ -52,6 +54,7 @@ def create_app(
     *,
     cluster: ClusterOperations,
     local_shards: LocalShardOperations,
+    gate: Gate,
     max_request_size_mb: int = 32,
     enable_cors: bool = True,
     extra_routes: Iterable[Route] = (),
@@ -79,7 +82,7 @@ def create_app(
             table.add(route)
     table.add(openapi_route(table))
     app = web.Application(client_max_size=max_request_size_mb * MIB)
-    edge = Edge(table, enable_cors=enable_cors, metrics_hook=metrics_hook, load=load)
+    edge = Edge(table, gate, enable_cors=enable_cors, metrics_hook=metrics_hook, load=load)
     app.router.add_route("*", r"/{path:[\s\S]*}", edge.handle)  # names may hold a line break
 
     async def close(_app: web.Application) -> None:
@@ -94,12 +97,14 @@ class Edge:
     def __init__(
         self,
         table: RouteTable,
+        gate: Gate,
         *,
         enable_cors: bool,
         metrics_hook: MetricsHook | None,
         load: Load | None = None,
     ) -> None:
         self._table = table
+        self._gate = gate
         self._enable_cors = enable_cors
         self._metrics_hook = metrics_hook
         self._load = load or Load()
@@ -133,6 +138,7 @@ class Edge:
 
     async def _dispatch(self, request: web.Request) -> web.StreamResponse:
         found = self._table.find(request.method, request.rel_url.raw_path)
+        await admit(self._gate, request, found)
         if found is None:
             return web.Response(status=404)
         if isinstance(found, set):

@@ -26,6 +26,7 @@ from router.auth.needs import Need
 from router.collections import CollectionOperations, SchemaOptions
 from router.collections.info import AliasDescription, ClusterInfo, CollectionInfo
 from router.collections.memory import CollectionMemory
+from router.rest.admission import access_of
 from router.rest.bodies.reading import read_body
 from router.rest.envelope import Operation, accepted, enveloped, success
 from router.rest.params import collection_name, flag, natural, operation_timeout_ms, write_options
@@ -226,8 +227,11 @@ class _CollectionHandlers:
     def __init__(self, collections: CollectionOperations) -> None:
         self._collections = collections
 
-    async def list(self, _request: web.Request) -> CollectionList:
-        return CollectionList([CollectionDescription(name) for name in self._collections.names()])
+    async def list(self, request: web.Request) -> CollectionList:
+        sees = access_of(request).sees
+        return CollectionList(
+            [CollectionDescription(name) for name in self._collections.names() if sees(name)]
+        )
 
     async def info(self, request: web.Request) -> CollectionInfo:
         return await self._collections.info(collection_name(request))
@@ -249,8 +253,9 @@ class _CollectionHandlers:
     async def exists(self, request: web.Request) -> Existence:
         return Existence(self._collections.exists(collection_name(request)))
 
-    async def aliases(self, _request: web.Request) -> AliasList:
-        return AliasList(self._collections.aliases())
+    async def aliases(self, request: web.Request) -> AliasList:
+        sees = access_of(request).sees
+        return AliasList([each for each in self._collections.aliases() if sees(each.collection_name)])
 
     async def aliases_of(self, request: web.Request) -> AliasList:
         return AliasList(self._collections.aliases_of(collection_name(request)))

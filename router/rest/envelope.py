@@ -11,8 +11,10 @@ from aiohttp import web
 from msgspec import UNSET, Struct, UnsetType
 
 from protos.errors import RateLimited, VecraftError
+from router.auth.errors import NotAuthenticated
 from router.inference.calls import begin
 from router.points import WriteOptions
+from router.rest.admission import access_of
 from router.rest.errors import BEFORE_WORK, status_of
 from router.tokens import HEADER, encode_token
 
@@ -66,7 +68,10 @@ def enveloped(operation: Operation) -> Callable[[web.Request], Awaitable[web.Str
     """The handler that answers with what ``operation`` returns."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
-        started_s, tokens = time.perf_counter(), begin(request.headers).tokens
+        started_s, tokens = (
+            time.perf_counter(),
+            begin(request.headers, access_of(request).inference_token).tokens,
+        )
         response = success(await operation(request), started_s, tokens)
         write = request.get(WRITE)
         token = None if write is None else encode_token(write.written, write.known)
@@ -78,6 +83,9 @@ def enveloped(operation: Operation) -> Callable[[web.Request], Awaitable[web.Str
 
 
 def failure(error: VecraftError, started_s: float) -> web.Response:
+    """What went wrong, in the envelope; bare text for a caller who is not known (reference 1.3)."""
+    if isinstance(error, NotAuthenticated):
+        return web.Response(status=status_of(error), text=str(error))
     elapsed_s = 0.0 if isinstance(error, BEFORE_WORK) else time.perf_counter() - started_s
     body = _encoder.encode(_Failure({"error": str(error)}, elapsed_s))
     response = json_response(body, status=status_of(error))

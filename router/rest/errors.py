@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from protos import errors
 from protos.errors import VecraftError
+from router.auth.errors import NotAuthenticated, TokenRefused
 
 
 class BadQuery(VecraftError):
@@ -53,6 +54,8 @@ STATUS: dict[type[VecraftError], int] = {
     errors.NotPrimary: 503,
     errors.TooFewReplicas: 503,
     errors.ServiceError: 500,
+    NotAuthenticated: 401,
+    TokenRefused: 403,
     BadQuery: 400,
     BadPath: 400,
     BadContentType: 400,

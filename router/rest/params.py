@@ -13,6 +13,7 @@ from protos.operations import WriteOrdering
 from router.points import WriteOptions
 from router.queries.requests import ReadOptions
 from router.replicas.consistency import Consistency, ReadConsistency
+from router.rest.admission import access_of
 from router.rest.envelope import WRITE
 from router.rest.errors import BadQuery
 from router.tokens import HEADER, Positions, decode_tokens
@@ -48,13 +49,14 @@ def read_options(request: web.Request) -> ReadOptions:
     affinity = request.headers.get(_AFFINITY_HEADER, "").encode("utf-8", "surrogateescape")
     known = known_positions(request)
     if not request.query_string:
-        return ReadOptions(affinity=affinity, at_least=known)
+        return ReadOptions(affinity=affinity, at_least=known, access=access_of(request))
     timeout_s = _integer(request, "timeout", minimum=1)
     return ReadOptions(
         timeout_ms=None if timeout_s is None else timeout_s * 1000,
         consistency=_consistency(request.query.get("consistency", "")),
         affinity=affinity,
         at_least=known,
+        access=access_of(request),
     )
 
 
@@ -70,7 +72,7 @@ def write_options(request: web.Request) -> WriteOptions:
 
 def _write_options(request: web.Request, key: str, known: Positions) -> WriteOptions:
     if not request.query_string:
-        return WriteOptions(idempotency_key=key, known=known)
+        return WriteOptions(idempotency_key=key, known=known, access=access_of(request))
     timeout_s = _integer(request, "timeout", minimum=0)
     return WriteOptions(
         wait=flag(request, "wait"),
@@ -78,6 +80,7 @@ def _write_options(request: web.Request, key: str, known: Positions) -> WriteOpt
         timeout_ms=None if timeout_s is None else timeout_s * 1000,
         idempotency_key=key,
         known=known,
+        access=access_of(request),
     )
 
 

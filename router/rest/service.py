@@ -25,6 +25,7 @@ from router.monitoring.issues import Issues
 from router.monitoring.metrics import Requests, RequestStatistics
 from router.monitoring.telemetry import Process
 from router.rest import params
+from router.rest.admission import access_of
 from router.rest.app import ROUTE, MetricsHook
 from router.rest.envelope import enveloped, json_response, success
 from router.rest.routes import Route
@@ -158,19 +159,22 @@ class ServiceEndpoints:
             anonymize=params.flag(request, "anonymize"),
             per_collection=params.flag(request, "per_collection"),
             timeout_ms=params.operation_timeout_ms(request),
+            access=access_of(request),
         )
         return success(result, started_s)
 
     async def cluster_telemetry(self, request: web.Request) -> ClusterTelemetry:
-        return await self._cluster.telemetry(
+        found = await self._cluster.telemetry(
             self.telemetry_for_peers,
             level=params.natural(request, "details_level", 0),
             timeout_ms=params.operation_timeout_ms(request),
         )
+        return found.seen_by(access_of(request))
 
-    async def issues(self, _request: web.Request) -> web.Response:
-        started_s = time.perf_counter()
-        return success({"issues": self._issues.current(self._inventory.states)}, started_s)
+    async def issues(self, request: web.Request) -> web.Response:
+        started_s, sees = time.perf_counter(), access_of(request).sees
+        found = self._issues.current(self._inventory.states)
+        return success({"issues": [issue for issue in found if sees(issue.related_collection)]}, started_s)
 
     async def clear_issues(self, _request: web.Request) -> web.Response:
         started_s = time.perf_counter()

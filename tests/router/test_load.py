@@ -14,6 +14,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from protos.errors import Overloaded
 from protos.qdrant.queries_pb2 import CountPoints, CountResponse
+from router.auth.gate import OPEN
 from router.cluster import ClusterOperations
 from router.cluster.local_shards import LocalShardOperations
 from router.collections import CollectionOperations
@@ -94,9 +95,10 @@ async def both() -> AsyncIterator[Both]:
         searches,
         cluster=cluster,
         local_shards=LocalShardOperations(log, node),
+        gate=OPEN,
         load=load,
     )
-    server = create_server(collections, points, searches, cluster, version="1", load=load)
+    server = create_server(collections, points, searches, cluster, gate=OPEN, version="1", load=load)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     async with (

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from vecraft.configuration import ConfigurationError, Loaded, load
-from vecraft.settings import Settings, unmet, without_effect
+from vecraft.settings import Settings, doubtful_keys, unmet, without_effect
 
 
 def read(directory: Path, environ: dict[str, str] | None = None, config_path: Path | None = None) -> Loaded:
@@ -127,7 +127,6 @@ def test_a_missing_file_of_the_flag_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "variables",
     [
-        {"SERVICE__API_KEY": "x"},
         {"SERVICE__ENABLE_TLS": "true"},
         {"CLUSTER__P2P__ENABLE_TLS": "true", "CLUSTER__ENABLED": "true"},
     ],
@@ -138,6 +137,24 @@ def test_what_this_version_does_not_have_is_refused_rather_than_ignored(
     settings = read(tmp_path, {f"QDRANT__{name}": value for name, value in variables.items()}).settings
     (reason,) = unmet(settings)
     assert next(iter(variables)).lower().replace("__", ".") in reason
+
+
+@pytest.mark.parametrize(
+    ("variables", "doubts"),
+    [
+        ({"API_KEY": "k" * 32, "ALT_API_KEY": "", "JWT_RBAC": "true"}, ["service.alt_api_key is empty"]),
+        ({"JWT_RBAC": "true", "READ_ONLY_API_KEY": "r"}, ["service.jwt_rbac has no effect"]),
+        ({"JWT_RBAC": "true", "API_KEY": "short"}, ["service.api_key signs tokens, but has fewer"]),
+        ({"API_KEY": "short"}, []),
+    ],
+)
+def test_what_keys_do_not_do_is_warned_about_without_showing_them(
+    tmp_path: Path, variables: dict[str, str], doubts: list[str]
+) -> None:
+    environ = {f"QDRANT__SERVICE__{name}": value for name, value in variables.items()}
+    found = doubtful_keys(read(tmp_path, environ).settings.service)
+    assert [text[: len(doubt)] for text, doubt in zip(found, doubts, strict=True)] == doubts
+    assert not any("kkk" in text or "'short'" in text for text in found)
 
 
 def test_what_only_a_cluster_heeds_is_warned_about_without_one(tmp_path: Path) -> None:

@@ -40,6 +40,7 @@ def read_options(request: Any, call: Call) -> ReadOptions:
         consistency=_consistency(request.read_consistency) if request.HasField("read_consistency") else None,
         affinity=affinity if isinstance(affinity, bytes) else affinity.encode("utf-8", "surrogateescape"),
         at_least=_known(call),
+        access=call.access,
     )
 
 
@@ -53,6 +54,7 @@ def write_options(request: Any, call: Call) -> WriteOptions:
         timeout_ms=timeout_ms(request, minimum=0),
         idempotency_key=key if isinstance(key, str) else key.decode("utf-8", "surrogateescape"),
         known=_known(call),
+        access=call.access,
     )
     return call.write
 

@@ -11,6 +11,7 @@ import pytest
 from google.protobuf.message_factory import GetMessageClass
 
 from protos.qdrant.pool import PUBLIC_POOL
+from router.auth.gate import OPEN
 from router.cluster import ClusterOperations
 from router.collections import CollectionOperations
 from router.grpc.server import create_server
@@ -86,6 +87,7 @@ async def server(tmp_path: Path) -> AsyncIterator[Grpc]:
         ClusterOperations(log, None, FakeShardKeys()),
         snapshots.operations,
         snapshots.whole,
+        gate=OPEN,
         version="1.19.0",
         commit="c0ffee",
         metrics_hook=grpc_metrics_hook(statistics, lambda: 5.0),

@@ -10,6 +10,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
+from router.auth.gate import OPEN
 from router.auth.needs import Need
 from router.cluster import ClusterOperations
 from router.cluster.local_shards import LocalShardOperations
@@ -109,6 +110,7 @@ async def rest() -> AsyncIterator[Rest]:
         SearchOperations(collections, node),
         cluster=ClusterOperations(log, None, FakeShardKeys()),
         local_shards=LocalShardOperations(log, node),
+        gate=OPEN,
         max_request_size_mb=1,
         extra_routes=TEST_ROUTES,
     )

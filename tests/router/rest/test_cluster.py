@@ -17,6 +17,7 @@ from consensus.state import ReplicaState, TransferMethod
 from protos.errors import Timeout
 from protos.filters import decode_filter
 from protos.ids import id_key
+from router.auth.gate import OPEN
 from router.cluster import ClusterOperations
 from router.cluster.checking import ReadyCheck
 from router.cluster.local_shards import LocalShardOperations
@@ -70,6 +71,7 @@ async def member() -> AsyncIterator[Member]:
         SearchOperations(collections, node),
         cluster=operations,
         local_shards=local_shards,
+        gate=OPEN,
         extra_routes=endpoints.routes(),
     )
     async with TestClient(TestServer(app)) as client:

@@ -8,6 +8,7 @@ import pytest
 
 from protos import errors
 from protos.errors import RateLimited, VecraftError
+from router.auth import errors as auth_errors
 from router.rest import errors as rest_errors
 from router.rest.envelope import failure
 from router.rest.errors import STATUS, status_of
@@ -18,7 +19,7 @@ def _classes(module: object) -> list[type[VecraftError]]:
     return [cls for cls in found if issubclass(cls, VecraftError) and cls is not VecraftError]
 
 
-@pytest.mark.parametrize("cls", [*_classes(errors), *_classes(rest_errors)])
+@pytest.mark.parametrize("cls", [*_classes(errors), *_classes(rest_errors), *_classes(auth_errors)])
 def test_every_error_class_has_a_status(cls: type[VecraftError]) -> None:
     assert cls in STATUS
 
@@ -53,6 +54,15 @@ def test_status_and_text_are_qdrants(error: VecraftError, status: int, text: str
     assert response.status == status
     assert isinstance(response.body, bytes)
     assert json.loads(response.body)["status"] == {"error": text}
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [(auth_errors.no_credentials(), 401), (auth_errors.TokenRefused("ExpiredSignature"), 403)],
+)
+def test_callers_that_are_not_known_are_told_so_in_plain_text(error: VecraftError, status: int) -> None:
+    response = failure(error, 0.0)
+    assert (response.status, response.text, response.content_type) == (status, str(error), "text/plain")
 
 
 def test_a_rate_limit_says_when_to_retry() -> None:

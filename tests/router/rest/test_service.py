@@ -12,6 +12,7 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from yarl import URL
 
+from router.auth.gate import OPEN
 from router.cluster import ClusterOperations
 from router.cluster.local_shards import LocalShardOperations
 from router.collections import CollectionOperations
@@ -63,6 +64,7 @@ async def service() -> AsyncIterator[Rest]:
         SearchOperations(collections, node, SlowReads(issues, clock=_EveryReadIsSlow())),
         cluster=cluster,
         local_shards=LocalShardOperations(log, node),
+        gate=OPEN,
         extra_routes=endpoints.routes(),
         metrics_hook=metrics_hook(requests.rest, lambda: 5.0),
     )

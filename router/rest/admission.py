@@ -1,0 +1,34 @@
+"""Who may call a route, before anything else is looked at (``router.auth``)."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from router.auth.access import Access
+from router.auth.gate import Asked, Gate
+from router.auth.needs import Need
+from router.rest.routes import COLLECTION, Match, Route
+
+ACCESS = web.RequestKey("access", Access)
+
+
+async def admit(gate: Gate, request: web.Request, found: Match | set[str] | None) -> None:
+    """What the caller may do becomes the request's. Known ones are told that a path leads nowhere.
+
+    Raises: NotAuthenticated, TokenRefused, Forbidden.
+    """
+    if isinstance(found, Match):
+        need, asked = found.route.needs, _asked(request, found.route, found.params.get(COLLECTION))
+    else:
+        need, asked = Need.KNOWN, _asked(request, None, None)
+    request[ACCESS] = await gate.admit(need, asked)
+
+
+def access_of(request: web.Request) -> Access:
+    return request[ACCESS]
+
+
+def _asked(request: web.Request, route: Route | None, collection: str | None) -> Asked:
+    if route is None:
+        return Asked("unknown", request.path, None, request.headers, lambda: request.remote)
+    return Asked(route.summary, route.path, collection, request.headers, lambda: request.remote)
