@@ -129,6 +129,9 @@ class UpdateMode(enum.Enum):
 
 
 # --- changes: what a client asks (tagged, for they also travel to the primary of a shard) ------------
+#
+# ``within``: other points than those that match it are, to whoever asks, not there (``router.tenants``). One
+# that an upsert would replace is a refusal of the whole.
 
 
 class Upsert(Struct, frozen=True, tag=True):
@@ -139,11 +142,13 @@ class Upsert(Struct, frozen=True, tag=True):
     payloads: list[bytes]
     mode: UpdateMode = UpdateMode.UPSERT
     condition: Filter | None = None  # existing points that do not match stay as they are
+    within: Filter | None = None
 
 
 class DeletePoints(Struct, frozen=True, tag=True):
     ids: list[PointId] | None = None
     filter: Filter | None = None
+    within: Filter | None = None
 
 
 class UpdateVectors(Struct, frozen=True, tag=True):
@@ -152,6 +157,7 @@ class UpdateVectors(Struct, frozen=True, tag=True):
     ids: list[PointId]
     vectors: tuple[VectorBatch, ...]
     condition: Filter | None = None
+    within: Filter | None = None
 
 
 class DeleteVectors(Struct, frozen=True, tag=True):
@@ -160,6 +166,7 @@ class DeleteVectors(Struct, frozen=True, tag=True):
     names: tuple[str, ...]
     ids: list[PointId] | None = None
     filter: Filter | None = None
+    within: Filter | None = None
 
 
 class SetPayload(Struct, frozen=True, tag=True):
@@ -169,23 +176,27 @@ class SetPayload(Struct, frozen=True, tag=True):
     path: str | None = None
     ids: list[PointId] | None = None
     filter: Filter | None = None
+    within: Filter | None = None
 
 
 class OverwritePayload(Struct, frozen=True, tag=True):
     payload: bytes
     ids: list[PointId] | None = None
     filter: Filter | None = None
+    within: Filter | None = None
 
 
 class DeletePayload(Struct, frozen=True, tag=True):
     paths: tuple[str, ...]
     ids: list[PointId] | None = None
     filter: Filter | None = None
+    within: Filter | None = None
 
 
 class ClearPayload(Struct, frozen=True, tag=True):
     ids: list[PointId] | None = None
     filter: Filter | None = None
+    within: Filter | None = None
 
 
 PointChange = (

@@ -10,6 +10,7 @@ import asyncio
 import hashlib
 from collections.abc import Callable, Sequence
 
+import msgspec
 from msgspec import Struct
 
 from consensus.state import CollectionState
@@ -27,12 +28,14 @@ from protos.operations import (
 )
 from protos.shard import ReadSession, UpdateRequest
 from router.auth.access import FULL, Access
+from router.auth.needs import Need
 from router.collections import CollectionOperations
 from router.inference.embedding import Inference
 from router.inference.replacing import fill_rows, objects_of_rows
 from router.primaries import PrimaryCalls
 from router.primaries.calls import OPERATION_ID_BYTES, WRITE_TIMEOUT_MS
 from router.shards import ShardSelector, split_change
+from router.tenants import within
 from router.tokens import Positions
 from router.vectors import VectorRows, params_of, shape_of
 
@@ -106,9 +109,13 @@ class PointOperations:
     async def _apply(
         self, collection: str, draft: Draft, options: WriteOptions, *, position: int
     ) -> UpdateResult:
+        options.access.permit(Need.WRITE_POINTS_OF_COLLECTION, collection)
         state = await self._collections.opened(collection)
         change = draft.build(state.config.params)
         _check(change, state.config.params)
+        tenant = options.access.tenant(collection)
+        if tenant is not None:
+            change = within(change, tenant)
         await self._collections.admission.change(state, change, options.timeout_ms)
         parts = split_change(state, change, draft.shard_keys)
         if not parts:
@@ -137,7 +144,7 @@ class PointOperations:
             wait=options.wait,
             ordering=options.ordering,
             timeout_ms=options.timeout_ms,
-            operation_id=operation_id(options.idempotency_key, state.uuid, shard_id, position),
+            operation_id=operation_id(_key_of(options, part), state.uuid, shard_id, position),
         )
         session = ReadSession()
         result = await self._primaries.update(state, shard_id, request, session)
@@ -145,6 +152,14 @@ class PointOperations:
             place = state.uuid, shard_id
             options.written[place] = max(session.position, options.written.get(place, session.position))
         return result
+
+
+def _key_of(options: WriteOptions, part: PointChange) -> str:
+    """A tenant's keys are its own: what others did under the same key is not what it asks for."""
+    key = options.idempotency_key
+    if not key or part.within is None:
+        return key
+    return f"{key}/{msgspec.json.encode(part.within).decode()}"
 
 
 def operation_id(key: str, collection_uuid: str, shard_id: int, position: int) -> bytes:

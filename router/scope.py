@@ -13,19 +13,22 @@ from typing import Any, TypeVar
 from consensus.state import CollectionState
 from protos.ids import PointId
 from protos.shard import Position, Projection, Record
+from router.auth.access import Tenant
 from router.merge import in_order
 from router.replicas.consistency import ReadConsistency
 from router.replicas.readers import ShardReader, ShardReaders
 from router.shards import ShardSelector, shards_to_read, split_ids
+from router.tenants import of_tenant
 from router.tokens import Place
 
 T = TypeVar("T")
 
 
 class Scope:
-    """``state`` stays the same during the request, so its trips agree on where points are."""
+    """``state`` stays the same during the request, so its trips agree on where points are. ``tenant``: whose
+    points are all that it shows."""
 
-    __slots__ = ("_affinity", "_at_least", "_consistency", "_readers", "state")
+    __slots__ = ("_affinity", "_at_least", "_consistency", "_readers", "_tenant", "state")
 
     def __init__(
         self,
@@ -34,16 +37,18 @@ class Scope:
         consistency: ReadConsistency = 1,
         affinity: bytes = b"",
         at_least: Mapping[Place, Position] | None = None,
+        tenant: Tenant | None = None,
     ) -> None:
         self.state = state
         self._readers = readers
         self._consistency = consistency
         self._affinity = affinity
         self._at_least = at_least or {}
+        self._tenant = tenant
 
-    def of(self, state: CollectionState) -> Scope:
+    def of(self, state: CollectionState, tenant: Tenant | None) -> Scope:
         """Another collection, read in the same way."""
-        return Scope(state, self._readers, self._consistency, self._affinity, self._at_least)
+        return Scope(state, self._readers, self._consistency, self._affinity, self._at_least, tenant)
 
     @property
     def plain(self) -> bool:
@@ -52,7 +57,13 @@ class Scope:
 
     def nearest_replicas(self) -> Scope:
         """The same, with one replica's word being enough."""
-        return Scope(self.state, self._readers, affinity=self._affinity, at_least=self._at_least)
+        return Scope(
+            self.state,
+            self._readers,
+            affinity=self._affinity,
+            at_least=self._at_least,
+            tenant=self._tenant,
+        )
 
     def shards(self, selector: ShardSelector | None) -> list[ShardReader]:
         """Raises: as ``shards_to_read``, ``ShardReaders.open``."""
@@ -61,7 +72,10 @@ class Scope:
 
     def _open(self, shard_id: int) -> ShardReader:
         at_least = self._at_least.get((self.state.uuid, shard_id)) if self._at_least else None
-        return self._readers.open(self.state, shard_id, self._consistency, self._affinity, at_least=at_least)
+        reader = self._readers.open(
+            self.state, shard_id, self._consistency, self._affinity, at_least=at_least
+        )
+        return of_tenant(reader, self._tenant)
 
     async def retrieve(
         self, ids: list[PointId], projection: Projection, selector: ShardSelector | None

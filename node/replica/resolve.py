@@ -1,6 +1,7 @@
 """From what a client asks to what the log holds: pure, given lookups into the state before the change.
 
-Lives here: update modes, conditions, filters and missing ids (reference 8.3-8.5), repeated ids, the check of
+Lives here: update modes, conditions, filters and missing ids (reference 8.3-8.5), points that are not there
+for whoever asks, repeated ids, the check of
 vector names and dimensions that comes before a change is accepted.
 May not live here: the log, sequence numbers, storage.
 
@@ -18,6 +19,7 @@ import numpy.typing as npt
 
 from protos.errors import (
     BadInput,
+    Forbidden,
     VecraftError,
     point_not_found,
     vector_name_not_found,
@@ -77,6 +79,8 @@ class Resolution(NamedTuple):
 
 def depends_on_filter(change: PointChange) -> bool:
     """Does resolving ``change`` evaluate a filter (rather than look up ids alone)?"""
+    if change.within is not None:
+        return True
     match change:
         case Upsert() | UpdateVectors():
             return change.condition is not None
@@ -117,6 +121,10 @@ def _paths(change: PointChange) -> tuple[str, ...]:
 
 def resolve(change: PointChange, lookups: Lookups) -> Resolution:
     """Resolve ``change``, which has passed ``check``."""
+    if change.within is not None:
+        if isinstance(change, Upsert) and change.mode is not UpdateMode.UPDATE_ONLY:
+            _check_own(change.ids, change.within, lookups)
+        lookups = _Within(lookups, change.within)
     match change:
         case Upsert():
             return _upsert(change, lookups)
@@ -128,6 +136,32 @@ def resolve(change: PointChange, lookups: Lookups) -> Resolution:
             return _delete_vectors(change, lookups)
         case _:
             return _payload(change, lookups)
+
+
+class _Within:
+    """The points that match a filter, as if there were no others."""
+
+    def __init__(self, inner: Lookups, own: Filter) -> None:
+        self._inner, self._own = inner, own
+
+    def exist(self, ids: Sequence[PointId]) -> list[bool]:
+        own = self._inner.matching_of(self._own, ids)
+        return [point_id in own for point_id in ids]
+
+    def matching(self, filter: Filter) -> list[PointId]:
+        return self._inner.matching(Filter(must=(filter, self._own)))
+
+    def matching_of(self, filter: Filter, ids: Sequence[PointId]) -> set[PointId]:
+        return self._inner.matching_of(Filter(must=(filter, self._own)), ids)
+
+
+def _check_own(ids: Sequence[PointId], own: Filter, lookups: Lookups) -> None:
+    """Raises: Forbidden if a point would be replaced that does not match ``own``."""
+    present = [point_id for point_id, there in zip(ids, lookups.exist(ids), strict=True) if there]
+    strangers = set(present) - lookups.matching_of(own, present)
+    if strangers:
+        strange = next(point_id for point_id in present if point_id in strangers)
+        raise Forbidden(f"Point {strange} exists, but not for this token")
 
 
 def _upsert(change: Upsert, lookups: Lookups) -> Resolution:

@@ -178,6 +178,13 @@ class Nested(Struct, frozen=True, tag=True):
 Condition = FieldCondition | IsEmpty | IsNull | HasId | HasVector | Slice | Nested | Filter
 
 
+def both(one: Filter | None, other: Filter | None) -> Filter | None:
+    """What both admit; None admits everything."""
+    if one is None or other is None:
+        return one or other
+    return Filter(must=(one, other))
+
+
 def leaf_count(filter: Filter) -> int:
     """How many conditions the filter holds, those of nested filters counted instead of their holder."""
     return sum(1 for _ in leaves(filter))

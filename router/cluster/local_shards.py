@@ -21,9 +21,13 @@ from protos.filters import Filter
 from protos.ids import PointId, id_key
 from protos.operations import DeletePoints, UpdateResult, UpdateStatus
 from protos.shard import Projection, ReadSession, Record, ScrollRequest, UpdateRequest
+from router.auth.access import FULL, Access
+from router.auth.needs import Need
 from router.collections.background import Background
 from router.order import require_range_index
 from router.queries.requests import WINDOW_MAX, Page
+from router.replicas.readers import ShardReader
+from router.tenants import of_tenant
 
 T = TypeVar("T")
 Belongs = Callable[[PointId], bool]
@@ -60,13 +64,14 @@ class LocalShardOperations:
         *,
         expected: int | None = None,
         timeout_ms: int | None = None,
+        access: Access = FULL,
     ) -> list[Record]:
         """The points that exist here, in the order asked. ``expected``: only those that belong to that shard.
 
         Raises: NotFound for an unknown collection or shard; ShardUnavailable if it is not on this node;
             BadInput for an unknown vector; Timeout. So do the other reads.
         """
-        collection, shard = self._local(name, shard_id)
+        collection, shard = self._readable(name, shard_id, access)
         _check_projection(collection, projection)
         belongs = _belongs(collection, expected)
         wanted = [point_id for point_id in ids if belongs(point_id)]
@@ -80,8 +85,9 @@ class LocalShardOperations:
         *,
         expected: int | None = None,
         timeout_ms: int | None = None,
+        access: Access = FULL,
     ) -> Page:
-        collection, shard = self._local(name, shard_id)
+        collection, shard = self._readable(name, shard_id, access)
         _check_projection(collection, request.projection)
         belongs = _belongs(collection, expected)
         if request.order_by is not None:
@@ -101,9 +107,10 @@ class LocalShardOperations:
         exact: bool,
         expected: int | None = None,
         timeout_ms: int | None = None,
+        access: Access = FULL,
     ) -> int:
         """With ``expected`` always exact: every point is looked at."""
-        collection, shard = self._local(name, shard_id)
+        collection, shard = self._readable(name, shard_id, access)
         if expected is None:
             counted: Coroutine[Any, Any, int] = shard.count(filter, exact=exact)
         else:
@@ -157,6 +164,11 @@ class LocalShardOperations:
         _shard_state(collection, shard_id)
         return collection, self._node.shard(collection.name, shard_id)
 
+    def _readable(self, name: str, shard_id: int, access: Access) -> tuple[CollectionState, ShardReader]:
+        access.permit(Need.READ_COLLECTION, name)
+        collection, shard = self._local(name, shard_id)
+        return collection, of_tenant(shard, access.tenant(name))
+
     def _collection(self, name: str) -> CollectionState:
         found = self._log.state.find(name)
         if found is None:
@@ -186,7 +198,7 @@ def _check_projection(collection: CollectionState, projection: Projection) -> No
                 raise vector_name_not_found(name)
 
 
-async def _pages(shard: ShardClient, request: ScrollRequest, size: int) -> AsyncIterator[list[Record]]:
+async def _pages(shard: ShardReader, request: ScrollRequest, size: int) -> AsyncIterator[list[Record]]:
     """What matches, by id, in lists of ``size``; the limit of ``request`` means nothing."""
     offset = request.offset
     while True:
@@ -197,7 +209,7 @@ async def _pages(shard: ShardClient, request: ScrollRequest, size: int) -> Async
         offset = records[size].id
 
 
-async def _counted(shard: ShardClient, filter: Filter | None, belongs: Belongs) -> int:
+async def _counted(shard: ShardReader, filter: Filter | None, belongs: Belongs) -> int:
     request = ScrollRequest(PAGE, filter=filter, projection=Projection())
     total = 0
     async for records in _pages(shard, request, PAGE):
@@ -205,7 +217,7 @@ async def _counted(shard: ShardClient, filter: Filter | None, belongs: Belongs) 
     return total
 
 
-async def _paged(shard: ShardClient, request: ScrollRequest, belongs: Belongs, size: int) -> Page:
+async def _paged(shard: ShardReader, request: ScrollRequest, belongs: Belongs, size: int) -> Page:
     """By id; one more than asked tells where the next page starts."""
     found: list[Record] = []
     async for records in _pages(shard, request, size):
@@ -215,7 +227,7 @@ async def _paged(shard: ShardClient, request: ScrollRequest, belongs: Belongs, s
     return Page(found, None)
 
 
-async def _ordered(shard: ShardClient, request: ScrollRequest, belongs: Belongs) -> Page:
+async def _ordered(shard: ShardReader, request: ScrollRequest, belongs: Belongs) -> Page:
     """By a payload key, which has no pages to go on with: ask for more until enough belong here."""
     limit = request.limit
     while True:

@@ -13,6 +13,8 @@ from consensus.state import CollectionState
 from protos.errors import NotFound, point_not_found
 from protos.ids import PointId
 from protos.shard import AnyVector, Projection
+from router.auth.access import FULL, Access
+from router.auth.needs import Need
 from router.collections import CollectionOperations
 from router.inference.objects import InferenceObject
 from router.queries.requests import Example, NearestPoint, NearestVector
@@ -40,15 +42,15 @@ class _Source(Struct, frozen=True):
 
 
 async def vectors_of(
-    scope: Scope, collections: CollectionOperations, wanted: Sequence[Wanted]
+    scope: Scope, collections: CollectionOperations, wanted: Sequence[Wanted], access: Access = FULL
 ) -> list[AnyVector]:
-    """The vector to search by, for each.
+    """The vector to search by, for each. ``access``: what may be looked up elsewhere.
 
     Raises: NotFound for an unknown point, collection of a lookup, or vector of a point; BadInput if a vector
-        does not fit the collection.
+        does not fit the collection; Forbidden to look up there.
     """
     params = scope.state.config.params
-    found = await _looked_up(scope, collections, wanted)
+    found = await _looked_up(scope, collections, wanted, access)
     vectors: list[AnyVector] = []
     for want in wanted:
         example = want.example
@@ -69,14 +71,14 @@ def excluded(state: CollectionState, examples: Sequence[Example]) -> tuple[Point
 
 
 async def _looked_up(
-    scope: Scope, collections: CollectionOperations, wanted: Sequence[Wanted]
+    scope: Scope, collections: CollectionOperations, wanted: Sequence[Wanted], access: Access
 ) -> dict[tuple[_Source, PointId], AnyVector]:
     ids: dict[_Source, list[PointId]] = {}
     for want in wanted:
         params_of(scope.state.config.params, want.using)
         if isinstance(want.example, NearestPoint):
             ids.setdefault(_source(want), []).append(want.example.id)
-    fetched = await gather([_fetched(scope, collections, source, ids[source]) for source in ids])
+    fetched = await gather([_fetched(scope, collections, source, ids[source], access) for source in ids])
     return {
         (source, point_id): vector
         for source, vectors in zip(ids, fetched, strict=True)
@@ -94,12 +96,14 @@ def _source(want: Wanted) -> _Source:
 
 
 async def _fetched(
-    scope: Scope, collections: CollectionOperations, source: _Source, ids: list[PointId]
+    scope: Scope, collections: CollectionOperations, source: _Source, ids: list[PointId], access: Access
 ) -> dict[PointId, AnyVector]:
     """Raises: as ``vectors_of``."""
     place = scope
     if source.collection is not None:
-        place = scope.of(await _lookup(collections, source.collection))
+        access.permit(Need.READ_COLLECTION, source.collection)
+        state = await _lookup(collections, source.collection)
+        place = scope.of(state, access.tenant(source.collection))
     keys = source.keys or (source.searched_keys if place.state is scope.state else None)
     params_of(place.state.config.params, source.vector)
     records = await place.retrieve(ids, Projection(vectors=(source.vector,)), keys)

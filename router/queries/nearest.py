@@ -8,12 +8,11 @@ import numpy as np
 from msgspec.structs import replace
 
 from consensus.state import CollectionState
-from protos.filters import Filter, HasId
+from protos.filters import Filter, HasId, both
 from protos.ids import PointId
 from protos.shard import AnyVector, Hits, Projection, SearchRequest
 from router.merge import merge_hits, skip, without
 from router.queries.examples import excluded
-from router.queries.plan import both
 from router.queries.rating import Rated, by_distance, examples_of, rated_by, search_of
 from router.queries.requests import IDS_ONLY, WINDOW_MAX, QueryRequest
 from router.queries.weighing import marked, weights

@@ -17,6 +17,8 @@ from protos.facets import FacetHit
 from protos.filters import Filter
 from protos.ids import PointId
 from protos.shard import AnyVector, Hits, OrderBy, Projection, Record, ScrollRequest
+from router.auth.access import Access
+from router.auth.needs import Need
 from router.collections import CollectionOperations
 from router.facets import FacetQuery, facet
 from router.inference.embedding import Inference
@@ -81,14 +83,14 @@ class SearchOperations:
         Raises: NotFound for an unknown collection, example point, or vector of it; BadInput if a vector
             does not fit the collection; Timeout.
         """
-        scope = self._scope(await self._collections.opened(collection), options)
+        scope = await self._scope(collection, options)
         self._admission.queries(scope.state, requests, options)
         if any(map(_objects_of, requests)):
             requests = await self.bounded(self.embedded(requests), options, "Inference")
         for request in requests:
             _check(request, scope.state)
         filters = (request.filter for request in requests)
-        answers = self.bounded(self._query(scope, requests), options, "Query")
+        answers = self.bounded(self._query(scope, requests, options.access), options, "Query")
         return await self._watched(scope.state, filters, answers)
 
     async def embedded(self, requests: Sequence[QueryRequest]) -> Sequence[QueryRequest]:
@@ -101,15 +103,15 @@ class SearchOperations:
 
     async def explain(self, collection: str, request: QueryRequest, options: ReadOptions) -> Explanation:
         """How the searches of a query are carried out, by doing so. Raises: as ``query``."""
-        scope = self._scope(await self._collections.opened(collection), options)
+        scope = await self._scope(collection, options)
         self._admission.queries(scope.state, [request], options)
-        return await self.bounded(self._explain(scope, request), options, "Explain")
+        return await self.bounded(self._explain(scope, request, options.access), options, "Explain")
 
-    async def _explain(self, scope: Scope, request: QueryRequest) -> Explanation:
+    async def _explain(self, scope: Scope, request: QueryRequest, access: Access) -> Explanation:
         started = time.perf_counter()
         (request,) = await self.embedded([request])
         _check(request, scope.state)
-        vectors = await vectors_of(scope, self._collections, wanted_by(request))
+        vectors = await vectors_of(scope, self._collections, wanted_by(request), access)
         micros = (time.perf_counter() - started) * 1e6
         return await explained(scope, request, vectors, vectors_micros=micros)
 
@@ -117,7 +119,7 @@ class SearchOperations:
         self, collection: str, request: ScrollRequest, options: ReadOptions, keys: ShardSelector | None = None
     ) -> Page:
         """One page of points. Raises: as ``query``; BadInput if ``order_by`` has no range index."""
-        scope = self._scope(await self._collections.opened(collection), options)
+        scope = await self._scope(collection, options)
         self._admission.scroll(scope.state, request, options)
         _check_projection(request.projection, scope.state.config)
         if request.order_by is not None:
@@ -134,14 +136,14 @@ class SearchOperations:
         exact: bool,
         keys: ShardSelector | None = None,
     ) -> int:
-        scope = self._scope(await self._collections.opened(collection), options)
+        scope = await self._scope(collection, options)
         self._admission.filtered(scope.state, filter, options)
         counts = gather([shard.count(filter, exact=exact) for shard in scope.shards(keys)])
         return sum(await self._watched(scope.state, (filter,), self.bounded(counts, options, "Count")))
 
     async def facet(self, collection: str, query: FacetQuery, options: ReadOptions) -> list[FacetHit]:
         """The values of a payload key that most points have. Raises: BadInput if no index tells them."""
-        scope = self._scope(await self._collections.opened(collection), options)
+        scope = await self._scope(collection, options)
         self._admission.filtered(scope.state, query.filter, options, query.limit)
         counts = self.bounded(facet(scope, query), options, "Facet")
         return await self._watched(scope.state, (query.filter,), counts)
@@ -155,7 +157,7 @@ class SearchOperations:
         keys: ShardSelector | None = None,
     ) -> list[Record]:
         """The points that exist, in the order asked, without repeats."""
-        scope = self._scope(await self._collections.opened(collection), options)
+        scope = await self._scope(collection, options)
         self._admission.retrieval(scope.state, len(ids), options)
         _check_projection(projection, scope.state.config)
         return await self.bounded(scope.retrieve(ids, projection, keys), options, "Retrieve")
@@ -185,8 +187,17 @@ class SearchOperations:
         self._admission.filtered(state, filter, options, sample)
         return replace(options, admitted=True)
 
-    def _scope(self, state: CollectionState, options: ReadOptions) -> Scope:
-        return Scope(state, self._readers, options.consistency or 1, options.affinity, options.at_least)
+    async def _scope(self, collection: str, options: ReadOptions) -> Scope:
+        """Raises: NotFound; Forbidden, before anything is told of the collection."""
+        options.access.permit(Need.READ_COLLECTION, collection)
+        return Scope(
+            await self._collections.opened(collection),
+            self._readers,
+            options.consistency or 1,
+            options.affinity,
+            options.at_least,
+            options.access.tenant(collection),
+        )
 
     async def _watched(
         self, state: CollectionState, filters: Iterable[Filter | None], call: Coroutine[Any, Any, T]
@@ -198,9 +209,10 @@ class SearchOperations:
         finally:
             self._slow_reads.end(started, state, filters)
 
-    async def _query(self, scope: Scope, requests: Sequence[QueryRequest]) -> list[Hits]:
+    async def _query(self, scope: Scope, requests: Sequence[QueryRequest], access: Access) -> list[Hits]:
         wanted = [wanted_by(request) for request in requests]
-        found = iter(await vectors_of(scope, self._collections, [each for some in wanted for each in some]))
+        flat = [each for some in wanted for each in some]
+        found = iter(await vectors_of(scope, self._collections, flat, access))
         vectors = [[next(found) for _ in some] for some in wanted]
         ways = [_way_of(request) for request in requests]
         hits: dict[int, Hits] = {}

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from msgspec.structs import replace
 
 from consensus.state import CollectionState
-from protos.filters import Filter, HasId
+from protos.filters import Filter, HasId, both
 from protos.formulas import Formula
 from protos.fusion import Dbsf, Rrf
 from protos.shard import AnyVector, OrderBy, ScrollRequest
@@ -84,10 +84,3 @@ def _stage(
     order_by = query if isinstance(query, OrderBy) else None
     seed = secrets.randbits(64) if isinstance(query, RandomSample) else None
     return Listed(ScrollRequest(limit, filter=here, order_by=order_by, sample_seed=seed), prefetch)
-
-
-def both(one: Filter | None, other: Filter | None) -> Filter | None:
-    """What both admit."""
-    if one is None or other is None:
-        return one or other
-    return Filter(must=(one, other))

@@ -13,6 +13,7 @@ from protos.operations import UpdateResult
 from protos.shard import Projection, Record
 from router.auth.needs import Need
 from router.cluster.local_shards import LocalShardOperations
+from router.rest.admission import access_of
 from router.rest.bodies import schemas
 from router.rest.bodies.reading import read_json
 from router.rest.bodies.schemas import CountResult, RecordBody, ScrollResult
@@ -97,6 +98,7 @@ class _LocalShardHandlers:
             projection,
             expected=_expected(body.hash_ring_filter),
             timeout_ms=timeout_ms,
+            access=access_of(request),
         )
         return self._encode(name, records, projection)
 
@@ -104,7 +106,9 @@ class _LocalShardHandlers:
         name, shard_id, timeout_ms = _target(request)
         body = await read_json(request, _scroll)
         wanted, expected = scroll_request(body), _expected(body.hash_ring_filter)
-        page = await self._shards.scroll(name, shard_id, wanted, expected=expected, timeout_ms=timeout_ms)
+        page = await self._shards.scroll(
+            name, shard_id, wanted, expected=expected, timeout_ms=timeout_ms, access=access_of(request)
+        )
         return ScrollResult(self._encode(name, page.records, wanted.projection), page.next_offset)
 
     async def count(self, request: web.Request) -> CountResult:
@@ -117,6 +121,7 @@ class _LocalShardHandlers:
             exact=body.exact,
             expected=_expected(body.hash_ring_filter),
             timeout_ms=timeout_ms,
+            access=access_of(request),
         )
         return CountResult(found)
 

@@ -20,7 +20,14 @@ from node.client import ReplicaClient, SearchLoad
 from node.filter.check import compile_check
 from protos.collections import CollectionConfig, Distance
 from protos.diversity import diverse
-from protos.errors import NotFound, ShardUnavailable, VecraftError, point_not_found, vector_name_not_found
+from protos.errors import (
+    Forbidden,
+    NotFound,
+    ShardUnavailable,
+    VecraftError,
+    point_not_found,
+    vector_name_not_found,
+)
 from protos.facets import FacetHit, FacetRequest, FacetValue, ordered_facets
 from protos.filters import Filter, HasId
 from protos.fusion import Dbsf, fuse
@@ -180,11 +187,32 @@ class FakeShard:
         if self.failure is not None:
             raise self.failure
         self.requests.append(request)
+        self._check_within(request.change)
         operation, self.operations = self.operations, self.operations + 1
         self._apply(request.change, operation)
         return UpdateResult(self.status if request.wait else UpdateStatus.ACKNOWLEDGED, operation)
 
+    def _check_within(self, change: PointChange) -> None:
+        if change.within is not None and isinstance(change, Upsert):
+            for point_id in change.ids:
+                if point_id in self.points and not self._matches(change.within, point_id):
+                    raise Forbidden(f"Point {point_id} exists, but not for this token")
+
     def _apply(self, change: PointChange, version: int) -> None:
+        strangers = {} if change.within is None else self._strangers(change.within)
+        for point_id in strangers:
+            del self.points[point_id]
+        try:
+            self._apply_to_all(change, version)
+        finally:
+            self.points |= strangers
+
+    def _strangers(self, own: Filter) -> dict[PointId, FakePoint]:
+        return {
+            point_id: point for point_id, point in self.points.items() if not self._matches(own, point_id)
+        }
+
+    def _apply_to_all(self, change: PointChange, version: int) -> None:
         if isinstance(change, Upsert):
             self._upsert(change, version)
         elif isinstance(change, UpdateVectors):

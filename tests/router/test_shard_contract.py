@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from node.local import LocalNode
 from protos.collections import (
@@ -18,7 +19,7 @@ from protos.collections import (
     PayloadSchemaType,
     VectorParams,
 )
-from protos.errors import NotFound
+from protos.errors import Forbidden, NotFound
 from protos.facets import FacetHit, FacetRequest
 from protos.filters import FieldCondition, Filter, MatchValue
 from protos.operations import (
@@ -242,3 +243,14 @@ async def test_points_are_deleted_by_id_or_filter(shard: ShardClient) -> None:
 async def test_a_missing_point_is_not_found(shard: ShardClient, change: PointChange) -> None:
     with pytest.raises(NotFound, match="No point with id 9 found"):
         await shard.update(UpdateRequest(change, wait=True))
+
+
+async def test_a_change_within_some_points_leaves_the_others_alone(shard: ShardClient) -> None:
+    await _write(shard, _points(1, 2, 3))
+    await _write(shard, DeletePoints(ids=[1, 3], within=IS_TWO))
+    await _write(shard, SetPayload(b'{"x":1}', filter=Filter(), within=IS_TWO))
+    with pytest.raises(NotFound):
+        await _write(shard, OverwritePayload(b"{}", ids=[1], within=IS_TWO))
+    with pytest.raises(Forbidden, match="Point 3 exists"):
+        await _write(shard, replace(_points(4, 3), within=IS_TWO))
+    assert await _payloads(shard) == {1: {"n": 1}, 2: {"n": 2, "x": 1}, 3: {"n": 3}}

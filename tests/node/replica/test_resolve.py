@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from node.replica.resolve import Resolution, check, depends_on_filter, resolve
-from protos.errors import BadInput, NotFound
+from protos.errors import BadInput, Forbidden, NotFound
 from protos.filters import Filter, HasId
 from protos.ids import PointId
 from protos.operations import (
+    AnyLogOperation,
     ClearPayload,
     DeletePayload,
     DeletePoints,
@@ -21,6 +22,7 @@ from protos.operations import (
     MergePayload,
     Noop,
     OverwritePayload,
+    PointChange,
     PutPoints,
     PutVectors,
     RemovePoints,
@@ -56,10 +58,13 @@ ONE = VectorShape(VectorKind.DENSE, 1)
 
 
 def named(filter: Filter) -> tuple[PointId, ...]:
+    """The ids that all conditions name."""
     assert filter.must is not None
-    condition = filter.must[0]
-    assert isinstance(condition, HasId)
-    return condition.ids
+    ids: list[tuple[PointId, ...]] = []
+    for condition in filter.must:
+        assert isinstance(condition, HasId | Filter)
+        ids.append(named(condition) if isinstance(condition, Filter) else condition.ids)
+    return tuple(i for i in ids[0] if all(i in others for others in ids))
 
 
 def only(*ids: PointId) -> Filter:
@@ -226,3 +231,64 @@ def test_only_changes_that_evaluate_a_filter_depend_on_one() -> None:
     assert depends_on_filter(ClearPayload(filter=only(1)))
     assert depends_on_filter(DeleteVectors(("a",), ids=[1], filter=only(1)))
     assert not depends_on_filter(DeletePoints(ids=[1]))
+
+
+# --- points that are there for some only -------------------------------------------------------------------
+
+OWN = only(1, 2, 7)
+
+
+@pytest.mark.parametrize(
+    ("change", "operation"),
+    [
+        (DeletePoints(ids=[1, 3], within=OWN), RemovePoints([1])),
+        (DeletePoints(filter=only(2, 3), within=OWN), RemovePoints([2])),
+        (DeletePoints(ids=[3], within=OWN), Noop()),
+        (SetPayload(b"{}", ids=[2], filter=only(3), within=OWN), MergePayload([2], b"{}")),
+        (SetPayload(b"{}", filter=only(1, 2, 3), within=OWN), MergePayload([1, 2], b"{}")),
+        (OverwritePayload(b"{}", filter=only(3), within=OWN), Noop()),
+        (DeletePayload(("a",), ids=[1], within=OWN), DropPayloadKeys([1], ("a",))),
+        (ClearPayload(filter=only(2, 3), within=OWN), EmptyPayload([2])),
+        (DeleteVectors(("",), ids=[1], filter=only(2, 3), within=OWN), RemoveVectors([2, 1], ("",))),
+        (UpdateVectors([1], (vectors([5.0]),), within=OWN), PutVectors([1], (vectors([5.0]),))),
+        (UpdateVectors([2], (vectors([5.0]),), condition=only(1), within=OWN), Noop()),
+        (Upsert([1, 9], (), [b"{}", b"{}"], within=OWN), PutPoints([1, 9], (), [b"{}", b"{}"])),
+        (
+            Upsert([1, 3, 9], (), [b"1", b"3", b"9"], mode=UpdateMode.UPDATE_ONLY, within=OWN),
+            PutPoints([1], (), [b"1"]),
+        ),
+        (
+            Upsert([1, 9], (), [b"1", b"9"], mode=UpdateMode.INSERT_ONLY, within=OWN),
+            PutPoints([9], (), [b"9"]),
+        ),
+    ],
+)
+def test_points_outside_are_as_if_they_were_not_there(
+    change: PointChange, operation: AnyLogOperation
+) -> None:
+    assert depends_on_filter(change)
+    assert resolve(change, Stored()) == Resolution(operation)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        SetPayload(b"{}", ids=[1, 3], within=OWN),
+        DeletePayload(("a",), ids=[1, 3], within=OWN),
+        UpdateVectors([1, 3], (vectors([5.0, 6.0]),), within=OWN),
+    ],
+)
+def test_a_point_outside_is_missing_like_one_that_does_not_exist(change: PointChange) -> None:
+    resolution = resolve(change, Stored())
+    assert isinstance(resolution.error, NotFound)
+    assert resolution.operation.ids == [1]  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("mode", [UpdateMode.UPSERT, UpdateMode.INSERT_ONLY])
+@pytest.mark.parametrize("condition", [None, only(1)])
+def test_a_point_outside_is_never_replaced_nor_passed_over_in_silence(
+    mode: UpdateMode, condition: Filter | None
+) -> None:
+    change = Upsert([9, 3], (), [b"{}", b"{}"], mode=mode, condition=condition, within=OWN)
+    with pytest.raises(Forbidden, match="Point 3 exists"):
+        resolve(change, Stored())
