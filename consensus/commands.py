@@ -141,6 +141,19 @@ class SetClusterMetadata(Struct, frozen=True, tag="set_metadata"):
     value: Any = None
 
 
+class RevokeKey(Struct, frozen=True, tag="revoke_key"):
+    """Refuse tokens of this id from now on; again: the note changes. ``max_keys``: the proposer's limit."""
+
+    key_id: str
+    revoked_ms: int
+    note: str = ""
+    max_keys: int | None = None
+
+
+class RestoreKey(Struct, frozen=True, tag="restore_key"):
+    key_id: str
+
+
 # --- peers -----------------------------------------------------------------------------------------
 
 
@@ -339,6 +352,8 @@ Command = (
     | SetVectorName
     | DropVectorName
     | SetClusterMetadata
+    | RevokeKey
+    | RestoreKey
     | RegisterPeer
     | RemovePeer
     | DrainPeer

@@ -34,6 +34,10 @@ class ClusterMetadataChanged(Struct, frozen=True):
     key: str
 
 
+class RevokedKeysChanged(Struct, frozen=True):
+    pass
+
+
 class PeerChanged(Struct, frozen=True):
     peer_id: int
 
@@ -97,6 +101,7 @@ Event = (
     | CollectionDropped
     | AliasesChanged
     | ClusterMetadataChanged
+    | RevokedKeysChanged
     | PeerChanged
     | PeerRemoved
     | ReplicaSetChanged

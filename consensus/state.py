@@ -36,6 +36,7 @@ NodeType = Literal["Normal", "Listener"]
 
 FEATURE_LEVEL = 3  # of this program: the commands and formats it understands
 LEVEL_OF_RESTORING = 3  # snapshots are restored; 2: replica sets
+LEVEL_OF_KEYS = 3  # keys can be revoked, and callers bound to tenants
 REMOVED_PEERS_MAX = 256  # remembered; a registration older than that would have to be 256 removals late
 
 
@@ -78,6 +79,13 @@ class Peer(Struct, frozen=True, omit_defaults=True):
     node_type: NodeType = "Normal"
     draining: bool = False
     feature_level: int = 1
+
+
+class RevokedKey(Struct, frozen=True, omit_defaults=True):
+    """Tokens of this id are refused. ``note``: an operator's own words."""
+
+    revoked_ms: int
+    note: str = ""
 
 
 class Transfer(Struct, frozen=True, omit_defaults=True):
@@ -174,6 +182,7 @@ class ClusterState(Struct, frozen=True, omit_defaults=True):
     feature_level: int = 1
     version: int = 0
     removed_peers: dict[int, int] = {}
+    revoked_keys: dict[str, RevokedKey] = {}
 
     def find(self, name: str) -> CollectionState | None:
         """The collection of this name or alias."""

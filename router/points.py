@@ -13,10 +13,10 @@ from collections.abc import Callable, Sequence
 import msgspec
 from msgspec import Struct
 
-from consensus.state import CollectionState
+from consensus.state import LEVEL_OF_KEYS, CollectionState
 from node.client import NodeClient
 from protos.collections import CollectionParams
-from protos.errors import BadRequest, Timeout, VecraftError
+from protos.errors import BadRequest, ShardUnavailable, Timeout, VecraftError
 from protos.operations import (
     PointChange,
     UpdateResult,
@@ -115,6 +115,7 @@ class PointOperations:
         _check(change, state.config.params)
         tenant = options.access.tenant(collection)
         if tenant is not None:
+            self._check_all_know_tenants()
             change = within(change, tenant)
         await self._collections.admission.change(state, change, options.timeout_ms)
         parts = split_change(state, change, draft.shard_keys)
@@ -129,6 +130,11 @@ class PointOperations:
         )
         timeout_ms = WRITE_TIMEOUT_MS if options.timeout_ms is None else options.timeout_ms
         return merge_results(outcomes, timeout_ms=timeout_ms)
+
+    def _check_all_know_tenants(self) -> None:
+        """A primary of an older version would leave ``within`` out of account. Raises: ShardUnavailable."""
+        if self._collections.watch.state.feature_level < LEVEL_OF_KEYS:
+            raise ShardUnavailable("Tokens bound to tenants can write once every peer knows of them")
 
     async def _send(
         self,

@@ -23,6 +23,7 @@ from router.auth.confirming import confirming
 from router.auth.credentials import Keys
 from router.auth.gate import OPEN, Gate
 from router.auth.needs import Need
+from router.auth.revocation import Revocation
 from router.cluster.checking import ReadyCheck
 from router.cluster.local_shards import LocalShardOperations
 from router.cluster.operations import ClusterOperations
@@ -41,6 +42,7 @@ from router.monitoring.telemetry import Process
 from router.points import PointOperations
 from router.queries.operations import SearchOperations
 from router.rest.app import Edge, create_app
+from router.rest.keys import key_routes
 from router.rest.routes import Route, RouteTable
 from router.rest.service import ServiceEndpoints, metrics_hook
 from vecraft import QDRANT_VERSION
@@ -98,7 +100,8 @@ def applications(
     searches = SearchOperations(
         collections, node, slow_reads, inference, timeout_ms=read_timeout_ms(settings)
     )
-    gate = Gate(_keys(settings), confirm=confirming(searches))
+    revocation = Revocation(log)
+    gate = Gate(_keys(settings), revoked=revocation.revoked, confirm=confirming(searches))
     app = create_app(
         collections,
         points,
@@ -111,6 +114,7 @@ def applications(
         extra_routes=[
             *endpoints.routes(),
             *snapshots.routes(),
+            *key_routes(revocation),
             *_dashboard(settings),
         ],
         metrics_hook=metrics_hook(requests.rest),

@@ -15,7 +15,16 @@ from msgspec.structs import replace
 from consensus.commands import Command
 from consensus.events import Rejected, rejected
 from consensus.state import ClusterState
-from consensus.transitions import aliases, collections, peers, replicas, restoring, shard_keys, transfers
+from consensus.transitions import (
+    aliases,
+    collections,
+    keys,
+    peers,
+    replicas,
+    restoring,
+    shard_keys,
+    transfers,
+)
 from consensus.transitions.outcome import Events, Handler, Outcome
 from protos.errors import VecraftError
 
@@ -24,6 +33,7 @@ __all__ = ["Events", "Outcome", "apply", "rejection"]
 _HANDLERS: dict[type, Handler] = {
     **collections.HANDLERS,
     **aliases.HANDLERS,
+    **keys.HANDLERS,
     **peers.HANDLERS,
     **replicas.HANDLERS,
     **restoring.HANDLERS,

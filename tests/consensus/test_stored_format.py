@@ -20,7 +20,7 @@ from consensus.commands import (
     encode_command,
 )
 from consensus.invariants import check_invariants
-from consensus.state import Peer, ReplicaState, decode_state, encode_state, founding_state
+from consensus.state import FEATURE_LEVEL, Peer, ReplicaState, decode_state, encode_state, founding_state
 from consensus.transitions import apply
 from tests.consensus.material import cluster, do, ref, start
 
@@ -48,7 +48,7 @@ def test_a_state_of_0_1_0_comes_through_unchanged_and_the_cluster_grows_from_it(
     state = decode_state(STATE)
     assert decode_state(encode_state(state)) == state
     state = do(state, RegisterPeer(7, "http://7:6335", incarnation=1), RegisterPeer(8, "http://8:6335"))
-    assert state.feature_level == 2
+    assert state.feature_level == FEATURE_LEVEL
     assert decode_state(encode_state(state)) == state
 
 

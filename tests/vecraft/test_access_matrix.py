@@ -64,6 +64,8 @@ REST: dict[str, set[str]] = {
     "GET /healthz": ALL,
     "GET /livez": ALL,
     "GET /readyz": ALL,
+    "GET /dashboard": ALL,
+    "GET /dashboard/{path}": ALL,
     # reference 3
     "GET /metrics": GLOBAL_READERS,
     "GET /telemetry": KNOWN,
@@ -78,6 +80,14 @@ REST: dict[str, set[str]] = {
     "GET /issues": KNOWN,
     "DELETE /issues": MANAGERS,
     "GET /aliases": KNOWN,
+    # ours
+    "GET /cluster/peers": GLOBAL_READERS,
+    "PUT /cluster/peer/{peer_id}/drain": MANAGERS,
+    "DELETE /cluster/peer/{peer_id}/drain": MANAGERS,
+    "GET /keys/revoked": MANAGERS,
+    "PUT /keys/revoked/{key_id}": MANAGERS,
+    "DELETE /keys/revoked/{key_id}": MANAGERS,
+    # reference 3
     "GET /openapi.json": KNOWN,
     # collections (5.2)
     "GET /collections": KNOWN,
@@ -97,6 +107,7 @@ REST: dict[str, set[str]] = {
     f"PUT {C}/vectors/{{vector_name}}": EXTRAS_WRITERS,
     f"DELETE {C}/vectors/{{vector_name}}": EXTRAS_WRITERS,
     f"GET {C}/shards": READERS,
+    f"POST {C}/truncate_unapplied_wal": MANAGERS,
     f"PUT {C}/shards": MANAGERS,
     f"POST {C}/shards/delete": MANAGERS,
     f"POST {C}/shards/{{shard_id}}/points": READERS,

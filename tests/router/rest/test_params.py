@@ -9,8 +9,10 @@ from aiohttp.test_utils import make_mocked_request
 
 from protos.errors import MalformedBody
 from protos.shard import Record
+from router.auth.access import FULL
 from router.queries.requests import ReadOptions
 from router.replicas.consistency import Consistency
+from router.rest.admission import ACCESS
 from router.rest.bodies.selectors import decode_shard_keys
 from router.rest.encode import encode_records
 from router.rest.params import read_options
@@ -20,8 +22,10 @@ from router.shards import KeyWithFallback
 @pytest.mark.parametrize("path", ["/", "/?consistency=majority"])
 def test_a_header_pins_reads_to_replicas(path: str) -> None:
     request = make_mocked_request("GET", path, headers={"x-qdrant-route-affinity": "tenant 7"})
+    request[ACCESS] = FULL
     assert read_options(request).affinity == b"tenant 7"
     empty = make_mocked_request("GET", path, headers={"x-qdrant-route-affinity": ""})
+    empty[ACCESS] = FULL
     consistency = Consistency.MAJORITY if "majority" in path else None
     assert read_options(empty) == ReadOptions(consistency=consistency)
 
