@@ -53,14 +53,15 @@ from vecraft.snapshots import Snapshots
 
 
 class Applications(Struct):
-    """Each with its port; ``grpc`` None: it is switched off."""
+    """Each with its port; None: it is switched off. ``metrics``: in plain text, for everybody."""
 
-    rest: list[tuple[web.Application, int]]
+    rest: tuple[web.Application, int]
+    metrics: tuple[web.Application, int] | None = None
     grpc: tuple[grpc.aio.Server, int] | None = None
 
     @property
     def ports(self) -> list[int]:
-        return [port for _, port in [*self.rest, *([self.grpc] if self.grpc else [])]]
+        return [each[1] for each in (self.rest, self.metrics, self.grpc) if each is not None]
 
 
 def applications(
@@ -121,9 +122,9 @@ def applications(
         load=load,
     )
     app.on_cleanup.append(lambda _app: inference.close())
-    apps = Applications([(app, service.http_port)])
+    apps = Applications((app, service.http_port))
     if service.metrics_port is not None:
-        apps.rest.append((_metrics_app(endpoints), service.metrics_port))
+        apps.metrics = _metrics_app(endpoints), service.metrics_port
     if service.grpc_port is not None:
         server = create_server(
             collections,

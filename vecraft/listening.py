@@ -5,6 +5,7 @@ May not live here: routes, and what stands behind them.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -16,19 +17,24 @@ from aiohttp.web_log import AccessLogger
 from vecraft.ending import CannotStart
 from vecraft.logs import ACCESS_LOGGER
 from vecraft.settings import ServiceSettings
+from vecraft.tls import CertificateFiles, http_context, server_credentials
 
 SHUTDOWN_S_MAX = 5.0  # for requests that run when the end is asked for
 BACKLOG = 1024
 
 
 @asynccontextmanager
-async def listening(app: web.Application, service: ServiceSettings, port: int) -> AsyncIterator[None]:
-    """Answer requests until the block ends; those that run by then finish.
+async def listening(
+    app: web.Application, service: ServiceSettings, port: int, certificates: CertificateFiles | None = None
+) -> AsyncIterator[None]:
+    """Answer requests until the block ends; those that run by then finish. Without ``certificates`` in plain
+    text.
 
     Raises: CannotStart if the port is taken.
     """
     access = structlog.stdlib.get_logger(ACCESS_LOGGER)
-    logged = access.isEnabledFor(10)  # one line per request costs as much as a search: only at debug
+    # One line per request costs as much as a search: only at debug.
+    logged = logging.getLogger(ACCESS_LOGGER).isEnabledFor(logging.DEBUG)
     runner = web.AppRunner(
         app,
         access_log=access if logged else None,
@@ -38,7 +44,14 @@ async def listening(app: web.Application, service: ServiceSettings, port: int) -
     )
     await runner.setup()
     try:
-        site = web.TCPSite(runner, service.host, port, reuse_address=True, backlog=BACKLOG)
+        site = web.TCPSite(
+            runner,
+            service.host,
+            port,
+            ssl_context=None if certificates is None else http_context(certificates),
+            reuse_address=True,
+            backlog=BACKLOG,
+        )
         try:
             await site.start()
         except OSError as error:
@@ -49,10 +62,19 @@ async def listening(app: web.Application, service: ServiceSettings, port: int) -
 
 
 @asynccontextmanager
-async def grpc_listening(server: grpc.aio.Server, port: int, service: ServiceSettings) -> AsyncIterator[None]:
+async def grpc_listening(
+    server: grpc.aio.Server,
+    port: int,
+    service: ServiceSettings,
+    certificates: CertificateFiles | None = None,
+) -> AsyncIterator[None]:
     """As ``listening``. Raises: CannotStart if the port is taken."""
+    address = f"{_bracketed(service.host)}:{port}"
     try:
-        server.add_insecure_port(f"{_bracketed(service.host)}:{port}")
+        if certificates is None:
+            server.add_insecure_port(address)
+        else:
+            server.add_secure_port(address, server_credentials(certificates))
     except RuntimeError as error:
         raise CannotStart(f"port {port} on {service.host} cannot be used: {error}") from error
     await server.start()

@@ -24,6 +24,7 @@ from vecraft import __version__
 from vecraft.configuration import Membership
 from vecraft.ending import CannotStart
 from vecraft.settings import Settings
+from vecraft.tls import peer_security
 
 LOCAL_LOG = "meta"  # of a node that runs alone
 CLUSTER = "cluster"  # identity, Raft files, addresses
@@ -72,6 +73,7 @@ async def member_options(settings: Settings, membership: Membership) -> MemberOp
         node_type=settings.storage.node_type,
         founding=None if alone is None else alone.state,
         connect_s=cluster.connection_timeout_ms / 1000,
+        security=peer_security(settings),
     )
 
 

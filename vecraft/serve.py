@@ -22,8 +22,10 @@ from vecraft.configuration import ConfigurationError, Loaded
 from vecraft.ending import EXIT_FAILED, CannotStart, Ended, Ending
 from vecraft.listening import grpc_listening, listening
 from vecraft.logs import configure_logging
+from vecraft.settings import Settings
 from vecraft.standalone import standalone
 from vecraft.storage_lock import storage_lock
+from vecraft.tls import public_certificates
 
 MARKER = Path(".qdrant-initialized")  # operators' scripts wait for it; a run that never served leaves none
 
@@ -60,15 +62,23 @@ async def _serve(loaded: Loaded) -> int:
             apps = await stack.enter_async_context(_composition(loaded, ending))
         except Ended:
             return ending.status
-        if apps.grpc is not None:
-            await stack.enter_async_context(grpc_listening(*apps.grpc, settings.service))
-        for app, port in apps.rest:  # last, because probes ask there
-            await stack.enter_async_context(listening(app, settings.service, port))
+        await _listen(stack, settings, apps)
         _mark_as_serving()
         _log.info("serving", host=settings.service.host, ports=apps.ports)
         await ending.wait()
         _log.info("stopping")
     return ending.status
+
+
+async def _listen(stack: AsyncExitStack, settings: Settings, apps: Applications) -> None:
+    """Raises: CannotStart."""
+    service, certificates = settings.service, public_certificates(settings)
+    if apps.grpc is not None:
+        await stack.enter_async_context(grpc_listening(*apps.grpc, service, certificates))
+    if apps.metrics is not None:
+        await stack.enter_async_context(listening(apps.metrics[0], service, apps.metrics[1]))
+    # Last, because probes ask there.
+    await stack.enter_async_context(listening(apps.rest[0], service, apps.rest[1], certificates))
 
 
 def _mark_as_serving() -> None:

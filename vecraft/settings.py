@@ -290,10 +290,9 @@ def read_timeout_ms(settings: Settings) -> int:
 def unmet(settings: Settings) -> list[str]:
     """Reasons not to start: what is asked for would silently not happen, at somebody's cost."""
     service = settings.service
+    if service.enforce_internal_auth and not (service.api_key or service.alt_api_key):
+        return ["service.enforce_internal_auth is set, but no service.api_key that peers could show"]
     asked = {
-        "cluster.p2p.enable_tls": settings.cluster.enabled and settings.cluster.p2p.enable_tls,
-        "service.enable_tls": service.enable_tls,
-        "service.verify_https_client_certificate": service.verify_https_client_certificate,
         "storage.quotas.enabled": settings.storage.quotas.enabled,
         "audit.enabled": settings.audit.enabled,
     }

@@ -26,6 +26,7 @@ from node.peer.call_frames import BODY, ERROR, BadFrame, Refused
 from node.peer.calls import Handler, StreamHandler
 from node.peer.door import Door
 from node.peer.lines import CONNECT_S, Line, Lines, NoLine
+from node.peer.security import NO_SECURITY, PeerSecurity
 from node.peer.service import MESSAGE_BYTES_MAX
 from protos.errors import ServiceError, ShardUnavailable, Timeout, VecraftError
 from protos.peer.peer_pb2 import CallHead, Refusal, Welcome
@@ -47,13 +48,18 @@ class GrpcCalls:
     """
 
     def __init__(
-        self, door: Door, *, own: int, credentials: Any = None, connect_s: float = CONNECT_S
+        self,
+        door: Door,
+        *,
+        own: int,
+        security: PeerSecurity = NO_SECURITY,
+        connect_s: float = CONNECT_S,
     ) -> None:
         self._door, self._own = door, own
         self._connect_s = connect_s
         self._handlers: dict[str, Handler] = {GREETING: self._welcome}
         self._stream_handlers: dict[str, StreamHandler] = {}
-        self._lines = Lines(door.uri_of, self._greet, credentials=credentials, connect_s=connect_s)
+        self._lines = Lines(door.uri_of, self._greet, security=security, connect_s=connect_s)
         self._closed = False
 
     def handle(self, method: str, handler: Handler) -> None:

@@ -25,6 +25,7 @@ from consensus.state import FEATURE_LEVEL, ClusterState, Peer
 from consensus.transitions import apply
 from node.peer import service
 from node.peer.addresses import AddressBook, address_of
+from node.peer.security import NO_SECURITY, PeerSecurity
 from protos.peer.peer_pb2 import Accepted, AddPeerRequest
 
 RETRY_S = 0.3
@@ -78,13 +79,13 @@ async def join(
     *,
     bootstrap: str,
     timeout_s: float,
-    credentials: object = None,
+    security: PeerSecurity = NO_SECURITY,
 ) -> tuple[Identity, Accepted]:
     """Have a member at ``bootstrap`` register this peer, and make the files to begin with.
 
     Raises: BootstrapRefused, CannotJoin when nobody took the request in time.
     """
-    accepted = await ask(request, bootstrap=bootstrap, timeout_s=timeout_s, credentials=credentials)
+    accepted = await ask(request, bootstrap=bootstrap, timeout_s=timeout_s, security=security)
     identity = with_fields(
         identity, cluster_id=accepted.cluster_id, registered_index=accepted.registered_index
     )
@@ -97,15 +98,17 @@ async def join(
 
 
 async def ask(
-    request: AddPeerRequest, *, bootstrap: str, timeout_s: float, credentials: object = None
+    request: AddPeerRequest, *, bootstrap: str, timeout_s: float, security: PeerSecurity = NO_SECURITY
 ) -> Accepted:
     """Raises: BootstrapRefused, CannotJoin when nobody took the request in time."""
     loop = asyncio.get_running_loop()
     deadline, latest = loop.time() + timeout_s, "nobody answered"
     while (left := deadline - loop.time()) > 0:
-        channel = service.channel(address_of(bootstrap), credentials)
+        channel = service.channel(address_of(bootstrap), security)
         try:
-            answer = await service.call_add_peer(channel, request, timeout_s=min(left, CALL_S))
+            answer = await service.call_add_peer(
+                channel, request, timeout_s=min(left, CALL_S), metadata=security.metadata
+            )
         except grpc.aio.AioRpcError as error:
             latest = error.details() or str(error.code())
             await asyncio.sleep(RETRY_S)

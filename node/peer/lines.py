@@ -17,6 +17,7 @@ import grpc
 
 from node.peer import service
 from node.peer.addresses import address_of
+from node.peer.security import NO_SECURITY, PeerSecurity
 from protos.errors import BadInput
 
 CONNECT_S = 1.0
@@ -35,14 +36,14 @@ class Line:
     ``cut`` tells why its calls were cancelled, if they were. ``prefixes``: of requests, by method.
     """
 
-    def __init__(self, uri: str, credentials: Any = None) -> None:
+    def __init__(self, uri: str, security: PeerSecurity = NO_SECURITY) -> None:
         """Raises: BadInput: the URI is none."""
         self.uri = uri
         self.incarnation = 0
         self.cut = ""
         self.prefixes: dict[str, bytes] = {}
-        self._channel = service.channel(address_of(uri), credentials, options=service.CALL_OPTIONS)
-        self._call, self._stream = service.call_methods(self._channel)
+        self._channel = service.channel(address_of(uri), security, options=service.CALL_OPTIONS)
+        self._call, self._stream = service.call_methods(self._channel, security.metadata)
         self._running: set[Any] = set()
         self._open_bytes = 0
         self._aside = False
@@ -129,10 +130,15 @@ class Lines:
     """Use on one event loop."""
 
     def __init__(
-        self, uri_of: UriOf, greet: Greet, *, credentials: Any = None, connect_s: float = CONNECT_S
+        self,
+        uri_of: UriOf,
+        greet: Greet,
+        *,
+        security: PeerSecurity = NO_SECURITY,
+        connect_s: float = CONNECT_S,
     ) -> None:
         self._uri_of, self._greet = uri_of, greet
-        self._credentials = credentials
+        self._security = security
         self._connect_s = connect_s
         self._lines: dict[int, Line] = {}
         self._dialling: dict[tuple[int, str], asyncio.Task[Line]] = {}
@@ -202,7 +208,7 @@ class Lines:
 
     async def _dial(self, peer_id: int, uri: str) -> Line:
         try:
-            line = Line(uri, self._credentials)
+            line = Line(uri, self._security)
         except BadInput as error:
             raise NoLine(str(error)) from error
         self._all.add(line)

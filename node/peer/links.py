@@ -26,6 +26,7 @@ from node.peer import service
 from node.peer.addresses import address_of
 from node.peer.door import Door
 from node.peer.link import FRAME_FORMAT, Link, LinkEnded, Stream
+from node.peer.security import NO_SECURITY, PeerSecurity
 from protos.errors import BadInput
 from protos.peer.peer_pb2 import Frame, Hello, Refusal, Welcome
 
@@ -46,12 +47,12 @@ class PeerLinks:
         self,
         door: Door,
         *,
-        credentials: Any = None,
+        security: PeerSecurity = NO_SECURITY,
         service_name: str = service.RAFT,
         drops: bool = False,
     ) -> None:
         self._door = door
-        self._credentials = credentials
+        self._security = security
         self._service_name = service_name
         self._drops = drops
         self._loop = asyncio.get_running_loop()
@@ -179,9 +180,9 @@ class PeerLinks:
         uri = self._door.uri_of(peer_id)
         if uri is None:
             raise LinkEnded("its address is not known")
-        channel = service.channel(address_of(uri), self._credentials)
+        channel = service.channel(address_of(uri), self._security)
         try:
-            call = service.open_stream(channel, self._service_name)
+            call = service.open_stream(channel, self._service_name, self._security.metadata)
             try:
                 async with asyncio.timeout(HANDSHAKE_S):
                     welcome = await self._introduce(call, peer_id)

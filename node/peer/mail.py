@@ -26,6 +26,7 @@ from node.peer.calls import Letter
 from node.peer.door import Door
 from node.peer.link import OUTBOX_BYTES_MAX
 from node.peer.links import PeerLinks
+from node.peer.security import NO_SECURITY, PeerSecurity
 
 FORMAT = 1
 MESSAGE_BYTES_MAX = OUTBOX_BYTES_MAX - (64 << 10)  # the rest is for what stands around it
@@ -37,8 +38,8 @@ _log = structlog.get_logger(__name__)
 class LinkMail:
     """A ``Mail``. Use on one event loop. ``accept`` is what the peer port serves."""
 
-    def __init__(self, door: Door, *, credentials: Any = None) -> None:
-        self._links = PeerLinks(door, credentials=credentials, service_name=service.MAIL, drops=True)
+    def __init__(self, door: Door, *, security: PeerSecurity = NO_SECURITY) -> None:
+        self._links = PeerLinks(door, security=security, service_name=service.MAIL, drops=True)
         self._letter: Letter | None = None
 
     def send(self, peer_id: int, collection_uuid: str, shard_id: int, message: bytes) -> None:

@@ -37,6 +37,7 @@ from node.peer.lines import CONNECT_S
 from node.peer.links import PeerLinks
 from node.peer.mail import LinkMail
 from node.peer.registrar import Registrar
+from node.peer.security import NO_SECURITY, PeerSecurity
 from protos.errors import VecraftError
 from protos.peer.peer_pb2 import Hello, Refusal
 
@@ -52,8 +53,7 @@ _log = structlog.get_logger(__name__)
 class MemberOptions(Struct, frozen=True, kw_only=True):
     """``uri`` and ``bootstrap`` as given; ``founding``: the state to found a cluster with, if it is founded.
 
-    ``peer_id`` counts only for storage without an identity. ``reinit``: reference 6.2. Credentials are
-    gRPC's, None for plain text.
+    ``peer_id`` counts only for storage without an identity. ``reinit``: reference 6.2.
     """
 
     directory: Path
@@ -69,8 +69,7 @@ class MemberOptions(Struct, frozen=True, kw_only=True):
     node_type: NodeType = "Normal"
     founding: ClusterState | None = None
     connect_s: float = CONNECT_S  # how long a call waits for a connection (`cluster.connection_timeout_ms`)
-    server_credentials: Any = None
-    channel_credentials: Any = None
+    security: PeerSecurity = NO_SECURITY
 
 
 class Member:
@@ -83,11 +82,11 @@ class Member:
         self._identity = identity
         self._book = AddressBook(options.directory)
         self._own = _own_peer(options, identity, self._book)
-        credentials = options.channel_credentials
-        self._links = PeerLinks(self, credentials=credentials)
-        self.mail = LinkMail(_NodeDoor(self), credentials=credentials)
+        security = options.security
+        self._links = PeerLinks(self, security=security)
+        self.mail = LinkMail(_NodeDoor(self), security=security)
         self.calls = GrpcCalls(
-            _NodeDoor(self), own=identity.peer_id, credentials=credentials, connect_s=options.connect_s
+            _NodeDoor(self), own=identity.peer_id, security=security, connect_s=options.connect_s
         )
         self._retired = False
         self._incarnations: dict[int, int] = {}  # the latest that each peer was seen to run as
@@ -195,7 +194,9 @@ class Member:
 
     async def _listen(self) -> None:
         registrar = Registrar(self._running_log, self._cluster_id)
-        self._server = grpc.aio.server(options=service.SERVER_OPTIONS)
+        self._server = grpc.aio.server(
+            options=service.SERVER_OPTIONS, interceptors=self._options.security.interceptors
+        )
         self._server.add_generic_rpc_handlers(
             (
                 service.links_handler(service.RAFT, self._links.accept),
@@ -205,11 +206,12 @@ class Member:
             )
         )
         address = f"{self._options.host}:{self._options.port}"
+        credentials = self._options.security.server_credentials
         try:
-            if self._options.server_credentials is None:
+            if credentials is None:
                 self._port = self._server.add_insecure_port(address)
             else:
-                self._port = self._server.add_secure_port(address, self._options.server_credentials)
+                self._port = self._server.add_secure_port(address, credentials())
         except RuntimeError as error:
             raise OSError(f"the peer port cannot be opened: {error}") from error
         await self._server.start()
@@ -236,7 +238,7 @@ class Member:
             self._book,
             bootstrap=bootstrap,
             timeout_s=options.bootstrap_timeout_s,
-            credentials=options.channel_credentials,
+            security=options.security,
         )
         self._own = with_fields(own, uri=accepted.uri)
         return tuple(joining.uris(accepted))
@@ -307,7 +309,7 @@ class Member:
                 request,
                 bootstrap=bootstrap,
                 timeout_s=ANNOUNCE_S,
-                credentials=self._options.channel_credentials,
+                security=self._options.security,
             )
             self._book.learn(joining.uris(accepted))
 

@@ -6,11 +6,13 @@ Stands in for generated service code, which would bring gRPC into the vocabulary
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any
 
 import grpc
 import grpc.aio
 
+from node.peer.security import NO_SECURITY, Metadata, PeerSecurity
 from protos.peer.peer_pb2 import AddPeerRequest, AddPeerResponse, Frame
 
 RAFT = "vecraft.peer.Raft"
@@ -82,32 +84,38 @@ def membership_handler(add_peer: AddPeer) -> Any:
 
 
 def channel(
-    address: str, credentials: Any = None, *, options: Sequence[tuple[str, Any]] = CHANNEL_OPTIONS
+    address: str,
+    security: PeerSecurity = NO_SECURITY,
+    *,
+    options: Sequence[tuple[str, Any]] = CHANNEL_OPTIONS,
 ) -> Any:
-    """``address``: host:port. ``credentials``: gRPC's, None for plain text."""
-    if credentials is None:
+    """``address``: host:port."""
+    if security.channel_credentials is None:
         return grpc.aio.insecure_channel(address, options=options)
-    return grpc.aio.secure_channel(address, credentials, options=options)
+    return grpc.aio.secure_channel(address, security.channel_credentials(), options=options)
 
 
-def open_stream(channel: Any, name: str = RAFT) -> Any:
+def open_stream(channel: Any, name: str = RAFT, metadata: Metadata = ()) -> Any:
     """A ``Connect`` call on ``channel`` of RAFT or MAIL; read and write frames on it."""
     return channel.stream_stream(
         f"/{name}/Connect", request_serializer=Frame.SerializeToString, response_deserializer=Frame.FromString
-    )()
+    )(metadata=metadata)
 
 
-def call_methods(channel: Any) -> tuple[Any, Any]:
+def call_methods(channel: Any, metadata: Metadata = ()) -> tuple[Any, Any]:
     """The unary method of CALLS and the streaming one, to be called with a request's bytes."""
-    return channel.unary_unary(f"/{CALLS}/Call"), channel.unary_stream(f"/{CALLS}/Stream")
+    one, many = channel.unary_unary(f"/{CALLS}/Call"), channel.unary_stream(f"/{CALLS}/Stream")
+    return (partial(one, metadata=metadata), partial(many, metadata=metadata)) if metadata else (one, many)
 
 
-async def call_add_peer(channel: Any, request: AddPeerRequest, *, timeout_s: float) -> AddPeerResponse:
+async def call_add_peer(
+    channel: Any, request: AddPeerRequest, *, timeout_s: float, metadata: Metadata = ()
+) -> AddPeerResponse:
     """Raises: grpc.aio.AioRpcError."""
     method = channel.unary_unary(
         f"/{MEMBERSHIP}/AddPeer",
         request_serializer=AddPeerRequest.SerializeToString,
         response_deserializer=AddPeerResponse.FromString,
     )
-    answer: AddPeerResponse = await method(request, timeout=timeout_s)
+    answer: AddPeerResponse = await method(request, timeout=timeout_s, metadata=metadata)
     return answer

@@ -239,7 +239,7 @@ async def served() -> AsyncIterator[Applications]:
 
 @pytest.fixture
 async def rest(served: Applications) -> AsyncIterator[TestClient[Any, Any]]:
-    async with TestClient(TestServer(served.rest[0][0])) as client:
+    async with TestClient(TestServer(served.rest[0])) as client:
         yield client
 
 

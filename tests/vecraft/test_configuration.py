@@ -127,8 +127,8 @@ def test_a_missing_file_of_the_flag_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "variables",
     [
-        {"SERVICE__ENABLE_TLS": "true"},
-        {"CLUSTER__P2P__ENABLE_TLS": "true", "CLUSTER__ENABLED": "true"},
+        {"STORAGE__QUOTAS__ENABLED": "true"},
+        {"SERVICE__ENFORCE_INTERNAL_AUTH": "true"},
     ],
 )
 def test_what_this_version_does_not_have_is_refused_rather_than_ignored(

@@ -31,7 +31,7 @@ async def client(log: FakeLog) -> AsyncIterator[TestClient[Any, Any]]:
     collections = CollectionOperations(log, node := FakeNode())
     service = ServiceSettings(api_key=API, jwt_rbac=True)
     apps = applications(Settings(service=service), collections, log, node)
-    async with TestClient(TestServer(apps.rest[0][0])) as running:
+    async with TestClient(TestServer(apps.rest[0])) as running:
         yield running
     await collections.close()
 

@@ -102,7 +102,7 @@ async def served(tmp_path: Path) -> AsyncIterator[Applications]:
 
 @pytest.fixture
 async def rest(served: Applications) -> AsyncIterator[Rest]:
-    async with TestClient(TestServer(served.rest[0][0])) as client:
+    async with TestClient(TestServer(served.rest[0])) as client:
         asked = Rest(client)
         for name, points in (("mixed", [*MINE, *OTHERS]), ("alone", MINE), ("names", NAMES)):
             await asked.ok("PUT", name, SCHEMA)
