@@ -9,6 +9,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from pathlib import Path
 
 import grpc.aio
 from aiohttp import web
@@ -19,6 +20,9 @@ from node import measures
 from node.client import NodeClient
 from node.client.cluster import ClusterClient
 from node.text.bm25 import Bm25
+from router.audit.entries import Shown
+from router.audit.files import AuditLog
+from router.audit.searching import AuditSearch
 from router.auth.confirming import confirming
 from router.auth.credentials import Keys
 from router.auth.gate import OPEN, Gate
@@ -42,12 +46,14 @@ from router.monitoring.telemetry import Process
 from router.points import PointOperations
 from router.queries.operations import SearchOperations
 from router.rest.app import Edge, create_app
+from router.rest.audit import audit_route
 from router.rest.keys import key_routes
 from router.rest.routes import Route, RouteTable
 from router.rest.service import ServiceEndpoints, metrics_hook
 from vecraft import QDRANT_VERSION
 from vecraft.build import commit
 from vecraft.defaults import cluster_options
+from vecraft.ending import CannotStart
 from vecraft.settings import Settings, read_timeout_ms, search_threads
 from vecraft.snapshots import Snapshots
 
@@ -74,9 +80,10 @@ def applications(
     cluster: ClusterClient | None = None,
     ready: ReadyCheck | None = None,
     serve_telemetry: Callable[[Callable[[int], Awaitable[bytes]]], None] | None = None,
+    serve_audit: Callable[[Callable[[bytes], Awaitable[bytes]]], None] | None = None,
 ) -> Applications:
-    """``cluster`` and ``ready`` None: a node on its own. ``serve_telemetry`` lets other members ask for this
-    node's."""
+    """``cluster`` and ``ready`` None: a node on its own. ``serve_telemetry`` and ``serve_audit`` let other
+    members ask for this node's. Raises: CannotStart if there can be no audit log."""
     service = settings.service
     operations = ClusterOperations(log, cluster, collections, cluster_options(settings))
     requests, issues = Requests(), Issues()
@@ -102,7 +109,16 @@ def applications(
         collections, node, slow_reads, inference, timeout_ms=read_timeout_ms(settings)
     )
     revocation = Revocation(log)
-    gate = Gate(_keys(settings), revoked=revocation.revoked, confirm=confirming(searches))
+    audit = _audit(settings)
+    audit_search = AuditSearch(audit, log, cluster)
+    if serve_audit is not None:
+        serve_audit(audit_search.for_peers)
+    gate = Gate(
+        _keys(settings),
+        revoked=revocation.revoked,
+        confirm=confirming(searches),
+        record=None if audit is None else audit.record,
+    )
     app = create_app(
         collections,
         points,
@@ -116,6 +132,7 @@ def applications(
             *endpoints.routes(),
             *snapshots.routes(),
             *key_routes(revocation),
+            audit_route(audit_search),
             *_dashboard(settings),
         ],
         metrics_hook=metrics_hook(requests.rest),
@@ -157,6 +174,18 @@ def _inference(settings: Settings) -> Inference:
     timeout_s = float(remote.timeout or TIMEOUT_S)
     service = RemoteService(remote.address, timeout_s=timeout_s, token=remote.token)
     return Inference(dict.fromkeys(BM25_NAMES, bm25), service)
+
+
+def _audit(settings: Settings) -> AuditLog | None:
+    """Raises: CannotStart."""
+    audit = settings.audit
+    if not audit.enabled:
+        return None
+    shown = Shown(api=audit.log_api, forwarded=audit.trust_forwarded_headers)
+    try:
+        return AuditLog(Path(audit.dir), rotation=audit.rotation, files_max=audit.max_log_files, shown=shown)
+    except OSError as error:
+        raise CannotStart(f"the audit log cannot be kept in {audit.dir}: {error}") from error
 
 
 def _keys(settings: Settings) -> Keys:

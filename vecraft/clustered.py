@@ -24,7 +24,7 @@ from consensus.reports import PeerReport
 from node.cluster.controlling import Controller
 from node.cluster.node import ClusterNode
 from node.cluster.reporting import Reporter, receive_reports
-from node.peer.cluster_client import MemberCluster, serve_telemetry
+from node.peer.cluster_client import MemberCluster, serve_audit, serve_telemetry
 from node.peer.joining import BootstrapRefused, CannotJoin
 from node.peer.member import Member, MemberOptions
 from protos.clock import SystemClock
@@ -96,6 +96,7 @@ async def clustered(
             cluster=cluster,
             ready=ready,
             serve_telemetry=partial(serve_telemetry, member.calls),
+            serve_audit=partial(serve_audit, member.calls),
         )
 
 

@@ -294,7 +294,6 @@ def unmet(settings: Settings) -> list[str]:
         return ["service.enforce_internal_auth is set, but no service.api_key that peers could show"]
     asked = {
         "storage.quotas.enabled": settings.storage.quotas.enabled,
-        "audit.enabled": settings.audit.enabled,
     }
     return [f"{key} is set, but this version does not have it yet" for key, value in asked.items() if value]
 

@@ -43,6 +43,10 @@ class ClusterClient(Protocol):
         """Another member's telemetry, a JSON object. Raises: ShardUnavailable, Timeout."""
         ...
 
+    async def audit_entries(self, peer_id: int, request: bytes, *, timeout_s: float) -> bytes:
+        """What is in another member's audit log, JSON there and back. Raises: ShardUnavailable, Timeout."""
+        ...
+
     async def catch_up(self) -> None:
         """Return when this member has applied all that was agreed on before the call (a Raft barrier).
 

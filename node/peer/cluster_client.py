@@ -1,7 +1,7 @@
 """``node.client.cluster.ClusterClient`` of a member, and the calls it makes for that.
 
 Requests and answers begin with a format byte: COMMIT_INDEX has no request, its answer is the index (8 bytes,
-big-endian); TELEMETRY asks with the level (1 byte), its answer is a JSON object.
+big-endian); TELEMETRY asks with the level (1 byte), its answer is a JSON object; AUDIT has JSON both ways.
 """
 
 from __future__ import annotations
@@ -17,10 +17,12 @@ from protos.errors import ShardUnavailable
 
 COMMIT_INDEX = "cluster.commit_index"
 TELEMETRY = "cluster.telemetry"
+AUDIT = "cluster.audit"
 FORMAT = 1
 
 TransferComment = Callable[[str, Transfer], str | None]
 Telemetry = Callable[[int], Awaitable[bytes]]  # the level; returns a JSON object
+AuditEntries = Callable[[bytes], Awaitable[bytes]]  # JSON there and back
 
 
 class MemberCluster:
@@ -56,6 +58,10 @@ class MemberCluster:
         request = bytes((FORMAT, level))
         return _body(await self._calls.call(peer_id, TELEMETRY, request, timeout_s=timeout_s))
 
+    async def audit_entries(self, peer_id: int, request: bytes, *, timeout_s: float) -> bytes:
+        framed = bytes([FORMAT]) + request
+        return _body(await self._calls.call(peer_id, AUDIT, framed, timeout_s=timeout_s))
+
     async def catch_up(self) -> None:
         await self._log.barrier()
 
@@ -78,6 +84,14 @@ def serve_telemetry(calls: PeerCalls, telemetry: Telemetry) -> None:
         return bytes([FORMAT]) + await telemetry(_body(request)[0])
 
     calls.handle(TELEMETRY, answer)
+
+
+def serve_audit(calls: PeerCalls, entries: AuditEntries) -> None:
+    async def answer(caller: int, request: bytes) -> bytes:
+        del caller
+        return bytes([FORMAT]) + await entries(_body(request))
+
+    calls.handle(AUDIT, answer)
 
 
 def _body(data: bytes) -> bytes:

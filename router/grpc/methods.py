@@ -88,7 +88,7 @@ class _Method:
         hook: MetricsHook | None,
         load: Load,
     ) -> None:
-        self._name = f"/{method.containing_service.full_name}/{method.name}"
+        self._name, self._operation = f"/{method.containing_service.full_name}/{method.name}", method.name
         self._request_class = GetMessageClass(method.input_type)
         self._names_collection = "collection_name" in method.input_type.fields_by_name
         self._timed = "time" in method.output_type.fields_by_name
@@ -131,7 +131,7 @@ class _Method:
     ) -> Call:
         """Raises: NotAuthenticated, TokenRefused, Forbidden."""
         metadata = dict(context.invocation_metadata() or ())
-        asked = Asked(self._name, self._name, collection, metadata, context.peer)
+        asked = Asked(self._operation, self._name, collection, metadata, context.peer)
         return Call(metadata, await self._gate.admit(self._needs, asked))
 
     async def _answer(

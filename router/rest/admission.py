@@ -31,4 +31,5 @@ def access_of(request: web.Request) -> Access:
 def _asked(request: web.Request, route: Route | None, collection: str | None) -> Asked:
     if route is None:
         return Asked("unknown", request.path, None, request.headers, lambda: request.remote)
-    return Asked(route.summary, route.path, collection, request.headers, lambda: request.remote)
+    api = f"{route.method} {route.path}"
+    return Asked(route.summary, api, collection, request.headers, lambda: request.remote)

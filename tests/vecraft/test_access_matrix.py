@@ -84,6 +84,7 @@ REST: dict[str, set[str]] = {
     "GET /cluster/peers": GLOBAL_READERS,
     "PUT /cluster/peer/{peer_id}/drain": MANAGERS,
     "DELETE /cluster/peer/{peer_id}/drain": MANAGERS,
+    "POST /audit/logs": MANAGERS,
     "GET /keys/revoked": MANAGERS,
     "PUT /keys/revoked/{key_id}": MANAGERS,
     "DELETE /keys/revoked/{key_id}": MANAGERS,

@@ -141,6 +141,7 @@ class FakeCluster:
         self.failures: dict[str, SendFailures] = {}
         self.commits: dict[int, int] = {}
         self.telemetries: dict[int, bytes] = {}
+        self.audits: dict[int, bytes] = {}
         self.comments: dict[Transfer, str] = {}
         self.asked: list[tuple[str, int]] = []
         self.caught_up = 0
@@ -163,6 +164,12 @@ class FakeCluster:
         if peer_id not in self.telemetries:
             raise ShardUnavailable(f"peer {peer_id} cannot be reached")
         return self.telemetries[peer_id]
+
+    async def audit_entries(self, peer_id: int, request: bytes, *, timeout_s: float) -> bytes:
+        self.asked.append(("audit", peer_id))
+        if peer_id not in self.audits:
+            raise ShardUnavailable(f"peer {peer_id} cannot be reached")
+        return self.audits[peer_id]
 
     async def catch_up(self) -> None:
         self.caught_up += 1
