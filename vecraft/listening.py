@@ -14,6 +14,7 @@ import structlog
 from aiohttp import web
 from aiohttp.web_log import AccessLogger
 
+from router.auth.tokens import TOKEN_BYTES_MAX
 from vecraft.ending import CannotStart
 from vecraft.logs import ACCESS_LOGGER
 from vecraft.settings import ServiceSettings
@@ -21,6 +22,7 @@ from vecraft.tls import CertificateFiles, http_context, server_credentials
 
 SHUTDOWN_S_MAX = 5.0  # for requests that run when the end is asked for
 BACKLOG = 1024
+HEADER_BYTES_MAX = 2 * TOKEN_BYTES_MAX  # so that one that is too long is told so
 
 
 @asynccontextmanager
@@ -41,6 +43,7 @@ async def listening(
         access_log_class=AccessLogger,
         keepalive_timeout=service.http_keep_alive_timeout_sec,
         shutdown_timeout=SHUTDOWN_S_MAX,
+        max_field_size=HEADER_BYTES_MAX,
     )
     await runner.setup()
     try:

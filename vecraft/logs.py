@@ -3,6 +3,8 @@
 Lives here: levels, formats, the optional file. Only the composition root calls ``configure_logging``.
 Levels are given as Qdrant takes them, ``info`` or ``info,node=debug`` (``=`` and targets as logger
 names; ``::`` reads as a dot); what does not parse is reported and skipped.
+
+Tracebacks are without the values of variables, among which are keys, payloads and vectors.
 """
 
 from __future__ import annotations
@@ -13,6 +15,8 @@ from logging.handlers import WatchedFileHandler
 from typing import Any
 
 import structlog
+from structlog.processors import ExceptionRenderer
+from structlog.tracebacks import ExceptionDictTransformer
 
 from vecraft.settings import Settings
 
@@ -79,10 +83,15 @@ def parse_filter(text: str) -> tuple[int, dict[str, int], list[str]]:
 
 def _handler(handler: logging.Handler, form: str, shared: Processors) -> logging.Handler:
     if form == "json":
-        render: Processors = [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        tracebacks = ExceptionDictTransformer(show_locals=False)
+        render: Processors = [ExceptionRenderer(tracebacks), structlog.processors.JSONRenderer()]
     else:
         colors = isinstance(handler, logging.StreamHandler) and handler.stream is sys.stdout
-        render = [structlog.dev.ConsoleRenderer(colors=colors and sys.stdout.isatty())]
+        render = [
+            structlog.dev.ConsoleRenderer(
+                colors=colors and sys.stdout.isatty(), exception_formatter=structlog.dev.plain_traceback
+            )
+        ]
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,

@@ -13,6 +13,7 @@ from google.protobuf.descriptor import ServiceDescriptor
 
 from protos.qdrant import collections_pb2, points_service_pb2, service_pb2, snapshots_pb2
 from router.auth.gate import Gate
+from router.auth.tokens import TOKEN_BYTES_MAX
 from router.cluster import ClusterOperations
 from router.collections import CollectionOperations
 from router.grpc.analysis import analysis_handlers
@@ -38,6 +39,8 @@ OPTIONS: list[tuple[str, Any]] = [
     ("grpc.http2.min_ping_interval_without_data_ms", 0),
     ("grpc.http2.max_ping_strikes", 0),
     ("grpc.so_reuseport", 0),
+    ("grpc.max_metadata_size", 2 * TOKEN_BYTES_MAX),  # so that a token that is too long is told so
+    ("grpc.absolute_max_metadata_size", 4 * TOKEN_BYTES_MAX),
 ]
 QDRANT = service_pb2.DESCRIPTOR.services_by_name["Qdrant"]
 COLLECTIONS = collections_pb2.DESCRIPTOR.services_by_name["Collections"]
