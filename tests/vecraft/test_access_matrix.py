@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -21,10 +22,9 @@ from protos.qdrant.pool import PUBLIC_POOL
 from router.auth.access import Match
 from router.auth.claims import Claims, CollectionClaim
 from router.auth.tokens import mint
-from router.collections import CollectionOperations
-from tests.router.fakes import FakeLog, FakeNode
-from vecraft.applications import Applications, applications
-from vecraft.settings import ServiceSettings, Settings
+from tests.vecraft.served import serving
+from vecraft.applications import Applications
+from vecraft.settings import ServiceSettings
 
 API, ALT, READ = "a" * 32, "b" * 32, "r" * 32
 
@@ -115,6 +115,27 @@ REST: dict[str, set[str]] = {
     f"POST {C}/shards/{{shard_id}}/points/scroll": READERS,
     f"POST {C}/shards/{{shard_id}}/points/count": READERS,
     f"POST {C}/shards/{{shard_id}}/cleanup": MANAGERS,
+    # snapshots
+    "GET /snapshots": GLOBAL_READERS,
+    "POST /snapshots": MANAGERS,
+    "GET /snapshots/{snapshot_name}": GLOBAL_READERS,
+    "DELETE /snapshots/{snapshot_name}": MANAGERS,
+    f"GET {C}/shards/{{shard_id}}/snapshot": EXTRAS_READERS,
+    **{
+        f"{method} {base}/snapshots{path}": allowed
+        for base in (C, f"{C}/shards/{{shard_id}}")
+        for method, path, allowed in (
+            ("GET", "", EXTRAS_READERS),
+            ("POST", "", EXTRAS_WRITERS),
+            ("GET", "/{snapshot_name}", EXTRAS_READERS),
+            ("DELETE", "/{snapshot_name}", EXTRAS_WRITERS),
+            ("PUT", "/recover", MANAGERS),
+            ("POST", "/upload", MANAGERS),
+        )
+    },
+    "POST /cluster/backups": MANAGERS,
+    "GET /cluster/backups": MANAGERS,
+    "POST /cluster/backups/{backup_name}/recover": MANAGERS,
     # points
     **dict.fromkeys(
         (
@@ -227,12 +248,10 @@ GRPC: dict[str, set[str]] = {
 
 
 @pytest.fixture
-async def served() -> AsyncIterator[Applications]:
+async def served(tmp_path: Path) -> AsyncIterator[Applications]:
     service = ServiceSettings(api_key=API, alt_api_key=ALT, read_only_api_key=READ, jwt_rbac=True)
-    log, node = FakeLog(), FakeNode()
-    collections = CollectionOperations(log, node)
-    yield applications(Settings(service=service), collections, log, node)
-    await collections.close()
+    async with serving(tmp_path, service) as applications:
+        yield applications
 
 
 # --- REST --------------------------------------------------------------------------------------------------

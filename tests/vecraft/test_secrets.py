@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -15,12 +16,10 @@ import pytest
 
 from router.auth.claims import Claims, CollectionClaim
 from router.auth.tokens import TOKEN_BYTES_MAX, mint
-from router.collections import CollectionOperations
 from tests.live import ROOT
-from tests.router.fakes import FakeLog, FakeNode
-from vecraft.applications import Applications, applications
+from tests.vecraft.served import serving
 from vecraft.listening import grpc_listening, listening
-from vecraft.settings import ServiceSettings, Settings
+from vecraft.settings import ServiceSettings
 
 API = "a-secret-that-must-not-be-seen-anywhere"
 HOST = "127.0.0.1"
@@ -28,8 +27,8 @@ SERVICE = ServiceSettings(host=HOST, api_key=API, read_only_api_key=f"{API}-r", 
 
 
 class Served:
-    def __init__(self, port: int, grpc_port: int, node: FakeNode) -> None:
-        self.url, self.address, self.node = f"http://{HOST}:{port}", f"{HOST}:{grpc_port}", node
+    def __init__(self, port: int, grpc_port: int) -> None:
+        self.url, self.address = f"http://{HOST}:{port}", f"{HOST}:{grpc_port}"
 
     async def get(self, path: str, key: str) -> tuple[int, str]:
         async with (
@@ -49,15 +48,12 @@ class Served:
 
 
 @pytest.fixture
-async def served(unused_tcp_port_factory: Any) -> AsyncIterator[Served]:
-    log, node = FakeLog(), FakeNode()
-    collections = CollectionOperations(log, node)
-    apps: Applications = applications(Settings(service=SERVICE), collections, log, node)
+async def served(tmp_path: Path, unused_tcp_port_factory: Any) -> AsyncIterator[Served]:
     port, grpc_port = unused_tcp_port_factory(), unused_tcp_port_factory()
-    assert apps.grpc is not None
-    async with listening(apps.rest[0], SERVICE, port), grpc_listening(apps.grpc[0], grpc_port, SERVICE):
-        yield Served(port, grpc_port, node)
-    await collections.close()
+    async with serving(tmp_path, SERVICE) as apps:
+        assert apps.grpc is not None
+        async with listening(apps.rest[0], SERVICE, port), grpc_listening(apps.grpc[0], grpc_port, SERVICE):
+            yield Served(port, grpc_port)
 
 
 # --- long tokens -------------------------------------------------------------------------------------------

@@ -16,15 +16,13 @@ import grpc.aio
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
-from node.local import LocalNode
 from protos.qdrant import filters_pb2, points_pb2, queries_pb2, updates_pb2
 from router.auth.access import Match
 from router.auth.claims import Claims, CollectionClaim
 from router.auth.tokens import mint
-from router.collections import CollectionOperations
-from tests.router.fakes import FakeLog
-from vecraft.applications import Applications, applications
-from vecraft.settings import ServiceSettings, Settings
+from tests.vecraft.served import serving
+from vecraft.applications import Applications
+from vecraft.settings import ServiceSettings
 
 API = "a" * 32
 ACME = (Match("org", "acme"),)
@@ -92,12 +90,8 @@ class Rest:
 
 @pytest.fixture
 async def served(tmp_path: Path) -> AsyncIterator[Applications]:
-    log, node = FakeLog(), LocalNode(tmp_path, search_threads=1)
-    collections = CollectionOperations(log, node)
-    service = ServiceSettings(api_key=API, jwt_rbac=True)
-    yield applications(Settings(service=service), collections, log, node)
-    await collections.close()
-    await node.close()
+    async with serving(tmp_path, ServiceSettings(api_key=API, jwt_rbac=True)) as applications:
+        yield applications
 
 
 @pytest.fixture

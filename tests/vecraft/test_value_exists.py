@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,9 +13,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from router.auth.access import Match, ValueExists
 from router.auth.claims import Claims
 from router.auth.tokens import mint
-from router.collections import CollectionOperations
-from tests.router.fakes import FakeLog, FakeNode
-from vecraft.applications import applications
+from tests.vecraft.served import serving
 from vecraft.settings import InferenceSettings, ServiceSettings, Settings
 
 API = "a" * 32
@@ -38,19 +37,16 @@ async def tokens_seen() -> AsyncIterator[tuple[str, list[Any]]]:
 
 
 @pytest.fixture
-async def client(tokens_seen: tuple[str, list[Any]]) -> AsyncIterator[TestClient[Any, Any]]:
-    log, node = FakeLog(), FakeNode()
-    collections = CollectionOperations(log, node)
-    settings = Settings(
-        service=ServiceSettings(api_key=API, jwt_rbac=True),
-        inference=InferenceSettings(address=tokens_seen[0], token="the node's own"),
-    )
-    apps = applications(settings, collections, log, node)
-    async with TestClient(TestServer(apps.rest[0])) as running:
+async def client(tmp_path: Path, tokens_seen: tuple[str, list[Any]]) -> AsyncIterator[TestClient[Any, Any]]:
+    inference = InferenceSettings(address=tokens_seen[0], token="the node's own")
+    service = ServiceSettings(api_key=API, jwt_rbac=True)
+    async with (
+        serving(tmp_path, service, Settings(inference=inference)) as applications,
+        TestClient(TestServer(applications.rest[0])) as running,
+    ):
         config = {"vectors": {"size": 2, "distance": "Dot"}}
         assert (await running.put("/collections/users", json=config, headers=ADMIN)).status == 200
         yield running
-    await collections.close()
 
 
 def bearer(collection: str, *matches: Match) -> dict[str, str]:
