@@ -20,12 +20,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from node.index import walk
 from node.index.codes import Code, Encoding, for_faiss, integers_of, metric_of, sq_type
 from node.index.exact import NO_ROW, Rows
 from node.index.library import faiss
 from node.index.linking import GraphParams, GraphRows, linked_index, linking, speak
 from node.index.narrow import Originals
+from node.index.walking import walked
 from protos.collections import Distance
 
 FloatArray = npt.NDArray[np.float32]
@@ -55,7 +55,7 @@ class HnswGraph:
         self._path = path
         self._floats: Any = None  # the same graph for queries beyond the range of integers, made late
         self._making = Lock()
-        self._walked = _walked(index, self._storage, encoding) if encoding.code is Code.INTEGER_8BIT else None
+        self._walked = walked(index, encoding) if encoding.code is Code.INTEGER_8BIT else None
         self.rows = rows
         self.params = params
         self.encoding = encoding
@@ -223,25 +223,6 @@ class HnswGraph:
 def _walk_parameters(ef: int) -> Any:
     """FAISS only reads them, so that threads share them."""
     return faiss.SearchParametersHNSW(efSearch=ef)
-
-
-def _walked(index: Any, storage: Any, encoding: Encoding) -> walk.Graph:
-    """The graph for our own walk."""
-    links = index.hnsw
-    starts = faiss.vector_to_array(links.cum_nneighbor_per_level).astype(np.int32, copy=False)
-    return walk.Graph(
-        owner=index,
-        count=index.ntotal,
-        entry=links.entry_point,
-        top=links.max_level,
-        neighbors=int(links.neighbors.data()),
-        offsets=int(links.offsets.data()),
-        starts=starts,
-        codes=int(storage.codes.data()),
-        width=encoding.width,
-        low=encoding.low,
-        step=encoding.step,
-    )
 
 
 def _map(path: Path) -> Any:

@@ -31,6 +31,7 @@ from node.index.codes import (
 from node.index.library import faiss
 from node.index.narrow import Originals
 from node.index.quantization import Quantization
+from node.index.walking import link
 from protos.collections import Distance
 
 GraphRows = npt.NDArray[np.uint32]
@@ -74,7 +75,11 @@ def linked_index(
     links = int(total * index.hnsw.nb_neighbors(0) * _UPPER_LINKS)
     _reserve(index.hnsw.neighbors, links)
     first = 0 if former is None else _continue(index, former, linked, matrix, rows)
-    _add(index, linked, matrix, rows, first)
+    if linked.code is Code.INTEGER_8BIT:
+        _add(faiss.downcast_index(index.storage), linked, matrix, rows, first)
+        link(index, linked, params.ef_construct)
+    else:
+        _add(index, linked, matrix, rows, first)
     if linked != encoding:
         coarse = empty_index(encoding, matrix.shape[1], params, metric)
         speak(coarse, encoding, metric)

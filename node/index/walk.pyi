@@ -8,7 +8,7 @@ def distances(a: bytes, b: bytes) -> list[int]:
     """
 
 class Graph:
-    """The links and codes of a FAISS graph over 8-bit integers, compared by L2. It reads them where they are.
+    """The links and codes of a FAISS graph over 8-bit integers, compared by L2, where FAISS has them.
 
     Searching is safe from many threads, and lets others run.
     """
@@ -54,4 +54,25 @@ class Graph:
 
         Returns: False, and nothing is written, where a component of a query is beyond the integers' range.
         Raises: ValueError for arrays that do not fit each other, MemoryError.
+        """
+
+    def link(
+        self,
+        levels: npt.NDArray[np.int32],
+        locks: npt.NDArray[np.uint8],
+        order: npt.NDArray[np.int32],
+        next: npt.NDArray[np.int64],
+        ef: int,
+    ) -> None:
+        """Link nodes whose codes are there and whose links are empty, until all are taken.
+
+        Any number of threads may call it with the same arrays, and share the work; others may search.
+
+        Args:
+            levels: how many levels each node is on. ``locks``: zeros, one for each node.
+            order: the nodes; none is on a higher level than the entry node, unless it is linked alone.
+            next: zero; where in ``order`` the next thread goes on.
+            ef: how many nodes a walk keeps, of which neighbours are chosen.
+
+        Raises: ValueError for arrays that are not of this graph, MemoryError.
         """

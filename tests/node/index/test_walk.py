@@ -1,4 +1,4 @@
-"""Our walk finds what a plain one finds, whatever the graph, and stays within it."""
+"""Our walk finds what a plain one finds, whatever the graph, and stays within it; our links are sound."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.index import walk
+from node.index import Code, Encoding, set_threads, walk
 from node.index.library import faiss
+from node.index.walking import link
 
 Codes = npt.NDArray[np.uint8]
 RNG = np.random.default_rng(5)
@@ -200,3 +201,101 @@ def test_arrays_that_do_not_fit_are_refused(queries: Any, ef: int, distances: An
     graph = Links(np.zeros((1, 4), dtype=np.uint8), np.array([[-1]], dtype=np.int32)).graph()
     with pytest.raises(ValueError, match="fit"):
         graph.search(queries, ef, distances, nodes)
+
+
+# --- linking --------------------------------------------------------------------------------------
+
+
+def linked(codes: Codes, parts: int = 1, ef: int = 60) -> Any:
+    """A FAISS index of ``codes`` with links of ours, made in so many goes."""
+    width = codes.shape[1]
+    index = faiss.IndexHNSWSQ(width, faiss.ScalarQuantizer.QT_8bit_direct, 8, faiss.METRIC_L2)
+    index.train(codes[:1].astype(np.float32))
+    for part in np.array_split(codes, parts):
+        index.storage.add(part.astype(np.float32))
+        link(index, Encoding(Code.INTEGER_8BIT, width=width), ef)
+    return index
+
+
+def links_of(index: Any) -> list[list[list[int]]]:
+    """By node and level."""
+    hnsw = index.hnsw
+    flat = faiss.rev_swig_ptr(hnsw.neighbors.data(), hnsw.neighbors.size())
+    offsets = faiss.vector_to_array(hnsw.offsets).astype(int)
+    starts = faiss.vector_to_array(hnsw.cum_nneighbor_per_level)
+    return [
+        [
+            [
+                int(node)
+                for node in flat[offsets[i] + starts[level] : offsets[i] + starts[level + 1]]
+                if node >= 0
+            ]
+            for level in range(levels)
+        ]
+        for i, levels in enumerate(faiss.vector_to_array(hnsw.levels).tolist())
+    ]
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+@pytest.mark.parametrize("parts", [1, 3])
+def test_links_are_sound_and_lead_everywhere(threads: int, parts: int) -> None:
+    codes = RNG.integers(0, 256, (1500, 24)).astype(np.uint8)
+    set_threads(threads)
+    index = linked(codes, parts)
+    set_threads(1)
+    links = links_of(index)
+    assert index.ntotal == 1500
+    assert index.hnsw.max_level == len(links[index.hnsw.entry_point]) - 1 == max(map(len, links)) - 1
+    for node, levels in enumerate(links):
+        for level, neighbors in enumerate(levels):
+            assert node not in neighbors
+            assert len(set(neighbors)) == len(neighbors)
+            assert all(len(links[neighbor]) > level for neighbor in neighbors)
+    found = index.search(codes.astype(np.float32), 1, params=faiss.SearchParametersHNSW(efSearch=100))[1][
+        :, 0
+    ]
+    assert np.mean(found == np.arange(1500)) > 0.995
+
+
+def test_graphs_are_as_good_as_those_that_faiss_links() -> None:
+    codes = (np.clip(RNG.normal(size=(4000, 6)) @ RNG.normal(size=(6, 32)) * 20 + 128, 0, 255)).astype(
+        np.uint8
+    )
+    queries, codes = codes[:200].astype(np.float32), codes[200:]
+    theirs = faiss.IndexHNSWSQ(32, faiss.ScalarQuantizer.QT_8bit_direct, 8, faiss.METRIC_L2)
+    theirs.hnsw.efConstruction = 60
+    theirs.train(queries[:1])
+    theirs.add(codes.astype(np.float32))
+    flat = faiss.IndexFlatL2(32)
+    flat.add(codes.astype(np.float32))
+    truth = flat.search(queries, 10)[0]
+
+    def recall(index: Any) -> float:
+        distances = index.search(queries, 10, params=faiss.SearchParametersHNSW(efSearch=20))[0]
+        return float(np.mean(distances <= truth[:, -1:]))
+
+    assert recall(linked(codes)) > recall(theirs) - 0.01
+
+
+def test_one_thread_links_the_same_graph_again() -> None:
+    codes = RNG.integers(0, 256, (400, 16)).astype(np.uint8)
+    assert links_of(linked(codes)) == links_of(linked(codes))
+
+
+def test_what_is_not_of_the_graph_is_not_linked() -> None:
+    links = Links(np.zeros((2, 4), dtype=np.uint8), np.full((2, 3), -1, dtype=np.int32))
+    levels, locks = np.ones(2, np.int32), np.zeros(2, np.uint8)
+    order, first = np.array([1], np.int32), np.zeros(1, np.int64)
+    for wrong in (
+        (levels[:1], locks, order, first, 5),
+        (levels, locks[:1], order, first, 5),
+        (levels, locks, order + 1, first, 5),
+        (levels, locks, order - 2, first, 5),
+        (levels + 1, locks, order, first, 5),
+        (levels, locks, order, first, 0),
+    ):
+        with pytest.raises(ValueError, match="of this graph"):
+            links.graph().link(*wrong)
+    assert (links.neighbors == -1).all()
+    links.graph().link(levels, locks, order, first, 5)
+    assert links.neighbors[:, 0].tolist() == [1, 0]

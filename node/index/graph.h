@@ -1,0 +1,270 @@
+/* An HNSW graph of FAISS's whose codes are bytes that are compared as integers, and the walk over it.
+ *
+ * Lives here: reading links and codes where FAISS keeps them (or where its file is mapped), and the search of
+ * Malkov and Yashunin, "Efficient and robust approximate nearest neighbor search using Hierarchical Navigable
+ * Small World graphs" (2016), algorithms 2 and 5. May not live here: Python, files, other codes.
+ *
+ * Why it exists: a walk compares about a thousand codes that lie scattered over the file, and waits for memory
+ * at each. Here all neighbours of a node are asked for before the first of them is compared, and the links of
+ * the nodes that are likely next before that. docs/decisions/0012-native-walk.md has the figures.
+ *
+ * Invariants: a walk writes nothing to the graph; any number of threads may walk one, also while links are
+ * made; links that lead outside the graph give wrong candidates, never an access outside it.
+ */
+#ifndef VECRAFT_GRAPH_H
+#define VECRAFT_GRAPH_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef ptrdiff_t Size;
+
+#define CACHE_LINE 64
+#define PREFETCHED_MAX 2048 /* bytes of a code; the processor sees by itself that more of them are wanted */
+#define AHEAD 2             /* nodes whose links are asked for before it is their turn */
+#define NODES_MAX (INT64_C(1) << 31)
+
+/* Links and codes where FAISS has them. */
+typedef struct {
+    const uint8_t *codes;
+    int32_t *neighbors;
+    const uint64_t *offsets; /* of each node's first neighbour */
+    const int32_t *starts;   /* of each level's neighbours among a node's, and the end of the last level's */
+    int64_t count;
+    Size width; /* bytes of a code: a vector's components and zeros */
+    int levels; /* that nodes may have */
+    int32_t entry;
+    int top; /* the entry node's level */
+} Graph;
+
+/* A distance, a node, and whether its neighbours were looked at, in one number: numbers are ordered as the
+ * distances are, and where these are equal as the nodes. */
+typedef uint64_t Found;
+
+static inline Found found(uint32_t distance, int32_t node) {
+    return (uint64_t)distance << 32 | (uint64_t)(uint32_t)node << 1;
+}
+static inline uint32_t distance_of(Found item) { return (uint32_t)(item >> 32); }
+static inline int32_t node_of(Found item) { return (int32_t)((uint32_t)item >> 1); }
+static inline int is_expanded(Found item) { return (int)(item & 1); }
+
+/* The best nodes so far, in order. */
+typedef struct {
+    Found *items;
+    Size size, room;
+    Size next; /* all before it were expanded */
+} Pool;
+
+/* What one thread needs for a walk. */
+typedef struct {
+    Pool pool;
+    Size pool_room; /* of the memory; the pool's own is the walk's ef */
+    uint64_t *seen;       /* bits by node; zero between walks */
+    Size seen_words;
+    int32_t *touched; /* the nodes whose bits are set */
+    Size touched_size, touched_room;
+    int32_t *fresh; /* of one node's neighbours those not seen before */
+    Size fresh_room;
+    uint8_t *codes; /* of the queries */
+    Size codes_room;
+} Scratch;
+
+/* The squared Euclidean distance of two codes. */
+typedef uint32_t Compare(const uint8_t *a, const uint8_t *b, Size width);
+
+/* The quickest that this processor can do, and all that it can do, the quickest last. */
+extern Compare *compare;
+extern Compare *comparisons[3];
+extern int comparisons_size;
+
+void choose_comparison(void);
+
+/* --- the graph ---------------------------------------------------------------------------------------------- */
+
+static inline const uint8_t *code_of(const Graph *graph, int32_t node) {
+    return graph->codes + (size_t)node * (size_t)graph->width;
+}
+
+static inline int32_t *neighbors_of(const Graph *graph, int32_t node, int level) {
+    return graph->neighbors + graph->offsets[node] + graph->starts[level];
+}
+
+static inline int neighbors_max(const Graph *graph, int level) {
+    return graph->starts[level + 1] - graph->starts[level];
+}
+
+/* A node's neighbours end with -1 where there are fewer than the most. Others may be writing them. */
+static inline int32_t neighbor_at(const int32_t *neighbors, int at) {
+    return __atomic_load_n(neighbors + at, __ATOMIC_RELAXED);
+}
+
+static inline int is_node(const Graph *graph, int32_t node) { return node >= 0 && node < graph->count; }
+
+static inline void prefetch(const void *memory, Size bytes) {
+    for (Size i = 0; i < bytes; i += CACHE_LINE)
+        __builtin_prefetch((const char *)memory + i);
+}
+
+static inline void prefetch_code(const Graph *graph, int32_t node) {
+    prefetch(code_of(graph, node), graph->width < PREFETCHED_MAX ? graph->width : PREFETCHED_MAX);
+}
+
+/* --- what was found ----------------------------------------------------------------------------------------- */
+
+/* Returns whether it is one of the best. */
+static inline int keep(Pool *pool, Found item) {
+    Size low = 0, high = pool->size;
+    if (pool->size == pool->room) {
+        if (item >= pool->items[pool->size - 1])
+            return 0;
+        high = --pool->size;
+    }
+    while (low < high) {
+        Size middle = (low + high) / 2;
+        if (pool->items[middle] < item)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    memmove(pool->items + low + 1, pool->items + low, (size_t)(pool->size - low) * sizeof(Found));
+    pool->items[low] = item;
+    pool->size++;
+    if (low < pool->next)
+        pool->next = low;
+    return 1;
+}
+
+/* The nearest node whose neighbours were not looked at yet; -1: there is none. */
+static inline int32_t expand_next(Pool *pool) {
+    while (pool->next < pool->size && is_expanded(pool->items[pool->next]))
+        pool->next++;
+    if (pool->next == pool->size)
+        return -1;
+    pool->items[pool->next] |= 1;
+    return node_of(pool->items[pool->next++]);
+}
+
+static inline void prefetch_links(const Graph *graph, const Pool *pool, int level) {
+    int wanted = AHEAD;
+    for (Size at = pool->next; at < pool->size && wanted > 0; at++)
+        if (!is_expanded(pool->items[at])) {
+            const int32_t *neighbors = neighbors_of(graph, node_of(pool->items[at]), level);
+            prefetch(neighbors, neighbors_max(graph, level) * (Size)sizeof *neighbors);
+            wanted--;
+        }
+}
+
+/* --- the walk ----------------------------------------------------------------------------------------------- */
+
+/* Returns whether `node` was not seen before in this walk; there must be room for one more. */
+static inline int see(Scratch *scratch, int32_t node) {
+    uint64_t bit = UINT64_C(1) << (node & 63), *word = scratch->seen + (node >> 6);
+    if (*word & bit)
+        return 0;
+    *word |= bit;
+    scratch->touched[scratch->touched_size++] = node;
+    return 1;
+}
+
+static inline void forget(Scratch *scratch) {
+    for (Size i = 0; i < scratch->touched_size; i++)
+        scratch->seen[scratch->touched[i] >> 6] = 0;
+    scratch->touched_size = 0;
+}
+
+/* Room to see `more` nodes; -1: no memory. */
+static inline int make_room(Scratch *scratch, Size more) {
+    Size wanted = scratch->touched_size + more;
+    if (wanted <= scratch->touched_room)
+        return 0;
+    int32_t *grown = realloc(scratch->touched, (size_t)(2 * wanted) * sizeof *grown);
+    if (grown == NULL)
+        return -1;
+    scratch->touched = grown;
+    scratch->touched_room = 2 * wanted;
+    return 0;
+}
+
+/* Where one gets from `node` by always going to the nearest neighbour. */
+static inline int32_t descend(const Graph *graph, const uint8_t *query, int32_t node, int level) {
+    uint32_t nearest = compare(query, code_of(graph, node), graph->width);
+    int most = neighbors_max(graph, level);
+    for (int32_t last = -1; last != node;) {
+        const int32_t *neighbors = neighbors_of(graph, node, level);
+        last = node;
+        for (int i = 0; i < most && is_node(graph, neighbor_at(neighbors, i)); i++)
+            prefetch_code(graph, neighbor_at(neighbors, i));
+        for (int i = 0; i < most; i++) {
+            int32_t neighbor = neighbor_at(neighbors, i);
+            if (!is_node(graph, neighbor))
+                break;
+            uint32_t distance = compare(query, code_of(graph, neighbor), graph->width);
+            if (distance < nearest) {
+                nearest = distance;
+                node = neighbor;
+            }
+        }
+    }
+    return node;
+}
+
+/* Compares all neighbours of `node` that were not seen before. */
+static inline void expand(const Graph *graph, const uint8_t *query, int32_t node, int level, Scratch *scratch) {
+    const int32_t *neighbors = neighbors_of(graph, node, level);
+    int most = neighbors_max(graph, level), size = 0;
+    for (int i = 0; i < most; i++) {
+        int32_t neighbor = neighbor_at(neighbors, i);
+        if (!is_node(graph, neighbor))
+            break;
+        if (see(scratch, neighbor)) {
+            prefetch_code(graph, neighbor);
+            scratch->fresh[size++] = neighbor;
+        }
+    }
+    prefetch_links(graph, &scratch->pool, level);
+    for (int i = 0; i < size; i++) {
+        int32_t neighbor = scratch->fresh[i];
+        uint32_t distance = compare(query, code_of(graph, neighbor), graph->width);
+        if (keep(&scratch->pool, found(distance, neighbor)))
+            prefetch(graph->offsets + neighbor, 1);
+    }
+}
+
+/* Fills the pool with the nodes of `level` nearest to `query`, from `node` on; -1: no memory. */
+static inline int gather(const Graph *graph, const uint8_t *query, int32_t node, int level, Scratch *scratch) {
+    Pool *pool = &scratch->pool;
+    int most = neighbors_max(graph, level), done = make_room(scratch, 1);
+    pool->size = pool->next = 0;
+    if (done < 0)
+        return done;
+    see(scratch, node);
+    keep(pool, found(compare(query, code_of(graph, node), graph->width), node));
+    while ((node = expand_next(pool)) >= 0 && (done = make_room(scratch, most)) == 0)
+        expand(graph, query, node, level, scratch);
+    forget(scratch);
+    return done;
+}
+
+/* At least `wanted` elements at `*memory`, which has `*room`; -1: no memory. What was there is lost. */
+static inline int allot(void **memory, Size *room, Size wanted, size_t element) {
+    if (*room >= wanted)
+        return 0;
+    free(*memory);
+    *memory = calloc((size_t)wanted, element);
+    *room = *memory == NULL ? 0 : wanted;
+    return *memory == NULL ? -1 : 0;
+}
+
+/* Room for walks that keep `ef` nodes; -1: no memory. */
+static inline int prepare(Scratch *scratch, const Graph *graph, Size ef) {
+    Size words = (graph->count + 63) / 64, room = ef < graph->count ? ef : graph->count;
+    int done = allot((void **)&scratch->seen, &scratch->seen_words, words, sizeof *scratch->seen);
+    done |= allot((void **)&scratch->pool.items, &scratch->pool_room, room, sizeof *scratch->pool.items);
+    done |= allot((void **)&scratch->fresh, &scratch->fresh_room, graph->starts[graph->levels], sizeof *scratch->fresh);
+    scratch->pool.room = room;
+    return done;
+}
+
+#endif

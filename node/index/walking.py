@@ -1,0 +1,76 @@
+"""FAISS's graphs for our own walk, and linking by it (``walk``, in C).
+
+Lives here: what the C code has to be told about a FAISS index. Only graphs over ``INTEGER_8BIT`` codes.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+
+from node.index import walk
+from node.index.codes import Encoding
+from node.index.library import faiss
+
+_ALONE = (
+    64  # nodes that are linked before several threads begin: those of the highest levels lead to all others
+)
+
+
+def walked(index: Any, encoding: Encoding) -> walk.Graph:
+    """The graph of ``index``, of which nothing but links may change."""
+    links, storage = index.hnsw, faiss.downcast_index(index.storage)
+    return walk.Graph(
+        owner=index,
+        count=index.ntotal,
+        entry=links.entry_point,
+        top=links.max_level,
+        neighbors=int(links.neighbors.data()),
+        offsets=int(links.offsets.data()),
+        starts=faiss.vector_to_array(links.cum_nneighbor_per_level).astype(np.int32, copy=False),
+        codes=int(storage.codes.data()),
+        width=encoding.width,
+        low=encoding.low,
+        step=encoding.step,
+    )
+
+
+def link(index: Any, encoding: Encoding, ef: int) -> None:
+    """Link the nodes of ``index`` whose codes are in its storage and that it does not count yet.
+
+    By as many threads as FAISS would take. The same codes give the same graph when that is one.
+    """
+    links, first, total = index.hnsw, int(index.ntotal), int(index.storage.ntotal)
+    if first == total:
+        return
+    links.prepare_level_tab(total - first, False)
+    index.ntotal = total
+    levels = faiss.vector_to_array(links.levels)
+    order = _order(levels, first)
+    highest = int(levels[order[0]]) - 1
+    if links.entry_point >= 0:
+        _link(walked(index, encoding), levels, order[:1], ef, threads=1)
+    if links.entry_point < 0 or highest > links.max_level:
+        links.entry_point, links.max_level = int(order[0]), highest
+    graph, threads = walked(index, encoding), faiss.omp_get_max_threads()
+    _link(graph, levels, order[1:_ALONE], ef, threads=1)
+    _link(graph, levels, order[max(1, _ALONE) :], ef, threads=threads)
+
+
+def _order(levels: Any, first: int) -> Any:
+    """Nodes from ``first`` on, the highest level first, mixed within a level: rows may come sorted."""
+    mixed = np.random.default_rng(first).permutation(len(levels) - first) + first
+    return mixed[np.argsort(-levels[mixed], kind="stable")].astype(np.int32)
+
+
+def _link(graph: walk.Graph, levels: Any, order: Any, ef: int, *, threads: int) -> None:
+    locks, next_ = np.zeros(len(levels), dtype=np.uint8), np.zeros(1, dtype=np.int64)
+    order = np.ascontiguousarray(order)
+    if threads == 1:
+        graph.link(levels, locks, order, next_, ef)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        for done in [pool.submit(graph.link, levels, locks, order, next_, ef) for _ in range(threads)]:
+            done.result()
