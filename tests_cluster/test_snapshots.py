@@ -103,6 +103,20 @@ def test_replicas_that_know_better_are_left_alone(cluster: Cluster, view: View) 
         assert view.values(node, "better") == dict.fromkeys(IDS, 2)
 
 
+def test_what_is_left_of_a_cluster_can_still_be_copied(cluster: Cluster, view: View) -> None:
+    """Two of three nodes are gone: nothing can be agreed on, and the third still makes snapshots."""
+    view.create("left", shard_number=1, replication_factor=3)
+    view.put(cluster[0], "left", IDS, 1)
+    for node in (cluster[0], cluster[1]):
+        node.kill()
+    made = view.call(cluster[2], "POST", "/collections/left/snapshots", timeout_s=60)
+    assert made["size"] > 0
+    assert "copied_without_the_cluster" in cluster[2].log()
+    for node in (cluster[0], cluster[1]):
+        node.start()
+    view.wait_joined(NODES)
+
+
 @contextmanager
 def writing(view: View, node: ClusterNode, name: str) -> Iterator[list[int]]:
     """Points 1000.. written one after another meanwhile; those acknowledged, in order."""

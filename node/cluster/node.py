@@ -323,6 +323,10 @@ class ClusterNode:
     # --- ``node.snapshots.service.Host`` ----------------------------------------------------------------
 
     async def copyable(self, collection: CollectionState, shard_id: int) -> ReplicaFiles:
+        try:
+            await self.barrier()  # or this replica might not have heard that others acknowledge without it
+        except VecraftError as error:  # what is left of a cluster must be copyable, too
+            log.warning("copied_without_the_cluster", collection=collection.name, reason=str(error))
         return await self._own(collection, shard_id).copyable()
 
     def last_seq(self, collection: CollectionState, shard_id: int) -> int:
