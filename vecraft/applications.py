@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import grpc.aio
-from aiohttp import web
 from msgspec import Struct
 
 from consensus.log import MetadataLog
@@ -45,7 +44,7 @@ from router.monitoring.metrics import Requests
 from router.monitoring.telemetry import Process
 from router.points import PointOperations
 from router.queries.operations import SearchOperations
-from router.rest.app import Edge, create_app
+from router.rest.app import Edge, RestApplication, create_app
 from router.rest.audit import audit_route
 from router.rest.keys import key_routes
 from router.rest.routes import Route, RouteTable
@@ -61,8 +60,8 @@ from vecraft.snapshots import Snapshots
 class Applications(Struct):
     """Each with its port; None: it is switched off. ``metrics``: in plain text, for everybody."""
 
-    rest: tuple[web.Application, int]
-    metrics: tuple[web.Application, int] | None = None
+    rest: tuple[RestApplication, int]
+    metrics: tuple[RestApplication, int] | None = None
     grpc: tuple[grpc.aio.Server, int] | None = None
 
     @property
@@ -138,7 +137,7 @@ def applications(
         metrics_hook=metrics_hook(requests.rest),
         load=load,
     )
-    app.on_cleanup.append(lambda _app: inference.close())
+    app.on_close.append(inference.close)
     apps = Applications((app, service.http_port))
     if service.metrics_port is not None:
         apps.metrics = _metrics_app(endpoints), service.metrics_port
@@ -198,12 +197,10 @@ def _keys(settings: Settings) -> Keys:
     )
 
 
-def _metrics_app(endpoints: ServiceEndpoints) -> web.Application:
+def _metrics_app(endpoints: ServiceEndpoints) -> RestApplication:
     """``/metrics`` and nothing else, with the other port's error responses."""
     table = RouteTable([Route("GET", "/metrics", endpoints.metrics, Need.PUBLIC)])
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", Edge(table, OPEN, enable_cors=False, metrics_hook=None).handle)
-    return app
+    return RestApplication(Edge(table, OPEN, enable_cors=False, metrics_hook=None))
 
 
 def _process(settings: Settings) -> Process:

@@ -15,6 +15,7 @@ from aiohttp import web
 from aiohttp.web_log import AccessLogger
 
 from router.auth.tokens import TOKEN_BYTES_MAX
+from router.rest.app import RestApplication
 from vecraft.ending import CannotStart
 from vecraft.logs import ACCESS_LOGGER
 from vecraft.settings import ServiceSettings
@@ -27,7 +28,7 @@ HEADER_BYTES_MAX = 2 * TOKEN_BYTES_MAX  # so that one that is too long is told s
 
 @asynccontextmanager
 async def listening(
-    app: web.Application, service: ServiceSettings, port: int, certificates: CertificateFiles | None = None
+    app: RestApplication, service: ServiceSettings, port: int, certificates: CertificateFiles | None = None
 ) -> AsyncIterator[None]:
     """Answer requests until the block ends; those that run by then finish. Without ``certificates`` in plain
     text.
@@ -37,8 +38,7 @@ async def listening(
     access = structlog.stdlib.get_logger(ACCESS_LOGGER)
     # One line per request costs as much as a search: only at debug.
     logged = logging.getLogger(ACCESS_LOGGER).isEnabledFor(logging.DEBUG)
-    runner = web.AppRunner(
-        app,
+    runner = app.runner(
         access_log=access if logged else None,
         access_log_class=AccessLogger,
         keepalive_timeout=service.http_keep_alive_timeout_sec,
@@ -62,6 +62,7 @@ async def listening(
         yield
     finally:
         await runner.cleanup()
+        await app.close()
 
 
 @asynccontextmanager

@@ -26,6 +26,7 @@ from router.inference.objects import InferenceObject
 from router.inference.replacing import objects_in, replaced
 from router.monitoring.issues import SlowReads
 from router.order import require_range_index
+from router.queries.direct import direct_searches, search_directly
 from router.queries.examples import vectors_of
 from router.queries.explaining import Explanation, explained
 from router.queries.nearest import nearest
@@ -85,13 +86,17 @@ class SearchOperations:
         """
         scope = await self._scope(collection, options)
         self._admission.queries(scope.state, requests, options)
-        if any(map(_objects_of, requests)):
-            requests = await self.bounded(self.embedded(requests), options, "Inference")
-        for request in requests:
-            _check(request, scope.state)
+        searches = direct_searches(scope.state, requests)
+        if searches is not None:
+            answers = search_directly(scope, requests, searches)
+        else:
+            if any(map(_objects_of, requests)):
+                requests = await self.bounded(self.embedded(requests), options, "Inference")
+            for request in requests:
+                _check(request, scope.state)
+            answers = self._query(scope, requests, options.access)
         filters = (request.filter for request in requests)
-        answers = self.bounded(self._query(scope, requests, options.access), options, "Query")
-        return await self._watched(scope.state, filters, answers)
+        return await self._watched(scope.state, filters, self.bounded(answers, options, "Query"))
 
     async def embedded(self, requests: Sequence[QueryRequest]) -> Sequence[QueryRequest]:
         """The requests with vectors in place of objects, equal ones made once. Raises: as ``Inference``."""

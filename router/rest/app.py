@@ -1,18 +1,21 @@
-"""The aiohttp application: one catch-all handler around the route table.
+"""The REST application: one handler around the route table, below aiohttp's own applications.
 
 Around every request, in this order: find the route, ask whether the caller may use it, call its handler,
 turn errors into responses, compress, add CORS headers, report to the metrics hook. One function instead of a
-chain of aiohttp middlewares, because each link of such a chain costs as much as decoding a query.
+chain of aiohttp middlewares, because each link of such a chain costs as much as decoding a query; and no
+aiohttp application, because its router would look for a route before ours does.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
+from typing import Any
 
 import structlog
-from aiohttp import hdrs, web
+from aiohttp import HttpVersion11, hdrs, web
 
 from protos.errors import ServiceError, VecraftError
 from router.auth.gate import Gate
@@ -36,11 +39,11 @@ from router.rest.points import point_routes
 from router.rest.query import query_routes
 from router.rest.reads import read_routes
 from router.rest.routes import Route, RouteTable
+from router.rest.state import STATE, Request, RequestState
 
-# (the request, whose ROUTE is unset when no route matched; status; seconds)
+# (the request, whose STATE tells the route; status; seconds)
 MetricsHook = Callable[[web.Request, int, float], None]
-
-ROUTE = web.RequestKey("route", Route)
+OnClose = Callable[[], Awaitable[None]]
 
 _log = structlog.get_logger(__name__)
 MIB = 1024 * 1024
@@ -60,11 +63,10 @@ def create_app(
     extra_routes: Iterable[Route] = (),
     metrics_hook: MetricsHook | None = None,
     load: Load | None = None,
-) -> web.Application:
+) -> RestApplication:
     """Build the REST application; ``extra_routes`` are the service endpoints. ``load`` is shared with gRPC.
 
-    The caller runs it (``web.AppRunner``), which is where keep-alive and TLS are set. When it ends, so does
-    what ``cluster`` and ``local_shards`` still carry out.
+    When it is closed, what ``cluster`` and ``local_shards`` still carry out ends.
     """
     table = RouteTable(extra_routes)
     for routes in (
@@ -81,16 +83,30 @@ def create_app(
         for route in routes:
             table.add(route)
     table.add(openapi_route(table))
-    app = web.Application(client_max_size=max_request_size_mb * MIB)
     edge = Edge(table, gate, enable_cors=enable_cors, metrics_hook=metrics_hook, load=load)
-    app.router.add_route("*", r"/{path:[\s\S]*}", edge.handle)  # names may hold a line break
-
-    async def close(_app: web.Application) -> None:
-        await local_shards.close()
-        await cluster.close()
-
-    app.on_cleanup.append(close)
+    app = RestApplication(edge, body_max=max_request_size_mb * MIB)
+    app.on_close += [local_shards.close, cluster.close]
     return app
+
+
+class RestApplication:
+    """An edge, and what ends with it, in that order: ``on_close``. ``body_max``: bytes of a body."""
+
+    def __init__(self, edge: Edge, *, body_max: int = MIB) -> None:
+        self._edge, self._body_max = edge, body_max
+        self.on_close: list[OnClose] = []
+
+    def runner(self, *, shutdown_timeout: float = 60.0, **options: Any) -> web.ServerRunner:
+        """What listens. ``options`` are those of ``web.Server``: keep-alive, access log."""
+        loop = asyncio.get_running_loop()
+        request_factory = partial(Request, loop=loop, client_max_size=self._body_max)
+        server = web.Server(self._edge.handle, request_factory=request_factory, **options)
+        return web.ServerRunner(server, shutdown_timeout=shutdown_timeout)
+
+    async def close(self) -> None:
+        """Once no request runs any more."""
+        for close in self.on_close:
+            await close()
 
 
 class Edge:
@@ -109,32 +125,27 @@ class Edge:
         self._metrics_hook = metrics_hook
         self._load = load or Load()
 
-    async def handle(self, request: web.Request) -> web.StreamResponse:
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        assert isinstance(request, Request)
         started_s = time.perf_counter()
-        if self._enable_cors and _is_preflight(request):
+        request[STATE] = RequestState()
+        headers = request.headers
+        crossing = self._enable_cors and hdrs.ORIGIN in headers
+        if crossing and _is_preflight(request):
             return _preflight(request)
-        response = await self._answer(request, started_s)
-        await compress(request, response)
-        if self._enable_cors and hdrs.ORIGIN in request.headers:
+        try:
+            response = await self._dispatch(request)
+        except (asyncio.CancelledError, ConnectionError):
+            raise
+        except Exception as error:  # noqa: BLE001 - every error becomes an answer, told once if it is our fault
+            response = _failed(request, error, started_s)
+        if hdrs.ACCEPT_ENCODING in headers:
+            await compress(request, response)
+        if crossing:
             _allow_origin(request, response)
         if self._metrics_hook is not None:
             self._metrics_hook(request, response.status, time.perf_counter() - started_s)
         return response
-
-    async def _answer(self, request: web.Request, started_s: float) -> web.StreamResponse:
-        try:
-            return await self._dispatch(request)
-        except VecraftError as error:
-            if isinstance(error, ServiceError):
-                _log.error("request_failed", method=request.method, path=request.path, error=str(error))
-            return failure(error, started_s)
-        except web.HTTPException as error:
-            return web.Response(status=error.status, text=error.text, headers=_headers_of(error))
-        except (asyncio.CancelledError, ConnectionError):
-            raise
-        except Exception as error:  # noqa: BLE001 - the last resort: our fault, told once
-            _log.exception("request_crashed", method=request.method, path=request.path)
-            return failure(ServiceError(f"{type(error).__name__}: {error}"), started_s)
 
     async def _dispatch(self, request: web.Request) -> web.StreamResponse:
         found = self._table.find(request.method, request.rel_url.raw_path)
@@ -143,13 +154,34 @@ class Edge:
             return web.Response(status=404)
         if isinstance(found, set):
             return web.Response(status=405, headers={hdrs.ALLOW: ",".join(sorted(found))})
-        request[ROUTE] = found.route
-        request.match_info.clear()
-        request.match_info.update(found.params)
+        request[STATE].match = found
+        if hdrs.EXPECT in request.headers:
+            await _meet_expectation(request)
         if not found.route.path.startswith(_BOUNDED):
             return await found.route.handler(request)
         with self._load:
             return await found.route.handler(request)
+
+
+async def _meet_expectation(request: web.Request) -> None:
+    """Tell a client that waits before it sends a large body to go on (RFC 9110, 10.1.1)."""
+    if request.version < HttpVersion11:
+        return
+    if request.headers[hdrs.EXPECT].lower() != "100-continue":
+        raise web.HTTPExpectationFailed
+    await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    request.writer.output_size = 0  # nothing of the answer has been sent
+
+
+def _failed(request: web.Request, error: Exception, started_s: float) -> web.StreamResponse:
+    if isinstance(error, web.HTTPException):
+        return web.Response(status=error.status, text=error.text, headers=_headers_of(error))
+    if not isinstance(error, VecraftError):
+        _log.exception("request_crashed", method=request.method, path=request.path)
+        error = ServiceError(f"{type(error).__name__}: {error}")
+    elif isinstance(error, ServiceError):
+        _log.error("request_failed", method=request.method, path=request.path, error=str(error))
+    return failure(error, started_s)
 
 
 def _headers_of(error: web.HTTPException) -> dict[str, str]:
@@ -161,11 +193,8 @@ def _headers_of(error: web.HTTPException) -> dict[str, str]:
 
 
 def _is_preflight(request: web.Request) -> bool:
-    return (
-        request.method == hdrs.METH_OPTIONS
-        and hdrs.ORIGIN in request.headers
-        and hdrs.ACCESS_CONTROL_REQUEST_METHOD in request.headers
-    )
+    """Of a request that has an origin."""
+    return request.method == hdrs.METH_OPTIONS and hdrs.ACCESS_CONTROL_REQUEST_METHOD in request.headers
 
 
 def _preflight(request: web.Request) -> web.Response:

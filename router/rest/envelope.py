@@ -13,13 +13,12 @@ from msgspec import UNSET, Struct, UnsetType
 from protos.errors import RateLimited, VecraftError
 from router.auth.errors import NotAuthenticated
 from router.inference.calls import begin
-from router.points import WriteOptions
 from router.rest.admission import access_of
 from router.rest.errors import BEFORE_WORK, status_of
+from router.rest.state import STATE
 from router.tokens import HEADER, encode_token
 
 JSON = "application/json"
-WRITE = web.RequestKey("write", WriteOptions)  # of a request that writes points
 
 # Makes the result of one request; ``enveloped`` wraps it.
 Operation = Callable[[web.Request], Awaitable[object]]
@@ -73,7 +72,7 @@ def enveloped(operation: Operation) -> Callable[[web.Request], Awaitable[web.Str
             begin(request.headers, access_of(request).inference_token).tokens,
         )
         response = success(await operation(request), started_s, tokens)
-        write = request.get(WRITE)
+        write = request[STATE].write
         token = None if write is None else encode_token(write.written, write.known)
         if token is not None:
             response.headers[HEADER] = token

@@ -14,8 +14,8 @@ from router.points import WriteOptions
 from router.queries.requests import ReadOptions
 from router.replicas.consistency import Consistency, ReadConsistency
 from router.rest.admission import access_of
-from router.rest.envelope import WRITE
 from router.rest.errors import BadQuery
+from router.rest.state import STATE
 from router.tokens import HEADER, Positions, decode_tokens
 
 T = TypeVar("T")
@@ -66,7 +66,7 @@ def write_options(request: web.Request) -> WriteOptions:
     Raises: BadQuery.
     """
     options = _write_options(request, request.headers.get(_IDEMPOTENCY_HEADER, ""), known_positions(request))
-    request[WRITE] = options
+    request[STATE].write = options
     return options
 
 

@@ -26,9 +26,10 @@ from router.monitoring.metrics import Requests, RequestStatistics
 from router.monitoring.telemetry import Process
 from router.rest import params
 from router.rest.admission import access_of
-from router.rest.app import ROUTE, MetricsHook
+from router.rest.app import MetricsHook
 from router.rest.envelope import enveloped, json_response, success
 from router.rest.routes import Route
+from router.rest.state import STATE
 
 TITLE = "qdrant - vector search engine"
 TEXT = "text/plain"
@@ -47,9 +48,9 @@ def metrics_hook(requests: RequestStatistics, unix_s: Callable[[], float] = time
     """Counts every routed request; give it to ``create_app``."""
 
     def count(request: web.Request, status: int, seconds: float) -> None:
-        route = request.get(ROUTE)
-        if route is not None:
-            collection = request.match_info.get("collection_name")
+        match = request[STATE].match
+        if match is not None:
+            route, collection = match.route, match.params.get("collection_name")
             requests.add((route.method, route.path, status), seconds, unix_s(), collection)
 
     return count

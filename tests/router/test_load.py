@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import grpc
 import grpc.aio
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestClient, TestServer
+from aiohttp.test_utils import TestClient
 
 from protos.errors import Overloaded
 from protos.qdrant.queries_pb2 import CountPoints, CountResponse
@@ -25,6 +26,8 @@ from router.queries.operations import SearchOperations
 from router.rest.app import create_app
 from tests.router.cluster.fakes import FakeShardKeys
 from tests.router.fakes import FakeLog, FakeNode
+from tests.router.rest.conftest import AppServer
+from tests.router.snapshots.fakes import fake_snapshots
 
 PENDING_MAX = 3
 COUNT = "/collections/c/points/count"
@@ -33,7 +36,7 @@ TEXT = (
     "(service.max_pending_requests). Retry later, or send fewer at a time"
 )
 
-Client = TestClient[web.Request, web.Application]
+Client = TestClient[web.Request, None]
 
 
 class Held(SearchOperations):
@@ -84,7 +87,7 @@ class Both:
 
 
 @pytest.fixture
-async def both() -> AsyncIterator[Both]:
+async def both(tmp_path: Path) -> AsyncIterator[Both]:
     log, node, load = FakeLog(), FakeNode(), Load(PENDING_MAX)
     collections = CollectionOperations(log, node)
     points, searches = PointOperations(collections, node), Held(collections, node)
@@ -98,11 +101,22 @@ async def both() -> AsyncIterator[Both]:
         gate=OPEN,
         load=load,
     )
-    server = create_server(collections, points, searches, cluster, gate=OPEN, version="1", load=load)
+    snapshots = fake_snapshots(log, collections, tmp_path)
+    server = create_server(
+        collections,
+        points,
+        searches,
+        cluster,
+        snapshots.operations,
+        snapshots.whole,
+        gate=OPEN,
+        version="1",
+        load=load,
+    )
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     async with (
-        TestClient(TestServer(app)) as rest,
+        TestClient(AppServer(app)) as rest,
         grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel,
     ):
         yield Both(searches, load, rest, channel)

@@ -14,7 +14,7 @@ from typing import Any
 import grpc
 import grpc.aio
 import pytest
-from aiohttp.test_utils import TestClient, TestServer
+from aiohttp.test_utils import TestClient
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message_factory import GetMessageClass
 
@@ -22,6 +22,7 @@ from protos.qdrant.pool import PUBLIC_POOL
 from router.auth.access import Match
 from router.auth.claims import Claims, CollectionClaim
 from router.auth.tokens import mint
+from tests.router.rest.conftest import AppServer
 from tests.vecraft.served import serving
 from vecraft.applications import Applications
 from vecraft.settings import ServiceSettings
@@ -259,7 +260,7 @@ async def served(tmp_path: Path) -> AsyncIterator[Applications]:
 
 @pytest.fixture
 async def rest(served: Applications) -> AsyncIterator[TestClient[Any, Any]]:
-    async with TestClient(TestServer(served.rest[0])) as client:
+    async with TestClient(AppServer(served.rest[0])) as client:
         yield client
 
 

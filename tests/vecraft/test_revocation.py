@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp.test_utils import TestClient, TestServer
+from aiohttp.test_utils import TestClient
 from msgspec.structs import replace
 
 from protos.errors import BadRequest
@@ -15,6 +15,7 @@ from router.auth.claims import Claims
 from router.auth.revocation import Revocation
 from router.auth.tokens import mint
 from tests.router.fakes import FakeLog
+from tests.router.rest.conftest import AppServer
 from tests.vecraft.served import serving
 from vecraft.settings import ServiceSettings
 
@@ -27,7 +28,7 @@ ADMIN = {"api-key": API}
 async def client(tmp_path: Path) -> AsyncIterator[TestClient[Any, Any]]:
     async with (
         serving(tmp_path, ServiceSettings(api_key=API, jwt_rbac=True)) as applications,
-        TestClient(TestServer(applications.rest[0])) as running,
+        TestClient(AppServer(applications.rest[0])) as running,
     ):
         yield running
 

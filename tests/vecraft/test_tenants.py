@@ -14,12 +14,13 @@ from typing import Any
 import grpc
 import grpc.aio
 import pytest
-from aiohttp.test_utils import TestClient, TestServer
+from aiohttp.test_utils import TestClient
 
 from protos.qdrant import filters_pb2, points_pb2, queries_pb2, updates_pb2
 from router.auth.access import Match
 from router.auth.claims import Claims, CollectionClaim
 from router.auth.tokens import mint
+from tests.router.rest.conftest import AppServer
 from tests.vecraft.served import serving
 from vecraft.applications import Applications
 from vecraft.settings import ServiceSettings
@@ -96,7 +97,7 @@ async def served(tmp_path: Path) -> AsyncIterator[Applications]:
 
 @pytest.fixture
 async def rest(served: Applications) -> AsyncIterator[Rest]:
-    async with TestClient(TestServer(served.rest[0])) as client:
+    async with TestClient(AppServer(served.rest[0])) as client:
         asked = Rest(client)
         for name, points in (("mixed", [*MINE, *OTHERS]), ("alone", MINE), ("names", NAMES)):
             await asked.ok("PUT", name, SCHEMA)

@@ -13,6 +13,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from router.auth.access import Match, ValueExists
 from router.auth.claims import Claims
 from router.auth.tokens import mint
+from tests.router.rest.conftest import AppServer
 from tests.vecraft.served import serving
 from vecraft.settings import InferenceSettings, ServiceSettings, Settings
 
@@ -42,7 +43,7 @@ async def client(tmp_path: Path, tokens_seen: tuple[str, list[Any]]) -> AsyncIte
     service = ServiceSettings(api_key=API, jwt_rbac=True)
     async with (
         serving(tmp_path, service, Settings(inference=inference)) as applications,
-        TestClient(TestServer(applications.rest[0])) as running,
+        TestClient(AppServer(applications.rest[0])) as running,
     ):
         config = {"vectors": {"size": 2, "distance": "Dot"}}
         assert (await running.put("/collections/users", json=config, headers=ADMIN)).status == 200

@@ -14,7 +14,7 @@ from protos.filters import decode_filter
 from protos.formulas import decode_formula
 from protos.fusion import RRF_K, Dbsf, Rrf
 from protos.idf import Weighing
-from protos.shard import Direction, OrderBy, QuantizationSearchParams, SearchParams
+from protos.shard import Direction, FloatArray, OrderBy, QuantizationSearchParams, SearchParams
 from router.checks import (
     at_least_one,
     check_depth,
@@ -38,6 +38,7 @@ from router.queries.requests import (
     RandomSample,
 )
 from router.rest.bodies.examples import BY_EXAMPLES, decode_nearest, decode_vector, is_sparse
+from router.rest.bodies.numbers import attempt, float32_list, float32_lists
 from router.rest.bodies.objects import is_object
 from router.rest.bodies.reading import decode
 from router.rest.bodies.schemas import (
@@ -51,6 +52,10 @@ from router.rest.bodies.schemas import (
     SearchBatchBody,
     SearchBody,
     SearchParamsBody,
+    UnreadQueryBatchBody,
+    UnreadQueryBody,
+    UnreadSearchBatchBody,
+    UnreadSearchBody,
 )
 from router.rest.bodies.selectors import (
     check_path,
@@ -68,32 +73,59 @@ _query = msgspec.json.Decoder(QueryBody)
 _query_batch = msgspec.json.Decoder(QueryBatchBody)
 _search = msgspec.json.Decoder(SearchBody)
 _search_batch = msgspec.json.Decoder(SearchBatchBody)
+_unread_query = msgspec.json.Decoder(UnreadQueryBody)
+_unread_query_batch = msgspec.json.Decoder(UnreadQueryBatchBody)
+_unread_search = msgspec.json.Decoder(UnreadSearchBody)
+_unread_search_batch = msgspec.json.Decoder(UnreadSearchBatchBody)
 
 
 def decode_query(body: bytes) -> QueryRequest:
-    return query_request(decode(body, _query), "internal")
+    unread = attempt(body, _unread_query)
+    vector = None if unread is None else float32_list(unread.query)
+    if unread is None or vector is None:
+        return query_request(decode(body, _query), "internal")
+    return query_request(unread, "internal", vector)
 
 
 def decode_query_batch(body: bytes) -> list[QueryRequest]:
-    searches = decode(body, _query_batch).searches
-    return [query_request(search, f"searches[{place}].internal") for place, search in enumerate(searches)]
+    unread = attempt(body, _unread_query_batch)
+    vectors = None if unread is None else float32_lists(search.query for search in unread.searches)
+    if unread is None or vectors is None:
+        searches = decode(body, _query_batch).searches
+        return [query_request(search, f"searches[{place}].internal") for place, search in enumerate(searches)]
+    return [
+        query_request(search, f"searches[{place}].internal", vector)
+        for place, (search, vector) in enumerate(zip(unread.searches, vectors, strict=True))
+    ]
 
 
 def decode_search(body: bytes) -> QueryRequest:
-    return search_request(decode(body, _search), "")
+    unread = attempt(body, _unread_search)
+    vector = None if unread is None else float32_list(unread.vector)
+    if unread is None or vector is None:
+        return search_request(decode(body, _search), "")
+    return search_request(unread, "", vector)
 
 
 def decode_search_batch(body: bytes) -> list[QueryRequest]:
-    searches = decode(body, _search_batch).searches
-    return [search_request(search, f"searches[{place}].") for place, search in enumerate(searches)]
+    unread = attempt(body, _unread_search_batch)
+    vectors = None if unread is None else float32_lists(search.vector for search in unread.searches)
+    if unread is None or vectors is None:
+        searches = decode(body, _search_batch).searches
+        return [search_request(search, f"searches[{place}].") for place, search in enumerate(searches)]
+    return [
+        search_request(search, f"searches[{place}].", vector)
+        for place, (search, vector) in enumerate(zip(unread.searches, vectors, strict=True))
+    ]
 
 
 # --- the query API ---------------------------------------------------------------------------------
 
 
-def query_request(body: QueryBody, path: str) -> QueryRequest:
+def query_request(body: QueryBody, path: str, vector: FloatArray | None = None) -> QueryRequest:
+    """``vector``: the query, if it has been read already."""
     limit = limit_of(body.limit, f"{path}.limit")
-    query = _query_of(body, path)
+    query = _query_of(body, path) if vector is None else NearestVector(vector)
     return QueryRequest(
         query=query,
         prefetch=_prefetches(body, path, 1),
@@ -268,8 +300,11 @@ def _start_from(value: float | str | None) -> int | float | None:
 # --- legacy searches -------------------------------------------------------------------------------
 
 
-def search_request(body: SearchBody, path: str) -> QueryRequest:
-    using, vector = _named_vector(body.vector, f"{path}vector")
+def search_request(body: SearchBody, path: str, vector: VectorValues | None = None) -> QueryRequest:
+    """``vector``: as with ``query_request``."""
+    using = UNNAMED
+    if vector is None:
+        using, vector = _named_vector(body.vector, f"{path}vector")
     return replace(legacy_request(body, path), query=NearestVector(vector), using=using)
 
 

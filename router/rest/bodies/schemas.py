@@ -191,6 +191,12 @@ class QueryBody(ReadBody, kw_only=True):
     lookup_from: LookupBody | None = None
 
 
+class UnreadQueryBody(QueryBody, kw_only=True):
+    """Its query is yet to be read, for it may be a plain list of numbers."""
+
+    query: Raw = NULL  # type: ignore[assignment]
+
+
 class MmrBody(Struct):
     diversity: float | None = None
     candidates_limit: Natural | None = None
@@ -203,6 +209,10 @@ class RrfBody(Struct):
 
 class QueryBatchBody(Struct):
     searches: list[QueryBody]
+
+
+class UnreadQueryBatchBody(Struct):
+    searches: list[UnreadQueryBody]
 
 
 class WithLookupBody(Struct):
@@ -237,8 +247,18 @@ class SearchGroupsBody(SearchBody, kw_only=True):
     with_lookup: str | WithLookupBody | None = None
 
 
+class UnreadSearchBody(SearchBody, kw_only=True):
+    """As ``UnreadQueryBody``."""
+
+    vector: Raw  # type: ignore[assignment]
+
+
 class SearchBatchBody(Struct):
     searches: list[SearchBody]
+
+
+class UnreadSearchBatchBody(Struct):
+    searches: list[UnreadSearchBody]
 
 
 class ScrollBody(ReadBody, kw_only=True):

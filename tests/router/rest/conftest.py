@@ -8,7 +8,7 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestClient, TestServer
+from aiohttp.test_utils import BaseTestServer, TestClient
 
 from router.auth.gate import OPEN
 from router.auth.needs import Need
@@ -17,7 +17,7 @@ from router.cluster.local_shards import LocalShardOperations
 from router.collections import CollectionOperations
 from router.points import PointOperations
 from router.queries.operations import SearchOperations
-from router.rest.app import create_app
+from router.rest.app import RestApplication, create_app
 from router.rest.routes import Route
 from tests.router.cluster.fakes import FakeShardKeys
 from tests.router.fakes import FakeLog, FakeNode, FakeShard
@@ -45,10 +45,26 @@ class Answer:
         return str(self.json["status"]["error"])
 
 
+class AppServer(BaseTestServer):
+    """Listens for the application, and closes it in the end."""
+
+    def __init__(self, app: RestApplication) -> None:
+        super().__init__()
+        self._application = app
+
+    async def _make_runner(self, **options: Any) -> web.ServerRunner:
+        return self._application.runner(**options)
+
+    async def close(self) -> None:
+        if self.started and not self.closed:
+            await super().close()
+            await self._application.close()
+
+
 class Rest:
     """The server under test: requests in, answers out, and the fakes behind it."""
 
-    def __init__(self, client: TestClient[web.Request, web.Application], node: FakeNode) -> None:
+    def __init__(self, client: TestClient[web.Request, None], node: FakeNode) -> None:
         self.client = client
         self.node = node
 
@@ -114,6 +130,6 @@ async def rest() -> AsyncIterator[Rest]:
         max_request_size_mb=1,
         extra_routes=TEST_ROUTES,
     )
-    async with TestClient(TestServer(app)) as client:
+    async with TestClient(AppServer(app)) as client:
         yield Rest(client, node)
     await collections.close()

@@ -222,3 +222,12 @@ async def test_every_answer_to_another_origin_allows_it(rest: Rest, path: str) -
 
 async def test_answers_without_an_origin_carry_no_cors_headers(rest: Rest) -> None:
     assert "Access-Control-Allow-Origin" not in (await rest.get("/collections")).headers
+
+
+async def test_a_client_that_waits_before_a_body_is_told_to_go_on(rest: Rest) -> None:
+    response = await rest.client.post("/echo", data=b"x" * 10_000, expect100=True)
+    assert (response.status, await response.text()) == (200, "10000")
+
+
+async def test_an_expectation_that_is_not_known_fails(rest: Rest) -> None:
+    assert (await rest.call("POST", "/echo", headers={"Expect": "tea"})).status == 417

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from aiohttp.test_utils import TestClient, TestServer
+from aiohttp.test_utils import TestClient
 from msgspec.structs import replace
 
 from consensus.buckets import shard_of
@@ -32,7 +32,7 @@ from router.rest.app import create_app
 from router.rest.service import ServiceEndpoints
 from tests.router.cluster.fakes import STATUS, ClusterLog, ClusterNode, FakeCluster, FakeShardKeys
 from tests.router.fakes import FakePoint
-from tests.router.rest.conftest import Answer, Rest
+from tests.router.rest.conftest import Answer, AppServer, Rest
 
 
 class Member(Rest):
@@ -74,7 +74,7 @@ async def member() -> AsyncIterator[Member]:
         gate=OPEN,
         extra_routes=endpoints.routes(),
     )
-    async with TestClient(TestServer(app)) as client:
+    async with TestClient(AppServer(app)) as client:
         found = Member(client, node)
         found.log, found.cluster, found.keys, found.operations = log, cluster, keys, operations
         yield found

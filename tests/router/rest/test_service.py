@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from aiohttp.test_utils import TestClient, TestServer
+from aiohttp.test_utils import TestClient
 from yarl import URL
 
 from router.auth.gate import OPEN
@@ -26,7 +26,7 @@ from router.rest.app import create_app
 from router.rest.service import ServiceEndpoints, metrics_hook
 from tests.router.cluster.fakes import FakeShardKeys
 from tests.router.fakes import FakeLog, FakeNode
-from tests.router.rest.conftest import Rest
+from tests.router.rest.conftest import AppServer, Rest
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -68,7 +68,7 @@ async def service() -> AsyncIterator[Rest]:
         extra_routes=endpoints.routes(),
         metrics_hook=metrics_hook(requests.rest, lambda: 5.0),
     )
-    async with TestClient(TestServer(app)) as client:
+    async with TestClient(AppServer(app)) as client:
         yield Rest(client, node)
     await collections.close()
 
