@@ -71,15 +71,31 @@ class WorkerPool:
     def _begin(self, work: Callable[[], T]) -> asyncio.Future[T]:
         loop = asyncio.get_running_loop()
         waiter: asyncio.Future[T] = loop.create_future()
-        self._enqueue(_Job(work, loop, waiter))
+        self.start(_Job(work, loop, waiter))
         return waiter
 
     def submit(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """The same from any thread. Raises: RuntimeError after ``close``."""
         future: Future[T] = Future()
         job = partial(contextvars.copy_context().run, fn, *args, **kwargs)
-        self._enqueue(partial(_run_for, future, job))
+        self.start(partial(_run_for, future, job))
         return future
+
+    def start(self, call: Callable[[], None]) -> None:
+        """``call`` raises nothing, and nobody waits for it. Raises: RuntimeError after ``close``."""
+        with self._lock:
+            if self._closed:
+                raise RuntimeError(f"the pool {self._name!r} is closed")
+            if self._idle:
+                worker = self._idle.pop()
+                worker.call = call
+            elif len(self._started) < self.threads:
+                self._start_thread(call)
+                return
+            else:
+                self._waiting.append(call)
+                return
+        worker.wake.release()
 
     def close(self) -> None:
         """Finish what is queued, then end the threads; blocks."""
@@ -91,22 +107,7 @@ class WorkerPool:
         for thread in self._started:
             thread.join()
 
-    def _enqueue(self, call: Callable[[], None]) -> None:
-        with self._lock:
-            if self._closed:
-                raise RuntimeError(f"the pool {self._name!r} is closed")
-            if self._idle:
-                worker = self._idle.pop()
-                worker.call = call
-            elif len(self._started) < self.threads:
-                self._start(call)
-                return
-            else:
-                self._waiting.append(call)
-                return
-        worker.wake.release()
-
-    def _start(self, call: Callable[[], None]) -> None:
+    def _start_thread(self, call: Callable[[], None]) -> None:
         # Daemons: a process that ends without ``close`` does not wait for them.
         name = f"{self._name}_{len(self._started)}"
         thread = threading.Thread(target=self._serve, args=(_Worker(call),), name=name, daemon=True)

@@ -28,6 +28,7 @@ from node.optimizer.runner import Optimizer
 from node.replica.checkpoint import Checkpointer, remove_all
 from node.replica.checkpoint import Draft as CheckpointDraft
 from node.replica.contents import Contents
+from node.replica.gathering import GatheredSearches, is_plain
 from node.replica.memory import memory_of
 from node.replica.recovery import Opened, open_replica
 from node.replica.spreading import search_in_parts
@@ -161,6 +162,7 @@ class ReplicaFiles:
         self._machinery = machinery
         self.quiet = asyncio.Lock()
         self._gate = ReadGate()
+        self._gathered = GatheredSearches(machinery.search, self._search_now)
         self._damage: str | None = None
         self._checkpoint_failure: str | None = None
         self._checkpointing = asyncio.Lock()
@@ -227,6 +229,8 @@ class ReplicaFiles:
         return dict(self.contents.applier.segments.schemas)
 
     async def search(self, requests: list[SearchRequest]) -> list[Hits]:
+        if len(requests) == 1 and is_plain(requests[0]):
+            return [await self._gathered.ask(requests[0])]
         return await self.search_in(self.view, requests)
 
     async def scroll(self, request: ScrollRequest) -> list[Record]:
@@ -258,6 +262,9 @@ class ReplicaFiles:
         self, view: View, requests: list[SearchRequest], known: query.Known | None
     ) -> list[Hits]:
         return await self.read(view, query.search, requests, known)
+
+    def _search_now(self, requests: list[SearchRequest]) -> list[Hits]:
+        return self._read_now(self.view, query.search, requests)
 
     async def memory(self) -> ShardMemory:
         return await self.read(self.view, self._measure)

@@ -1,0 +1,146 @@
+"""Plain searches that are gathered while workers are busy."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from node.replica.gathering import GatheredSearches, is_plain
+from node.workers import WorkerPool
+from protos.errors import BadInput
+from protos.filters import Filter
+from protos.shard import Hits, SearchParams, SearchRequest
+
+
+def request(number: float) -> SearchRequest:
+    return SearchRequest("", np.array([number], dtype=np.float32), 1)
+
+
+class Searcher:
+    """Answers a request with its vector as the score, once the gate is open. -1 is refused."""
+
+    def __init__(self) -> None:
+        self.sizes: list[int] = []
+        self.begun = threading.Semaphore(0)
+        self.gate = threading.Event()
+
+    def __call__(self, requests: list[SearchRequest]) -> list[Hits]:
+        self.sizes.append(len(requests))
+        self.begun.release()
+        assert self.gate.wait(10)
+        vectors = [each.vector for each in requests]
+        if any(vector == -1 for vector in vectors):
+            raise BadInput("this one")
+        return [Hits([], vector) for vector in vectors]  # type: ignore[arg-type]  # they are arrays
+
+
+@pytest.fixture(params=[1, 2])
+def pool(request: pytest.FixtureRequest) -> Iterator[WorkerPool]:
+    pool = WorkerPool(request.param, "test")
+    yield pool
+    pool.close()
+
+
+async def begun(searcher: Searcher, calls: int) -> None:
+    for _ in range(calls):
+        await asyncio.to_thread(searcher.begun.acquire, timeout=10)
+
+
+async def occupied(
+    pool: WorkerPool, searcher: Searcher, searches: GatheredSearches
+) -> list[asyncio.Future[Hits]]:
+    """Each worker has begun one search, and waits for the gate."""
+    first = []
+    for _ in range(pool.threads):
+        first.append(searches.ask(request(100)))
+        await begun(searcher, 1)
+    return first
+
+
+async def test_a_search_that_finds_a_worker_idle_is_begun_alone(pool: WorkerPool) -> None:
+    searcher = Searcher()
+    searches = GatheredSearches(pool, searcher)
+    first = await occupied(pool, searcher, searches)
+    searcher.gate.set()
+    await asyncio.gather(*first)
+    assert searcher.sizes == [1] * pool.threads
+
+
+async def test_what_waits_is_shared_out_among_the_workers_and_each_gets_its_own_answer(
+    pool: WorkerPool,
+) -> None:
+    searcher = Searcher()
+    searches = GatheredSearches(pool, searcher)
+    first = await occupied(pool, searcher, searches)
+    waiting = [searches.ask(request(number)) for number in range(8)]
+    searcher.gate.set()
+    answers = await asyncio.gather(*waiting, *first)
+    assert [hits.scores.item() for hits in answers[:8]] == list(range(8))
+    assert sum(searcher.sizes) == 8 + pool.threads
+    assert searcher.sizes[pool.threads] == 8 // pool.threads
+
+
+async def test_a_share_is_bounded() -> None:
+    pool, searcher = WorkerPool(1, "test"), Searcher()
+    searches = GatheredSearches(pool, searcher)
+    first = await occupied(pool, searcher, searches)
+    waiting = [searches.ask(request(number)) for number in range(100)]
+    searcher.gate.set()
+    await asyncio.gather(*waiting, *first)
+    assert max(searcher.sizes) == 16
+    pool.close()
+
+
+async def test_an_error_is_only_that_of_the_search_that_caused_it(pool: WorkerPool) -> None:
+    searcher = Searcher()
+    searches = GatheredSearches(pool, searcher)
+    first = await occupied(pool, searcher, searches)
+    waiting = [searches.ask(request(number)) for number in (1, -1, 2, -1)]
+    searcher.gate.set()
+    outcomes = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [isinstance(each, BadInput) for each in outcomes] == [False, True, False, True]
+    await asyncio.gather(*first)
+
+
+async def test_what_is_cancelled_before_its_turn_is_never_searched(pool: WorkerPool) -> None:
+    searcher = Searcher()
+    searches = GatheredSearches(pool, searcher)
+    first = await occupied(pool, searcher, searches)
+    cancelled = [searches.ask(request(-1)) for _ in range(5)]
+    for each in cancelled:
+        each.cancel()
+    kept = searches.ask(request(7))
+    searcher.gate.set()
+    assert (await kept).scores.item() == 7
+    await asyncio.gather(*first)
+    assert sum(searcher.sizes) == pool.threads + 1
+
+
+async def test_what_waits_when_the_pool_is_closed_is_still_answered(pool: WorkerPool) -> None:
+    searcher = Searcher()
+    searches = GatheredSearches(pool, searcher)
+    first = await occupied(pool, searcher, searches)
+    waiting = [searches.ask(request(number)) for number in range(40)]
+    closing = asyncio.create_task(asyncio.to_thread(pool.close))
+    while not pool._closed:  # noqa: ASYNC110 - it tells nobody
+        await asyncio.sleep(0)
+    searcher.gate.set()
+    await asyncio.gather(*waiting, *first)
+    await closing
+
+
+@pytest.mark.parametrize(
+    ("search", "plain"),
+    [
+        (SearchRequest("", None, 1), True),
+        (SearchRequest("", None, 1, filter=Filter()), False),
+        (SearchRequest("", None, 1, params=SearchParams(exact=True)), False),
+        (SearchRequest("", None, 1, explain=True), False),
+    ],
+)
+def test_what_may_take_long_is_not_gathered(search: SearchRequest, plain: bool) -> None:
+    assert is_plain(search) is plain
