@@ -82,7 +82,7 @@ def chosen_of(
 class VectorsView:
     """Vectors of one name: ``rows`` (n, dim) as stored; ``present``: which have one, None if all."""
 
-    __slots__ = ("_originals", "graph", "present", "rows", "schema")
+    __slots__ = ("_both", "_originals", "graph", "present", "rows", "schema")
 
     def __init__(
         self, schema: VectorSchema, rows: Matrix, present: PackedBits | None, graph: HnswGraph | None
@@ -91,6 +91,7 @@ class VectorsView:
         self.rows = rows
         self._originals = originals(rows, schema)
         self.present = present
+        self._both: tuple[PackedBits, PackedBits, int] | None = None
         self.graph = graph
 
     @property
@@ -109,12 +110,23 @@ class VectorsView:
         hints: Hints = NO_HINTS,
     ) -> Ranking:
         """Rows and similarities, both (nq, <= k), best first, padded with NO_ROW and -inf."""
-        chosen = chosen_of(len(self.rows), self.present, allowed, hints.rows, hints.count)
+        chosen = self._chosen(allowed, hints)
         k = min(k, chosen.count)
         graph = self.graph
         if graph is None or exact or k == 0:
             return self._best_rows(queries, k, chosen, hints.trace)
         return self.by_graph(graph, queries, k, ef, chosen, quantization, hints)
+
+    def _chosen(self, allowed: PackedBits | None, hints: Hints) -> Chosen:
+        """Searches without a filter bring the same bits each time: what they admit here is kept."""
+        total = len(self.rows)
+        if allowed is None or self.present is None or hints.rows is not None:
+            return chosen_of(total, self.present, allowed, hints.rows, hints.count)
+        kept = self._both
+        if kept is None or kept[0] is not allowed:
+            both = bits.trimmed(allowed, total) & self.present
+            kept = self._both = allowed, both, bits.count(both)
+        return Chosen(None, kept[1], total, kept[2])
 
     def by_graph(
         self,

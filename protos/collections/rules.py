@@ -7,6 +7,7 @@ or ``BadInput`` where Qdrant answers 400. Maps are rendered as ``?`` in paths.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 from protos.collections.payload_index import IntegerIndexParams, PayloadSchema
 from protos.collections.quantization import QuantizationConfig
@@ -39,6 +40,7 @@ def check_new_collection_name(name: str) -> None:
     _check_collection_name(name, FORBIDDEN_IN_NAMES)
 
 
+@lru_cache(maxsize=1024)  # every request names one
 def check_collection_name(name: str) -> None:
     """The rule for a name that merely refers to a collection or alias. Raises: InvalidField."""
     _check_collection_name(name, FORBIDDEN_IN_LEGACY_NAMES)

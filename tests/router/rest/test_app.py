@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import zlib
+from collections.abc import AsyncIterator
 
 import brotli
 import pytest
@@ -231,3 +232,14 @@ async def test_a_client_that_waits_before_a_body_is_told_to_go_on(rest: Rest) ->
 
 async def test_an_expectation_that_is_not_known_fails(rest: Rest) -> None:
     assert (await rest.call("POST", "/echo", headers={"Expect": "tea"})).status == 417
+
+
+async def test_a_body_that_comes_in_pieces_is_read_whole(rest: Rest) -> None:
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b'{"vectors": {"size": 2,'
+        await rest.get("/collections")  # the server has seen the first of them by now
+        yield b'"distance": "Dot"}}'
+
+    headers = {"Content-Type": "application/json"}
+    answer = await rest.client.put("/collections/pieces", data=pieces(), headers=headers)
+    assert answer.status == 200
