@@ -48,7 +48,10 @@ def test_a_cluster_is_shown_rebalanced_and_a_peer_leaves_without_loss(
         assert view.assert_replicas_equal("c").keys() == set(range(300))
 
 
-def test_a_replica_is_moved(tmp_path: Path) -> None:
+def test_a_replica_is_moved_and_the_doctor_misses_a_peer_that_died(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
     with clustered(tmp_path, 2) as cluster, View(cluster) as view:
         view.wait_joined(2)
         view.create("c", replicas=1, shard_number=1, replication_factor=1)
@@ -59,3 +62,17 @@ def test_a_replica_is_moved(tmp_path: Path) -> None:
         assert main(["cluster", "move", "c", "0", *ends, "--url", cluster[0].url]) == 0
         view.wait_states("c", {(0, target): "Active"})
         assert view.values(cluster[0], "c").keys() == set(range(50))
+
+        def of_cluster() -> list[str]:
+            capsys.readouterr()
+            main(["doctor", "--json", "--url", cluster[0].url])
+            findings = json.loads(capsys.readouterr().out)["findings"]
+            return [each["what"] for each in findings if each["check"] == "cluster"]
+
+        assert of_cluster() == []
+        lost = view.peer_id(cluster[1])
+        cluster[1].kill()
+        cluster.wait_for(
+            lambda: any(f"peer {lost}" in what and "does not answer" in what for what in of_cluster()),
+            what="the doctor to miss it",
+        )

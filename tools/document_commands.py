@@ -42,12 +42,15 @@ unless `NO_COLOR` is set.
 """
 
 
+_EXAMPLES = ("vecraft ", "bash: ")  # how a paragraph of them begins
+
+
 def page() -> str:
     serve = argparse.ArgumentParser(prog="vecraft [serve]")
     add_serve_flags(serve)
     parts = [_HEAD, "## serve\n", "Run a node.\n", *_arguments(serve, shared=frozenset())]
     parts += ["## Options of every command that asks a server\n", *_table(_shown(server_options()))]
-    shared = frozenset(action.dest for action in _shown(server_options()))
+    shared = frozenset(map(_name, _shown(server_options())))
     for name in commands.TOPICS:
         parts += _topic(topic_parser(name), shared)
     return "\n".join(parts)
@@ -55,28 +58,28 @@ def page() -> str:
 
 def _topic(parser: argparse.ArgumentParser, shared: frozenset[str]) -> Iterator[str]:
     yield f"## {parser.prog.removeprefix('vecraft ')}\n"
-    text, _, example = (parser.description or "").strip().partition("\n\n")
-    yield f"{text}\n"
-    if example:
-        yield f"```\n{example}\n```\n"
-    for leaf in _leaves(parser):
+    for paragraph in (parser.description or "").strip().split("\n\n"):
+        yield f"```\n{paragraph}\n```\n" if paragraph.startswith(_EXAMPLES) else f"{paragraph}\n"
+    for leaf, summary in _leaves(parser, ""):
         if leaf is not parser:
             yield f"### `{leaf.prog}`\n"
-            yield f"{_sentence(leaf.description or '')}\n"
+            yield f"{_sentence(summary)}\n"
         yield from _arguments(leaf, shared)
 
 
-def _leaves(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
+def _leaves(parser: argparse.ArgumentParser, summary: str) -> Iterator[tuple[argparse.ArgumentParser, str]]:
+    """The commands that do something, and what their parents' help says of them."""
     nested = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
     if not nested:
-        yield parser
+        yield parser, summary
     for action in nested:
-        for each in action.choices.values():
-            yield from _leaves(each)
+        summaries = {each.dest: each.help or "" for each in action._choices_actions}
+        for name, each in action.choices.items():
+            yield from _leaves(each, summaries.get(name, ""))
 
 
 def _arguments(parser: argparse.ArgumentParser, shared: frozenset[str]) -> Iterator[str]:
-    own = [action for action in _shown(parser) if action.dest not in shared]
+    own = [action for action in _shown(parser) if _name(action) not in shared]
     if own:
         yield from _table(own)
 
@@ -97,7 +100,8 @@ def _table(actions: Iterable[argparse.Action]) -> Iterator[str]:
 def _name(action: argparse.Action) -> str:
     value = action.metavar or ("{" + ",".join(map(str, action.choices)) + "}" if action.choices else None)
     if not action.option_strings:
-        return f"`{value or action.dest}`".replace("|", "\\|")
+        name = value or action.dest
+        return f"`{f'[{name}]' if action.nargs == '?' else name}`".replace("|", "\\|")
     takes = action.nargs != 0
     shown = f" {value or action.dest.upper()}" if takes else ""
     return ", ".join(f"`{option}{shown}`" for option in action.option_strings).replace("|", "\\|")

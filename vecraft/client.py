@@ -226,7 +226,7 @@ class Client:
                 redirect=False,
             )
             if answer.status >= 300:
-                raise Refused(answer.status, _told(answer.data))
+                raise Refused(answer.status, _told(answer.data) or _silent(answer.status, method, path))
         except HTTPError as error:
             raise Unreachable(f"no answer from {self.url}: {_reason(error)}") from error
         except OSError as error:  # files of certificates
@@ -261,12 +261,19 @@ def _shown(value: object) -> str:
 
 
 def _told(body: bytes) -> str:
-    """Why a server refused: from its envelope, or the text that stands there."""
+    """Why a server refused: from its envelope, or the text that stands there; "" if it says nothing."""
     try:
         return _failures.decode(body).status.error
     except msgspec.DecodeError:
         text = body.decode(errors="replace").strip()
-        return text.splitlines()[0][:200] if text else "refused without a reason"
+        return text.splitlines()[0][:200] if text else ""
+
+
+def _silent(status: int, method: str, path: str) -> str:
+    """Routes that a server has not are answered without a body."""
+    if status in (404, 405):
+        return f"the server has no {method} {path}; it may be of another version"
+    return "refused without a reason"
 
 
 def _reason(error: BaseException) -> str:

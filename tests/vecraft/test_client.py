@@ -36,6 +36,7 @@ def test_the_result_is_decoded_and_parts_of_a_path_are_escaped() -> None:
         (Answer(404, "Not found: it"), Refused, "Not found: it (HTTP 404)"),
         (Answer(401, raw=b"Invalid API key or JWT\n"), Refused, "Invalid API key or JWT (HTTP 401)"),
         (Answer(500, raw=b""), Refused, "refused without a reason (HTTP 500)"),
+        (Answer(404, raw=b""), Refused, "the server has no GET /; it may be of another version (HTTP 404)"),
         (Answer(302, raw=b"", headers={"Location": "/x"}), Refused, "HTTP 302"),
         (Answer(raw=b"<html>"), BadAnswer, "did not answer as expected"),
         (Answer(result="text"), BadAnswer, "did not answer as expected"),

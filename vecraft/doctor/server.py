@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from vecraft import __version__
 from vecraft.client import Client, ClientError, Refused, path_of
@@ -34,8 +35,12 @@ class _Optimizer(Struct, frozen=True):
 
 
 class Collection(Struct, frozen=True):
-    status: str
+    """``refusal``: why it could not be asked about; "" if it could."""
+
+    status: str = ""
     optimizer_status: str | _Optimizer = "ok"
+    memory: Usage = Usage()
+    refusal: str = ""
 
 
 class _Named(Struct, frozen=True):
@@ -52,7 +57,6 @@ class ServerFacts(Struct, frozen=True, kw_only=True):
     url: str
     unready: str
     collections: dict[str, Collection]
-    memory: Usage
     cluster: ClusterView | None
 
 
@@ -62,10 +66,18 @@ def ask(client: Client) -> ServerFacts:
     return ServerFacts(
         url=client.url,
         unready=_unready(client),
-        collections={name: client.get(path_of("collections", name), Collection) for name in names},
-        memory=_summed(client.get(path_of("collections", name, "memory"), Memory).total for name in names),
+        collections={name: _collection(client, name) for name in names},
         cluster=look(client),
     )
+
+
+def _collection(client: Client, name: str) -> Collection:
+    path = path_of("collections", name)
+    try:
+        found = client.get(path, Collection)
+        return replace(found, memory=client.get(f"{path}/memory", Memory).total)
+    except Refused as error:  # where its shards are is out of reach: the others can be asked about still
+        return Collection(refusal=str(error))
 
 
 def unreachable(error: ClientError, *, asked_for: bool) -> list[Finding]:
@@ -88,7 +100,8 @@ def judge(facts: ServerFacts, *, available_bytes: int | None) -> list[Finding]:
     for name, collection in facts.collections.items():
         findings += _judge_collection(facts.url, name, collection)
     if available_bytes is not None:
-        findings += _judge_memory(facts.memory, available_bytes)
+        memory = _summed(collection.memory for collection in facts.collections.values())
+        findings += _judge_memory(memory, available_bytes)
     if facts.cluster is not None:
         findings += judge_cluster(facts.cluster)
     return findings
@@ -184,6 +197,12 @@ def _clock_of(answering: Answering) -> datetime | None:
 
 def _judge_collection(url: str, name: str, found: Collection) -> list[Finding]:
     findings = []
+    if found.refusal:
+        what = f"collection {name} cannot be asked about: {found.refusal}"
+        why = "some of its shards serve nobody"
+        findings.append(
+            Finding(CHECK, "error", what, why, "vecraft cluster status    # which peers are silent?")
+        )
     if found.status == "red":
         what = f"collection {name} is red"
         why = "a shard could not be opened, or an operation failed"

@@ -30,7 +30,7 @@ from vecraft.doctor import server
 from vecraft.doctor.findings import Finding
 from vecraft.doctor.server import ServerFacts, Usage, judge, judge_cluster
 
-WELL = ServerFacts(url="http://a", unready="", collections={}, memory=Usage(), cluster=None)
+WELL = ServerFacts(url="http://a", unready="", collections={}, cluster=None)
 NOON, LATER = "2026-01-01T12:00:00.500000Z", "2026-01-01T12:00:09.000000Z"
 
 
@@ -46,6 +46,10 @@ def member(peer: int, **changed: Any) -> Member:
 
 def answering(when: str = NOON, thread: str = "working") -> Answering:
     return Answering(True, Details(consensus_thread_status=Consensus(thread, when)))
+
+
+def wanting(wanted: int, *, cached: int) -> ServerFacts:
+    return replace(WELL, collections={"c": server.Collection("green", "ok", Usage(0, 1, cached, wanted))})
 
 
 def view(**changed: Any) -> ClusterView:
@@ -101,8 +105,12 @@ def test_what_a_cluster_may_suffer_from(seen: ClusterView, words: str) -> None:
             replace(WELL, collections={"c": server.Collection("yellow", server._Optimizer("no memory"))}),
             "error: collection c cannot be optimized: no memory",
         ),
-        (replace(WELL, memory=Usage(0, 1 << 30, 1 << 30, 9 << 30)), "warning: the collections want 9.0 GiB"),
-        (replace(WELL, memory=Usage(0, 1 << 30, 8 << 30, 9 << 30)), ""),
+        (wanting(9 << 30, cached=1 << 30), "warning: the collections want 9.0 GiB"),
+        (wanting(9 << 30, cached=8 << 30), ""),
+        (
+            replace(WELL, collections={"c": server.Collection(refusal="no replica (HTTP 503)")}),
+            "error: collection c cannot be asked about: no replica (HTTP 503)",
+        ),
         (replace(WELL, cluster=view()), ""),
     ],
 )
@@ -113,28 +121,30 @@ def test_what_a_server_may_suffer_from(seen: ServerFacts, words: str) -> None:
 
 
 def test_memory_of_another_machine_is_not_judged() -> None:
-    assert judge(replace(WELL, memory=Usage(0, 0, 0, 9 << 40)), available_bytes=None) == []
+    assert judge(wanting(9 << 40, cached=0), available_bytes=None) == []
 
 
 def test_a_server_is_asked_about_everything_it_has(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def answer(asked: Asked) -> Answer:
-        answers = {
-            "/collections": {"collections": [{"name": "c"}]},
+        answers: dict[str, Any] = {
+            "/collections": {"collections": [{"name": "c"}, {"name": "lost"}]},
             "/collections/c": {"status": "red", "optimizer_status": {"error": "disk full"}},
             "/collections/c/memory": {"total": {"ram_bytes": 5}},
+            "/collections/lost": Answer(503, "no replica"),
             "/cluster": {"status": "disabled"},
         }
         if asked.path == "/readyz":
             return Answer(503, raw=b"some shards are not ready")
-        return Answer(result=answers[asked.path])
+        found = answers[asked.path]
+        return found if isinstance(found, Answer) else Answer(result=found)
 
     monkeypatch.chdir(tmp_path)
     with serving(answer) as running:
         assert main(["doctor", "--url", running.url]) == 2
     text = capsys.readouterr().out
-    for words in ("some shards are not ready", "collection c is red", "disk full"):
+    for words in ("some shards are not ready", "collection c is red", "disk full", "no replica"):
         assert words in text
 
 
