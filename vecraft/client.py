@@ -18,6 +18,7 @@ Errors::
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -179,7 +180,7 @@ class Client:
 
     def upload(self, path: str, file: Readable, length: int, *, name: str, **query: Any) -> bool:
         """Send a file as the multipart field ``snapshot``. Raises: Unreachable, Refused, BadAnswer."""
-        boundary = "vecraft-5f1d7c0e9b"
+        boundary = f"vecraft-{secrets.token_hex(16)}"
         disposition = f'form-data; name="snapshot"; filename="{quote(name)}"'
         head = f"--{boundary}\r\nContent-Disposition: {disposition}\r\n"
         head += "Content-Type: application/octet-stream\r\n\r\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import json
 import threading
 from pathlib import Path
@@ -113,6 +114,26 @@ def test_an_import_that_meets_another_source_is_not_gone_on_with(
         assert "about another job" in capsys.readouterr().err
         assert main([*asked, "--restart"]) == 0
     assert memory.points.keys() == set(range(101))
+
+
+def test_an_interrupted_import_says_how_it_goes_on(lines: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As by Ctrl-C, after the third batch."""
+    memory = Memory()
+
+    def answer(asked: Asked) -> Answer:
+        if len(memory.received) == 30:
+            _thread.interrupt_main()
+        return memory.answer(asked)
+
+    with serving(answer) as server:
+        asked = ["import", "c", str(lines), "--batch-size", "10", "--parallel", "1", "--url", server.url]
+        assert main(asked) == 130
+        assert "the same command goes on" in capsys.readouterr().err
+        assert len(memory.received) < 100
+        first = list(memory.received)
+        assert main(asked) == 0
+    assert memory.points.keys() == set(range(100))
+    assert set(first[:30]).isdisjoint(memory.received[len(first) :])
 
 
 def test_a_journal_that_cannot_be_written_is_told_before_anything_is_sent(
