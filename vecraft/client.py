@@ -67,6 +67,7 @@ class Endpoint(Struct, frozen=True, kw_only=True):
     Attributes:
         timeout_s: for an answer to begin, and then for each part of it.
         ca_cert: a file of certificates to trust; None: those of the system.
+        verify: check who the server is; not to be given up but for one on this very machine.
         certificate, key: files by which this client shows who it is; the key may be in the first.
     """
 
@@ -74,6 +75,7 @@ class Endpoint(Struct, frozen=True, kw_only=True):
     api_key: str | None = None
     timeout_s: float = 30.0
     ca_cert: Path | None = None
+    verify: bool = True
     certificate: Path | None = None
     key: Path | None = None
 
@@ -109,6 +111,8 @@ class Client:
 
     def __init__(self, endpoint: Endpoint, *, connections: int = 1, tries: int = 1) -> None:
         check_url(endpoint.url)
+        if not endpoint.verify:  # whoever said so knows
+            urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
         self.url = endpoint.url.rstrip("/")
         retry = urllib3.Retry(
             total=tries - 1,
@@ -130,6 +134,7 @@ class Client:
             headers=headers,
             retries=retry,
             timeout=endpoint.timeout_s,
+            cert_reqs="CERT_REQUIRED" if endpoint.verify else "CERT_NONE",
             ca_certs=str(endpoint.ca_cert) if endpoint.ca_cert else None,
             cert_file=str(endpoint.certificate) if endpoint.certificate else None,
             key_file=str(endpoint.key) if endpoint.key else None,

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import ssl
+from pathlib import Path
 
 import pytest
+import trustme
 from msgspec import Struct
 
 from tests.live import free_port
@@ -84,6 +87,18 @@ def test_others_are_not_repeated_and_patience_ends() -> None:
             ):
                 client.call("PUT", "/", bool, {})
     assert len(server.asked) == 3
+
+
+def test_a_server_is_believed_who_it_is_by_the_certificates_that_are_trusted(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    with serving(lambda _: Answer(), tls=context) as server:
+        assert Client(Endpoint(url=server.url, ca_cert=tmp_path / "ca.pem")).get("/", bool)
+        assert Client(Endpoint(url=server.url, verify=False)).get("/", bool)
+        with pytest.raises(Unreachable, match="certificate verify failed"):
+            Client(Endpoint(url=server.url)).get("/", bool)
 
 
 def test_a_file_is_uploaded_as_one_field_and_downloaded_in_parts() -> None:

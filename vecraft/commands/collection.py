@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from vecraft.client import Client, path_of
+from vecraft.client import Client, Refused, path_of
 from vecraft.commands import FAILED, MISUSED, OK, CommandFailed
 from vecraft.commands.options import connect, positive_number, server_options, subcommand
 from vecraft.commands.output import note, print_json, show, table
@@ -51,7 +51,7 @@ class Info(Struct, frozen=True):
     config: Config
     points_count: int | None = None
     indexed_vectors_count: int | None = None
-    segments_count: int = 0
+    segments_count: int | None = None
     payload_schema: dict[str, Indexed] = {}
 
 
@@ -111,7 +111,7 @@ def _configure_alias(alias: argparse.ArgumentParser, server: argparse.ArgumentPa
 def _list(options: argparse.Namespace) -> int:
     with connect(options) as client:
         names = collection_names(client)
-        infos = {name: info(client, name) for name in names}
+        infos = {name: _info_or_refusal(client, name) for name in names}
     if options.json:
         print_json([{"name": name, **_summary(found)} for name, found in infos.items()])
     else:
@@ -128,6 +128,14 @@ def _list(options: argparse.Namespace) -> int:
         ]
         show(table(_COLLECTION_COLUMNS, rows))
     return OK
+
+
+def _info_or_refusal(client: Client, name: str) -> Info:
+    """One collection that cannot be described should not hide the others."""
+    try:
+        return info(client, name)
+    except Refused as error:
+        return Info(status=error.message, config=Config(Params()), segments_count=None)
 
 
 def _summary(found: Info) -> Json:

@@ -92,7 +92,16 @@ def _place(options: argparse.Namespace, loaded: Loaded | None, *, runs_here: boo
         return given
     if loaded is None or not runs_here:
         return None
-    return replace(given, url=_own_url(loaded), api_key=given.api_key or loaded.settings.service.api_key)
+    settings = loaded.settings
+    secured = settings.service.enable_tls
+    return replace(
+        given,
+        url=_own_url(loaded),
+        api_key=given.api_key or settings.service.api_key,
+        verify=False,  # no certificate is about 127.0.0.1, and who runs there is known by the storage's lock
+        certificate=given.certificate or (Path(settings.tls.cert) if secured else None),
+        key=given.key or (Path(settings.tls.key) if secured else None),
+    )
 
 
 def _own_url(loaded: Loaded | None) -> str:

@@ -51,6 +51,17 @@ def test_collections_are_listed_by_name(capsys: pytest.CaptureFixture[str]) -> N
     assert [each["name"] for each in json.loads(capsys.readouterr().out)] == ["a", "b"]
 
 
+def test_one_that_cannot_be_described_does_not_hide_the_others(capsys: pytest.CaptureFixture[str]) -> None:
+    def answer(asked: Asked) -> Answer:
+        return Answer(503, "no replica") if asked.path == "/collections/a" else _collections(asked)
+
+    with serving(answer) as server:
+        assert main(["collection", "list", "--url", server.url]) == 0
+    text = capsys.readouterr().out
+    assert "no replica" in text
+    assert "green" in text
+
+
 def test_a_description_is_what_a_like_collection_is_created_from(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
