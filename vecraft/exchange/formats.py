@@ -105,7 +105,7 @@ def sink(path: Path, form: str, shape: Shape, *, zipped: bool, kept: dict[str, i
     if form == "parquet":
         made: Sink = _parquet().ParquetSink(path, shape, kept.get("files", 0))
         return made
-    from vecraft.exchange.arrays import ArraySink
+    from vecraft.exchange.array_sink import ArraySink
 
     return ArraySink(path, shape, kept)
 

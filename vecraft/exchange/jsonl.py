@@ -79,7 +79,7 @@ class JsonlSink:
         """Make durable what was written. Returns what ``kept`` needs to be to go on from here."""
         text = self._lines.getvalue()
         self._lines = io.BytesIO()
-        self._file.write(gzip.compress(text, compresslevel=6) if self._zipped and text else text)
+        self._file.write(gzip.compress(text, compresslevel=1) if self._zipped and text else text)
         self._file.flush()
         os.fsync(self._file.fileno())
         return {"bytes": self._file.tell()}

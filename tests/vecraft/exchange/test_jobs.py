@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import _thread
 import json
 import threading
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 
 from tests.vecraft.commands.server import Answer, Asked, serving
 from vecraft.cli import main
+from vecraft.commands.jobs import PointsBar
 from vecraft.exchange import exporting
 from vecraft.exchange.journal import Journal, Progress
 
@@ -116,16 +116,18 @@ def test_an_import_that_meets_another_source_is_not_gone_on_with(
     assert memory.points.keys() == set(range(101))
 
 
-def test_an_interrupted_import_says_how_it_goes_on(lines: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """As by Ctrl-C, after the third batch."""
+def test_an_interrupted_import_says_how_it_goes_on(
+    lines: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Ctrl-C after the third batch, simulated where progress is told: test workers ignore the signal."""
     memory = Memory()
 
-    def answer(asked: Asked) -> Answer:
-        if len(memory.received) == 30:
-            _thread.interrupt_main()
-        return memory.answer(asked)
+    def interrupt(_: PointsBar, position: int, points: int) -> None:
+        if points == 30:
+            raise KeyboardInterrupt
 
-    with serving(answer) as server:
+    monkeypatch.setattr(PointsBar, "tell", interrupt)
+    with serving(memory.answer) as server:
         asked = ["import", "c", str(lines), "--batch-size", "10", "--parallel", "1", "--url", server.url]
         assert main(asked) == 130
         assert "the same command goes on" in capsys.readouterr().err
