@@ -47,6 +47,14 @@ def test_a_cluster_is_shown_rebalanced_and_a_peer_leaves_without_loss(
         assert {peer for _, peer in states} == {view.peer_id(cluster[0]), view.peer_id(newcomer)}
         assert view.assert_replicas_equal("c").keys() == set(range(300))
 
+        assert main(["backup", "create", "--json", *server]) == 0
+        name = json.loads(capsys.readouterr().out)["name"]
+        assert main(["backup", "list", *server]) == 0
+        assert capsys.readouterr().out.split() == [name]
+        assert main(["collection", "delete", "c", "--yes", *server]) == 0
+        assert main(["backup", "restore", name, *server]) == 0
+        assert view.values(newcomer, "c").keys() == set(range(300))
+
 
 def test_a_replica_is_moved_and_the_doctor_misses_a_peer_that_died(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

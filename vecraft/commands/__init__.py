@@ -29,6 +29,7 @@ class Topic(Struct, frozen=True):
 
 
 TOPICS: dict[str, Topic] = {
+    "backup": Topic("backup", "back a whole cluster up, and restore it"),
     "bench": Topic("bench", "run a benchmark on this machine"),
     "cluster": Topic("cluster", "show a cluster, move and spread replicas, empty and remove a peer"),
     "collection": Topic("collection", "list, describe, create and delete collections and aliases"),

@@ -8,7 +8,7 @@ from typing import IO, Any
 
 import msgspec
 from rich import box
-from rich.console import Console, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -29,17 +29,17 @@ def print_json(value: Any) -> None:
     print(msgspec.json.encode(value).decode())
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[Cell]], *, title: str | None = None) -> Table:
-    """Columns of numbers stand to the right."""
+def table(columns: Sequence[str], rows: Iterable[Sequence[Cell]], *, title: str | None = None) -> Group:
+    """Columns of numbers stand to the right; the title is not wrapped to the width of the columns."""
     cells = [list(row) for row in rows]
-    made = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", title_style="bold")
+    made = Table(box=box.SIMPLE_HEAD)
     for index, column in enumerate(columns):
         values = [row[index] for row in cells if row[index] is not None]
         numbers = bool(values) and all(isinstance(value, int | float) for value in values)
         made.add_column(column, justify="right" if numbers else "left", no_wrap=True)
     for row in cells:
         made.add_row(*map(_cell, row))
-    return made
+    return Group(made) if title is None else Group(Text(title, style="bold"), made)
 
 
 def show(*parts: RenderableType) -> None:
