@@ -39,6 +39,7 @@ TOPICS: dict[str, Topic] = {
     "export": Topic("export_points", "write the points of a collection into files"),
     "import": Topic("import_points", "read points from files into a collection"),
     "snapshot": Topic("snapshot", "make, fetch, restore and delete snapshots"),
+    "token": Topic("token", "make tokens that allow less than the API key, and revoke them"),
 }
 
 
