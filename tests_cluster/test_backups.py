@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import threading
 from collections.abc import Iterator
@@ -20,6 +21,8 @@ pytestmark = pytest.mark.slow
 COLLECTIONS = ("a", "b")  # written in turn
 WRITERS = 3
 BACKUPS = 4
+FAILING = 2  # of these, by number: a node is killed meanwhile
+TRIES = 10
 
 
 class Writer:
@@ -42,9 +45,10 @@ class Writer:
             while not self._ended.is_set():
                 point = {"id": id_of(self.index, number), "vector": [1.0] * DIM}
                 path = f"/collections/{COLLECTIONS[number % 2]}/points?wait=false"
-                if client.put(path, json={"points": [point]}).status_code == 200:
-                    self.acknowledged = number
-                    number += 1
+                with contextlib.suppress(httpx.TransportError):  # then the same number is tried again
+                    if client.put(path, json={"points": [point]}).status_code == 200:
+                        self.acknowledged = number
+                        number += 1
 
 
 def id_of(writer: int, number: int) -> int:
@@ -61,14 +65,28 @@ def writing(cluster: Cluster) -> Iterator[list[Writer]]:
             writer.end()
 
 
+@contextmanager
+def failing(node: ClusterNode) -> Iterator[None]:
+    """The node is killed a moment later, and comes back: some shards get other primaries."""
+    killing = threading.Timer(0.05, node.kill)
+    killing.start()
+    yield
+    killing.join()
+    node.start()
+
+
 def stored_bytes(node: ClusterNode) -> int:
     folder = node.directory / "snapshots/backups/contents"
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def taken(view: View, node: ClusterNode) -> str:
-    name: str = view.call(node, "POST", "/cluster/backups")["name"]
-    return name
+    for _ in range(TRIES):
+        answer = view.request(node, "POST", "/cluster/backups", timeout_s=60)
+        if answer.status_code == 200:
+            return str(answer.json()["result"]["name"])
+        assert answer.status_code == 503, answer.text  # no cut while primaries change
+    raise AssertionError("no backup")
 
 
 def restored(view: View, node: ClusterNode, name: str) -> set[int]:
@@ -106,7 +124,9 @@ def test_backups_under_writes_are_consistent_and_fit_a_larger_cluster(tmp_path: 
                     what="writes",
                 )
                 known = [writer.acknowledged for writer in writers]
-                backups[taken(view, cluster[0])] = known
+                with failing(cluster[1]) if turn == FAILING else contextlib.nullcontext():
+                    backups[taken(view, cluster[0])] = known
+        view.wait_joined(3)
         first = stored_bytes(cluster[0])
         taken(view, cluster[0])
         quiet = stored_bytes(cluster[0])
