@@ -144,7 +144,7 @@ class VectorsView:
         width = scoring.width(width, k, graph.count)
         size = chosen.count * self.schema.row_bytes
         if size <= hints.full_scan_bytes or planner.exact_is_cheaper(
-            width, chosen.count, planner.node_rows(self.schema.dim)
+            width, chosen.count, planner.node_rows(self.schema.dim, quick=graph.quick)
         ):
             return self._best_rows(queries, k, chosen, hints.trace)
         if chosen.count >= graph.count:
@@ -204,7 +204,8 @@ class VectorsView:
         mask = chosen.mask(len(self.rows))
         assert mask is not None
         ranking = blank(len(queries), k)
-        balls = _Balls(graph, mask, chosen.count, ef, k, planner.node_rows(self.schema.dim))
+        rows_per_node = planner.node_rows(self.schema.dim, quick=graph.quick)
+        balls = _Balls(graph, mask, chosen.count, ef, k, rows_per_node)
         hard, scored = [], 0
         for i, candidates in enumerate(balls.of(queries)):
             if candidates is None:

@@ -15,6 +15,7 @@ from __future__ import annotations
 # Rows that are scored exactly in the time a walk takes per node it keeps; see ``node_rows``.
 GRAPH_NODE_ROWS = 24
 _NODE_ROWS_LEAST, _NODE_ROWS_DIM = 7, 2400
+_QUICK_LEAST, _QUICK_DIM = 3, 1400  # where the walk is our own
 # A first walk is this much wider than expected to be needed, and a ball this full is full enough.
 WIDENING = 1.15
 FULL_ENOUGH = 0.9
@@ -24,13 +25,15 @@ DEPTH = 3
 _DECAY = 1.3
 
 
-def node_rows(dim: int) -> float:
+def node_rows(dim: int, *, quick: bool = False) -> float:
     """Rows of ``dim`` components that are scored in the time of a node: the more components, the fewer.
 
     A node's codes are a quarter of its row, and half of its cost is not for the codes
     (docs/decisions/0004-filtered-search.md). Short rows count as if they were longer: they cost little.
+    ``quick``: the graph is one whose walk does not wait for memory (``HnswGraph.quick``).
     """
-    return min(GRAPH_NODE_ROWS, _NODE_ROWS_LEAST + _NODE_ROWS_DIM / max(dim, 1))
+    least, by_dim = (_QUICK_LEAST, _QUICK_DIM) if quick else (_NODE_ROWS_LEAST, _NODE_ROWS_DIM)
+    return min(GRAPH_NODE_ROWS, least + by_dim / max(dim, 1))
 
 
 def exact_is_cheaper(width: int, allowed: int, rows_per_node: float = GRAPH_NODE_ROWS) -> bool:

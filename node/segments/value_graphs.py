@@ -172,7 +172,7 @@ class ValuedVectors(VectorsView):
             nodes=graph.count,
             strays=len(cover.strays),
             all_nodes=None if self.graph is None else self.graph.count,
-            rows_per_node=planner.node_rows(self.schema.dim),
+            rows_per_node=planner.node_rows(self.schema.dim, quick=graph.quick),
         )
 
     def _by_value(

@@ -62,6 +62,11 @@ def test_the_longer_rows_are_the_sooner_a_graph_is_walked() -> None:
     assert not planner.exact_is_cheaper(EF, rows, planner.node_rows(768))
 
 
+def test_where_walks_are_quick_they_are_taken_sooner() -> None:
+    for dim in (128, 384, 1536):
+        assert planner.node_rows(dim, quick=True) < 0.7 * planner.node_rows(dim)
+
+
 def test_rare_matches_are_scored_and_common_ones_walked_to() -> None:
     assert planner.exact_is_cheaper(planner.first_width(EF, K, 10**6, 1_000), 1_000)
     assert not planner.exact_is_cheaper(planner.first_width(EF, K, 10**6, 500_000), 500_000)
