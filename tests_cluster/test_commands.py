@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import trustme
 
-from tests.live import LiveNode
+from tests.live import LiveNode, wait_for
 from vecraft.cli import main
 
 pytestmark = pytest.mark.slow
@@ -61,6 +62,45 @@ def test_a_doctor_where_a_node_runs_asks_it(
     ours = [each for each in shown["findings"] if each["check"] not in ("machine", "storage")]
     assert ours == []
     assert not [each for each in shown["findings"] if each["severity"] == "error"]
+
+
+def test_a_doctor_asks_a_node_that_wants_keys_and_certificates(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With the key and the files of that node's own configuration; others need theirs."""
+    authority = trustme.CA()
+    issued = authority.issue_cert("localhost")
+    (tmp_path / "tls").mkdir()
+    issued.cert_chain_pems[0].write_to_path(tmp_path / "tls/cert.pem")
+    issued.private_key_pem.write_to_path(tmp_path / "tls/key.pem")
+    authority.cert_pem.write_to_path(tmp_path / "tls/cacert.pem")
+    (tmp_path / "tls/key.pem").chmod(0o600)
+    secured = {
+        "VECRAFT__SERVICE__API_KEY": "0123456789abcdef0123456789abcdef",
+        "VECRAFT__SERVICE__ENABLE_TLS": "true",
+        "VECRAFT__SERVICE__VERIFY_HTTPS_CLIENT_CERTIFICATE": "true",
+    }
+    node = LiveNode(tmp_path, environment=secured)
+    try:
+        node.launch()
+        wait_for(lambda: "] serving " in node.log(), what="the node to serve")
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.delenv("VECRAFT_URL", raising=False)
+        ours = {"HOST": node.host, "HTTP_PORT": str(node.port), "GRPC_PORT": str(node.grpc_port)}
+        for name, value in {**{f"VECRAFT__SERVICE__{key}": ours[key] for key in ours}, **secured}.items():
+            monkeypatch.setenv(name, value)
+        main(["doctor", "--json"])
+        shown = json.loads(capsys.readouterr().out)
+        assert shown["asked"] == f"https://{node.host}:{node.port}"
+        assert [each for each in shown["findings"] if each["check"] not in ("machine", "storage")] == []
+        files = ["--ca-cert", "tls/cacert.pem", "--cert", "tls/cert.pem", "--cert-key", "tls/key.pem"]
+        asking = ["collection", "list", "--url", f"https://localhost:{node.port}", *files]
+        assert main(asking) == 1
+        assert "API key" in capsys.readouterr().err
+        monkeypatch.setenv("VECRAFT_API_KEY", secured["VECRAFT__SERVICE__API_KEY"])
+        assert main(asking) == 0
+    finally:
+        node.kill()
 
 
 def test_a_doctor_asks_a_node_on_its_own_and_shows_its_status(
