@@ -16,6 +16,10 @@ from aiohttp import web
 from msgspec.structs import replace
 from structlog.testing import capture_logs
 
+from router.auth.gate import OPEN
+from router.auth.needs import Need
+from router.rest.app import Edge, RestApplication
+from router.rest.routes import Route, RouteTable
 from tests.certificates import HOST, Authority
 from vecraft.ending import CannotStart
 from vecraft.listening import grpc_listening, listening
@@ -119,8 +123,8 @@ async def rest(files: CertificateFiles, port: int) -> AsyncIterator[str]:
     async def hello(_request: web.Request) -> web.Response:
         return web.Response(text="hello")
 
-    app = web.Application()
-    app.router.add_get("/", hello)
+    table = RouteTable([Route("GET", "/", hello, Need.PUBLIC)])
+    app = RestApplication(Edge(table, OPEN, enable_cors=False, metrics_hook=None))
     async with listening(app, SERVICE, port, files):
         yield f"https://{HOST}:{port}/"
 
