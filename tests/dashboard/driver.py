@@ -92,8 +92,9 @@ class Visit:
         self.page.emulate_media(color_scheme="dark" if theme == "dark" else "light")
 
     def go(self, *parts: str) -> Page:
-        """Open a page by its address and wait until it has its heading."""
+        """Open a page by its address, as one new to the browser, and wait until it has its heading."""
         way = "/".join(quote(part, safe="") for part in parts)
+        self.page.goto("about:blank")
         self.page.goto(f"{self._home}#/{way}")
         self.page.locator("h1").first.wait_for()
         return self.page
@@ -107,6 +108,11 @@ class Visit:
     def close(self) -> None:
         self.page.evaluate("localStorage.clear()")
         self.page.close()
+
+
+def settled(page: Page) -> None:
+    """Wait until the page shows what it was asked for."""
+    expect(page.locator("main .skeleton, main [aria-busy=true]")).to_have_count(0)
 
 
 def picture(page: Page, path: Path) -> None:

@@ -7,10 +7,10 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
 from tests.dashboard.data import SYNSETS, call, load_wordnet
-from tests.dashboard.driver import Visit, browsing, picture
+from tests.dashboard.driver import Visit, browsing, picture, settled
 from tests.live import ROOT, wait_for
 from tests_cluster.cluster import clustered
 from tests_cluster.view import View
@@ -60,14 +60,9 @@ def _load_others(url: str) -> None:
     call(url, "POST", "/collections/aliases", {"actions": [alias]})
 
 
-def _settled(page: Page) -> None:
-    page.wait_for_load_state("networkidle")
-    expect(page.locator(".skeleton")).to_have_count(0)
-
-
 def _page(*parts: str) -> Callable[[Visit], None]:
     def take(visit: Visit) -> None:
-        _settled(visit.go(*parts))
+        settled(visit.go(*parts))
 
     return take
 
@@ -81,15 +76,15 @@ def _points(visit: Visit) -> None:
     page.get_by_label("Value", exact=True).fill("noun")
     page.get_by_role("button", name="Show", exact=True).click()
     page.locator(".point .badge").first.wait_for()
-    _settled(page)
+    settled(page)
 
 
 def _map(visit: Visit, layout: str) -> None:
     page = visit.go("collections", SYNSETS, "map")
-    _settled(page)
+    settled(page)
     page.get_by_label("Layout").select_option(layout)
     expect(page.locator('.map-card[aria-busy="false"]')).to_be_visible(timeout=120_000)
-    _settled(page)
+    settled(page)
     box = page.locator("canvas").bounding_box()
     assert box is not None
     page.mouse.click(box["x"] + box["width"] * 0.5, box["y"] + box["height"] * 0.5)
@@ -108,7 +103,7 @@ def _neighbours(visit: Visit) -> None:
 
 def _console(visit: Visit) -> None:
     page = visit.go("console")
-    _settled(page)
+    settled(page)
     for path, body in (
         ("/collections", ""),
         (f"/collections/{SYNSETS}/facet", '{"key": "category", "limit": 5}'),
@@ -121,16 +116,16 @@ def _console(visit: Visit) -> None:
         page.get_by_role("button", name="Format").click()
         page.get_by_role("button", name="Run").click()
         expect(page.get_by_role("button", name=path).first).to_be_visible()
-        _settled(page)
+        settled(page)
 
 
 def _cluster(visit: Visit) -> None:
     page = visit.go("cluster")
-    _settled(page)
+    settled(page)
     page.get_by_label("Collection", exact=True).fill(SYNSETS)
     page.keyboard.press("Enter")
     page.get_by_text("Shard 5", exact=True).wait_for()
-    _settled(page)
+    settled(page)
 
 
 def _tokens(visit: Visit) -> None:
@@ -141,15 +136,20 @@ def _tokens(visit: Visit) -> None:
     expect(page.get_by_label("Access token", exact=True)).to_contain_text(".")
 
 
+def _snapshots(visit: Visit) -> None:
+    call(visit.witness.url, "POST", f"/collections/{SYNSETS}/snapshots")
+    settled(visit.go("collections", SYNSETS, "snapshots"))
+
+
 def _narrow(visit: Visit) -> None:
     visit.size(HAND_HELD)
     visit.theme("dark")
-    _settled(visit.go("collections", SYNSETS, "points"))
+    settled(visit.go("collections", SYNSETS, "points"))
 
 
 def _create(visit: Visit) -> None:
     page = visit.go("collections")
-    _settled(page)
+    settled(page)
     page.get_by_role("button", name="Create collection").click()
     page.get_by_label("Name", exact=True).first.fill("articles")
 
@@ -163,6 +163,7 @@ PICTURES: dict[str, Callable[[Visit], None]] = {
     "map-dark": _neighbours,
     "console": _console,
     "cluster": _cluster,
+    "snapshots": _snapshots,
     "tokens": _tokens,
     "narrow": _narrow,
 }

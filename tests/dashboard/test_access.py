@@ -6,13 +6,16 @@ import base64
 import hashlib
 import hmac
 import json
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
-from playwright.sync_api import Route, expect
+from playwright.sync_api import BrowserContext, Route, expect
 
 from tests.dashboard.data import SYNSETS
 from tests.dashboard.driver import Visit
+from tests.live import LiveNode
 
 pytestmark = pytest.mark.slow
 
@@ -71,6 +74,45 @@ def test_a_token_is_signed_with_the_key_in_the_browser(visit: Visit) -> None:
     claims = _checked(str(page.get_by_label("Access token", exact=True).text_content()))
     tenant = [{"key": "category", "value": "noun.animal"}]
     assert claims == {"access": [{"collection": SYNSETS, "access": "rw", "tenant": tenant}], "subject": "ann"}
+
+
+def test_an_operator_may_hide_the_making_of_tokens(visit: Visit) -> None:
+    told = {"result": {"app": {"jwt_rbac": True, "hide_jwt_dashboard": True}}, "status": "ok", "time": 0}
+    visit.page.route(f"{visit.witness.url}/telemetry", lambda route: route.fulfill(json=told))
+    page = visit.go("tokens")
+    expect(page.get_by_text("service.hide_jwt_dashboard")).to_be_visible()
+    expect(page.get_by_label("API key that signs it")).to_have_count(0)
+
+
+def test_a_node_with_a_key_takes_what_the_page_makes(tmp_path: Path, browser: BrowserContext) -> None:
+    """The page itself is public; a token that it makes opens the node to its collection alone."""
+    settings = {"VECRAFT__SERVICE__API_KEY": KEY, "VECRAFT__SERVICE__JWT_RBAC": "true"}
+    with LiveNode(tmp_path, environment=settings) as node:
+        create = {"vectors": {"size": 2, "distance": "Dot"}}
+        for name in ("open", "closed"):
+            headers = {"api-key": KEY}
+            httpx.put(f"{node.url}/collections/{name}", json=create, headers=headers).raise_for_status()
+        assert httpx.get(f"{node.url}/collections").status_code == 401
+        visit = Visit(browser, node.url)
+        visit.witness.expected.append("401")
+        page = visit.page
+        page.goto(f"{node.url}/dashboard#/tokens")
+        page.get_by_label("API key or access token").fill(KEY)
+        page.keyboard.press("Enter")
+        expect(page.get_by_label("API key that signs it")).to_have_value(KEY)
+        expect(page.get_by_text("does not accept tokens")).to_have_count(0)
+        page.get_by_label("Collection", exact=True).fill("open")
+        expect(page.get_by_label("Access token", exact=True)).to_contain_text(".")
+        token = str(page.get_by_label("Access token", exact=True).text_content())
+
+        page.get_by_role("button", name="API key").click()
+        page.get_by_role("dialog").get_by_label("API key or access token").fill(token)
+        page.keyboard.press("Enter")
+        visit.go("collections")
+        expect(page.get_by_role("link", name="open")).to_be_visible()
+        expect(page.get_by_role("link", name="closed")).to_have_count(0)
+        visit.close()
+        visit.witness.complain()
 
 
 def _checked(token: str) -> Any:

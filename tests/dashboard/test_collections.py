@@ -7,7 +7,7 @@ from playwright.sync_api import expect
 
 from tests.dashboard.conftest import POINTS
 from tests.dashboard.data import HOSTILE_NAME, SYNSETS, call
-from tests.dashboard.driver import NARROW, Visit
+from tests.dashboard.driver import Visit
 from tests.live import LiveNode
 
 pytestmark = pytest.mark.slow
@@ -92,12 +92,3 @@ def test_errors_say_what_is_wrong_and_can_be_tried_again(visit: Visit, node: Liv
     page.get_by_role("button", name="Try again").first.click()
     expect(page.locator(".stats")).to_contain_text("green")
     call(node.url, "DELETE", "/collections/absent")
-
-
-@pytest.mark.parametrize("parts", [(), (SYNSETS,), (SYNSETS, "indexes"), (SYNSETS, "settings")])
-def test_nothing_is_wider_than_a_narrow_screen(visit: Visit, parts: tuple[str, ...]) -> None:
-    visit.size(NARROW)
-    page = visit.go("collections", *parts)
-    page.locator(".card, .stats").first.wait_for()
-    page.wait_for_load_state("networkidle")
-    assert not visit.is_too_wide()

@@ -117,3 +117,20 @@ def test_large_payloads_are_folded(visit: Visit, node: LiveNode) -> None:
     page.get_by_role("button", name="5,000 items").click()
     expect(page.get_by_text("4,800 more")).to_be_visible()
     call(node.url, "DELETE", "/collections/large")
+
+
+def test_a_text_is_looked_for_by_a_model_of_the_node(visit: Visit, node: LiveNode) -> None:
+    config = {"sparse_vectors": {"words": {"modifier": "idf"}}}
+    call(node.url, "PUT", "/collections/texts", config)
+    texts = ["an owl at night", "a violin in a room", "a lighthouse by the sea"]
+    points = [
+        {"id": place, "vector": {"words": {"text": text, "model": "qdrant/bm25"}}, "payload": {"text": text}}
+        for place, text in enumerate(texts)
+    ]
+    call(node.url, "PUT", "/collections/texts/points?wait=true", {"points": points})
+    page = visit.go("collections", "texts", "points")
+    page.get_by_label("How").select_option("Nearest to a text")
+    page.get_by_label("What").fill("violins")
+    page.get_by_role("button", name="Show", exact=True).click()
+    expect(page.locator(".point h3")).to_have_text(["1"])
+    call(node.url, "DELETE", "/collections/texts")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Route, expect
 
 from tests.dashboard.data import SYNSETS, call
-from tests.dashboard.driver import NARROW, Visit
+from tests.dashboard.driver import NARROW, Visit, settled
 from tests.live import LiveNode
 
 pytestmark = pytest.mark.slow
@@ -59,19 +59,28 @@ _NAMELESS = """() => [...document.querySelectorAll("button, a, input, select, te
   .map((element) => element.outerHTML.slice(0, 120))"""
 
 
-def _settled(page: Page) -> None:
-    page.wait_for_load_state("networkidle")
-    expect(page.locator(".skeleton")).to_have_count(0)
+# The sum of all shifts so far (https://web.dev/cls), of which 0.1 counts as good.
+_SHIFTED = """() => new Promise((resolve) => {
+  let sum = 0;
+  const observer = new PerformanceObserver((list) => {
+    for (const entry of list.getEntries()) sum += entry.value;
+  });
+  observer.observe({ type: "layout-shift", buffered: true });
+  requestAnimationFrame(() => requestAnimationFrame(() => resolve(sum)));
+})"""
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_every_page_can_be_read_and_fits_a_narrow_screen(visit: Visit, theme: str) -> None:
+def test_every_page_comes_without_moving_can_be_read_and_fits_a_narrow_screen(
+    visit: Visit, theme: str
+) -> None:
     visit.theme(theme)
     visit.size(NARROW)
     for parts in PAGES:
         page = visit.go(*parts)
-        _settled(page)
+        settled(page)
         assert page.evaluate("document.documentElement.dataset.theme") == theme
+        assert page.evaluate(_SHIFTED) < 0.1, parts
         assert not visit.is_too_wide(), parts
         assert page.evaluate(_POOR_CONTRAST) == [], parts
         assert page.evaluate(_NAMELESS) == [], parts
@@ -91,7 +100,7 @@ def test_the_theme_can_be_chosen_and_is_kept(visit: Visit) -> None:
 def test_a_journey_without_a_pointer(visit: Visit, node: LiveNode) -> None:
     """From the list to a new collection, its index, a query of it and its end, by keys alone."""
     page = visit.go("collections")
-    _settled(page)
+    settled(page)
     keys = page.keyboard
     keys.press("Tab")
     expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
@@ -163,7 +172,7 @@ def test_motion_stops_for_who_asked_for_less(visit: Visit) -> None:
 def test_a_node_that_does_not_answer_is_said(visit: Visit) -> None:
     visit.witness.expected.append("Failed to load resource")
     page = visit.go("collections")
-    _settled(page)
+    settled(page)
     page.route("**/collections", lambda route: route.abort())
     page.get_by_role("button", name="Refresh").click()
     expect(page.get_by_role("alert")).to_contain_text("The node does not answer")
@@ -187,7 +196,7 @@ def test_a_thousand_collections_are_shown_page_by_page(visit: Visit) -> None:
 
     page.route(f"{visit.witness.url}/collections/c*", answer)
     visit.go("collections")
-    _settled(page)
+    settled(page)
     expect(page.locator("tbody tr")).to_have_count(50)
     assert len(asked) == 50
     page.get_by_role("button", name="Next").click()

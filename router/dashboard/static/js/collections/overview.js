@@ -14,26 +14,28 @@ const REFRESH_MS = 3000;
 
 /** @param {import("../pages/collection.js").Tab} tab */
 export async function show({ root, signal, name }) {
-  const state = h("div.stack");
-  const work = h("div");
-  const placement = h("div");
-  const memory = h("div.card");
-  fill(root, state, h("div.columns", {}, h("div.stack", {}, memory), h("div.stack", {}, work, placement, aliasCard(name, signal))));
   const at = path("collections", name);
-  const refresh = (quiet = true) => load(state, signal, async () => {
+  const [state, work] = [h("div.stack"), h("div")];
+  const drawn = (/** @type {{info: any, tasks: any}} */ { info, tasks }) => {
+    fill(work, card("Optimizers", h("div.card-body", {}, optimizations(tasks))));
+    return drawState(info);
+  };
+  const ask = async () => {
     const [info, tasks] = await Promise.all([
       api.get(at, { signal }),
       api.get(`${at}/optimizations`, { signal, query: { with: "queued,completed", completed_limit: 3 } }),
     ]);
-    fill(work, card("Optimizers", h("div.card-body", {}, optimizations(tasks))));
-    fill(placement, card("Vectors and copies", h("div.card-body", {}, pairs(placed(info.config.params)))));
-    return info;
-  }, drawState, { quiet, lines: 3 });
-  await Promise.all([
-    refresh(false),
-    load(memory, signal, () => api.get(`${at}/memory`, { signal }), drawMemory),
-  ]);
-  repeat(REFRESH_MS, signal, refresh);
+    return { info, tasks };
+  };
+  // All at once at first, so that nothing moves; then what changes.
+  const askAll = () => Promise.all([ask(), api.get(`${at}/memory`, { signal })]);
+  await load(root, signal, askAll, ([found, memory]) => {
+    fill(state, drawn(found));
+    const placement = card("Vectors and copies", h("div.card-body", {}, pairs(placed(found.info.config.params))));
+    return [state, h("div.columns", {}, h("div.card", {}, drawMemory(memory)),
+      h("div.stack", {}, work, placement, aliasCard(name, signal)))];
+  }, { lines: 9 });
+  repeat(REFRESH_MS, signal, () => (state.isConnected ? load(state, signal, ask, drawn, { quiet: true }) : Promise.resolve()));
 }
 
 /** @param {any} info */

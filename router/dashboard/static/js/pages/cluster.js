@@ -11,7 +11,7 @@ import { button } from "../ui/buttons.js";
 import { confirmed } from "../ui/dialog.js";
 import { input } from "../ui/fields.js";
 import { actionsCell, badge, card, numberCell, row, stats, table } from "../ui/parts.js";
-import { empty, load } from "../ui/states.js";
+import { empty, load, loading } from "../ui/states.js";
 import { failed, toast } from "../ui/toast.js";
 
 const REFRESH_MS = 3000;
@@ -19,8 +19,8 @@ const REFRESH_MS = 3000;
 /** @param {import("../main.js").View} view @param {import("../core/route.js").Route} route */
 export async function show({ root, signal, title }, route) {
   title("Cluster");
-  const state = h("div.stack");
-  const replicas = h("div");
+  const state = h("div.stack", {}, loading(4));
+  const replicas = h("div", {}, loading(4));
   const chosen = input({ list: "collections", "aria-label": "Collection", placeholder: "Collection", spellcheck: "false", value: route.query.get("of") ?? "" });
   const choices = h("datalist", { id: "collections" });
   /** @type {any} */

@@ -6,6 +6,7 @@ import { link } from "../core/route.js";
 import { button } from "../ui/buttons.js";
 import { confirmed } from "../ui/dialog.js";
 import { tabs } from "../ui/parts.js";
+import { loading } from "../ui/states.js";
 import { failed, toast } from "../ui/toast.js";
 
 /**
@@ -30,7 +31,7 @@ export async function show({ root, signal, title }, route) {
   const [, name, wanted = "overview"] = route.parts;
   const [current, label, load] = TABS.find(([key]) => key === wanted) ?? TABS[0];
   title(`${name} – ${label}`);
-  const body = h("div.stack");
+  const body = h("div.stack", {}, loading());
   fill(root,
     h("div.page-head", {},
       h("a.crumb", { href: link(["collections"]), "aria-label": "All collections" }, "Collections /"),

@@ -22,7 +22,7 @@ export async function show({ root, signal, title }, route) {
   const list = h("div", { "aria-live": "off" });
   const search = input({ type: "search", placeholder: "Find by name or alias", "aria-label": "Find by name or alias",
     value: route.query.get("find") ?? "" });
-  const summary = h("p.hint", { role: "status" });
+  const summary = h("p.hint.count", { role: "status" });
   /** @type {Listed} */
   let listed = { names: [], aliases: new Map() };
   let page = 0;
@@ -92,7 +92,7 @@ function shownPage({ listed, find, page, signal, summary, turn, create }) {
     if (!signal.aborted && cells.element.isConnected) await fillRow(name, cells, signal);
   }));
   return [
-    table("Collections", ["Name", "Status", "#Points", "#Indexed vectors", "#Segments", "Vectors"], [...rows.values()].map((each) => each.element)),
+    table("Collections", ["Name", "Status", "#Points", "#Indexed vectors", "#Segments", "Vectors"], [...rows.values()].map((each) => each.element), "steady"),
     matching.length > PER_PAGE && pager(page, matching.length, turn),
   ];
 }

@@ -33,10 +33,11 @@ export function card(title, body, ...tools) {
 /**
  * A table. Columns whose name begins with # are numbers, with ! actions.
  * @param {string} caption for readers @param {string[]} columns @param {Node[]} rows
+ * @param {string} [kind] a class: "steady" where cells are filled later
  */
-export function table(caption, columns, rows) {
+export function table(caption, columns, rows, kind = "") {
   return h("div.table-wrap", { tabindex: "0", role: "region", "aria-label": caption },
-    h("table.table", {}, h("caption.visually-hidden", {}, caption),
+    h(`table.table${kind && `.${kind}`}`, {}, h("caption.visually-hidden", {}, caption),
       h("thead", {}, h("tr", {}, columns.map(head))), h("tbody", {}, rows)));
 }
 
