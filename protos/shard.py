@@ -228,8 +228,29 @@ class ReplicationInfo(Struct, frozen=True):
     followers: list[FollowerInfo] | None = None
 
 
+class OptimizedSegment(Struct, frozen=True):
+    id: str
+    points: int
+
+
+class Optimization(Struct, frozen=True):
+    """Segments that are, or were, made into one. ``id`` is the new one's, hexadecimal; ``ended_ms`` None: it
+    runs. Ended without ``error`` and without a reason why it was ``cancelled``, it is done."""
+
+    id: str
+    optimizer: str
+    segments: list[OptimizedSegment]
+    started_ms: int
+    ended_ms: int | None = None
+    error: str | None = None
+    cancelled: str | None = None
+
+
 class ShardInfo(Struct, frozen=True):
-    """``replication`` None: the shard's only replica, on a node alone."""
+    """``replication`` None: the shard's only replica, on a node alone.
+
+    ``optimizations``: those that run, then those that ended, the last of them first.
+    """
 
     status: ShardStatus
     points: int
@@ -242,6 +263,7 @@ class ShardInfo(Struct, frozen=True):
     optimizer_error: str | None = None
     segment_infos: list[SegmentInfo] = []
     replication: ReplicationInfo | None = None
+    optimizations: list[Optimization] = []
 
 
 def unreachable_shard(reason: str) -> ShardInfo:

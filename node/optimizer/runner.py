@@ -28,6 +28,7 @@ from msgspec import Struct
 
 from node.measures import BUILDS_FAILED, BUILDS_FINISHED, BUILDS_RUNNING, BUILDS_WAITING
 from node.optimizer.budget import BuildMemory, JoinLimit
+from node.optimizer.journal import Journal
 from node.optimizer.ordering import ordered
 from node.optimizer.plan import plan
 from node.optimizer.quiet import QuietWatch
@@ -92,6 +93,7 @@ class Optimizer:
         self._triggered = False
         self._retry_s = RETRY_MIN_S
         self._loop: asyncio.Task[None] | None = None
+        self.journal = Journal(clock)
         self.error: str | None = None
 
     def start(self) -> None:
@@ -239,14 +241,29 @@ class Optimizer:
         return sum(stat.vector_bytes for stat in stats if stat.id in task.segments)
 
     async def _carry_out(self, task: Task) -> None:
+        target = new_segment_id()
+        try:
+            await self._do(task, target)
+        except BuildTooLarge as error:
+            self.journal.end(target, cancelled=str(error))
+            raise
+        except Exception as error:
+            self.journal.end(target, error=str(error) or repr(error))
+            raise
+        self.journal.end(target)
+
+    async def _do(self, task: Task, target: str) -> None:
+        stats = await self._background.run(stats_of, self._contents.view, ())
         if isinstance(task, Drop):
+            self.journal.begin(target, task, stats)
             await self._on_writer(self._drop, task.segments)
         else:
             with BUILDS_WAITING.track_inprogress():
                 await self._builds.acquire()
             try:
+                self.journal.begin(target, task, stats)
                 with BUILDS_RUNNING.track_inprogress():
-                    await self._rebuild(task)
+                    await self._rebuild(task, target)
             finally:
                 self._builds.release()
             BUILDS_FINISHED.inc()
@@ -274,7 +291,7 @@ class Optimizer:
             found.append((segment, source, applier.segments.hidden.get(segment_id, frozenset())))
         return found
 
-    def _begin(self, task: Task) -> _Build:
+    def _begin(self, task: Task, target: str) -> _Build:
         """Choose the job for ``task`` and what its result takes the place of."""
         segments = self._contents.applier.segments
         for segment_id in task.segments:
@@ -290,7 +307,6 @@ class Optimizer:
         inputs = tuple(source for _, source, _ in sources)
         names = [segment.id for segment, _, _ in sources]
         stats = [one for one in stats_of(self._contents.view, ()) if one.id in names]
-        target = new_segment_id()
         segments.building.add(target)
         common: dict[str, Any] = {
             "target": str(segments.directory / target),
@@ -325,8 +341,8 @@ class Optimizer:
 
     # --- rebuilding ------------------------------------------------------------------------------------
 
-    async def _rebuild(self, task: Task) -> None:
-        build: _Build = await self._on_writer(self._begin, task)
+    async def _rebuild(self, task: Task, target: str) -> None:
+        build: _Build = await self._on_writer(self._begin, task, target)
         stats = stats_of(self._contents.view, ())
         try:
             await run_build(await self._background.run(self._with_payloads, build))

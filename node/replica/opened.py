@@ -306,6 +306,7 @@ class ReplicaFiles:
             update_queue_length=self.queue_length,
             optimizer_error=error or self._optimizer.error,
             segment_infos=counters.segments,
+            optimizations=list(self._optimizer.journal.entries),
         )
 
     def _measure(self, view: View) -> ShardMemory:

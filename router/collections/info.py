@@ -5,7 +5,6 @@ Pure. The structs have the JSON names of reference 7.3 and 14.3; what is unset i
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
@@ -13,11 +12,9 @@ from msgspec import Struct
 
 from consensus.state import CollectionState, ShardKey, Transfer
 from protos.collections import echo, echo_index
-from protos.errors import BadInput
-from protos.shard import SegmentInfo, ShardInfo, ShardStatus
+from protos.shard import ShardInfo, ShardStatus
 
 _WORST_LAST = tuple(ShardStatus)
-OPTIMIZATION_PARTS = ("queued", "completed", "idle_segments")
 
 
 class UpdateQueueInfo(Struct, frozen=True):
@@ -130,49 +127,6 @@ def _transfer(transfer: Transfer, comment: str | None) -> TransferInfo:
         method=transfer.method.value,
         comment=comment,
     )
-
-
-def optimizations_info(shards: Sequence[ShardInfo], parts: str | None) -> dict[str, Any]:
-    """The optimizations of a collection; ``parts`` is the comma list of the ``with`` parameter.
-
-    A shard tells whether it has something to optimize but not the single tasks: what is queued is estimated
-    as one task for all its segments that lack a graph, and none is shown as running or completed.
-    Raises: BadInput on an unknown part.
-    """
-    wanted = [part.strip() for part in (parts or "").split(",") if part.strip()]
-    for part in wanted:
-        if part not in OPTIMIZATION_PARTS:
-            raise BadInput(f"Unknown field in 'with' parameter: {part}")
-    pending = [_pending(shard) for shard in shards]
-    queued = [
-        {"optimizer": "indexing", "segments": [_segment(info) for info in infos]}
-        for infos in pending
-        if infos
-    ]
-    idle = [
-        _segment(info)
-        for shard, infos in zip(shards, pending)
-        for info in shard.segment_infos
-        if info not in infos
-    ]
-    summary = {
-        "queued_optimizations": len(queued),
-        "queued_segments": sum(map(len, pending)),
-        "queued_points": sum(info.points for infos in pending for info in infos),
-        "idle_segments": len(idle),
-    }
-    shown: dict[str, Any] = {"queued": queued, "completed": [], "idle_segments": idle}
-    return {"summary": summary, "running": [], **{part: shown[part] for part in wanted}}
-
-
-def _pending(shard: ShardInfo) -> list[SegmentInfo]:
-    if shard.status not in (ShardStatus.YELLOW, ShardStatus.GREY):
-        return []
-    return [info for info in shard.segment_infos if info.indexed_vectors != info.vectors]
-
-
-def _segment(info: SegmentInfo) -> dict[str, Any]:
-    return {"uuid": str(uuid.UUID(info.id)), "points_count": info.points}
 
 
 def _payload_schema(collection: CollectionState, shards: Sequence[ShardInfo]) -> dict[str, dict[str, Any]]:

@@ -69,9 +69,9 @@ from router.collections.info import (
     CollectionInfo,
     cluster_info,
     collection_info,
-    optimizations_info,
 )
 from router.collections.memory import CollectionMemory, collection_memory
+from router.collections.optimizations import COMPLETED_LIMIT, optimizations_info
 from router.collections.placing import ShardKeyPlan, first_shards, shard_key_command, shuffled_peers
 from router.collections.reconciling import Reconciler
 from router.collections.reporting import Reports
@@ -361,9 +361,11 @@ class CollectionOperations:
 
         return cluster_info(collection, self.peer_id, points, comment)
 
-    async def optimizations(self, name: str, parts: str | None = None) -> dict[str, Any]:
+    async def optimizations(
+        self, name: str, parts: str | None = None, completed_limit: int = COMPLETED_LIMIT
+    ) -> dict[str, Any]:
         """Raises: NotFound; BadInput if ``parts`` (a comma list) names an unknown part."""
-        return optimizations_info(await self._reports_of(self.resolve(name)), parts)
+        return optimizations_info(await self._reports_of(self.resolve(name)), parts, completed_limit)
 
     async def truncate_unapplied_wal(self, name: str) -> bool:
         """Return when no log of the collection holds what is not applied. Nothing is cut for that: a log is

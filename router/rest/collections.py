@@ -26,6 +26,7 @@ from router.auth.needs import Need
 from router.collections import CollectionOperations, SchemaOptions
 from router.collections.info import AliasDescription, ClusterInfo, CollectionInfo
 from router.collections.memory import CollectionMemory
+from router.collections.optimizations import COMPLETED_LIMIT
 from router.rest.admission import access_of
 from router.rest.bodies.reading import read_body
 from router.rest.envelope import Operation, accepted, enveloped, success
@@ -272,8 +273,9 @@ class _CollectionHandlers:
         return await self._collections.memory(collection_name(request))
 
     async def optimizations(self, request: web.Request) -> dict[str, Any]:
-        natural(request, "completed_limit", 0)
-        return await self._collections.optimizations(collection_name(request), request.query.get("with"))
+        limit = natural(request, "completed_limit", COMPLETED_LIMIT)
+        parts = request.query.get("with")
+        return await self._collections.optimizations(collection_name(request), parts, limit)
 
     async def truncate_unapplied_wal(self, request: web.Request) -> web.StreamResponse:
         started_s = time.perf_counter()

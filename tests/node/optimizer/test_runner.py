@@ -100,6 +100,10 @@ async def test_a_collection_above_the_threshold_gets_a_graph_and_keeps_its_answe
     assert (await replica.info()).status is ShardStatus.YELLOW
     info = await until_green(replica)
     assert (info.indexed_vectors, info.segments) == (ROWS, 1)
+    (done,) = info.optimizations
+    assert (done.optimizer, done.error, done.id) == ("indexing", None, info.segment_infos[0].id)
+    assert done.ended_ms is not None
+    assert [part.points for part in done.segments] == [ROWS]
     assert await answers(replica) == before
     await replica.checkpoint()
     shards.crash()
@@ -123,6 +127,8 @@ async def test_writes_during_a_build_are_not_lost(shards: Shards, monkeypatch: p
     monkeypatch.setattr(runner, "run_build", held)
     await write(replica, random_points(0, ROWS))
     await started.wait()
+    (running,) = (await replica.info()).optimizations
+    assert running.ended_ms is None
     await write(replica, DeletePoints(ids=list(range(50))))
     await write(replica, random_points(50, 50, seed=99))
     await write(replica, SetPayload(b'{"part":7}', ids=[100]))
@@ -312,6 +318,7 @@ async def test_a_failed_build_is_red_and_tried_again(shards: Shards, monkeypatch
     await write(replica, random_points(0, ROWS))
     info = await until(replica, lambda info: info.status is ShardStatus.RED)
     assert info.optimizer_error == "Index failed: no luck"
+    assert info.optimizations[-1].error == "no luck"
     await until(replica, lambda _: len(attempts) > 1)
     assert len(await contents(replica)) == ROWS
     assert not replica.contents.applier.segments.building or attempts
@@ -368,6 +375,7 @@ async def test_a_build_that_does_not_fit_is_split(shards: Shards, monkeypatch: p
     assert info.segments == 4
     assert joined[0] == 4
     assert joined.count(1) == 4
+    assert "1000" in (info.optimizations[-1].cancelled or "")
     assert await answers(replica) == before
 
 

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import msgspec
 import numpy as np
@@ -41,9 +42,18 @@ from protos.operations import (
     Upsert,
     VectorBatch,
 )
-from protos.shard import Projection, ShardInfo, ShardStatus, UpdateRequest, unreachable_shard
+from protos.shard import (
+    Optimization,
+    OptimizedSegment,
+    Projection,
+    ShardInfo,
+    ShardStatus,
+    UpdateRequest,
+    unreachable_shard,
+)
 from router.collections import CollectionOperations, SchemaOptions
-from router.collections.info import collection_info, optimizations_info
+from router.collections.info import collection_info
+from router.collections.optimizations import optimizations_info
 from tests.router.fakes import FakeNode
 from tests.router.monitoring.test_metrics import segment
 
@@ -412,6 +422,28 @@ def test_what_waits_to_be_optimized_is_estimated_from_segments_without_a_graph()
     assert [info["points_count"] for info in shown["idle_segments"]] == [3, 2, 3]
     assert shown["completed"] == shown["running"] == []
     models.OptimizationsResponse.model_validate(shown)
+
+
+def test_optimizations_are_shown_while_they_run_and_when_they_have_ended() -> None:
+    segments = [segment(1, {"": 3}, {"": 3}), segment(2, {"": 2}, {})]
+    parts = [OptimizedSegment(segments[1].id, 2)]
+    told = [
+        Optimization("a" * 32, "indexing", parts, 1_000),
+        Optimization("b" * 32, "merge", parts, 2_000, 4_500),
+        Optimization("c" * 32, "vacuum", parts, 3_000, 3_500, error="no space left"),
+        Optimization("d" * 32, "indexing", parts, 3_000, 9_000, cancelled="too large"),
+    ]
+    shard = ShardInfo(ShardStatus.YELLOW, 5, {"": 5}, 3, 2, {}, 5, segment_infos=segments, optimizations=told)
+    shown = optimizations_info([shard], "queued,completed,idle_segments", 2)
+    models.OptimizationsResponse.model_validate(shown)
+    (running,) = shown["running"]
+    assert (running["optimizer"], running["status"]) == ("indexing", "optimizing")
+    assert running["segments"] == [{"uuid": str(UUID(segments[1].id)), "points_count": 2}]
+    assert shown["queued"] == []  # what is worked on does not wait
+    assert [one["status"] for one in shown["completed"]] == [{"cancelled": "too large"}, "done"]
+    assert shown["completed"][1]["progress"]["duration_sec"] == 2.5
+    assert [info["points_count"] for info in shown["idle_segments"]] == [3]
+    assert len(optimizations_info([shard], "completed")["completed"]) == 3
 
 
 async def test_inline_storage_of_multivectors_is_warned_of(operations: CollectionOperations) -> None:
