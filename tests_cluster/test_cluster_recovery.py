@@ -175,3 +175,29 @@ def _holds_all(view: View, node: ClusterNode, name: str) -> bool:
     )
     answers = [view.request(node, "POST", path, {"exact": True}) for path in paths]
     return all(answer.status_code == 200 for answer in answers)
+
+
+def test_the_others_serve_without_a_node_in_recovery_mode_and_fill_it_when_it_is_out_of_it(
+    cluster: Cluster, view: View
+) -> None:
+    view.create("withheld", replicas=12)
+    view.put(cluster[0], "withheld", range(100), 1)
+    victim = view.follower()
+    victim.stop()
+    configured = victim.directory / "config" / "local.yaml"
+    configured.parent.mkdir()
+    configured.write_text("storage: {recovery_mode: memory was short}")
+    victim.launch()
+    cluster.wait_for(lambda: view.answers(victim), what="the node to be back")
+    wait_dead(cluster, view, "withheld", view.peer_id(victim))
+    assert view.request(victim, "GET", "/readyz").status_code == 503
+    view.put(cluster[0], "withheld", range(100, 150), 1)
+    assert view.values(victim, "withheld") == dict.fromkeys(range(150), 1)  # by the replicas of others
+    assert not any(view.collection(node, "withheld")["shard_transfers"] for node in view.running())
+    configured.unlink()
+    victim.stop()
+    victim.launch()
+    view.wait_joined(NODES)
+    view.wait_active("withheld", replicas=12, seconds=60)
+    assert view.assert_replicas_equal("withheld").keys() == set(range(150))
+    view.drop("withheld")
