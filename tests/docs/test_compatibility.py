@@ -12,11 +12,12 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from aiohttp.test_utils import TestClient, TestServer
+from aiohttp.test_utils import TestClient
 
 from router.grpc.server import COLLECTIONS, POINTS, QDRANT, SNAPSHOTS
-from vecraft.settings import Settings, StorageSettings
-from vecraft.standalone import standalone
+from tests.router.rest.conftest import AppServer
+from tests.vecraft.served import serving
+from vecraft.settings import ServiceSettings, Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "COMPATIBILITY.md").read_text()
@@ -73,13 +74,11 @@ def test_every_topic_tells_what_shows_it_and_what_differs(number: int) -> None:
 
 
 async def served_routes(storage: Path) -> set[str]:
-    settings = Settings(
-        storage=StorageSettings(storage_path=str(storage), snapshots_path=str(storage / "snapshots"))
-    )
-    async with standalone(settings) as applications:
-        app, _ = applications.rest[0]
-        async with TestClient(TestServer(app)) as client:
-            document = await (await client.get("/openapi.json")).json()
+    async with (
+        serving(storage, ServiceSettings()) as applications,
+        TestClient(AppServer(applications.rest[0])) as client,
+    ):
+        document = await (await client.get("/openapi.json")).json()
     return {f"{method.upper()} {path}" for path, methods in document["paths"].items() for method in methods}
 
 
