@@ -41,7 +41,7 @@ function draw(at, found, refresh) {
   if (!found.length) return empty("No snapshots yet", "A snapshot is a file of all points, indexes and settings as of one moment.", { icon: "snapshot" });
   const latest = [...found].sort((a, b) => ((b.creation_time ?? "") < (a.creation_time ?? "") ? -1 : 1));
   return table("Snapshots", ["Name", "Made", "#Size", "Checksum", "!Actions"], latest.map((each) => row(
-    each.name, moment(each.creation_time), numberCell(size(each.size)),
+    each.name, h("span.nowrap", {}, moment(each.creation_time)), numberCell(size(each.size)),
     each.checksum ? h("code", { title: each.checksum }, `${each.checksum.slice(0, 12)}…`) : h("span.hint", {}, "none"),
     actionsCell(iconButton("download", `Download ${each.name}`, () => download(at, each.name), "quiet small"),
       iconButton("trash", `Delete ${each.name}`, () => remove(at, each.name, refresh), "quiet small")))));
