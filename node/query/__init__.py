@@ -15,7 +15,7 @@ from node.query.frequencies import frequencies
 from node.query.matching import matching_slots
 from node.query.retrieve import retrieve
 from node.query.scroll import scroll
-from node.query.search import Known, search
+from node.query.search import Known, is_plain, search
 from node.query.stages import run_stages
 from node.query.view_port import View
 
@@ -27,6 +27,7 @@ __all__ = [
     "count_vectors",
     "facet",
     "frequencies",
+    "is_plain",
     "matching_slots",
     "retrieve",
     "run_stages",

@@ -79,8 +79,10 @@ def settled(
 
     Raises: as ``search``.
     """
-    found: list[Settled | None] = [None] * len(requests)
     alone = known is None and len(requests) == 1
+    if alone and among is None and is_plain(requests[0]):
+        return [_plainly(view, requests[0])]
+    found: list[Settled | None] = [None] * len(requests)
     known = {} if known is None else known
     requests = [weighed(view, request, known, alone=alone) for request in requests]
     for kind, members in _group(requests):
@@ -100,6 +102,22 @@ def settled(
         for i, (slots, similarities) in zip(members, ranked, strict=True):
             found[i] = _settled(view, vector, requests[i], slots, similarities, plan)
     return [each for each in found if each is not None]
+
+
+def is_plain(request: SearchRequest) -> bool:
+    """Is it a vector, as it was sent, among all points?"""
+    unfiltered, as_sent = request.filter is None, request.examples is None and request.weighing is None
+    return unfiltered and as_sent and not request.explain
+
+
+def _plainly(view: View, request: SearchRequest) -> Settled:
+    """What most searches are, without what has to be found out about the others."""
+    assert request.vector is not None
+    vector = queried_vector(view, request.using)
+    queries = vector.prepare([request.vector])
+    nearest = nearest_of_all(view, vector, request.params)
+    ((slots, similarities),) = _rank_with_ties(nearest, queries, request.limit)
+    return _settled(view, vector, request, slots, similarities, None)
 
 
 def weighed(view: View, request: SearchRequest, known: Known, *, alone: bool = False) -> SearchRequest:

@@ -19,6 +19,7 @@ from collections.abc import Callable, Sequence
 
 from msgspec import Struct
 
+from node.query import is_plain
 from node.workers import WorkerPool
 from protos.shard import Hits, SearchRequest
 
@@ -34,14 +35,9 @@ class _Asked(Struct, frozen=True, gc=False):
     waiter: asyncio.Future[Hits]
 
 
-def is_plain(request: SearchRequest) -> bool:
+def may_be_gathered(request: SearchRequest) -> bool:
     """Is it so quick that others may wait until it is done, too?"""
-    return (
-        request.filter is None
-        and request.examples is None
-        and not request.params.exact
-        and not request.explain
-    )
+    return is_plain(request) and not request.params.exact
 
 
 class GatheredSearches:
@@ -54,7 +50,7 @@ class GatheredSearches:
         self._called = 0  # workers that were called and have not come yet
 
     def ask(self, request: SearchRequest) -> asyncio.Future[Hits]:
-        """For a search that ``is_plain``. Raises: what ``search`` raises, in time."""
+        """For a search that ``may_be_gathered``. Raises: what ``search`` raises, in time."""
         waiter: asyncio.Future[Hits] = asyncio.get_running_loop().create_future()
         with self._lock:
             self._waiting.append(_Asked(request, waiter))

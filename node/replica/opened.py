@@ -28,7 +28,7 @@ from node.optimizer.runner import Optimizer
 from node.replica.checkpoint import Checkpointer, remove_all
 from node.replica.checkpoint import Draft as CheckpointDraft
 from node.replica.contents import Contents
-from node.replica.gathering import GatheredSearches, is_plain
+from node.replica.gathering import GatheredSearches, may_be_gathered
 from node.replica.memory import memory_of
 from node.replica.recovery import Opened, open_replica
 from node.replica.spreading import search_in_parts
@@ -229,7 +229,7 @@ class ReplicaFiles:
         return dict(self.contents.applier.segments.schemas)
 
     async def search(self, requests: list[SearchRequest]) -> list[Hits]:
-        if len(requests) == 1 and is_plain(requests[0]):
+        if len(requests) == 1 and may_be_gathered(requests[0]):
             return [await self._gathered.ask(requests[0])]
         return await self.search_in(self.view, requests)
 

@@ -41,6 +41,22 @@ def test_best_points_of_all_segments_come_first(shard: NewShard):
 
 
 @pytest.mark.parametrize("distance", list(Distance))
+@pytest.mark.parametrize("limit", [1, 3, 200])
+def test_a_plain_search_alone_finds_what_it_finds_among_others(
+    shard: NewShard, distance: Distance, limit: int
+):
+    built = shard(segment_rows=64, vectors={"": (2, distance)})
+    for i in range(150):
+        built.put(i, [float(i % 7), float(i % 11)])
+    for i in range(0, 150, 5):
+        built.remove(i)
+    asked = ask(2, 3, limit=limit, score_threshold=None if limit < 3 else 1.0)
+    (alone,) = search(built.view(), [asked])
+    among, _ = search(built.view(), [asked, ask(1, 1, filter=where("a", 1))])
+    assert (alone.records, alone.scores.tolist()) == (among.records, among.scores.tolist())
+
+
+@pytest.mark.parametrize("distance", list(Distance))
 def test_scores_are_the_clients_and_their_order_is_the_distances(shard: NewShard, distance: Distance):
     built = shard(vectors={"": (2, distance)})
     stored = {1: [1.0, 0.0], 2: [0.6, 0.8], 3: [0.0, 1.0]}

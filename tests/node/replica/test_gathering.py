@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from node.replica.gathering import GatheredSearches, is_plain
+from node.replica.gathering import GatheredSearches, may_be_gathered
 from node.workers import WorkerPool
 from protos.errors import BadInput
 from protos.filters import Filter
@@ -134,7 +134,7 @@ async def test_what_waits_when_the_pool_is_closed_is_still_answered(pool: Worker
 
 
 @pytest.mark.parametrize(
-    ("search", "plain"),
+    ("search", "gathered"),
     [
         (SearchRequest("", None, 1), True),
         (SearchRequest("", None, 1, filter=Filter()), False),
@@ -142,5 +142,5 @@ async def test_what_waits_when_the_pool_is_closed_is_still_answered(pool: Worker
         (SearchRequest("", None, 1, explain=True), False),
     ],
 )
-def test_what_may_take_long_is_not_gathered(search: SearchRequest, plain: bool) -> None:
-    assert is_plain(search) is plain
+def test_what_may_take_long_is_not_gathered(search: SearchRequest, gathered: bool) -> None:
+    assert may_be_gathered(search) is gathered
