@@ -37,6 +37,7 @@ from protos.collections import (
     VectorParams,
 )
 from protos.errors import BadInput
+from protos.quotas import QuotaConfig
 
 
 class PlacedShard(Struct, frozen=True, omit_defaults=True):
@@ -341,6 +342,12 @@ class DropShardKey(Struct, frozen=True, tag="drop_shard_key"):
     key: ShardKey
 
 
+class SetQuotas(Struct, frozen=True, tag="set_quotas"):
+    """Since feature level ``consensus.state.LEVEL_OF_QUOTAS``."""
+
+    config: QuotaConfig
+
+
 Command = (
     AddCollection
     | RestoreShards
@@ -369,6 +376,7 @@ Command = (
     | RestartTransfer
     | CreateShardKey
     | DropShardKey
+    | SetQuotas
 )
 
 _command_decoder: msgspec.msgpack.Decoder[Command] = msgspec.msgpack.Decoder(Command)

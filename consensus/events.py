@@ -80,6 +80,10 @@ class DataLost(Struct, frozen=True):
     shard_id: int
 
 
+class QuotasChanged(Struct, frozen=True):
+    pass
+
+
 class Outdated(ServiceError):
     """The command rests on a term or epoch that has moved on; look at the state again."""
 
@@ -110,6 +114,7 @@ Event = (
     | TransferAborted
     | ShardKeysChanged
     | DataLost
+    | QuotasChanged
     | Rejected
 )
 

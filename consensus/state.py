@@ -29,6 +29,7 @@ import msgspec
 from msgspec import Struct
 
 from protos.collections import CollectionConfig, PayloadSchema
+from protos.quotas import QuotaConfig
 
 ShardKey = str | int
 
@@ -37,6 +38,7 @@ NodeType = Literal["Normal", "Listener"]
 FEATURE_LEVEL = 3  # of this program: the commands and formats it understands
 LEVEL_OF_RESTORING = 3  # snapshots are restored; 2: replica sets
 LEVEL_OF_KEYS = 3  # keys can be revoked, and callers bound to tenants
+LEVEL_OF_QUOTAS = 3
 REMOVED_PEERS_MAX = 256  # remembered; a registration older than that would have to be 256 removals late
 
 
@@ -171,7 +173,8 @@ class CollectionState(Struct, frozen=True, omit_defaults=True):
 class ClusterState(Struct, frozen=True, omit_defaults=True):
     """``feature_level`` is what every member understands; a state without it is of level 1.
 
-    ``removed_peers``: the last incarnation of peers that were removed, oldest removal first.
+    ``removed_peers``: the last incarnation of peers that were removed, oldest removal first. ``quotas``
+    None: each node's own configuration counts.
     Defaults are left out of snapshots, so a default given here can never change.
     """
 
@@ -183,6 +186,7 @@ class ClusterState(Struct, frozen=True, omit_defaults=True):
     version: int = 0
     removed_peers: dict[int, int] = {}
     revoked_keys: dict[str, RevokedKey] = {}
+    quotas: QuotaConfig | None = None
 
     def find(self, name: str) -> CollectionState | None:
         """The collection of this name or alias."""

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import asyncio
 import os
+from pathlib import Path
 
 from node.client import SearchLoad
 from node.optimizer.budget import BuildMemory
+from node.quotas import Quotas, measure_of
 from node.replica.opened import Machinery
 from node.workers import SerialExecutor, WorkerPool
 from protos.clock import Clock, SystemClock
 from protos.collections import OptimizersConfigDiff
+from protos.quotas import NO_QUOTAS
 
 WRITER_THREADS = 2
 BACKGROUND_THREADS = 2
@@ -29,12 +32,15 @@ class Engine:
         builds_max: int | None = None,
         build_memory: int | None = None,
         overrides: OptimizersConfigDiff | None = None,
+        quotas: Quotas | None = None,
         clock: Clock | None = None,
     ) -> None:
         """``search_threads`` and ``builds_max`` (builder processes at once): None chooses by the cores.
-        ``build_memory``: bytes that all builds together may take; None: most of what is free."""
+        ``build_memory``: bytes that all builds together may take; None: most of what is free.
+        ``quotas`` None: there are none."""
         cores = os.cpu_count() or 1
         builds_max = builds_max or max(1, cores // 2)
+        self.quotas = quotas or Quotas(NO_QUOTAS, measure_of(Path()))
         self.search = WorkerPool(search_threads or max(2, cores), "search")
         self._writers = WorkerPool(WRITER_THREADS, "writer")
         self.background = WorkerPool(BACKGROUND_THREADS, "background")
@@ -47,6 +53,7 @@ class Engine:
             clock=clock or SystemClock(),
             cores=cores,
             overrides=overrides or OptimizersConfigDiff(),
+            quotas=self.quotas,
         )
 
     def search_load(self) -> SearchLoad:

@@ -16,11 +16,12 @@ import structlog
 from msgspec import Struct
 
 from consensus.state import ClusterState, CollectionState, ShardState
-from node.client import SearchLoad
+from node.client import QuotaReport, SearchLoad
 from node.client.snapshots import SnapshotNode
 from node.directories import ShardDirectories
 from node.engine import Engine
 from node.local_session import LocalSession
+from node.quotas import Quotas, measure_of
 from node.replica.checkpoint import remove_all
 from node.replica.failed import FailedReplica, withheld
 from node.replica.identity import FORMAT, Identity
@@ -35,6 +36,7 @@ from protos.clock import Clock
 from protos.collections import OptimizersConfigDiff
 from protos.errors import ServiceError, ShardUnavailable, VecraftError
 from protos.operations import UpdateResult, UpdateStatus
+from protos.quotas import NO_QUOTAS, QuotaConfig
 from protos.shard import ReadSession
 from protos.shard_client import ShardClient
 
@@ -88,12 +90,13 @@ class LocalNode:
         build_memory: int | None = None,
         recovery_mode: str | None = None,
         overrides: OptimizersConfigDiff | None = None,
+        quotas: QuotaConfig = NO_QUOTAS,
         clock: Clock | None = None,
     ) -> None:
         """``search_threads`` and ``builds_max`` (builder processes at once): None chooses by the cores.
         ``build_memory``: bytes that all builds together may take; None: most of what is free.
         ``recovery_mode``: no shard is opened, and this is told instead. ``overrides``: of every collection's
-        optimizers."""
+        optimizers. ``quotas`` count until others are set."""
         self._directories = ShardDirectories(storage)
         self._recovery_mode = recovery_mode
         self._engine = Engine(
@@ -101,6 +104,7 @@ class LocalNode:
             builds_max=builds_max,
             build_memory=build_memory,
             overrides=overrides,
+            quotas=Quotas(quotas, measure_of(storage)),
             clock=clock,
         )
         self._ready = ReadyFiles(storage, self._engine.machinery.clock)
@@ -139,6 +143,12 @@ class LocalNode:
 
     def search_load(self) -> SearchLoad:
         return self._engine.search_load()
+
+    def quotas(self) -> QuotaReport:
+        return self._engine.quotas.report()
+
+    def set_quotas(self, agreed: QuotaConfig | None) -> None:
+        self._engine.quotas.configure(agreed)
 
     async def reconcile(self, state: ClusterState) -> None:
         async with self._reconciling:

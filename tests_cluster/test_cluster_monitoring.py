@@ -10,6 +10,7 @@ import pytest
 
 from tests.promtool import QDRANT_NAMES, check_metrics
 from tests_cluster.cluster import Cluster, clustered
+from tests_cluster.history import vector_of
 from tests_cluster.prometheus import Prometheus
 from tests_cluster.view import View
 
@@ -64,3 +65,26 @@ def test_alerts_fire_when_a_node_dies_and_end_when_it_is_back(
             cluster.wait_for(
                 lambda name=name: not watching.firing(name), seconds=60, what=f"the end of {name}"
             )
+
+
+def test_a_quota_set_on_one_node_counts_on_all_and_everybodys_usage_is_told(cluster: Cluster) -> None:
+    quota = {"enabled": True, "max_disk_usage_percent": 1}
+    with View(cluster) as view:
+        assert view.call(cluster[0], "PUT", "/quotas", quota, wait="true") is True
+        for node in cluster:
+            cluster.wait_for(
+                lambda node=node: view.call(node, "GET", "/quotas")["config"]["max_disk_usage_percent"] == 1,
+                what="the quota on every node",
+            )
+            told = view.call(node, "GET", "/quotas")["peers"]
+            assert {int(peer) for peer in told} == {view.peer_id(each) for each in cluster}
+            assert all(peer["exceeded"] for peer in told.values())
+            points = {"points": [{"id": 1, "vector": vector_of(1)}]}
+            refused = view.request(node, "PUT", "/collections/watched/points", points, wait="true")
+            assert refused.status_code == 507, refused.text
+        assert view.call(cluster[1], "PUT", "/quotas", {"enabled": False}, wait="true") is True
+        cluster.wait_for(
+            lambda: not any(view.call(node, "GET", "/quotas")["config"]["enabled"] for node in cluster),
+            what="no quota on any node",
+        )
+        view.put(cluster[2], "watched", range(10), 3)

@@ -41,12 +41,16 @@ from router.load import Load
 from router.monitoring.inventory import Inventory
 from router.monitoring.issues import Issues, SlowReads
 from router.monitoring.metrics import Requests
+from router.monitoring.slow_requests import SlowRequests
 from router.monitoring.telemetry import Process
 from router.points import PointOperations
 from router.queries.operations import SearchOperations
+from router.quotas import QuotaOperations
 from router.rest.app import Edge, RestApplication, create_app
 from router.rest.audit import audit_route
 from router.rest.keys import key_routes
+from router.rest.operators import Logging, operator_routes
+from router.rest.quotas import quota_routes
 from router.rest.routes import Route, RouteTable
 from router.rest.service import ServiceEndpoints, metrics_hook
 from vecraft import QDRANT_VERSION
@@ -71,6 +75,7 @@ class Applications(Struct):
 
 def applications(
     settings: Settings,
+    logs: Logging,
     collections: CollectionOperations,
     log: MetadataLog,
     node: NodeClient,
@@ -81,12 +86,17 @@ def applications(
     serve_telemetry: Callable[[Callable[[int], Awaitable[bytes]]], None] | None = None,
     serve_audit: Callable[[Callable[[bytes], Awaitable[bytes]]], None] | None = None,
 ) -> Applications:
-    """``cluster`` and ``ready`` None: a node on its own. ``serve_telemetry`` and ``serve_audit`` let other
-    members ask for this node's. Raises: CannotStart if there can be no audit log."""
+    """``logs``: what operators see and set of them. ``cluster`` and ``ready`` None: a node on its own.
+    ``serve_telemetry`` and ``serve_audit`` let other members ask for this node's.
+
+    Raises: CannotStart if there can be no audit log.
+    """
     service = settings.service
     operations = ClusterOperations(log, cluster, collections, cluster_options(settings))
     requests, issues = Requests(), Issues()
+    slow = SlowRequests()
     load = Load(service.max_pending_requests)
+    quotas = QuotaOperations(log, node, cluster)
     endpoints = ServiceEndpoints(
         process=_process(settings),
         commit=commit(),
@@ -129,15 +139,17 @@ def applications(
         gate=gate,
         extra_routes=[
             *endpoints.routes(),
+            *quota_routes(quotas),
             *snapshots.routes(),
             *key_routes(revocation),
             audit_route(audit_search),
+            *operator_routes(logs, slow),
             *_dashboard(settings),
         ],
-        metrics_hook=metrics_hook(requests.rest),
+        metrics_hook=metrics_hook(requests.rest, slow=slow),
         load=load,
     )
-    app.on_close.append(inference.close)
+    app.on_close += [inference.close, quotas.close]
     apps = Applications((app, service.http_port))
     if service.metrics_port is not None:
         apps.metrics = _metrics_app(endpoints), service.metrics_port
@@ -152,7 +164,7 @@ def applications(
             gate=gate,
             version=QDRANT_VERSION,
             commit=commit(),
-            metrics_hook=grpc_metrics_hook(requests.grpc),
+            metrics_hook=grpc_metrics_hook(requests.grpc, slow=slow),
             load=load,
         )
         apps.grpc = server, service.grpc_port

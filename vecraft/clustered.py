@@ -31,6 +31,7 @@ from protos.clock import SystemClock
 from protos.errors import VecraftError
 from router.cluster.checking import ReadyCheck
 from router.collections import CollectionOperations
+from router.rest.operators import Logging
 from vecraft.applications import Applications, applications
 from vecraft.configuration import Membership, RestoreFirst
 from vecraft.defaults import collection_defaults, controller_limits, node_options
@@ -54,7 +55,7 @@ _UNUSABLE = (
 
 @asynccontextmanager
 async def clustered(
-    settings: Settings, membership: Membership, wanted: RestoreFirst, ending: Ending
+    settings: Settings, logs: Logging, membership: Membership, wanted: RestoreFirst, ending: Ending
 ) -> AsyncIterator[Applications]:
     """Everything but the listeners. Raises: CannotStart, ConfigurationError, Ended."""
     defaults = collection_defaults(settings)
@@ -89,6 +90,7 @@ async def clustered(
         stack.push_async_callback(ready.close)
         yield applications(
             settings,
+            logs,
             collections,
             member.log,
             node,

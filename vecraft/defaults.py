@@ -10,6 +10,7 @@ import msgspec
 from consensus.controller import Limits
 from consensus.state import TransferMethod
 from protos.collections import CollectionDefaults, OptimizersConfigDiff
+from protos.quotas import QuotaConfig
 from router.cluster.status import ClusterOptions
 from vecraft.configuration import ConfigurationError
 from vecraft.settings import PerformanceSettings, Settings, search_threads
@@ -52,6 +53,7 @@ class NodeOptions(TypedDict):
     build_memory: int | None
     recovery_mode: str | None
     overrides: OptimizersConfigDiff
+    quotas: QuotaConfig
 
 
 def node_options(settings: Settings) -> NodeOptions:
@@ -65,6 +67,7 @@ def node_options(settings: Settings) -> NodeOptions:
         overrides=msgspec.convert(
             msgspec.structs.asdict(settings.storage.optimizers_overwrite), OptimizersConfigDiff
         ),
+        quotas=msgspec.convert(msgspec.to_builtins(settings.storage.quotas), QuotaConfig),
     )
 
 

@@ -9,6 +9,7 @@ requests, running ones finish, shards write their checkpoint, the log closes.
 
 from __future__ import annotations
 
+import sys
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from pathlib import Path
 
@@ -21,7 +22,8 @@ from vecraft.clustered import clustered
 from vecraft.configuration import ConfigurationError, Loaded
 from vecraft.ending import EXIT_FAILED, CannotStart, Ended, Ending
 from vecraft.listening import grpc_listening, listening
-from vecraft.logs import configure_logging
+from vecraft.logs import LogControl
+from vecraft.otel import tracing
 from vecraft.settings import Settings
 from vecraft.standalone import standalone
 from vecraft.storage_lock import storage_lock
@@ -34,12 +36,18 @@ _log = structlog.get_logger(__name__)
 
 def run(loaded: Loaded) -> int:
     """Serve until SIGTERM or SIGINT. Returns the exit status."""
-    for problem in configure_logging(loaded.settings) + loaded.warnings:
+    try:
+        logs = LogControl(loaded.settings)
+    except OSError as error:
+        print(f"the log's file cannot be opened: {error}", file=sys.stderr)
+        return EXIT_FAILED
+    for problem in logs.problems + loaded.warnings:
         _log.warning("configuration_doubtful", problem=problem)
     _log.info("starting", version=__version__, api=QDRANT_VERSION, configuration=loaded.sources)
     MARKER.unlink(missing_ok=True)
     try:
-        status = uvloop.run(_serve(loaded))
+        with tracing():
+            status = uvloop.run(_serve(loaded, logs))
     except CannotStart as error:
         _log.error("cannot_start", reason=str(error))
         return error.status
@@ -53,13 +61,13 @@ def run(loaded: Loaded) -> int:
     return status
 
 
-async def _serve(loaded: Loaded) -> int:
+async def _serve(loaded: Loaded, logs: LogControl) -> int:
     settings, ending = loaded.settings, Ending()
     ending.on_signals()
     async with AsyncExitStack() as stack:
         stack.enter_context(storage_lock(Path(settings.storage.storage_path)))
         try:
-            apps = await stack.enter_async_context(_composition(loaded, ending))
+            apps = await stack.enter_async_context(_composition(loaded, logs, ending))
         except Ended:
             return ending.status
         await _listen(stack, settings, apps)
@@ -85,7 +93,9 @@ def _mark_as_serving() -> None:
     MARKER.touch()
 
 
-def _composition(loaded: Loaded, ending: Ending) -> AbstractAsyncContextManager[Applications]:
+def _composition(
+    loaded: Loaded, logs: LogControl, ending: Ending
+) -> AbstractAsyncContextManager[Applications]:
     if loaded.settings.cluster.enabled:
-        return clustered(loaded.settings, loaded.membership, loaded.restore_first, ending)
-    return standalone(loaded.settings, loaded.restore_first)
+        return clustered(loaded.settings, logs, loaded.membership, loaded.restore_first, ending)
+    return standalone(loaded.settings, logs, loaded.restore_first)

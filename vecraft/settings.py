@@ -292,10 +292,7 @@ def unmet(settings: Settings) -> list[str]:
     service = settings.service
     if service.enforce_internal_auth and not (service.api_key or service.alt_api_key):
         return ["service.enforce_internal_auth is set, but no service.api_key that peers could show"]
-    asked = {
-        "storage.quotas.enabled": settings.storage.quotas.enabled,
-    }
-    return [f"{key} is set, but this version does not have it yet" for key, value in asked.items() if value]
+    return []
 
 
 _KEYS = ("api_key", "alt_api_key", "read_only_api_key")

@@ -14,6 +14,7 @@ from consensus.local_log import LocalLog
 from consensus.log_format import MetadataCorrupted
 from node.local import LocalNode
 from router.collections import CollectionOperations
+from router.rest.operators import Logging
 from vecraft.applications import Applications, applications
 from vecraft.configuration import RestoreFirst
 from vecraft.defaults import collection_defaults, node_options
@@ -24,7 +25,7 @@ from vecraft.snapshots import snapshots
 
 
 @asynccontextmanager
-async def standalone(settings: Settings, wanted: RestoreFirst) -> AsyncIterator[Applications]:
+async def standalone(settings: Settings, logs: Logging, wanted: RestoreFirst) -> AsyncIterator[Applications]:
     """Everything but the listeners. Raises: CannotStart, ConfigurationError."""
     storage, defaults = Path(settings.storage.storage_path), collection_defaults(settings)
     refuse_storage_of_a_cluster(storage)
@@ -37,7 +38,7 @@ async def standalone(settings: Settings, wanted: RestoreFirst) -> AsyncIterator[
         )
         try:
             async with snapshots(settings, wanted, log, collections, node.snapshots) as made:
-                yield applications(settings, collections, log, node, made)
+                yield applications(settings, logs, collections, log, node, made)
         finally:
             await collections.close()
     finally:

@@ -20,6 +20,7 @@ from consensus.transitions import (
     collections,
     keys,
     peers,
+    quotas,
     replicas,
     restoring,
     shard_keys,
@@ -39,6 +40,7 @@ _HANDLERS: dict[type, Handler] = {
     **restoring.HANDLERS,
     **transfers.HANDLERS,
     **shard_keys.HANDLERS,
+    **quotas.HANDLERS,
 }
 
 

@@ -14,10 +14,11 @@ from msgspec import Struct
 
 from consensus.state import ClusterState, CollectionState
 from protos.operations import UpdateResult
+from protos.quotas import QuotaConfig, QuotaUsage
 from protos.shard import ReadSession, UpdateRequest
 from protos.shard_client import ShardClient
 
-__all__ = ["NodeClient", "ReplicaClient", "SearchLoad", "ShardClient", "UpdateRequest"]
+__all__ = ["NodeClient", "QuotaReport", "ReplicaClient", "SearchLoad", "ShardClient", "UpdateRequest"]
 
 
 class SearchLoad(Struct, frozen=True):
@@ -26,6 +27,19 @@ class SearchLoad(Struct, frozen=True):
     threads: int
     busy: int
     waiting: int
+
+
+class QuotaReport(Struct, frozen=True):
+    """What counts on this node, what is used, and what has reached its limit and is not released yet."""
+
+    config: QuotaConfig
+    usage: QuotaUsage
+    memory_exceeded: bool
+    disk_exceeded: bool
+
+    @property
+    def exceeded(self) -> bool:
+        return self.memory_exceeded or self.disk_exceeded
 
 
 class ReplicaClient(Protocol):
@@ -69,6 +83,15 @@ class NodeClient(Protocol):
 
     def search_load(self) -> SearchLoad:
         """As of now. Cheap."""
+        ...
+
+    def quotas(self) -> QuotaReport:
+        """As of now; reads a few files of the kernel's."""
+        ...
+
+    def set_quotas(self, agreed: QuotaConfig | None) -> None:
+        """Keep to these from now on; None: to those this node was configured with. While one is exceeded,
+        shards led here refuse what adds data with InsufficientStorage."""
         ...
 
     async def close(self) -> None:

@@ -27,7 +27,7 @@ from node.backup.coordinator import Coordinator
 from node.backup.participant import CutShard, Participant
 from node.backup.reading import read_backup
 from node.backup.repository import Repository
-from node.client import ReplicaClient, SearchLoad
+from node.client import QuotaReport, ReplicaClient, SearchLoad
 from node.client.backups import Backup
 from node.client.snapshots import SnapshotNode
 from node.cluster.copying import PointCopies
@@ -36,6 +36,7 @@ from node.engine import Engine
 from node.peer.calls import Mail, PeerCalls
 from node.peer.remote import RemoteReplica
 from node.peer.shard_service import serve_shards
+from node.quotas import Quotas, measure_of
 from node.replica.checkpoint import remove_all
 from node.replica.opened import Machinery, ReplicaFiles
 from node.replication.tuning import Tuning
@@ -50,6 +51,7 @@ from node.transfer.workshop import Workshop
 from protos.clock import Clock
 from protos.collections import OptimizersConfigDiff
 from protos.errors import ServiceError, ShardUnavailable, VecraftError
+from protos.quotas import NO_QUOTAS, QuotaConfig
 from protos.shard_client import ShardClient
 
 log = structlog.get_logger()
@@ -81,6 +83,7 @@ class ClusterNode:
         build_memory: int | None = None,
         recovery_mode: str | None = None,
         overrides: OptimizersConfigDiff | None = None,
+        quotas: QuotaConfig = NO_QUOTAS,
         clock: Clock | None = None,
     ) -> None:
         """``incarnation`` is the process's. ``down_since_ms``: peers at whose addresses nobody answers, and
@@ -97,6 +100,7 @@ class ClusterNode:
             builds_max=builds_max,
             build_memory=build_memory,
             overrides=overrides,
+            quotas=Quotas(quotas, measure_of(storage)),
             clock=clock,
         )
         self._workshop = Workshop(storage, self._engine.background)
@@ -160,6 +164,12 @@ class ClusterNode:
 
     def search_load(self) -> SearchLoad:
         return self._engine.search_load()
+
+    def quotas(self) -> QuotaReport:
+        return self._engine.quotas.report()
+
+    def set_quotas(self, agreed: QuotaConfig | None) -> None:
+        self._engine.quotas.configure(agreed)
 
     async def close(self) -> None:
         """Hand over what others can take on, then checkpoint and close every shard."""

@@ -28,8 +28,10 @@ from node.peer.door import Door
 from node.peer.lines import CONNECT_S, Line, Lines, NoLine
 from node.peer.security import NO_SECURITY, PeerSecurity
 from node.peer.service import MESSAGE_BYTES_MAX
+from protos import spans
 from protos.errors import ServiceError, ShardUnavailable, Timeout, VecraftError
 from protos.peer.peer_pb2 import CallHead, Refusal, Welcome
+from protos.request_ids import HEADER, REQUEST_ID
 
 BODY_BYTES_MAX = MESSAGE_BYTES_MAX - (64 << 10)  # the rest is for what stands before a body
 GREETING = "hello"  # the method that tells who answers
@@ -184,19 +186,21 @@ class GrpcCalls:
     # --- answering -----------------------------------------------------------------------------------------
 
     async def serve_call(self, request: bytes, context: Any) -> bytes:
-        del context
+        _continue_request(context)
         head, body, refusal = self._admit(request)
         handler = None if head is None else self._handlers.get(head.method)
         if head is None or handler is None:
             return refusal or _not_handled(head)
         try:
-            answer = await _known_errors(handler(head.caller.peer_id, body), head.method)
+            call = _traced(handler(head.caller.peer_id, body), head.method, context)
+            answer = await _known_errors(call, head.method)
         except VecraftError as error:
             return frames.encode_answer(ERROR, frames.encode_error(error))
         return _body(answer, head.method)
 
     async def serve_stream(self, request: bytes, context: Any) -> None:
         """Each part is written when the transport takes it, which is how the caller's pace gets here."""
+        _continue_request(context)
         head, body, refusal = self._admit(request)
         handler = None if head is None else self._stream_handlers.get(head.method)
         if head is None or handler is None:
@@ -222,6 +226,29 @@ class GrpcCalls:
         if refused is not None:
             return None, b"", frames.refusal(refused.reason, refused.text)
         return head, body, b""
+
+
+def _continue_request(context: Any) -> None:
+    """What is done for a call is done for the request that it was made for."""
+    for key, value in context.invocation_metadata() or ():
+        if key == HEADER and isinstance(value, str):
+            REQUEST_ID.set(value)
+
+
+def _traced(call: Awaitable[bytes], method: str, context: Any) -> Awaitable[bytes]:
+    """``call``; if this process traces requests, as a part of the one it was made for."""
+    tracer = spans.tracer()
+    if tracer is None:
+        return call
+    header = dict(context.invocation_metadata() or ()).get
+
+    async def spanned() -> bytes:
+        with tracer.serving(method, header) as span:
+            answer = await call
+            span.answered(method, status=0, failed=False)
+            return answer
+
+    return call if header(HEADER) is None else spanned()
 
 
 async def _known_errors(answer: Awaitable[_T], method: str) -> _T:

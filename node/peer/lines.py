@@ -18,7 +18,9 @@ import grpc
 from node.peer import service
 from node.peer.addresses import address_of
 from node.peer.security import NO_SECURITY, PeerSecurity
+from protos import spans
 from protos.errors import BadInput
+from protos.request_ids import HEADER, REQUEST_ID
 
 CONNECT_S = 1.0
 REDIAL_S = 0.1  # so long the outcome of a failed try holds: a peer that is away is not flooded
@@ -71,14 +73,16 @@ class Line:
     def calling(self, request: bytes, *, timeout_s: float) -> Iterator[Any]:
         """A unary call; one that still runs when the block ends is cancelled. Raises: NoLine."""
         self._make_room(len(request))
-        with self._until_done(self._call(request, timeout=timeout_s), len(request)) as call:
+        with self._until_done(
+            self._call(request, timeout=timeout_s, metadata=_metadata()), len(request)
+        ) as call:
             yield call
 
     @contextlib.contextmanager
     def streaming(self, request: bytes) -> Iterator[Any]:
         """As ``calling``, with a stream of answers."""
         self._make_room(len(request))
-        with self._until_done(self._stream(request), len(request)) as call:
+        with self._until_done(self._stream(request, metadata=_metadata()), len(request)) as call:
             yield call
 
     def _make_room(self, size: int) -> None:
@@ -229,3 +233,11 @@ class Lines:
             self.drop(peer_id, older)
         self._lines[peer_id] = line
         return line
+
+
+def _metadata() -> tuple[tuple[str, str], ...] | None:
+    """The id of the request that a call is made for, if it is made for one, and its span."""
+    request_id, tracer = REQUEST_ID.get(), spans.tracer()
+    if not request_id:
+        return None
+    return ((HEADER, request_id), *(() if tracer is None else tracer.outgoing()))

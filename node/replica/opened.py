@@ -25,6 +25,7 @@ from msgspec import Struct
 from node import query
 from node.optimizer.budget import BuildMemory
 from node.optimizer.runner import Optimizer
+from node.quotas import Quotas
 from node.replica.checkpoint import Checkpointer, remove_all
 from node.replica.checkpoint import Draft as CheckpointDraft
 from node.replica.contents import Contents
@@ -73,7 +74,8 @@ def _verify(segment: SealedSegment) -> list[str]:
 
 class Machinery(Struct, frozen=True):
     """What replicas of one process share. ``builds`` bounds the builder processes that run at once,
-    ``memory`` what they take. ``overrides`` win over what a collection says of its optimizers."""
+    ``recovery_mode``: no shard is opened, and this is told instead. ``overrides``: of every collection's
+    optimizers. ``quotas`` count until others are set."""
 
     search: WorkerPool
     writers: SerialExecutor
@@ -82,6 +84,7 @@ class Machinery(Struct, frozen=True):
     memory: BuildMemory
     clock: Clock
     cores: int
+    quotas: Quotas
     overrides: OptimizersConfigDiff = OptimizersConfigDiff()
 
     def effective(self, config: CollectionConfig) -> CollectionConfig:

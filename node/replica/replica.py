@@ -30,7 +30,7 @@ class ShardReplica(ReplicaFiles):
         term = max(term, opened.contents.applier.terms.last_term)
         self._committer = Committer(opened.contents, opened.wal, reopen_wal=opened.open_wal, term=term)
         self._writer = Writer(self._commit)
-        self._updates = Updates(self._writer)
+        self._updates = Updates(self._writer, machinery.quotas.admit)
 
     @classmethod
     async def open(

@@ -7,19 +7,22 @@ May not live here: what a write does.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from node.replica.staging import Done, Write
 from node.replica.writer import Writer
 from protos.errors import NotFound
-from protos.operations import AnyLogOperation, UpdateResult, UpdateStatus, WriteOrdering
+from protos.operations import AnyLogOperation, PointChange, UpdateResult, UpdateStatus, WriteOrdering
 from protos.shard import UpdateRequest
 
 UPDATE_TIMEOUT_MS = 60_000  # of writes that name none
 
 
 class Updates:
-    def __init__(self, writer: Writer) -> None:
-        self._writer = writer
+    """``admit`` raises if a change may not be made now."""
+
+    def __init__(self, writer: Writer, admit: Callable[[PointChange], None]) -> None:
+        self._writer, self._admit = writer, admit
         self._running: set[asyncio.Task[Done]] = set()
 
     async def update(self, request: UpdateRequest) -> UpdateResult:
@@ -27,6 +30,7 @@ class Updates:
 
         Raises: BadInput, NotFound (only when ``wait``), InsufficientStorage, ServiceError.
         """
+        self._admit(request.change)
         write = Write(
             change=request.change,
             operation_id=request.operation_id,

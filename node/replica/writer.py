@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from contextvars import Context
 
 import structlog
 from msgspec import Struct
@@ -73,7 +74,8 @@ class Writer:
         future: asyncio.Future[Done] = asyncio.get_running_loop().create_future()
         self._queue.append(_Waiting(write, size, future))
         if self._draining is None:
-            self._draining = asyncio.create_task(self._drain())
+            # In a context of its own: the group is not the business of the request that happens to begin it.
+            self._draining = asyncio.create_task(self._drain(), context=Context())
         return await asyncio.shield(future)
 
     async def close(self) -> None:

@@ -38,6 +38,7 @@ from node.shard.disk import Disk
 from node.shard.waiting import Milestones
 from node.shard.writes import Writes
 from protos.errors import ServiceError, VecraftError
+from protos.operations import PointChange
 from protos.shard import Position, ReplicationInfo, ShardInfo
 
 log = structlog.get_logger()
@@ -117,8 +118,13 @@ class Life:
         self.committed = Milestones(self.machine.committed)
         self._writes = Writes(self)
         self.writer = Writer(self._writes.commit)
-        self.updates = Updates(self.writer)
+        self.updates = Updates(self.writer, self._admit)
         self._lanes = [asyncio.create_task(lane) for lane in (self._run_log(), self._run_state())]
+
+    def _admit(self, change: PointChange) -> None:
+        """Quotas are the primary's business: who is not it tells so, whatever is used here."""
+        if self.machine.is_primary:
+            self._machinery.quotas.admit(change)
 
     def _take_files(self, opened: Opened) -> None:
         self._hooks = CommittedCheckpoints(self)

@@ -19,7 +19,10 @@ from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 from msgspec import Struct
 
+from protos import spans
 from protos.errors import ServiceError, VecraftError
+from protos.request_ids import HEADER as REQUEST_ID_HEADER
+from protos.request_ids import begin as begin_request
 from router.auth.access import Access
 from router.auth.gate import Asked, Gate
 from router.auth.needs import Need
@@ -44,6 +47,7 @@ class Call(Struct):
     write: WriteOptions | None = None
 
 
+Trailing = list[tuple[str, str]]
 Handler = Callable[[Any, Call], Awaitable[Message]]
 
 
@@ -54,6 +58,14 @@ class Served(NamedTuple):
     handle: Handler
 
 
+class Outcome(NamedTuple):
+    body: bytes
+    code: grpc.StatusCode
+    collection: str | None
+
+
+# What the server is to blame for.
+FAULTS = frozenset((grpc.StatusCode.INTERNAL, grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DATA_LOSS))
 Methods = Mapping[str, Served]  # by the methods' names
 # (the method's full name, as "/qdrant.Points/Query"; the collection, if one is named; code; seconds)
 MetricsHook = Callable[[str, str | None, int, float], None]
@@ -97,28 +109,43 @@ class _Method:
         assert self._names_collection or not self._needs.of_collection, self._name
 
     async def answer(self, data: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
+        tracer = spans.tracer()
+        if tracer is None:
+            return (await self._serve(data, context)).body
+        header = dict(context.invocation_metadata() or ()).get
+        with tracer.serving(self._name, header) as span:
+            outcome = await self._serve(data, context)
+            status = outcome.code.value[0]
+            failed = outcome.code in FAULTS
+            span.answered(self._name, status=status, failed=failed, collection=outcome.collection)
+            return outcome.body
+
+    async def _serve(self, data: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> Outcome:
         started_s = time.perf_counter()
         collection, code, body = None, grpc.StatusCode.OK, b""
+        metadata = dict(context.invocation_metadata() or ())
+        trailing: Trailing = [(REQUEST_ID_HEADER, begin_request(metadata.get))]
         try:
             if self._names_collection:
                 with self._load:
                     request = self._decode(data)
                     collection = request.collection_name  # type: ignore[attr-defined]  # just found out
-                    body = await self._answer(request, collection, context, started_s)
+                    body = await self._answer(request, collection, context, trailing, started_s)
             else:
-                body = await self._answer(self._decode(data), None, context, started_s)
+                body = await self._answer(self._decode(data), None, context, trailing, started_s)
         except VecraftError as error:
             if isinstance(error, ServiceError):
                 _log.error("request_failed", method=self._name, error=str(error))
-            code = _fail(context, error)
+            code = _fail(context, error, trailing)
         except asyncio.CancelledError:
             raise
         except Exception as error:  # noqa: BLE001 - the last resort: our fault, told once
             _log.exception("request_crashed", method=self._name)
-            code = _fail(context, ServiceError(f"{type(error).__name__}: {error}"))
+            code = _fail(context, ServiceError(f"{type(error).__name__}: {error}"), trailing)
+        context.set_trailing_metadata(tuple(trailing))
         if self._hook is not None:
             self._hook(self._name, collection, code.value[0], time.perf_counter() - started_s)
-        return body
+        return Outcome(body, code, collection)
 
     def _decode(self, data: bytes) -> Message:
         try:
@@ -139,6 +166,7 @@ class _Method:
         request: Message,
         collection: str | None,
         context: grpc.aio.ServicerContext[bytes, bytes],
+        trailing: Trailing,
         started_s: float,
     ) -> bytes:
         call = await self._admitted(context, collection)
@@ -151,17 +179,17 @@ class _Method:
         body = answer.SerializeToString()
         token = None if call.write is None else encode_token(call.write.written, call.write.known)
         if token is not None:
-            context.set_trailing_metadata(((HEADER, token),))
+            trailing.append((HEADER, token))
         if call.compressible and len(body) >= COMPRESSED_BYTES_MIN:
             context.set_compression(grpc.Compression.Gzip)
         return body
 
 
-def _fail(context: grpc.aio.ServicerContext[bytes, bytes], error: VecraftError) -> grpc.StatusCode:
+def _fail(
+    context: grpc.aio.ServicerContext[bytes, bytes], error: VecraftError, trailing: Trailing
+) -> grpc.StatusCode:
     code = code_of(error)
     context.set_code(code)
     context.set_details(text_of(error))
-    metadata = metadata_of(error)
-    if metadata:
-        context.set_trailing_metadata(metadata)
+    trailing += metadata_of(error)
     return code

@@ -14,11 +14,13 @@ from grpc_reflection.v1alpha.reflection import aio as reflection
 from protos.errors import VecraftError
 from protos.qdrant.pool import PUBLIC_POOL
 from protos.qdrant.service_pb2 import HealthCheckReply, HealthCheckRequest
+from protos.request_ids import REQUEST_ID
 from router.auth.gate import Asked, Gate
 from router.auth.needs import Need
 from router.grpc.errors import code_of, text_of
 from router.grpc.methods import Call, Methods, MetricsHook, Served
 from router.monitoring.metrics import RequestStatistics
+from router.monitoring.slow_requests import SlowRequest, SlowRequests
 
 TITLE = "qdrant - vector search engine"
 HEALTH = "grpc.health.v1.Health"
@@ -34,11 +36,18 @@ def about_handlers(version: str, commit: str | None) -> Methods:
     return {"HealthCheck": Served(Need.PUBLIC, check)}
 
 
-def grpc_metrics_hook(requests: RequestStatistics, unix_s: Callable[[], float] = time.time) -> MetricsHook:
-    """Counts every call; give it to ``create_server``."""
+def grpc_metrics_hook(
+    requests: RequestStatistics,
+    unix_s: Callable[[], float] = time.time,
+    slow: SlowRequests | None = None,
+) -> MetricsHook:
+    """Counts every call, and keeps the slowest in ``slow``; give it to ``create_server``."""
 
     def count(method: str, collection: str | None, code: int, seconds: float) -> None:
-        requests.add(("", method, code), seconds, unix_s(), collection)
+        now_s = unix_s()
+        requests.add(("", method, code), seconds, now_s, collection)
+        if slow is not None and slow.would_keep(method, seconds):
+            slow.add(SlowRequest(method, seconds, now_s, collection, code, REQUEST_ID.get()))
 
     return count
 

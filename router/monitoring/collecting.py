@@ -61,6 +61,7 @@ class Collector:
                 self._inventory.search_load(),
                 disk(Path(self._process.storage_path)),
                 self._load,
+                self._inventory.quotas(),
             ),
         )
 
@@ -83,12 +84,14 @@ class Collector:
             anonymize=anonymize,
             per_collection=per_collection,
             cluster=self._cluster(),
+            quota=self._inventory.quotas(),
         )
         return told if access.everywhere is not None else without_global_sections(told)
 
     async def for_peers(self, level: int) -> bytes:
-        """This node's telemetry as JSON, which other members put together. Raises: Timeout."""
-        return msgspec.json.encode(await self.telemetry(level=level))
+        """This node's telemetry as JSON, and what ``/quotas`` wants, for other members. Raises: Timeout."""
+        told = await self.telemetry(level=level)
+        return msgspec.json.encode({**told, "quota_usage": self._inventory.quotas().usage})
 
     async def _entries(self, timeout_ms: int | None) -> list[CollectionEntry]:
         timeout_s = (timeout_ms or COLLECT_TIMEOUT_MS) / 1000

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from consensus.log import MetadataLog
 from consensus.state import CollectionState
-from node.client import NodeClient, SearchLoad
+from node.client import NodeClient, QuotaReport, SearchLoad
 from protos.errors import VecraftError
 from protos.shard import ShardInfo, ShardStatus
 from router.snapshots.statistics import SnapshotCounts, SnapshotStatistics
@@ -90,6 +90,9 @@ class Inventory:
 
     def search_load(self) -> SearchLoad:
         return self._node.search_load()
+
+    def quotas(self) -> QuotaReport:
+        return self._node.quotas()
 
     async def collections(self) -> list[CollectionEntry]:
         """Every collection, by name."""

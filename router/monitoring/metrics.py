@@ -25,7 +25,8 @@ from prometheus_client.core import (
 )
 
 from consensus.state import ReplicaState
-from node.client import SearchLoad
+from node.client import QuotaReport, SearchLoad
+from protos.quotas import disk_limit, memory_limit
 from protos.shard import ShardInfo
 from router.cluster.status import ClusterReport
 from router.load import Load
@@ -329,6 +330,7 @@ class NodeFigures(Struct, frozen=True):
     load: SearchLoad | None = None
     disk: machine.Disk | None = None
     requests: Load | None = None
+    quota: QuotaReport | None = None
 
 
 class _OwnFamilies:
@@ -363,6 +365,8 @@ class _OwnFamilies:
                 f"{name}_size_bytes", "the disk of the storage", value=node.disk.size_bytes
             )
             yield GaugeMetricFamily(f"{name}_free_bytes", "free on that disk", value=node.disk.free_bytes)
+        if node.quota is not None:
+            yield from filter(_has_samples, (self._quotas(node.quota),))
         if node.requests is not None:
             name = f"{prefix}{OWN}requests"
             running, refused = node.requests.running, node.requests.refused
@@ -370,6 +374,20 @@ class _OwnFamilies:
             yield CounterMetricFamily(f"{name}_refused_total", "requests that were too many", value=refused)
         if node.measured is not None:
             yield from prefixed(node.measured, prefix)
+
+    def _quotas(self, report: QuotaReport) -> Metric:
+        """Qdrant's family; it has a series for each resource that has a limit."""
+        family = GaugeMetricFamily(
+            f"{self._prefix}quota_exceeded",
+            "does a quota keep this node from taking data",
+            labels=["resource"],
+        )
+        config = report.config
+        if memory_limit(config) is not None:
+            family.add_metric(["memory"], report.memory_exceeded)
+        if disk_limit(config) is not None:
+            family.add_metric(["disk"], report.disk_exceeded)
+        return family
 
 
 def active_replicas(entries: Iterable[CollectionEntry]) -> tuple[int, int]:

@@ -15,7 +15,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from consensus.state import Transfer
+from node.client import QuotaReport
 from protos.collections import CollectionConfig, SparseVectorParams, echo
+from protos.quotas import disk_limit, memory_limit
 from protos.shard import SegmentInfo, ShardInfo
 from router.cluster.status import ClusterReport, transfer_info
 from router.monitoring import machine
@@ -54,6 +56,7 @@ def telemetry(
     anonymize: bool,
     per_collection: bool = False,
     cluster: ClusterReport | None = None,
+    quota: QuotaReport | None = None,
 ) -> Json:
     """``cluster`` None: this node is on its own."""
     comments = {} if cluster is None else cluster.comments
@@ -66,7 +69,7 @@ def telemetry(
             "rest": _requests(requests.rest, anonymize, per_collection),
             "grpc": _requests(requests.grpc, anonymize, per_collection),
         },
-        "quota": {"config": {"enabled": False}, "exceeded": {"resident_memory": False, "disk_usage": False}},
+        "quota": _quota(quota),
     }
     if level >= 1:
         result["memory"] = msgspec.to_builtins(machine.memory())
@@ -82,6 +85,19 @@ def telemetry(
 def without_global_sections(told: Json) -> Json:
     """What callers are told that know single collections only (reference 4.2)."""
     return {key: section for key, section in told.items() if key not in _GLOBAL_SECTIONS}
+
+
+def _quota(report: QuotaReport | None) -> Json:
+    """None: there are none. Of what is not limited it is not told whether it is exceeded."""
+    if report is None:
+        exceeded: Json = {"resident_memory": None, "disk_usage": None}
+        return {"config": {"enabled": False}, "exceeded": exceeded}
+    config = report.config
+    exceeded = {
+        "resident_memory": None if memory_limit(config) is None else report.memory_exceeded,
+        "disk_usage": None if disk_limit(config) is None else report.disk_exceeded,
+    }
+    return {"config": msgspec.to_builtins(config), "exceeded": exceeded}
 
 
 def _app(process: Process, level: int) -> Json:

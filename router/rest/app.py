@@ -1,9 +1,9 @@
 """The REST application: one handler around the route table, below aiohttp's own applications.
 
-Around every request, in this order: find the route, ask whether the caller may use it, call its handler,
-turn errors into responses, compress, add CORS headers, report to the metrics hook. One function instead of a
-chain of aiohttp middlewares, because each link of such a chain costs as much as decoding a query; and no
-aiohttp application, because its router would look for a route before ours does.
+Around every request, in this order: give it an id, find the route, ask whether the caller may use it, call
+its handler, turn errors into responses, compress, add CORS headers, report to the metrics hook. One
+function instead of a chain of aiohttp middlewares, because each link of such a chain costs as much as
+decoding a query; and no aiohttp application, because its router would look for a route before ours does.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from typing import Any
 import structlog
 from aiohttp import HttpVersion11, hdrs, web
 
+from protos import spans
 from protos.errors import ServiceError, VecraftError
+from protos.request_ids import HEADER, begin
 from router.auth.gate import Gate
 from router.cluster import ClusterOperations
 from router.cluster.local_shards import LocalShardOperations
@@ -133,12 +135,10 @@ class Edge:
         crossing = self._enable_cors and hdrs.ORIGIN in headers
         if crossing and _is_preflight(request):
             return _preflight(request)
-        try:
-            response = await self._dispatch(request)
-        except (asyncio.CancelledError, ConnectionError):
-            raise
-        except Exception as error:  # noqa: BLE001 - every error becomes an answer, told once if it is our fault
-            response = _failed(request, error, started_s)
+        request_id, tracer = begin(headers.get), spans.tracer()
+        answer = self._answer(request, started_s)
+        response = await (answer if tracer is None else _traced(tracer, request, answer))
+        response.headers[HEADER] = request_id
         if hdrs.ACCEPT_ENCODING in headers:
             await compress(request, response)
         if crossing:
@@ -146,6 +146,14 @@ class Edge:
         if self._metrics_hook is not None:
             self._metrics_hook(request, response.status, time.perf_counter() - started_s)
         return response
+
+    async def _answer(self, request: Request, started_s: float) -> web.StreamResponse:
+        try:
+            return await self._dispatch(request)
+        except (asyncio.CancelledError, ConnectionError):
+            raise
+        except Exception as error:  # noqa: BLE001 - every error becomes an answer, told once if it is our fault
+            return _failed(request, error, started_s)
 
     async def _dispatch(self, request: web.Request) -> web.StreamResponse:
         found = self._table.find(request.method, request.rel_url.raw_path)
@@ -182,6 +190,21 @@ def _failed(request: web.Request, error: Exception, started_s: float) -> web.Str
     elif isinstance(error, ServiceError):
         _log.error("request_failed", method=request.method, path=request.path, error=str(error))
     return failure(error, started_s)
+
+
+async def _traced(
+    tracer: spans.Tracer, request: web.Request, answer: Awaitable[web.StreamResponse]
+) -> web.StreamResponse:
+    with tracer.serving(request.method, request.headers.get) as span:
+        response = await answer
+        match = request[STATE].match
+        span.answered(
+            request.method if match is None else f"{match.route.method} {match.route.path}",
+            status=response.status,
+            failed=response.status >= 500,
+            collection=None if match is None else match.params.get("collection_name"),
+        )
+        return response
 
 
 def _headers_of(error: web.HTTPException) -> dict[str, str]:

@@ -43,6 +43,8 @@ _QUERY_SCHEMAS: dict[str, tuple[str, dict[str, Any]]] = {
         {"type": "string", "enum": ["no_sync", "snapshot", "replica"], "default": "snapshot"},
     ),
     "checksum": ("SHA-256 of the file, in hex", {"type": "string", "pattern": "^[0-9a-fA-F]{64}$"}),
+    "limit": ("How many to show at most", {"type": "integer", "minimum": 0, "default": 10}),
+    "request": ("Text that the names of requests contain", {"type": "string"}),
     "completed_limit": ("Completed tasks to show at most", {"type": "integer", "minimum": 0}),
 }
 

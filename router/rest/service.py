@@ -14,6 +14,7 @@ from aiohttp import web
 from msgspec import Struct
 from prometheus_client import CollectorRegistry
 
+from protos.request_ids import REQUEST_ID
 from router.auth.needs import Need
 from router.cluster import ClusterOperations
 from router.cluster.checking import ReadyCheck
@@ -23,6 +24,7 @@ from router.monitoring.collecting import Collector
 from router.monitoring.inventory import Inventory
 from router.monitoring.issues import Issues
 from router.monitoring.metrics import Requests, RequestStatistics
+from router.monitoring.slow_requests import SlowRequest, SlowRequests
 from router.monitoring.telemetry import Process
 from router.rest import params
 from router.rest.admission import access_of
@@ -44,14 +46,21 @@ class VersionInfo(Struct, frozen=True, omit_defaults=True):
     commit: str | None = None
 
 
-def metrics_hook(requests: RequestStatistics, unix_s: Callable[[], float] = time.time) -> MetricsHook:
-    """Counts every routed request; give it to ``create_app``."""
+def metrics_hook(
+    requests: RequestStatistics,
+    unix_s: Callable[[], float] = time.time,
+    slow: SlowRequests | None = None,
+) -> MetricsHook:
+    """Counts every routed request, and keeps the slowest in ``slow``; give it to ``create_app``."""
 
     def count(request: web.Request, status: int, seconds: float) -> None:
         match = request[STATE].match
         if match is not None:
-            route, collection = match.route, match.params.get("collection_name")
-            requests.add((route.method, route.path, status), seconds, unix_s(), collection)
+            route, collection, now_s = match.route, match.params.get("collection_name"), unix_s()
+            requests.add((route.method, route.path, status), seconds, now_s, collection)
+            name = f"{route.method} {route.path}"
+            if slow is not None and slow.would_keep(name, seconds):
+                slow.add(SlowRequest(name, seconds, now_s, collection, status, REQUEST_ID.get()))
 
     return count
 

@@ -190,12 +190,13 @@ async def test_a_newer_format_refuses_to_start(tmp_path: Path, name: str) -> Non
 async def test_a_state_that_used_newer_features_refuses_to_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    level = FEATURE_LEVEL + 1
     with monkeypatch.context() as newer:
-        newer.setattr("consensus.state.FEATURE_LEVEL", FEATURE_LEVEL + 1)
-        newer.setattr("consensus.local_log.FEATURE_LEVEL", FEATURE_LEVEL + 1)
+        newer.setattr("consensus.state.FEATURE_LEVEL", level)
+        newer.setattr("consensus.local_log.FEATURE_LEVEL", level)
         await filled(tmp_path, 1)
     with pytest.raises(
-        MetadataCorrupted, match=f"level {FEATURE_LEVEL + 1} was in use; this program knows {FEATURE_LEVEL}"
+        MetadataCorrupted, match=f"feature level {level} was in use; this program knows {FEATURE_LEVEL}"
     ):
         reopened(tmp_path)
 

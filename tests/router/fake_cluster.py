@@ -21,12 +21,13 @@ from consensus.log import RaftStatus
 from consensus.replica_sets import in_sync
 from consensus.state import ClusterState, CollectionState, Peer, ReplicaState, ShardState, Transfer
 from consensus.transitions.outcome import put_collection, put_shard
-from node.client import ReplicaClient, SearchLoad
+from node.client import QuotaReport, ReplicaClient, SearchLoad
 from protos.collections import CollectionParams
 from protos.errors import NotPrimary, ShardUnavailable, Timeout, VecraftError
 from protos.filters import Filter
 from protos.ids import PointId
 from protos.operations import UpdateResult, UpdateStatus, Upsert, VectorBatch
+from protos.quotas import QuotaConfig, QuotaUsage
 from protos.shard import (
     Hits,
     Position,
@@ -191,6 +192,7 @@ class PeerNode:
     def __init__(self, cluster: FakeCluster, peer: int) -> None:
         self._cluster, self._peer = cluster, peer
         self.fail_to_reconcile = 0
+        self.agreed_quotas = QuotaConfig()
 
     def shard(self, collection: str, shard_id: int) -> ShardClient:
         return self._cluster.copy(collection, shard_id, self._peer)
@@ -207,6 +209,12 @@ class PeerNode:
         self._cluster.reconcile(self._peer)
 
     def touch(self, collection: str) -> None: ...
+
+    def quotas(self) -> QuotaReport:
+        return QuotaReport(self.agreed_quotas, QuotaUsage(1, 2), memory_exceeded=False, disk_exceeded=False)
+
+    def set_quotas(self, agreed: QuotaConfig | None) -> None:
+        self.agreed_quotas = agreed or QuotaConfig()
 
     def search_load(self) -> SearchLoad:
         return SearchLoad(threads=2, busy=0, waiting=0)

@@ -16,7 +16,7 @@ import numpy as np
 from consensus.commands import Command
 from consensus.state import ClusterState, CollectionState, Peer, founding_state
 from consensus.transitions import Events, apply, rejection
-from node.client import ReplicaClient, SearchLoad
+from node.client import QuotaReport, ReplicaClient, SearchLoad
 from node.filter.check import compile_check
 from protos.collections import CollectionConfig, Distance
 from protos.diversity import diverse
@@ -50,6 +50,7 @@ from protos.operations import (
     Upsert,
     VectorBatch,
 )
+from protos.quotas import QuotaConfig, QuotaUsage
 from protos.shard import (
     Direction,
     FloatArray,
@@ -105,6 +106,7 @@ class FakeLog:
 class FakeNode:
     def __init__(self) -> None:
         self.shards: dict[tuple[str, int], FakeShard] = {}
+        self.agreed_quotas = QuotaConfig()
         self.settled: list[tuple[str, int, int]] = []  # collection, shard, config version
 
     def shard(self, collection: str, shard_id: int) -> ShardClient:
@@ -128,6 +130,12 @@ class FakeNode:
         return UpdateResult(UpdateStatus.COMPLETED, 0)
 
     def touch(self, collection: str) -> None: ...
+
+    def quotas(self) -> QuotaReport:
+        return QuotaReport(self.agreed_quotas, QuotaUsage(1, 2), memory_exceeded=False, disk_exceeded=False)
+
+    def set_quotas(self, agreed: QuotaConfig | None) -> None:
+        self.agreed_quotas = agreed or QuotaConfig()
 
     def search_load(self) -> SearchLoad:
         return SearchLoad(threads=2, busy=0, waiting=0)

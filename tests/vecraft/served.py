@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -12,6 +13,16 @@ from vecraft.applications import Applications
 from vecraft.configuration import RestoreFirst
 from vecraft.settings import ServiceSettings, Settings, StorageSettings
 from vecraft.standalone import standalone
+
+
+class NoLogging:
+    """The logging of the tests' process is nobody's to see or to change."""
+
+    def show(self) -> dict[str, Any]:
+        return {}
+
+    def change(self, part: dict[str, Any]) -> None:
+        raise AssertionError
 
 
 @asynccontextmanager
@@ -24,5 +35,5 @@ async def serving(
     )
     (directory / "storage").mkdir(exist_ok=True)
     chosen = replace(settings or Settings(), service=service, storage=storage)
-    async with standalone(chosen, RestoreFirst()) as applications:
+    async with standalone(chosen, NoLogging(), RestoreFirst()) as applications:
         yield applications

@@ -127,7 +127,6 @@ def test_a_missing_file_of_the_flag_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "variables",
     [
-        {"STORAGE__QUOTAS__ENABLED": "true"},
         {"SERVICE__ENFORCE_INTERNAL_AUTH": "true"},
     ],
 )

@@ -21,7 +21,7 @@ from vecraft.settings import PerformanceSettings, Settings, StorageSettings, rea
     [
         ("INFO", logging.INFO, {}, 0),
         ("debug", logging.DEBUG, {}, 0),
-        ("info,raft=debug", logging.INFO, {"raft": logging.DEBUG}, 0),
+        ("info,raft=debug", logging.INFO, {"consensus.raft": logging.DEBUG}, 0),
         ("warn, node::replica=trace", logging.WARNING, {"node.replica": logging.DEBUG}, 0),
         ("loud", logging.INFO, {}, 1),
         ("error,x=loud", logging.ERROR, {}, 1),

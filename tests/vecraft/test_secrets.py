@@ -91,13 +91,13 @@ async def test_endless_headers_are_refused(served: Served) -> None:
 
 CRASH = """
 import structlog
-from vecraft.logs import configure_logging
+from vecraft.logs import LogControl
 from vecraft.settings import LoggerSettings, Settings
 
 def answer(metadata):
     raise RuntimeError("boom")
 
-configure_logging(Settings(logger=LoggerSettings(format={form!r})))
+LogControl(Settings(logger=LoggerSettings(format={form!r})))
 try:
     answer({{"api-key": "secret" * 3}})
 except RuntimeError:

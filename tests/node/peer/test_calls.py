@@ -11,8 +11,12 @@ from typing import Any
 
 import grpc.aio
 import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from node.peer import call_frames, grpc_calls, lines, service
+from protos import spans
 from protos.errors import (
     BadInput,
     InvalidField,
@@ -25,9 +29,11 @@ from protos.errors import (
     VecraftError,
 )
 from protos.peer.peer_pb2 import Refusal
+from protos.request_ids import REQUEST_ID, begin
 from tests.node.peer.callers import Caller
 from tests.node.peer.proxy import Proxy
 from tests.node.peer.test_member import until
+from vecraft.otel import OtelTracer
 
 Make = Callable[..., Awaitable[Caller]]
 
@@ -66,6 +72,46 @@ class Held:
 async def test_an_answer_comes_back_to_the_one_that_asked(caller: Make) -> None:
     one, _ = await pair(caller)
     assert await one.calls.call(2, "echo", b"x", timeout_s=5) == b"1:x"
+
+
+async def test_what_is_done_for_a_call_is_done_for_the_request_it_was_made_for(caller: Make) -> None:
+    one, other = await pair(caller)
+
+    async def whose(_: int, __: bytes) -> bytes:
+        return REQUEST_ID.get().encode()
+
+    async def parts(_: int, __: bytes) -> AsyncIterator[bytes]:
+        yield REQUEST_ID.get().encode()
+
+    other.calls.handle("whose", whose)
+    other.calls.handle_stream("parts", parts)
+
+    async def request(number: int) -> list[bytes]:
+        begin({"x-request-id": f"id-{number}"}.get)
+        answer = await one.calls.call(2, "whose", b"", timeout_s=5)
+        return [answer, *[part async for part in one.calls.stream(2, "parts", b"")]]
+
+    found = await asyncio.gather(*(asyncio.create_task(request(number)) for number in range(5)))
+    assert found == [[b"id-%d" % number] * 2 for number in range(5)]
+    assert await one.calls.call(2, "whose", b"", timeout_s=5) == b""  # for no request
+
+
+async def test_a_call_is_a_span_below_that_of_its_request(caller: Make) -> None:
+    exporter, provider = InMemorySpanExporter(), TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    one, _ = await pair(caller)
+    spans.install(OtelTracer(provider.get_tracer("test")))
+    try:
+        begin({}.get)
+        with provider.get_tracer("test").start_as_current_span("request"):
+            await one.calls.call(2, "echo", b"x", timeout_s=5)
+    finally:
+        spans.install(None)
+    found = {span.name: span for span in exporter.get_finished_spans()}
+    call, request = found["echo"], found["request"]
+    assert call.parent is not None
+    assert call.parent.span_id == request.context.span_id
+    assert call.context.trace_id == request.context.trace_id
 
 
 async def test_a_write_of_32_mib_goes_through(caller: Make) -> None:

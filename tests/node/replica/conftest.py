@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 
 from node.optimizer.budget import BuildMemory
+from node.quotas import Quotas, measure_of
 from node.replica.replica import Machinery, ShardReplica
 from node.workers import SerialExecutor, WorkerPool
 from protos.clock import SystemClock
 from protos.collections import CollectionConfig
+from protos.quotas import NO_QUOTAS
 from tests.node.replica.points import config_of
 
 
@@ -32,6 +34,7 @@ class Shards:
             memory=BuildMemory(1),
             clock=SystemClock(),
             cores=1,
+            quotas=Quotas(NO_QUOTAS, measure_of(root)),
         )
         self.directory = root / "shard"
 

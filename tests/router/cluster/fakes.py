@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from consensus.commands import AddCollection, Command, PlacedShard, RegisterPeer
 from consensus.log import RaftStatus
 from consensus.state import (
+    FEATURE_LEVEL,
     ClusterState,
     CollectionState,
     Peer,
@@ -46,7 +47,7 @@ STATUS = RaftStatus(
 
 
 def peer(peer_id: int) -> Peer:
-    return Peer(peer_id, uri=f"http://node-{peer_id}:6335", version="1.19.0", feature_level=2)
+    return Peer(peer_id, uri=f"http://node-{peer_id}:6335", version="1.19.0", feature_level=FEATURE_LEVEL)
 
 
 class ClusterLog:

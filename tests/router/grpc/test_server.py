@@ -153,6 +153,8 @@ class FakeContext:
     def invocation_metadata(self) -> tuple[tuple[str, str], ...]:
         return ()
 
+    def set_trailing_metadata(self, _: object) -> None: ...
+
     def set_compression(self, compression: grpc.Compression) -> None:
         self.compression = compression
 
