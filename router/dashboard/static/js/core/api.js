@@ -66,6 +66,7 @@ export function credentials() {
  */
 export async function send(method, target, body, { signal, query, type } = {}) {
   for (;;) {
+    const used = apiKey();
     const headers = { ...credentials(), ...(type ? { "content-type": type } : {}) };
     let response;
     try {
@@ -74,7 +75,9 @@ export async function send(method, target, body, { signal, query, type } = {}) {
       if (signal?.aborted || error instanceof ApiError) throw error;
       throw new ApiError(0, "The node does not answer. Is it running?");
     }
-    if (response.status !== 401 || !(await askForKey(await response.clone().text()))) return response;
+    if (response.status !== 401) return response;
+    // A refusal that took its time may be of a key that is another by now.
+    if (apiKey() === used && !(await askForKey(await response.clone().text()))) return response;
   }
 }
 
