@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from aiohttp import BodyPartReader, hdrs, web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from protos.errors import BadRequest
 from router.auth.needs import Need
@@ -200,6 +201,10 @@ def _wait(request: web.Request) -> bool:
 # --- bytes in and out -----------------------------------------------------------------------------------
 
 
+# How aiohttp says that a form is none.
+_UNREADABLE = (ValueError, AssertionError, HttpProcessingError, web.RequestPayloadError)
+
+
 async def _uploaded(request: web.Request) -> AsyncIterator[bytes]:
     """The bytes of the field. Raises: BadRequest if there is none, now or while they come."""
     if not request.content_type.startswith("multipart/"):
@@ -209,7 +214,7 @@ async def _uploaded(request: web.Request) -> AsyncIterator[bytes]:
         part = await reader.next()
         while part is not None and not (isinstance(part, BodyPartReader) and part.name == _FIELD):
             part = await reader.next()
-    except (ValueError, AssertionError, web.RequestPayloadError) as error:
+    except _UNREADABLE as error:
         raise BadRequest(f"The multipart form cannot be read: {error}") from error
     if part is None:
         raise BadRequest(f"The multipart form has no field `{_FIELD}`")
@@ -221,7 +226,7 @@ async def _chunks(part: BodyPartReader) -> AsyncIterator[bytes]:
     try:
         while chunk := await part.read_chunk(_CHUNK_BYTES):
             yield chunk
-    except (ValueError, AssertionError, web.RequestPayloadError) as error:
+    except _UNREADABLE as error:
         raise BadRequest(f"The multipart form cannot be read: {error}") from error
 
 

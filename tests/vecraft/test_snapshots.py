@@ -257,3 +257,12 @@ def test_snapshots_may_be_kept_in_a_bucket(tmp_path: Path) -> None:
             assert [path for path in (tmp_path / "snapshots").rglob("*") if path.is_file()] == []
     finally:
         server.stop()
+
+
+@pytest.mark.parametrize("part", [b"no header at all--", b'Content-Disposition: form-data; name="\xf1\x16"'])
+def test_a_form_that_is_none_is_the_clients_fault(client: httpx.Client, part: bytes) -> None:
+    headers = {"Content-Type": "multipart/form-data; boundary=b"}
+    body = b"--b\r\n" + part + b"\r\n\r\nx\r\n--b--\r\n"
+    answer = client.post(f"{C}/snapshots/upload", content=body, headers=headers)
+    assert answer.status_code == 400
+    assert "cannot be read" in answer.json()["status"]["error"]
