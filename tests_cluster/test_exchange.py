@@ -81,9 +81,9 @@ def test_what_is_exported_and_imported_is_equal(target: str, node: LiveNode, tmp
 
 def test_an_import_that_is_killed_goes_on_and_loses_nothing(node: LiveNode, tmp_path: Path) -> None:
     """SIGKILL as soon as the journal shows progress; then the same command again."""
-    count = 20_000
-    np.save(tmp_path / "v.npy", RNG.normal(size=(count, 32)).astype(np.float32))
-    put(node, "/collections/killed", {"vectors": {"size": 32, "distance": "Dot"}})
+    count = 100_000  # takes seconds, of which a hundredth will do
+    np.save(tmp_path / "v.npy", RNG.normal(size=(count, 4)).astype(np.float32))
+    put(node, "/collections/killed", {"vectors": {"size": 4, "distance": "Dot"}})
     journal = tmp_path / "journal"
     arguments = ["import", "killed", str(tmp_path / "v.npy"), "--url", node.url, "--batch-size", "50"]
     arguments += ["--resume", str(journal)]

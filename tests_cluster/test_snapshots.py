@@ -107,6 +107,7 @@ def test_what_is_left_of_a_cluster_can_still_be_copied(cluster: Cluster, view: V
     """Two of three nodes are gone: nothing can be agreed on, and the third still makes snapshots."""
     view.create("left", shard_number=1, replication_factor=3)
     view.put(cluster[0], "left", IDS, 1)
+    snapshot(view, cluster[2], "left")  # so it knows that all replicas have what was written
     for node in (cluster[0], cluster[1]):
         node.kill()
     made = view.call(cluster[2], "POST", "/collections/left/snapshots", timeout_s=60)

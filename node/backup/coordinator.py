@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import AsyncExitStack, aclosing
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 
@@ -34,9 +34,11 @@ from node.backup.wire import (
     encode,
 )
 from node.peer.calls import PeerCalls
-from protos.errors import ServiceError, ShardUnavailable, VecraftError
+from protos.errors import InsufficientStorage, ShardUnavailable, VecraftError
 
 log = structlog.get_logger()
+
+T = TypeVar("T")
 
 TRIES, RETRY_S = 10, 0.5
 PREPARED_S = 50.0  # for all primaries: each first finishes a checkpoint that is under way
@@ -81,9 +83,7 @@ class Coordinator:
             async with turn:
                 return await cut.fetch(key, held[key], repository)
 
-        async with asyncio.TaskGroup() as fetching:
-            shards = {key: fetching.create_task(fetched(key)) for key in held}
-        taken = {key: task.result() for key, task in shards.items()}
+        taken = dict(zip(held, await _gathered([fetched(key) for key in held]), strict=True))
         manifest = _manifest(state, taken, raft_index=raft_index, created_ms=created_ms)
         return await asyncio.to_thread(repository.add, manifest)
 
@@ -117,16 +117,10 @@ class _Cut:
             raise CutNotGood(barrier.failure)
         return dict(barrier.cut)
 
-    async def _all(self, call: Callable[[ShardKey], Any], seconds: float) -> None:
+    async def _all(self, call: Callable[[ShardKey], Coroutine[Any, Any, None]], seconds: float) -> None:
         """Raises: the first VecraftError, TimeoutError."""
-        tasks = [asyncio.ensure_future(call(key)) for key in self._primaries]
-        try:
-            async with asyncio.timeout(seconds):
-                await asyncio.gather(*tasks)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+        async with asyncio.timeout(seconds):
+            await _gathered([call(key) for key in self._primaries])
 
     async def _prepare(self, key: ShardKey) -> None:
         decode(await _next(self._streams[key]), Prepared)
@@ -156,10 +150,23 @@ class _Cut:
                     stream: Any = self._calls.stream(self._primaries[key], FILE, ref)
                     async with aclosing(stream) as chunks:
                         await repository.keep(file.sha256, file.size, chunks)
-        except (ShardUnavailable, ServiceError) as error:
+        except InsufficientStorage:
+            raise
+        except VecraftError as error:
             raise CutNotGood(str(error)) from error
         files = tuple(BackedFile(file.path, file.size, file.sha256) for file in described.files)
         return BackedShard(key[1], at.term, at.seq, described.points, files)
+
+
+async def _gathered(calls: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """The results of all. Raises: the first error; the others have ended then, too."""
+    tasks = [asyncio.ensure_future(call) for call in calls]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _next(stream: AsyncIterator[bytes]) -> bytes:

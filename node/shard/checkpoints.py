@@ -6,11 +6,15 @@ May not live here: making them (``node.replica.checkpoint``).
 
 from __future__ import annotations
 
+import asyncio
 from typing import Protocol
 
 from node.replica.opened import CheckpointPostponed
 from node.replication.machine import ReplicaMachine
 from node.shard.waiting import Milestones
+
+# How long a checkpoint waits to hear that all replicas have what it holds. Without a primary it never will.
+COMMITTED_S = 20.0
 
 
 class Owner(Protocol):
@@ -44,12 +48,19 @@ class CommittedCheckpoints:
     async def before_store(self, seq: int) -> None:
         committed = self._owner.machine.committed >= seq
         if not committed and not self._closed and not self._is_cut(seq):
-            committed = await self._owner.committed.wait(seq)
+            committed = await self._wait(seq)
         if not committed or self._is_cut(seq):
-            raise CheckpointPostponed
+            raise CheckpointPostponed(f"operation {seq} is not known to be on all replicas in sync")
 
     async def checkpointed(self, seq: int) -> None:
         await self._owner.shorten_log(seq)
+
+    async def _wait(self, seq: int) -> bool:
+        try:
+            async with asyncio.timeout(COMMITTED_S):
+                return await self._owner.committed.wait(seq)
+        except TimeoutError:
+            return False
 
     def _is_cut(self, seq: int) -> bool:
         return self._limit is not None and seq > self._limit
