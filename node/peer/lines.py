@@ -17,7 +17,7 @@ import grpc
 
 from node.peer import service
 from node.peer.addresses import address_of
-from node.peer.security import NO_SECURITY, PeerSecurity
+from node.peer.security import NO_SECURITY, Metadata, PeerSecurity
 from protos import spans
 from protos.errors import BadInput
 from protos.request_ids import HEADER, REQUEST_ID
@@ -45,7 +45,8 @@ class Line:
         self.cut = ""
         self.prefixes: dict[str, bytes] = {}
         self._channel = service.channel(address_of(uri), security, options=service.CALL_OPTIONS)
-        self._call, self._stream = service.call_methods(self._channel, security.metadata)
+        self._shown = security.metadata
+        self._call, self._stream = service.call_methods(self._channel)
         self._running: set[Any] = set()
         self._open_bytes = 0
         self._aside = False
@@ -74,7 +75,7 @@ class Line:
         """A unary call; one that still runs when the block ends is cancelled. Raises: NoLine."""
         self._make_room(len(request))
         with self._until_done(
-            self._call(request, timeout=timeout_s, metadata=_metadata()), len(request)
+            self._call(request, timeout=timeout_s, metadata=self._metadata()), len(request)
         ) as call:
             yield call
 
@@ -82,8 +83,15 @@ class Line:
     def streaming(self, request: bytes) -> Iterator[Any]:
         """As ``calling``, with a stream of answers."""
         self._make_room(len(request))
-        with self._until_done(self._stream(request, metadata=_metadata()), len(request)) as call:
+        with self._until_done(self._stream(request, metadata=self._metadata()), len(request)) as call:
             yield call
+
+    def _metadata(self) -> Metadata:
+        """The key, and of the request that a call is made for, if it is made for one, its id and its span."""
+        request_id, tracer = REQUEST_ID.get(), spans.tracer()
+        if not request_id:
+            return self._shown
+        return (*self._shown, (HEADER, request_id), *(() if tracer is None else tracer.outgoing()))
 
     def _make_room(self, size: int) -> None:
         if self._closing is not None:
@@ -233,11 +241,3 @@ class Lines:
             self.drop(peer_id, older)
         self._lines[peer_id] = line
         return line
-
-
-def _metadata() -> tuple[tuple[str, str], ...] | None:
-    """The id of the request that a call is made for, if it is made for one, and its span."""
-    request_id, tracer = REQUEST_ID.get(), spans.tracer()
-    if not request_id:
-        return None
-    return ((HEADER, request_id), *(() if tracer is None else tracer.outgoing()))

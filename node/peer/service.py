@@ -6,7 +6,6 @@ Stands in for generated service code, which would bring gRPC into the vocabulary
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
 from typing import Any
 
 import grpc
@@ -102,10 +101,9 @@ def open_stream(channel: Any, name: str = RAFT, metadata: Metadata = ()) -> Any:
     )(metadata=metadata)
 
 
-def call_methods(channel: Any, metadata: Metadata = ()) -> tuple[Any, Any]:
-    """The unary method of CALLS and the streaming one, to be called with a request's bytes."""
-    one, many = channel.unary_unary(f"/{CALLS}/Call"), channel.unary_stream(f"/{CALLS}/Stream")
-    return (partial(one, metadata=metadata), partial(many, metadata=metadata)) if metadata else (one, many)
+def call_methods(channel: Any) -> tuple[Any, Any]:
+    """The unary method of CALLS and the streaming one, to be called with a request's bytes and metadata."""
+    return channel.unary_unary(f"/{CALLS}/Call"), channel.unary_stream(f"/{CALLS}/Stream")
 
 
 async def call_add_peer(

@@ -15,6 +15,7 @@ from node.peer import service
 from node.peer.joining import CannotJoin
 from node.peer.security import PeerSecurity
 from protos.peer.peer_pb2 import AddPeerRequest, Frame
+from protos.request_ids import REQUEST_ID
 from tests.certificates import Authority
 from tests.node.peer.test_member import Cluster, until
 from vecraft.settings import ClusterSettings, P2pSettings, ServiceSettings, Settings
@@ -146,14 +147,39 @@ async def test_a_key_is_asked_for_where_that_is_enforced(cluster: Cluster) -> No
         with pytest.raises(grpc.aio.AioRpcError) as refused:
             await service.call_add_peer(channel, AddPeerRequest(), timeout_s=5, metadata=security.metadata)
         assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
-        one, many = service.call_methods(channel, security.metadata)
+        one, many = service.call_methods(channel)
         with pytest.raises(grpc.aio.AioRpcError):
-            await one(b"", timeout=5)
+            await one(b"", timeout=5, metadata=security.metadata)
         with pytest.raises(grpc.aio.AioRpcError):
-            await many(b"", timeout=5).read()
+            await many(b"", timeout=5, metadata=security.metadata).read()
         await channel.close()
     await cluster.join("b", "a", security=keyed(KEY))
     await cluster.members["b"].log.propose(SetClusterMetadata("k", 1), timeout_s=10)
+
+
+@pytest.mark.parametrize("request_id", ["", "of-a-client"])
+async def test_the_key_is_shown_with_every_call(cluster: Cluster, request_id: str) -> None:
+    """Whether or not it is made for a request whose id goes along."""
+
+    async def echo(_: int, request: bytes) -> bytes:
+        return request + REQUEST_ID.get().encode()
+
+    async def parts(_: int, request: bytes) -> AsyncIterator[bytes]:
+        yield request + REQUEST_ID.get().encode()
+
+    founder = await cluster.found("a", security=keyed(KEY))
+    joined = await cluster.join("b", "a", security=keyed(KEY))
+    founder.calls.handle("echo", echo)
+    founder.calls.handle_stream("parts", parts)
+    peer = founder.identity.peer_id
+    token = REQUEST_ID.set(request_id)
+    try:
+        assert await joined.calls.call(peer, "echo", b"x", timeout_s=5) == b"x" + request_id.encode()
+        assert [part async for part in joined.calls.stream(peer, "parts", b"y")] == [
+            b"y" + request_id.encode()
+        ]
+    finally:
+        REQUEST_ID.reset(token)
 
 
 async def test_a_key_is_changed_one_member_after_the_other(cluster: Cluster) -> None:
