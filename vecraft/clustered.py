@@ -85,7 +85,8 @@ async def clustered(
         made = await stack.enter_async_context(
             snapshots(settings, wanted, member.log, collections, node.snapshots, node)
         )
-        ready = ReadyCheck(member.log, cluster, joins=joins)
+        withheld = bool(settings.storage.recovery_mode)
+        ready = ReadyCheck(member.log, cluster, joins=joins, withheld=withheld)
         ready.start()
         stack.push_async_callback(ready.close)
         yield applications(

@@ -26,10 +26,13 @@ _log = structlog.get_logger(__name__)
 
 
 class ReadyCheck:
-    """``joins``: this process was started with ``--bootstrap``, for the first time."""
+    """``joins``: this process was started with ``--bootstrap``, for the first time. ``withheld``: it opens no
+    shard."""
 
-    def __init__(self, log: MetadataLog, cluster: ClusterClient, *, joins: bool = False) -> None:
-        self._log, self._cluster, self._joins = log, cluster, joins
+    def __init__(
+        self, log: MetadataLog, cluster: ClusterClient, *, joins: bool = False, withheld: bool = False
+    ) -> None:
+        self._log, self._cluster, self._joins, self._withheld = log, cluster, joins, withheld
         self._checks = Checks()
         self._nudged = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -86,6 +89,7 @@ class ReadyCheck:
             self._cluster.status().applied,
             asyncio.get_running_loop().time(),
             commits,
+            self._withheld,
         )
         return advance(checks, seen, joins=self._joins)
 

@@ -7,7 +7,8 @@ Lives here: the checks in their order, and what each needs to know. May not live
     ESTIMATING    how far is the cluster? The first member that answers will do
     CATCHING_UP   until this node has applied that much
     CONFIRMING    how far is the cluster according to a majority? Then CATCHING_UP again, or
-    HEALING       until each replica of this node that was unhealthy then was seen healthy, or is gone
+    HEALING       until each replica of this node that was unhealthy then was seen healthy, or is gone;
+                  for good in recovery mode
     READY         for good
 
 Members that do not answer are done without: a node must be able to get ready when all others are down, since
@@ -63,13 +64,17 @@ class Checks(Struct, frozen=True):
 
 
 class Seen(Struct, frozen=True):
-    """What is so at ``now_s`` (monotonic). ``commits``: other members' answers, if ``asks`` wanted any."""
+    """What is so at ``now_s`` (monotonic). ``commits``: other members' answers, if ``asks`` wanted any.
+
+    ``withheld``: this node opens no shard (recovery mode), whatever its replicas are still called.
+    """
 
     state: ClusterState
     peer_id: int
     applied: int
     now_s: float
     commits: tuple[int, ...] = ()
+    withheld: bool = False
 
 
 def asks(checks: Checks, state: ClusterState, peer_id: int) -> int:
@@ -112,13 +117,14 @@ def _step(checks: Checks, seen: Seen, commits: Sequence[int], *, joins: bool) ->
         return _confirm(checks, seen, commits)
     if checks.stage is Stage.HEALING:
         left = checks.sick & unhealthy(seen.state, seen.peer_id)
-        return replace(checks, sick=left, stage=Stage.HEALING if left else Stage.READY)
+        ends = not left and not seen.withheld
+        return replace(checks, sick=left, stage=Stage.READY if ends else Stage.HEALING)
     return checks
 
 
 def _estimate(checks: Checks, seen: Seen, commits: Sequence[int]) -> Checks:
     if not seen.state.peers.keys() - {seen.peer_id}:
-        return replace(checks, stage=Stage.READY)
+        return replace(checks, stage=Stage.HEALING if seen.withheld else Stage.READY)
     since_s = seen.now_s if checks.silent_since_s is None else checks.silent_since_s
     if not commits and seen.now_s - since_s < SILENCE_S:
         return replace(checks, silent_since_s=since_s)

@@ -157,6 +157,18 @@ def test_a_replica_that_is_gone_is_not_waited_for() -> None:
     assert advance(checks, seen(log.state), joins=False).stage is Stage.READY
 
 
+@pytest.mark.parametrize("state", [founding_state(Peer(1)), three_peers()], ids=["alone", "three"])
+def test_a_node_that_opens_no_shard_is_never_ready(state: ClusterState) -> None:
+    """Its replicas are called active until others have noticed."""
+    checks = Checks()
+    for number in range(6):
+        checks = advance(
+            checks, replace(seen(state, applied=9, now_s=number, commits=(5, 5)), withheld=True), joins=False
+        )
+    assert checks.stage is Stage.HEALING
+    assert advance(checks, seen(state, applied=9), joins=False).stage is Stage.READY
+
+
 def test_what_falls_ill_later_does_not_count() -> None:
     log = ClusterLog()
     log.add_collection()
