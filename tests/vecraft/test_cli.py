@@ -22,7 +22,7 @@ def test_the_version_is_qdrants_first_and_our_own_second(capsys: pytest.CaptureF
     with pytest.raises(SystemExit) as ended:
         main(["--version"])
     assert ended.value.code == 0
-    assert capsys.readouterr().out == "qdrant 1.19.0\nvecraft 0.2.0\n"
+    assert capsys.readouterr().out == "qdrant 1.19.0\nvecraft 0.3.0\n"
 
 
 @pytest.mark.parametrize("arguments", [[], ["serve"], ["--disable-telemetry"], ["serve", "--stacktrace"]])
