@@ -1,4 +1,5 @@
-"""Filters: the tree of conditions (``tree``), JSON (``decoding``, ``encoding``), constraints (``rules``).
+"""Filters: the tree of conditions (``tree``), what it asks of fields (``fields``), JSON (``decoding``,
+``encoding``), constraints (``rules``).
 
 Whether a point matches is decided in ``node.filter``; the words and limits of reference section 10 are here.
 """
@@ -6,6 +7,7 @@ Whether a point matches is decided in ``node.filter``; the words and limits of r
 from protos.filters import rules
 from protos.filters.decoding import decode_filter
 from protos.filters.encoding import encode_filter
+from protos.filters.fields import predicates
 from protos.filters.rules import FILTER_DEPTH_MAX
 from protos.filters.tree import (
     Condition,
@@ -76,5 +78,6 @@ __all__ = [
     "encode_filter",
     "leaf_count",
     "leaves",
+    "predicates",
     "rules",
 ]

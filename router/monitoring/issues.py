@@ -8,7 +8,7 @@ any more. Source: reference 3.2.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
@@ -21,7 +21,6 @@ from protos.clock import Clock, SystemClock
 from protos.collections import KeywordIndexParams, PayloadSchema, PayloadSchemaType, TextIndexParams
 from protos.filters import (
     DatetimeRange,
-    FieldCondition,
     Filter,
     GeoBoundingBox,
     GeoPolygon,
@@ -32,11 +31,10 @@ from protos.filters import (
     MatchScalar,
     MatchText,
     MatchValue,
-    Nested,
     Predicate,
     Range,
     TextMode,
-    conditions,
+    predicates,
 )
 from protos.json_path import JsonPath, parse_path
 
@@ -69,7 +67,7 @@ def missing_indexes(
     """
     present = {parse_path(field) for field in indexed}
     missing: dict[JsonPath, dict[PayloadSchemaType, PayloadSchema]] = {}
-    for path, predicate in _predicates(filter, None):
+    for path, predicate in predicates(filter):
         wanted = None if path in present else _serving_index(predicate)
         if wanted is not None:
             schemas = missing.setdefault(path, {})
@@ -81,25 +79,8 @@ def missing_indexes(
 def indexed_fields(filter: Filter, indexed: Mapping[str, PayloadSchema]) -> list[str]:
     """The fields that the filter asks about and that have an index, in its order."""
     present = {parse_path(field): field for field in indexed}
-    asked = dict.fromkeys(path for path, _ in _predicates(filter, None))
+    asked = dict.fromkeys(path for path, _ in predicates(filter))
     return [present[path] for path in asked if path in present]
-
-
-def _predicates(filter: Filter, base: JsonPath | None) -> Iterator[tuple[JsonPath, Predicate]]:
-    """Every predicate, with its path from the payload's root; ``base`` ends in ``[]``."""
-    for condition in conditions(filter):
-        if isinstance(condition, Filter):
-            yield from _predicates(condition, base)
-        elif isinstance(condition, Nested):
-            yield from _predicates(condition.filter, _below(base, condition.key).elements())
-        elif isinstance(condition, FieldCondition):
-            path = _below(base, condition.key)
-            yield from ((path, predicate) for predicate in condition.any_of)
-
-
-def _below(base: JsonPath | None, key: str) -> JsonPath:
-    path = parse_path(key)
-    return path if base is None else base.extended(path)
 
 
 def _serving_index(predicate: Predicate) -> PayloadSchema | None:

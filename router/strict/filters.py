@@ -22,12 +22,11 @@ from protos.filters import (
     MatchScalar,
     MatchText,
     MatchValue,
-    Nested,
     Predicate,
     Range,
-    conditions,
     leaf_count,
     leaves,
+    predicates,
 )
 from protos.formulas import (
     Applied,
@@ -83,8 +82,9 @@ def check_filter_indexed(filter: Filter | None, schema: Schema, place: Place = P
     """Raises: BadRequest if a condition's field has no index that answers it."""
     if filter is None:
         return
-    for path, types in _wanted(filter, None):
-        _require_index(path, types, schema, place)
+    for path, predicate in predicates(filter):
+        if types := _serving(predicate):
+            _require_index(path, types, schema, place)
 
 
 def check_formula_indexed(expression: Expression, schema: Schema) -> None:
@@ -150,25 +150,6 @@ def _matches_values(index: PayloadSchema) -> bool:
         PayloadSchemaType.UUID,
         PayloadSchemaType.BOOL,
     )
-
-
-def _wanted(filter: Filter, base: JsonPath | None) -> Iterator[tuple[JsonPath, Types]]:
-    """Each predicate's path from the payload's root, with the types of index that answer it."""
-    for condition in conditions(filter):
-        if isinstance(condition, Filter):
-            yield from _wanted(condition, base)
-        elif isinstance(condition, Nested):
-            yield from _wanted(condition.filter, _below(base, condition.key).elements())
-        elif isinstance(condition, FieldCondition):
-            path = _below(base, condition.key)
-            for predicate in condition.any_of:
-                if types := _serving(predicate):
-                    yield path, types
-
-
-def _below(base: JsonPath | None, key: str) -> JsonPath:
-    path = parse_path(key)
-    return path if base is None else base.extended(path)
 
 
 def _serving(predicate: Predicate) -> Types:
