@@ -30,6 +30,7 @@ from consensus.log_format import HEADER_BYTES, MetadataCorrupted
 from consensus.state import FEATURE_LEVEL, ClusterState, Peer, founding_state
 from consensus.transitions import Events, apply, rejection
 from protos.errors import InsufficientStorage, ServiceError
+from protos.files import sync_directory
 
 PEER_ID_MAX = 2**53 - 1
 COMPACT_AFTER = 1024
@@ -184,7 +185,7 @@ class LocalLog:
         os.close(self._file)
         self._file, self._end, self._logged = fresh, HEADER_BYTES, 0
         try:
-            _sync_directory(self._directory)
+            sync_directory(self._directory)
         except OSError as error:
             self._broken = f"a new log file could not be made durable ({error})"
             raise
@@ -193,7 +194,7 @@ class LocalLog:
         path = self._directory / _LOG
         if not path.exists():
             os.close(_write_beside(path, log_format.header(_LOG_MAGIC)))
-            _sync_directory(self._directory)
+            sync_directory(self._directory)
         data = path.read_bytes()
         log_format.check_header(data, _LOG_MAGIC, path)
         for end, body in log_format.read_records(data, path):
@@ -245,7 +246,7 @@ def _read_snapshot(path: Path) -> _Snapshot:
 def _write_snapshot(directory: Path, snapshot: _Snapshot) -> None:
     record = log_format.pack_record(msgspec.msgpack.encode(snapshot))
     os.close(_write_beside(directory / _SNAPSHOT, log_format.header(_SNAPSHOT_MAGIC) + record))
-    _sync_directory(directory)
+    sync_directory(directory)
 
 
 def _write_beside(path: Path, data: bytes) -> int:
@@ -263,14 +264,6 @@ def _write_beside(path: Path, data: bytes) -> int:
         os.close(file)
         raise
     return file
-
-
-def _sync_directory(path: Path) -> None:
-    directory = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
 
 
 def _write_all(file: int, data: bytes, offset: int) -> None:

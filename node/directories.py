@@ -20,9 +20,9 @@ from pathlib import Path
 
 import structlog
 
-from node.files import replace_synced, sync_directory
 from node.replica.checkpoint import DamagedFile
 from node.replica.identity import FORMAT, Identity, read_identity, write_identity
+from protos.files import replace_synced, sync_directory
 
 log = structlog.get_logger()
 

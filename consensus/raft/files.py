@@ -9,6 +9,8 @@ import os
 from pathlib import Path
 from typing import Protocol
 
+from protos.files import replace_synced, sync_directory
+
 
 class Files(Protocol):
     """Named files of one node. Every method may raise OSError, which is fatal to the caller."""
@@ -59,16 +61,10 @@ class OsFiles:
         os.fdatasync(self._fd(name))
 
     def replace(self, name: str, data: bytes) -> None:
-        temporary = self._directory / f"{name}.new"
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
         stale = self._open.pop(name, None)
         if stale is not None:
             os.close(stale)
-        temporary.replace(self._directory / name)
-        self._sync_directory()
+        replace_synced(self._directory / name, data)
 
     def close(self) -> None:
         for fd in self._open.values():
@@ -81,12 +77,5 @@ class OsFiles:
             created = not path.exists()
             self._open[name] = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
             if created:
-                self._sync_directory()
+                sync_directory(self._directory)
         return self._open[name]
-
-    def _sync_directory(self) -> None:
-        fd = os.open(self._directory, os.O_RDONLY)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)

@@ -25,9 +25,9 @@ import msgspec
 from msgspec import Struct
 
 from consensus.state import ShardGroup
-from node.files import replace_synced, sync_directory
 from protos.collections import CollectionConfig, PayloadSchema
 from protos.errors import BadInput, NotFound, ServiceError, storage_failed
+from protos.files import replace_synced, sync_directory
 
 FORMAT = 1
 SUFFIX = ".backup"

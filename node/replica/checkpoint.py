@@ -22,7 +22,6 @@ import structlog
 from crc32c import crc32c
 from msgspec import Struct
 
-from node.files import replace_synced, sync_directory
 from node.filter.columns import ColumnsView, Manifest
 from node.replica.contents import Contents
 from node.replica.segment_set import SegmentEntry
@@ -30,6 +29,7 @@ from node.replica.slots import PackedBits
 from node.replication.terms import EMPTY_SEQ, Starts, TermList
 from node.segments import VectorSchema
 from node.storage.points import StoreFull
+from protos.files import replace_synced, sync_directory
 
 log = structlog.get_logger()
 

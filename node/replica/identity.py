@@ -10,8 +10,8 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from node.files import replace_synced, sync_directory
 from node.replica.checkpoint import DamagedFile
+from protos.files import replace_synced, sync_directory
 
 FORMAT = 1
 IDENTITY_FILE = "replica.json"

@@ -19,7 +19,6 @@ import numpy.typing as npt
 
 from node import bits
 from node.bits import Slots
-from node.files import sync_directory, sync_file
 from node.index import (
     GraphParams,
     HnswGraph,
@@ -56,6 +55,7 @@ from node.segments.schema import (
 from node.segments.sealed import SealedSegment
 from node.segments.value_build import ValueBuild
 from node.segments.values import ValueGraphParams, ValueGraphsEntry
+from protos.files import sync_directory, sync_file
 
 DRAFT_SUFFIX = ".tmp"
 _PROCESS_BYTES = 64 * 1024 * 1024  # interpreter, FAISS, buffers

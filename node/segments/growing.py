@@ -13,7 +13,6 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from node.files import replace_synced, sync_directory
 from node.segments.errors import SegmentCorrupted, SegmentFull, SegmentIncomplete
 from node.segments.files import allocated_bytes
 from node.segments.growing_rows import Batch, growing_rows
@@ -21,6 +20,7 @@ from node.segments.layout import layout_of
 from node.segments.manifest import MANIFEST_FILE
 from node.segments.schema import VectorSchema
 from node.segments.view import SegmentView
+from protos.files import replace_synced, sync_directory
 
 FORMAT = 2  # 1 had dense float32 vectors only
 GROWING_FILE = "growing.json"

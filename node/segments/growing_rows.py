@@ -14,12 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from node import bits
-from node.files import replace_synced
 from node.segments.errors import SegmentCorrupted
 from node.segments.kinds import NamedVectors, view_of
 from node.segments.layout import File, FixedLayout, RaggedLayout, layout_of
 from node.segments.rows import Ragged, Rows
 from node.segments.schema import VectorSchema, present_file
+from protos.files import replace_synced
 
 _ALLOCATE_MIN, _ALLOCATE_MAX = 256 * 1024, 4 * 1024 * 1024
 _ELEMENTS_BYTES = 1 << 20  # of a file of elements at first; it is mapped anew, twice as long, when full

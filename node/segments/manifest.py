@@ -13,11 +13,11 @@ import crc32c
 import msgspec
 from msgspec import Struct
 
-from node.files import replace_synced
 from node.index import Code, Encoding, GraphParams, SparseParams
 from node.segments.errors import SegmentCorrupted, SegmentIncomplete
 from node.segments.schema import VectorSchema
 from node.segments.values import ValueGraphsEntry
+from protos.files import replace_synced
 
 FORMAT = 2  # 1 had dense float32 vectors only
 MANIFEST_FILE = "segment.json"

@@ -25,11 +25,11 @@ from node.client.snapshots import (
     decode_description,
     encode_description,
 )
-from node.files import sync_directory, write_all
 from node.replica.checkpoint import POINTS_FILE
 from node.snapshots.tar import CHUNK_BYTES, ArchiveDamaged, Member, Sink, Source, TarWriter, members
 from node.transfer.export import Base, BaseFile
 from node.transfer.files import blocks_of, is_base_path
+from protos.files import sync_directory, write_all
 
 DESCRIPTION, CHECKSUMS = "snapshot.json", "checksums.json"
 CHECKSUMS_FORMAT = 1

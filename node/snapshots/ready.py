@@ -19,7 +19,6 @@ from consensus.replica_sets import every_shard
 from consensus.state import ClusterState, CollectionState
 from node.client.snapshots import ShardDescription
 from node.directories import ShardDirectories
-from node.files import sync_directory
 from node.replica.checkpoint import (
     POINTS_FILE,
     WAL_DIRECTORY,
@@ -33,6 +32,7 @@ from node.replica.recovery import blank_meta, open_replica
 from node.storage.points import PointStore
 from node.storage.wal import Wal
 from protos.clock import Clock
+from protos.files import sync_directory
 from protos.shard import Position
 
 log = structlog.get_logger()

@@ -27,7 +27,6 @@ from node.client.snapshots import (
     SnapshotDescription,
     Written,
 )
-from node.files import sync_directory
 from node.replica.checkpoint import DamagedFile
 from node.replica.opened import ReplicaFiles
 from node.replica.recovery import DAMAGE
@@ -40,6 +39,7 @@ from node.transfer.export import Base, export_base
 from node.transfer.workshop import Workshop
 from node.workers import to_its_end
 from protos.errors import BadInput, ServiceError, storage_failed
+from protos.files import sync_directory
 from protos.shard import Position
 
 log = structlog.get_logger()

@@ -30,8 +30,8 @@ from typing import TypeAlias, TypeVar
 import lmdb
 from crc32c import crc32c
 
-from node.files import sync_directory
 from node.storage.records import RecordCorrupted
+from protos.files import sync_directory
 
 FORMAT = 1
 

@@ -28,7 +28,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from node.files import remove_synced, replace_synced, sync_directory, write_all
 from node.measures import COMMIT_OPERATIONS, WAL_SYNC_FAILURES, WAL_SYNC_SECONDS
 from node.storage.wal_format import (
     BODY_BYTES_MAX,
@@ -44,6 +43,7 @@ from node.storage.wal_format import (
     read_frames,
     synced_claim,
 )
+from protos.files import remove_synced, replace_synced, sync_directory, write_all
 
 __all__ = ["Wal", "WalCorrupted", "WalError", "WalFormatUnknown", "WalRecord", "WalTrimmed"]
 

@@ -16,7 +16,6 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from node.files import write_all
 from node.replica.checkpoint import COLUMNS_DIRECTORY, POINTS_FILE, SEGMENTS_DIRECTORY, Meta, decode_meta
 from node.replica.opened import CheckpointPostponed, Pauses, ReplicaFiles, Stored
 from node.replica.segment_set import SegmentEntry
@@ -27,6 +26,7 @@ from node.segments.schema import present_file
 from node.storage.points import PointsCopy
 from node.workers import WorkerPool, to_its_end
 from protos.errors import ShardUnavailable
+from protos.files import write_all
 
 _COPY_BYTES = 1 << 20
 _NOT_LINKED = (errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK)

@@ -14,7 +14,6 @@ from pathlib import Path
 
 from crc32c import crc32c
 
-from node.files import write_all
 from node.replica.checkpoint import COLUMNS_DIRECTORY, POINTS_FILE, SEGMENTS_DIRECTORY
 from node.segments import SegmentCorrupted
 from node.segments.manifest import BLOCK_BYTES, MANIFEST_FILE, read_manifest
@@ -31,6 +30,7 @@ from node.transfer.wire import (
     Packing,
     decoded,
 )
+from protos.files import write_all
 
 assert CHUNK_BYTES == BLOCK_BYTES
 

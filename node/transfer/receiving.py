@@ -13,7 +13,6 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from node.files import sync_directory
 from node.replica.checkpoint import WAL_DIRECTORY
 from node.storage.wal import Wal
 from node.transfer.files import FilesTarget
@@ -21,6 +20,7 @@ from node.transfer.records import RecordsTarget
 from node.transfer.wire import END, BaseRefused, Form, Header, Unpacking
 from node.transfer.workshop import Workshop
 from node.workers import to_its_end
+from protos.files import sync_directory
 
 Report = Callable[[int, int], None]  # points that are here, and all there are
 

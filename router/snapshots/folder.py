@@ -14,8 +14,8 @@ from pathlib import Path
 
 from node.client.snapshots import Written
 from protos.errors import storage_failed
+from protos.files import replace_synced, sync_directory
 from router.snapshots.drafts import disk_errors
-from router.snapshots.durably import replace_synced, sync_directory
 from router.snapshots.naming import Folder, SnapshotFile, creation_time, is_listed, snapshot_not_found
 from router.snapshots.store import Content
 
@@ -28,7 +28,9 @@ class SnapshotFolders:
         self.root = root
 
     def clear(self) -> None:
-        """Remove checksums that have no file. Raises: OSError."""
+        """Remove checksums that have no file, and those half written. Raises: OSError."""
+        for path in self.root.rglob(f"*{CHECKSUM_SUFFIX}.tmp"):
+            path.unlink()
         for path in self.root.rglob(f"*{CHECKSUM_SUFFIX}"):
             if not path.with_name(path.name.removesuffix(CHECKSUM_SUFFIX)).exists():
                 path.unlink()

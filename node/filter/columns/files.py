@@ -26,7 +26,6 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
-from node.files import sync_directory
 from node.filter.columns.base import Base, SavedFile
 from node.filter.columns.delta import Codes, DeltaView
 from node.filter.columns.dictionary import Dictionary
@@ -34,6 +33,7 @@ from node.filter.columns.flags import ShapeView
 from node.filter.columns.kinds import Kind, former_kind_of, kind_of
 from node.filter.columns.view import ColumnView
 from protos.collections import Memory, PayloadIndexParams, decode_index_params, encode_index_params
+from protos.files import sync_directory
 
 FORMAT: Final = 2
 _READ: Final = (1, 2)

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from node.files import write_all
 from node.storage import wal as wal_module
 from node.storage.wal import Wal, WalCorrupted, WalFormatUnknown, WalRecord, WalTrimmed
 from node.storage.wal_format import FILE_HEADER_BYTES, FRAME_HEADER_BYTES, read_file_header, synced_claim
+from protos.files import write_all
 
 SYNCED = [WalRecord(1 + seq // 3, seq, b"record %d" % seq) for seq in range(7)]
 UNSYNCED = [WalRecord(9, seq, b"unsynced %d" % seq) for seq in (7, 8)]

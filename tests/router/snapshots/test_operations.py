@@ -16,6 +16,7 @@ from node.client.snapshots import SnapshotDescription, encode_description
 from protos.collections import CreateAlias, CreateCollection, Distance, VectorParams, decode_create
 from protos.errors import BadInput, BadRequest, ChecksumMismatch, Forbidden, NotFound, VecraftError
 from router.collections import CollectionOperations
+from router.snapshots.folder import SnapshotFolders
 from router.snapshots.naming import WHOLE
 from router.snapshots.requests import Priority, RecoverOptions
 from tests.router.fakes import FakeLog, FakeNode
@@ -246,3 +247,17 @@ async def test_a_failed_call_does_not_disturb_others(setting: Setting) -> None:
     with pytest.raises(VecraftError):
         await setting.snapshots.finish(setting.snapshots.create("nope"), "create snapshot")
     assert setting.snapshots.statistics.of("nope").creating == 0
+
+
+def test_what_a_crash_left_beside_snapshots_is_removed_on_start(tmp_path: Path) -> None:
+    (tmp_path / "c").mkdir()
+    for name in (
+        "whole.snapshot",
+        "whole.snapshot.checksum",
+        "gone.snapshot.checksum",
+        "half.snapshot.checksum.tmp",
+    ):
+        (tmp_path / "c" / name).touch()
+    SnapshotFolders(tmp_path).clear()
+    left = sorted(path.name for path in (tmp_path / "c").iterdir())
+    assert left == ["whole.snapshot", "whole.snapshot.checksum"]

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from node.files import replace_synced
+from protos.files import replace_synced
 
 
 def test_a_file_that_cannot_be_written_leaves_nothing_behind(
@@ -14,7 +14,7 @@ def test_a_file_that_cannot_be_written_leaves_nothing_behind(
         raise OSError("No space left on device")
 
     (tmp_path / "f.bits").write_bytes(b"old")
-    monkeypatch.setattr("node.files.write_all", full)
+    monkeypatch.setattr("protos.files.write_all", full)
     with pytest.raises(OSError, match="No space"):
         replace_synced(tmp_path / "f.bits", b"new")
     assert [path.name for path in tmp_path.iterdir()] == ["f.bits"]

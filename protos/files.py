@@ -1,6 +1,7 @@
 """Writing files so that what was promised is on disk: complete writes, directory entries included.
 
-Lives here: what every room that keeps files needs. A draft is named like its file with ``.tmp`` at the end.
+Lives here: what every room that keeps files needs, on whichever floor. A draft is named like its file
+with ``.tmp`` at the end.
 """
 
 from __future__ import annotations
