@@ -45,7 +45,7 @@ async def serve(directory: str, port: str, uri: str, bootstrap: str) -> None:
         host="127.0.0.1",
         port=int(port),
         uri=uri,
-        bootstrap=None if bootstrap == "-" else bootstrap,
+        bootstrap=() if bootstrap == "-" else (bootstrap,),
     )
     member = await Member.open(options, on_fatal=give_up)
     print(json.dumps("started"), flush=True)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +48,14 @@ def _commands() -> str:
 def add_serve_flags(flags: argparse.ArgumentParser) -> None:
     flags.add_argument("--config-path", type=Path, metavar="FILE", help="another configuration file")
     flags.add_argument("--uri", metavar="URI", help="at which other peers reach this one (QDRANT_URI)")
-    flags.add_argument("--bootstrap", metavar="URI", help="of a peer to join (QDRANT_BOOTSTRAP)")
+    flags.add_argument(
+        "--bootstrap",
+        action="append",
+        metavar="URI",
+        help="of a peer to join (QDRANT_BOOTSTRAP); repeatable. A node that is the first of them founds"
+        " the cluster when all the others say that they are of none",
+    )
+    flags.add_argument("--bootstrap-file", type=Path, metavar="FILE", help="of such URIs, one a line")
     flags.add_argument(
         "--snapshot",
         "--collection-snapshot",
@@ -106,7 +113,7 @@ def configure(options: argparse.Namespace, environ: Any) -> Loaded:
         raise ConfigurationError("\n".join(problems))
     membership = Membership(
         uri=options.uri or environ.get("QDRANT_URI") or None,
-        bootstrap=options.bootstrap or environ.get("QDRANT_BOOTSTRAP") or None,
+        bootstrap=_bootstrap(options, environ),
         reinit=options.reinit,
     )
     warnings = loaded.warnings + without_effect(loaded.settings) + doubtful_keys(loaded.settings.service)
@@ -114,6 +121,17 @@ def configure(options: argparse.Namespace, environ: Any) -> Loaded:
         given = {"uri": membership.uri, "bootstrap": membership.bootstrap, "reinit": membership.reinit}
         warnings += [f"--{name} has no effect without cluster.enabled" for name in given if given[name]]
     return replace(loaded, warnings=warnings, membership=membership, restore_first=_restore_first(options))
+
+
+def _bootstrap(options: argparse.Namespace, environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Raises: ConfigurationError."""
+    uris = list(options.bootstrap or environ.get("QDRANT_BOOTSTRAP", "").split(","))
+    if options.bootstrap_file is not None:
+        try:
+            uris += options.bootstrap_file.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigurationError(f"--bootstrap-file {options.bootstrap_file}: {error}") from error
+    return tuple(uri.strip() for uri in uris if uri.strip())
 
 
 def _restore_first(options: argparse.Namespace) -> RestoreFirst:

@@ -36,7 +36,7 @@ from vecraft.applications import Applications, applications
 from vecraft.configuration import Membership, RestoreFirst
 from vecraft.defaults import collection_defaults, controller_limits, node_options
 from vecraft.ending import EXIT_BOOTSTRAP_REFUSED, EXIT_METADATA_FAILED, CannotStart, Ending
-from vecraft.membership import joins_now, member_options
+from vecraft.membership import member_options
 from vecraft.settings import Settings
 from vecraft.snapshots import snapshots
 
@@ -59,7 +59,6 @@ async def clustered(
 ) -> AsyncIterator[Applications]:
     """Everything but the listeners. Raises: CannotStart, ConfigurationError, Ended."""
     defaults = collection_defaults(settings)
-    joins = joins_now(settings, membership)
     options = await member_options(settings, membership)
     async with AsyncExitStack() as stack:
         member = await ending.unless_asked(_open_member(options, ending))
@@ -86,7 +85,7 @@ async def clustered(
             snapshots(settings, wanted, member.log, collections, node.snapshots, node)
         )
         withheld = bool(settings.storage.recovery_mode)
-        ready = ReadyCheck(member.log, cluster, joins=joins, withheld=withheld)
+        ready = ReadyCheck(member.log, cluster, joins=member.joined, withheld=withheld)
         ready.start()
         stack.push_async_callback(ready.close)
         yield applications(

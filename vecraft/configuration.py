@@ -39,7 +39,7 @@ class Membership(Struct, frozen=True, kw_only=True):
     """What the command line says about the cluster to be of (reference 6.2): flags, not settings."""
 
     uri: str | None = None
-    bootstrap: str | None = None
+    bootstrap: tuple[str, ...] = ()
     reinit: bool = False
 
 

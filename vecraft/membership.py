@@ -54,7 +54,8 @@ async def member_options(settings: Settings, membership: Membership) -> MemberOp
     storage, cluster = Path(settings.storage.storage_path), settings.cluster
     identity = _identity(storage / CLUSTER)
     alone = None if identity is not None and identity.cluster_id else await _ran_alone(storage)
-    if alone is not None and alone.state.collections and _joins_others(membership):
+    brings = alone is not None and bool(alone.state.collections)
+    if brings and not _may_found(membership):
         raise CannotStart(
             f"storage directory {storage} holds collections of a node that ran alone, which cannot be taken "
             "into another cluster. Found a cluster with it (no --bootstrap), or join with an empty storage"
@@ -64,7 +65,7 @@ async def member_options(settings: Settings, membership: Membership) -> MemberOp
         host=settings.service.host,
         port=cluster.p2p.port,
         uri=membership.uri,
-        bootstrap=membership.bootstrap,
+        bootstrap=() if brings else membership.bootstrap,  # who brings collections founds, and asks nobody
         bootstrap_timeout_s=float(cluster.consensus.bootstrap_timeout_sec),
         reinit=membership.reinit,
         peer_id=cluster.peer_id if alone is None else alone.peer_id,
@@ -75,12 +76,6 @@ async def member_options(settings: Settings, membership: Membership) -> MemberOp
         connect_s=cluster.connection_timeout_ms / 1000,
         security=peer_security(settings),
     )
-
-
-def joins_now(settings: Settings, membership: Membership) -> bool:
-    """Is this the first start of a peer that joins a cluster? To be asked before it does."""
-    identity = _identity(Path(settings.storage.storage_path) / CLUSTER)
-    return _joins_others(membership) and (identity is None or not identity.cluster_id)
 
 
 def _identity(directory: Path) -> identities.Identity | None:
@@ -103,17 +98,17 @@ async def _ran_alone(storage: Path) -> _Alone | None:
 
 
 def _check_uris(membership: Membership) -> None:
-    for flag, uri in (("--uri", membership.uri), ("--bootstrap", membership.bootstrap)):
+    given = [("--bootstrap", uri) for uri in membership.bootstrap]
+    if membership.uri is not None:
+        given.insert(0, ("--uri", membership.uri))
+    for flag, uri in given:
         try:
-            if uri is not None:
-                address_of(uri)
+            address_of(uri)
         except BadInput as error:
             raise CannotStart(f"{flag}: {error}") from error
 
 
-def _joins_others(membership: Membership) -> bool:
-    """A peer that bootstraps from itself is a first one (reference 6.2)."""
+def _may_found(membership: Membership) -> bool:
+    """Who is to join nobody, or is itself the first to join (reference 6.2)."""
     uri, bootstrap = membership.uri, membership.bootstrap
-    if bootstrap is None:
-        return False
-    return uri is None or normal_uri(uri) != normal_uri(bootstrap)
+    return not bootstrap or (uri is not None and normal_uri(uri) == normal_uri(bootstrap[0]))

@@ -7,11 +7,14 @@ begins again. What cannot be put right by trying again raises ``CannotJoin``.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 
+import grpc
 import grpc.aio
 import msgspec
 import structlog
+from msgspec import Struct
 from msgspec.structs import replace as with_fields
 
 from consensus import identity as identities
@@ -77,15 +80,21 @@ async def join(
     request: AddPeerRequest,
     book: AddressBook,
     *,
-    bootstrap: str,
+    bootstrap: Sequence[str],
+    founder: bool = False,
     timeout_s: float,
     security: PeerSecurity = NO_SECURITY,
-) -> tuple[Identity, Accepted]:
-    """Have a member at ``bootstrap`` register this peer, and make the files to begin with.
+) -> tuple[Identity, Accepted] | None:
+    """Have a member at one of ``bootstrap`` register this peer, and make the files to begin with.
 
+    Returns: None if there is no cluster yet, and ``founder`` is to begin one.
     Raises: BootstrapRefused, CannotJoin when nobody took the request in time.
     """
-    accepted = await ask(request, bootstrap=bootstrap, timeout_s=timeout_s, security=security)
+    accepted = await ask(
+        request, bootstrap=bootstrap, founder=founder, timeout_s=timeout_s, security=security
+    )
+    if accepted is None:
+        return None
     identity = with_fields(
         identity, cluster_id=accepted.cluster_id, registered_index=accepted.registered_index
     )
@@ -98,27 +107,64 @@ async def join(
 
 
 async def ask(
-    request: AddPeerRequest, *, bootstrap: str, timeout_s: float, security: PeerSecurity = NO_SECURITY
-) -> Accepted:
-    """Raises: BootstrapRefused, CannotJoin when nobody took the request in time."""
+    request: AddPeerRequest,
+    *,
+    bootstrap: Sequence[str],
+    founder: bool = False,
+    timeout_s: float,
+    security: PeerSecurity = NO_SECURITY,
+) -> Accepted | None:
+    """Ask at each of ``bootstrap``, again and again, until a member takes the request.
+
+    Returns: None if ``founder`` and each of them, in one round, said that it is of no cluster. Silence is no
+    such answer: who is silent may hold the data of a cluster that this peer was of before it lost its disk.
+    Raises: BootstrapRefused, CannotJoin when nobody took the request in time.
+    """
     loop = asyncio.get_running_loop()
-    deadline, latest = loop.time() + timeout_s, "nobody answered"
-    while (left := deadline - loop.time()) > 0:
-        channel = service.channel(address_of(bootstrap), security)
-        try:
-            answer = await service.call_add_peer(
-                channel, request, timeout_s=min(left, CALL_S), metadata=security.metadata
-            )
-        except grpc.aio.AioRpcError as error:
-            latest = error.details() or str(error.code())
-            await asyncio.sleep(RETRY_S)
-            continue
-        finally:
-            await channel.close()
-        if answer.WhichOneof("result") == "refused":
-            raise BootstrapRefused(f"{bootstrap} refused this peer: {answer.refused.text}")
-        return answer.accepted
-    raise CannotJoin(f"{bootstrap} did not let this peer join within {timeout_s} s: {latest}")
+    deadline, said = loop.time() + timeout_s, dict.fromkeys(bootstrap, "nobody answered")
+    while True:
+        homeless = 0
+        for uri in bootstrap:
+            if (left := deadline - loop.time()) <= 0:
+                break
+            answer = await _ask_at(uri, request, timeout_s=min(left, CALL_S), security=security)
+            if isinstance(answer, Accepted):
+                return answer
+            homeless += answer.homeless
+            said[uri] = answer.text
+        if founder and homeless == len(bootstrap):
+            return None
+        if loop.time() + RETRY_S >= deadline:
+            break
+        await asyncio.sleep(RETRY_S)
+    reasons = "; ".join(f"{uri} did not let this peer join: {text}" for uri, text in said.items())
+    raise CannotJoin(f"no cluster to be of was found within {timeout_s} s. {reasons}")
+
+
+class _NotYet(Struct, frozen=True):
+    """``homeless``: who was asked is of no cluster itself."""
+
+    text: str
+    homeless: bool = False
+
+
+async def _ask_at(
+    uri: str, request: AddPeerRequest, *, timeout_s: float, security: PeerSecurity
+) -> Accepted | _NotYet:
+    """Raises: BootstrapRefused."""
+    channel = service.channel(address_of(uri), security)
+    try:
+        answer = await service.call_add_peer(
+            channel, request, timeout_s=timeout_s, metadata=security.metadata
+        )
+    except grpc.aio.AioRpcError as error:
+        homeless = error.code() is grpc.StatusCode.FAILED_PRECONDITION
+        return _NotYet(error.details() or str(error.code()), homeless)
+    finally:
+        await channel.close()
+    if answer.WhichOneof("result") == "refused":
+        raise BootstrapRefused(f"{uri} refused this peer: {answer.refused.text}")
+    return answer.accepted
 
 
 def uris(accepted: Accepted) -> dict[int, str]:

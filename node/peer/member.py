@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +51,8 @@ _log = structlog.get_logger(__name__)
 
 
 class MemberOptions(Struct, frozen=True, kw_only=True):
-    """``uri`` and ``bootstrap`` as given; ``founding``: the state to found a cluster with, if it is founded.
+    """``uri`` and ``bootstrap`` as given: peers to join. If the first is this one, it founds a cluster
+    when all the others are of none (reference 6.2 has it alone). ``founding``: the state to do that with.
 
     ``peer_id`` counts only for storage without an identity. ``reinit``: reference 6.2.
     """
@@ -60,7 +61,7 @@ class MemberOptions(Struct, frozen=True, kw_only=True):
     host: str
     port: int
     uri: str | None = None
-    bootstrap: str | None = None
+    bootstrap: tuple[str, ...] = ()
     bootstrap_timeout_s: float = 15.0
     reinit: bool = False
     peer_id: int | None = None
@@ -88,6 +89,7 @@ class Member:
         self.calls = GrpcCalls(
             _NodeDoor(self), own=identity.peer_id, security=security, connect_s=options.connect_s
         )
+        self.joined = False  # a cluster, by this start
         self._retired = False
         self._incarnations: dict[int, int] = {}  # the latest that each peer was seen to run as
         self._server: Any = None
@@ -219,27 +221,30 @@ class Member:
     async def _belong(self) -> tuple[int, ...]:
         """Be of a cluster. Returns: peers to learn from."""
         options, own = self._options, self._own
-        bootstrap = _other(options.bootstrap, own.uri)
+        others, founder = _others(options.bootstrap, own.uri)
         if options.reinit and self._identity.cluster_id:
-            if bootstrap is None:
+            if not others:
                 self._identity = joining.start_anew(options.directory, self._identity, own)
             else:
                 self._identity = with_fields(self._identity, cluster_id="", registered_index=0)
                 identities.save(options.directory, self._identity)
         if self._identity.cluster_id:
             return ()
-        if bootstrap is None:
-            self._found()
-            return ()
-        self._identity, accepted = await joining.join(
+        joined = others and await joining.join(
             options.directory,
             self._identity,
             joining.registration(own, port=self._port, cluster_id=""),
             self._book,
-            bootstrap=bootstrap,
+            bootstrap=others,
+            founder=founder,
             timeout_s=options.bootstrap_timeout_s,
             security=options.security,
         )
+        if not joined:
+            self._found()
+            return ()
+        self._identity, accepted = joined
+        self.joined = True
         self._own = with_fields(own, uri=accepted.uri)
         return tuple(joining.uris(accepted))
 
@@ -300,18 +305,19 @@ class Member:
 
     async def _announce_elsewhere(self) -> None:
         """The others may not know where this peer is now, nor this one where they are."""
-        bootstrap = _other(self._options.bootstrap, self._own.uri)
-        if bootstrap is None:
+        others, _ = _others(self._options.bootstrap, self._own.uri)
+        if not others:
             return
         request = joining.registration(self._own, port=self._port, cluster_id=self._cluster_id())
         with contextlib.suppress(CannotJoin):
             accepted = await joining.ask(
                 request,
-                bootstrap=bootstrap,
+                bootstrap=others,
                 timeout_s=ANNOUNCE_S,
                 security=self._options.security,
             )
-            self._book.learn(joining.uris(accepted))
+            if accepted is not None:
+                self._book.learn(joining.uris(accepted))
 
     # --- ``node.peer.door.Door`` --------------------------------------------------------------------------
 
@@ -392,9 +398,11 @@ def _own_peer(options: MemberOptions, identity: Identity, book: AddressBook) -> 
     )
 
 
-def _other(bootstrap: str | None, own_uri: str) -> str | None:
-    """A peer that bootstraps from itself is a first one (reference 6.2)."""
-    return bootstrap if bootstrap and normal_uri(bootstrap) != own_uri else None
+def _others(bootstrap: Sequence[str], own_uri: str) -> tuple[tuple[str, ...], bool]:
+    """Whom to ask, and may this peer found a cluster when they are all of none?"""
+    uris = [normal_uri(uri) for uri in bootstrap]
+    others = tuple(given for given, uri in zip(bootstrap, uris, strict=True) if uri != own_uri)
+    return others, not others or uris[0] == own_uri
 
 
 def _refusal(refused: NotAdmitted) -> Refusal:

@@ -28,6 +28,8 @@ class Registrar:
 
     async def add_peer(self, request: AddPeerRequest, context: Any) -> AddPeerResponse:
         log = self._log()
+        if not self._cluster_id():  # of this and nothing else who asks may infer that there is no cluster
+            await context.abort(grpc.StatusCode.FAILED_PRECONDITION, "it is of no cluster itself")
         if log is None or log.status().stopped:
             await context.abort(grpc.StatusCode.UNAVAILABLE, "this member is not of a running cluster")
         assert log is not None

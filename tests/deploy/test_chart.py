@@ -60,6 +60,19 @@ def test_probes_ask_ports_and_paths_that_nodes_serve() -> None:
     assert {probe["httpGet"]["port"] for probe in probes} <= ports
 
 
+def test_a_pod_is_among_the_peers_it_is_told_of_and_the_first_one_founds() -> None:
+    manifests = rendered({"replicaCount": 5}, name="db", namespace="search")
+    arguments = container(one(manifests, "StatefulSet"))["args"]
+    uri = arguments[arguments.index("--uri") + 1]
+    peers = one(manifests, "ConfigMap", "db-vecraft")["data"]["peers"].split()
+    assert peers == [uri.replace("$(POD_NAME)", f"db-vecraft-{ordinal}") for ordinal in range(5)]
+
+
+def test_scaling_restarts_no_pod() -> None:
+    three, five = (one(rendered({"replicaCount": count}), "StatefulSet")["spec"] for count in (3, 5))
+    assert three["template"] == five["template"]
+
+
 def test_the_chart_is_of_this_version() -> None:
     about = yaml.safe_load((CHART / "Chart.yaml").read_text())
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]

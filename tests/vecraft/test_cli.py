@@ -77,8 +77,18 @@ def test_cluster_flags_may_come_from_variables_and_flags_win() -> None:
         "QDRANT_BOOTSTRAP": "http://b:6335",
     }
     loaded = configure(parser().parse_args(["--uri", "http://c:6335"]), environ)
-    assert loaded.membership == Membership(uri="http://c:6335", bootstrap="http://b:6335")
+    assert loaded.membership == Membership(uri="http://c:6335", bootstrap=("http://b:6335",))
     assert not loaded.warnings
+
+
+def test_peers_to_join_may_be_several_and_stand_in_a_file(tmp_path: Path) -> None:
+    environ = {"QDRANT__CLUSTER__ENABLED": "true", "QDRANT_BOOTSTRAP": "http://a:6335, http://b:6335"}
+    listed = tmp_path / "peers"
+    listed.write_text("http://c:6335\n\nhttp://d:6335\n")
+    loaded = configure(parser().parse_args(["--bootstrap-file", str(listed)]), environ)
+    assert loaded.membership.bootstrap == tuple(f"http://{name}:6335" for name in "abcd")
+    with pytest.raises(ConfigurationError, match="--bootstrap-file"):
+        configure(parser().parse_args(["--bootstrap-file", str(tmp_path / "none")]), environ)
 
 
 def test_an_empty_variable_is_no_flag() -> None:

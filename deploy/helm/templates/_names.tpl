@@ -34,7 +34,12 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
 {{- end }}
 
-{{/* The names of one pod within the cluster; call with (dict "root" $ "pod" NAME). */}}
+{{/* At which other peers reach a pod; call with (dict "root" $ "pod" NAME). */}}
+{{- define "vecraft.uri" -}}
+http://{{ include "vecraft.host" . }}:6335
+{{- end }}
+
+{{/* The name of one pod within the cluster; call with (dict "root" $ "pod" NAME). */}}
 {{- define "vecraft.host" -}}
 {{ .pod }}.{{ include "vecraft.headless" .root }}.{{ .root.Release.Namespace }}.svc.{{ .root.Values.clusterDomain }}
 {{- end }}

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from consensus import identity as identities
 from consensus.commands import RemovePeer, SetClusterMetadata
 from consensus.state import Peer, founding_state
 from node.peer.joining import BootstrapRefused, CannotJoin
@@ -47,7 +48,7 @@ class Cluster:
 
     async def join(self, name: str, contact: str, **options: Any) -> Member:
         """Join, and wait for the vote. The URI is guessed by the contact."""
-        member = await self.start(name, bootstrap=self.members[contact].uri, **options)
+        member = await self.start(name, bootstrap=(self.members[contact].uri,), **options)
         await until(lambda: member.log.status().is_voter)
         return member
 
@@ -194,12 +195,65 @@ async def test_a_fourth_joins_and_a_wiped_one_comes_back_as_another(cluster: Clu
 async def test_a_uri_of_another_peer_is_refused(cluster: Cluster) -> None:
     first = await cluster.found("a")
     with pytest.raises(BootstrapRefused, match="already belongs to peer"):
-        await cluster.start("b", uri=first.uri, bootstrap=f"http://localhost:{first.port}")
+        await cluster.start("b", uri=first.uri, bootstrap=(f"http://localhost:{first.port}",))
 
 
 async def test_without_an_answer_joining_ends_in_time(cluster: Cluster) -> None:
     with pytest.raises(CannotJoin, match="did not let this peer join"):
-        await cluster.start("a", bootstrap=f"http://127.0.0.1:{_free_port()}", bootstrap_timeout_s=0.5)
+        await cluster.start("a", bootstrap=(f"http://127.0.0.1:{_free_port()}",), bootstrap_timeout_s=0.5)
+
+
+async def test_peers_that_know_each_other_by_name_become_one_cluster_in_whatever_order_they_start(
+    cluster: Cluster,
+) -> None:
+    ports = {name: _free_port() for name in "abc"}
+    uris = tuple(f"http://127.0.0.1:{port}" for port in ports.values())
+
+    async def start(name: str) -> Member:
+        uri = f"http://127.0.0.1:{ports[name]}"
+        return await cluster.start(name, port=ports[name], uri=uri, bootstrap=uris)
+
+    early = [asyncio.create_task(start(name)) for name in "cb"]
+    await asyncio.sleep(0)
+    members = await asyncio.gather(start("a"), *early)
+    assert {member.identity.cluster_id for member in members} == {members[0].identity.cluster_id}
+    assert [member.joined for member in members] == [False, True, True]
+    for member in members:
+        await until(lambda member=member: len(member.log.status().voters) == 3)
+
+
+async def test_a_first_peer_that_lost_its_disk_founds_nothing_while_another_is_silent(
+    cluster: Cluster,
+) -> None:
+    """Who is silent may be what is left of the cluster; who is of none tells nothing of the others."""
+    own, homeless, silent = (f"http://127.0.0.1:{_free_port()}" for _ in range(3))
+    port = int(homeless.rpartition(":")[2])
+    waiting = asyncio.create_task(
+        cluster.start("b", port=port, uri=homeless, bootstrap=(own,), bootstrap_timeout_s=30)
+    )
+    with pytest.raises(CannotJoin, match="it is of no cluster itself"):
+        await cluster.start(
+            "a",
+            port=int(own.rpartition(":")[2]),
+            uri=own,
+            bootstrap=(own, homeless, silent),
+            bootstrap_timeout_s=2,
+        )
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    assert not identities.load(cluster.directory("a")).cluster_id
+
+
+async def test_a_first_peer_that_lost_its_disk_does_not_found_a_second_cluster(cluster: Cluster) -> None:
+    await cluster.three()
+    uris = tuple(cluster.members[name].uri for name in "abc")
+    wiped = cluster.members["a"].identity.peer_id
+    await cluster.stop("a")
+    shutil.rmtree(cluster.directory("a"))
+    await cluster.members["b"].log.propose(RemovePeer(wiped))
+    again = await cluster.start("a", uri=uris[0], bootstrap=uris)
+    assert again.joined
+    assert again.identity.cluster_id == cluster.members["b"].identity.cluster_id
 
 
 async def test_the_first_peer_needs_a_uri(cluster: Cluster) -> None:
