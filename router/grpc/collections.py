@@ -19,7 +19,7 @@ from router.grpc.convert.configuration import (
 )
 from router.grpc.convert.described import alias_messages, cluster_message, info_message
 from router.grpc.convert.options import schema_options, timeout_ms
-from router.grpc.convert.points import shard_key_message
+from router.grpc.convert.points import json_path, shard_key_message
 from router.grpc.convert.updates import result_message
 from router.grpc.methods import Call, Methods, Served
 
@@ -130,7 +130,8 @@ class _SchemaHandlers:
 
     async def delete_index(self, request: updates_pb2.DeleteFieldIndexCollection, call: Call) -> _Answer:
         name, options = _target(request), schema_options(request, call)
-        return _answer(await self._collections.delete_index(name, request.field_name, options))
+        field = json_path(request.field_name)
+        return _answer(await self._collections.delete_index(name, field, options))
 
     async def create_vector(self, request: updates_pb2.CreateVectorNameRequest, call: Call) -> _Answer:
         name, options = _target(request), schema_options(request, call)

@@ -20,6 +20,7 @@ from protos.collections import (
     decode_update,
     decode_vector_name,
 )
+from protos.errors import MalformedBody
 from protos.json_path import parse_path
 from protos.operations import UpdateResult
 from router.auth.needs import Need
@@ -30,6 +31,7 @@ from router.collections.optimizations import COMPLETED_LIMIT
 from router.rest.admission import access_of
 from router.rest.bodies.reading import read_body
 from router.rest.envelope import Operation, accepted, enveloped, success
+from router.rest.errors import BadPath
 from router.rest.params import collection_name, flag, natural, operation_timeout_ms, write_options
 from router.rest.points import WRITE_QUERY
 from router.rest.routes import Route
@@ -300,7 +302,7 @@ class _SchemaHandlers:
 
     async def delete_index(self, request: web.Request) -> UpdateResult:
         name, options = collection_name(request), _schema_options(request)
-        return await self._collections.delete_index(name, request.match_info["field_name"], options)
+        return await self._collections.delete_index(name, _field_name(request), options)
 
     async def create_vector(self, request: web.Request) -> UpdateResult:
         name, options = collection_name(request), _schema_options(request)
@@ -311,6 +313,16 @@ class _SchemaHandlers:
     async def delete_vector(self, request: web.Request) -> UpdateResult:
         name, options = collection_name(request), _schema_options(request)
         return await self._collections.delete_vector_name(name, request.match_info["vector_name"], options)
+
+
+def _field_name(request: web.Request) -> str:
+    """Raises: BadPath."""
+    text: str = request.match_info["field_name"]
+    try:
+        parse_path(text)
+    except MalformedBody as error:
+        raise BadPath(error.message) from error
+    return text
 
 
 def _schema_options(request: web.Request) -> SchemaOptions:

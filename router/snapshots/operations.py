@@ -47,6 +47,7 @@ from router.snapshots.naming import (
 from router.snapshots.requests import RecoverOptions
 from router.snapshots.statistics import SnapshotStatistics
 from router.snapshots.store import Content, SnapshotStore
+from router.snapshots.turns import Turns
 
 T = TypeVar("T")
 
@@ -79,7 +80,7 @@ class SnapshotOperations:
         self._store, self.drafts, self._fetcher, self._policy = store, drafts, fetcher, policy
         self._unix_s = unix_s
         self.statistics = SnapshotStatistics()
-        self._naming = asyncio.Lock()
+        self._naming, self._turns = asyncio.Lock(), Turns()
         self._running: set[asyncio.Task[Any]] = set()
 
     async def close(self) -> None:
@@ -250,6 +251,13 @@ class SnapshotOperations:
 
     async def restore_collection(self, name: str, path: Path, options: RecoverOptions) -> bool:
         """Raises: BadInput if the file cannot be used, ServiceError, Timeout."""
+
+        def once() -> Coroutine[Any, Any, bool]:
+            return self._restore_collection(name, path, options)
+
+        return await self._turns.take(self._real(name), once)
+
+    async def _restore_collection(self, name: str, path: Path, options: RecoverOptions) -> bool:
         existing = self._metadata.state.find(name)
         if existing is None:
             check_new_collection_name(name)
@@ -270,6 +278,13 @@ class SnapshotOperations:
 
     async def restore_shard(self, name: str, shard_id: int, path: Path, options: RecoverOptions) -> bool:
         """Raises: as ``restore_collection``; NotFound."""
+
+        def once() -> Coroutine[Any, Any, bool]:
+            return self._restore_shard(name, shard_id, path, options)
+
+        return await self._turns.take(self._real(name), once)
+
+    async def _restore_shard(self, name: str, shard_id: int, path: Path, options: RecoverOptions) -> bool:
         collection = await self._with_shard(name, shard_id)
 
         def accept(description: SnapshotDescription) -> None:

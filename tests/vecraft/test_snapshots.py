@@ -82,6 +82,17 @@ def test_a_collection_comes_back_from_its_file(node: LiveNode, client: httpx.Cli
     assert len(contents(client)) == POINTS + 1
 
 
+def test_recoveries_asked_at_the_same_time_all_succeed(node: LiveNode, client: httpx.Client) -> None:
+    before, name = contents(client), made(client)["name"]
+    body = {"location": f"file://{node.directory}/snapshots/c/{name}"}
+    for path in (C, C, "/collections/d", "/collections/d"):
+        accepted = client.put(f"{path}/snapshots/recover?wait=false", json=body)
+        assert (accepted.status_code, accepted.json()["status"]) == (202, "accepted")
+    for path in (C, "/collections/d"):
+        assert client.put(f"{path}/snapshots/recover", json=body).json().get("result") is True
+    assert contents(client) == contents(client, "d") == before
+
+
 def test_uploads_and_urls_make_new_collections(node: LiveNode, client: httpx.Client) -> None:
     before, data = contents(client), downloaded(client)
     upload = client.post("/collections/d/snapshots/upload", files={"snapshot": data})

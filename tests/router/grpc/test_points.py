@@ -246,6 +246,13 @@ REFUSED: dict[str, tuple[tuple[str, Any], str]] = {
         ),
         "cannot convert field_type",
     ),
+    "path of an index that goes": (
+        (
+            "Points.DeleteFieldIndex",
+            updates_pb2.DeleteFieldIndexCollection(collection_name=NAME, field_name="a..b"),
+        ),
+        "Invalid json path: 'a..b'",
+    ),
     "parameters of another type": (
         (
             "Points.CreateFieldIndex",

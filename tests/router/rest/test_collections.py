@@ -196,6 +196,13 @@ async def test_wrong_indexes_are_refused(rest: Rest, body: Any, status: int, tex
     assert text in answer.error
 
 
+async def test_an_index_of_what_is_no_path_cannot_be_deleted(rest: Rest) -> None:
+    await rest.create()
+    answer = await rest.call("DELETE", f"{C}/index/a..b")
+    error = "Deserialize error in path parameters: Invalid json path: 'a..b'"
+    assert (answer.status, answer.error) == (400, error)
+
+
 async def test_an_unknown_collection_is_a_404_everywhere(rest: Rest) -> None:
     calls: list[tuple[str, str, Any]] = [
         ("GET", "", None),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,11 +33,14 @@ T0 = 1_700_000_000.0
 
 
 class FakeSnapshotNode:
-    """``ready``: names that were made and not discarded; ``settled``: what was waited for."""
+    """``ready``: names that were made and not discarded; ``settled``: what was waited for;
+    ``meanwhile``: what happens while files are prepared, the last one first.
+    """
 
     def __init__(self) -> None:
         self.ready: set[str] = set()
         self.settled_files: list[dict[int, str]] = []
+        self.meanwhile: list[Callable[[], Awaitable[None]]] = []
 
     async def write(
         self, collection: CollectionState, shard_ids: Sequence[int], path: Path, *, kind: str
@@ -67,6 +70,8 @@ class FakeSnapshotNode:
         self, ready: Ready, collection: CollectionState, as_shards: Mapping[int, int]
     ) -> dict[int, str]:
         assert set(as_shards.values()) <= collection.shards.keys()
+        if self.meanwhile:
+            await self.meanwhile.pop()()
         return {target: ready.files[source] for source, target in as_shards.items()}
 
     async def discard(self, names: Iterable[str]) -> None:

@@ -11,6 +11,8 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
+from consensus.commands import RestoreShards, Restoring
+from consensus.events import Outdated
 from consensus.state import CollectionState, Peer, ReplicaState
 from node.client.snapshots import SnapshotDescription, encode_description
 from protos.collections import CreateAlias, CreateCollection, Distance, VectorParams, decode_create
@@ -130,6 +132,40 @@ async def test_a_missing_collection_is_created_with_all_it_had(setting: Setting)
     made = setting.log.state.collections["d"]
     assert (made.config, made.groups) == (setting.collection.config, setting.collection.groups)
     assert made.shards[0].restored.keys() == {1}
+
+
+async def test_recoveries_of_one_collection_come_one_after_another(setting: Setting) -> None:
+    """Each ends the terms of its shards; two at once would be planned for terms that are over."""
+    path, before = setting.file(described(setting.collection, [0], "collection")), setting.collection
+    second: list[asyncio.Task[bool]] = []
+
+    async def begin_another() -> None:
+        second.append(asyncio.create_task(setting.snapshots.recover("c", f"file://{path}", None, HOW)))
+        for _ in range(100):
+            await asyncio.sleep(0)
+
+    setting.made.node.meanwhile.append(begin_another)
+    assert await setting.snapshots.recover("c", f"file://{path}", None, HOW)
+    assert await second[0]
+    assert setting.collection.shards[0].term == before.shards[0].term + 2
+
+
+async def test_a_recovery_is_planned_anew_when_the_cluster_has_moved_on(setting: Setting) -> None:
+    path, before = setting.file(described(setting.collection, [0], "collection")), setting.collection
+
+    async def move_on() -> None:
+        terms = {0: setting.collection.shards[0].term}
+        restoring = Restoring(1, setting.log.state.peers[1].incarnation, {0: "another's"})
+        await setting.log.propose(RestoreShards("c", before.uuid, terms, restoring, False))
+
+    setting.made.node.meanwhile += [move_on, move_on]
+    assert await setting.snapshots.recover("c", f"file://{path}", None, HOW)
+    shard = setting.collection.shards[0]
+    assert shard.term == before.shards[0].term + 3
+    assert setting.made.node.ready == {shard.restored[1]}
+    setting.made.node.meanwhile += [move_on] * 9
+    with pytest.raises(Outdated):
+        await setting.snapshots.recover("c", f"file://{path}", None, HOW)
 
 
 async def test_what_does_not_fit_changes_nothing(setting: Setting) -> None:
