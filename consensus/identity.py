@@ -30,13 +30,15 @@ class IdentityDamaged(Exception):
 
 
 class Identity(Struct, frozen=True):
-    """``registered_index``: of the Raft log; the cluster state has this peer from there on."""
+    """``registered_index``: of the Raft log; the cluster state has this peer from there on. ``removed``: the
+    cluster has removed it since, and what lies here is of nobody any more."""
 
     format: int
     peer_id: int
     cluster_id: str = ""
     incarnation: int = 0
     registered_index: int = 0
+    removed: bool = False
 
 
 def new_identity(peer_id: int | None = None) -> Identity:

@@ -298,10 +298,11 @@ class RaftLog:
         self._applied_index = what.index
         if what.cluster is not None:
             self._state = what.cluster
-            self._tell(what.events or ())
         envelope = what.envelope
         if (envelope.client, envelope.incarnation) == (self._peer_id, self._incarnation):
             self._answer(envelope.number, what.index, what.events)
+        if what.cluster is not None:  # last: who hears of its own removal stops the log and what waits for it
+            self._tell(what.events or ())
 
     def _answer_from(self, restored: Restored) -> None:
         """A snapshot may hold what the entries it stands for would have answered."""

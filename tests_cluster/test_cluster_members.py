@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.deploy.kubernetes_api import kubernetes_api
 from tests_cluster.cluster import Cluster, clustered
 from tests_cluster.view import View
+from vecraft.cli import main
 
 pytestmark = pytest.mark.slow
 
@@ -70,6 +72,36 @@ def test_a_peer_without_shards_can_be_removed_and_join_again_as_a_new_one(
     view.create("again", replicas=12)
     view.put(victim, "again", range(50), 1)
     assert len(view.values(other, "again")) == 50
+
+
+def test_a_pod_that_is_scaled_away_is_emptied_and_comes_back_as_a_new_peer(
+    cluster: Cluster, view: View, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With its old storage: what a claim holds that Kubernetes kept."""
+    view.create("kept", replicas=12)
+    view.put(cluster[0], "kept", range(200), 1)
+    last = cluster[2]
+    last.stop()
+    last.arguments = (*last.arguments, "--rejoin")
+    last.launch()
+    view.wait_active("kept", replicas=12)
+    peer_id = view.peer_id(last)
+    with kubernetes_api(tmp_path / "kubernetes") as api:
+        for name, value in api.pod(2).items():
+            monkeypatch.setenv(name, value)
+        stop = ["pod", "stop", "--account", str(api.account), "--url", last.url]
+        assert main(stop) == 0
+        assert str(peer_id) in view.status(cluster[0])["peers"]
+        api.replicas = 2
+        assert main(stop) == 0
+    assert last.wait() == 103, last.log()
+    view.wait_joined(NODES - 1)
+    assert view.assert_replicas_equal("kept").keys() == set(range(200))
+    view.forget(last)
+    last.launch()
+    view.wait_joined(NODES)
+    assert view.peer_id(last) != peer_id
+    view.create("again", replicas=12)
 
 
 def test_a_node_that_lost_its_storage_is_refused_while_its_old_peer_is_known(

@@ -57,6 +57,11 @@ def add_serve_flags(flags: argparse.ArgumentParser) -> None:
     )
     flags.add_argument("--bootstrap-file", type=Path, metavar="FILE", help="of such URIs, one a line")
     flags.add_argument(
+        "--rejoin",
+        action="store_true",
+        help="end with status 103 when the cluster has removed this node, and join anew at the next start",
+    )
+    flags.add_argument(
         "--snapshot",
         "--collection-snapshot",
         action="append",
@@ -115,11 +120,12 @@ def configure(options: argparse.Namespace, environ: Any) -> Loaded:
         uri=options.uri or environ.get("QDRANT_URI") or None,
         bootstrap=_bootstrap(options, environ),
         reinit=options.reinit,
+        rejoin=options.rejoin,
     )
     warnings = loaded.warnings + without_effect(loaded.settings) + doubtful_keys(loaded.settings.service)
     if not loaded.settings.cluster.enabled:
-        given = {"uri": membership.uri, "bootstrap": membership.bootstrap, "reinit": membership.reinit}
-        warnings += [f"--{name} has no effect without cluster.enabled" for name in given if given[name]]
+        given = [name for name in membership.__struct_fields__ if getattr(membership, name)]
+        warnings += [f"--{name} has no effect without cluster.enabled" for name in given]
     return replace(loaded, warnings=warnings, membership=membership, restore_first=_restore_first(options))
 
 

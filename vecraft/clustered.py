@@ -35,7 +35,7 @@ from router.rest.operators import Logging
 from vecraft.applications import Applications, applications
 from vecraft.configuration import Membership, RestoreFirst
 from vecraft.defaults import collection_defaults, controller_limits, node_options
-from vecraft.ending import EXIT_BOOTSTRAP_REFUSED, EXIT_METADATA_FAILED, CannotStart, Ending
+from vecraft.ending import EXIT_BOOTSTRAP_REFUSED, EXIT_METADATA_FAILED, EXIT_REMOVED, CannotStart, Ending
 from vecraft.membership import member_options
 from vecraft.settings import Settings
 from vecraft.snapshots import snapshots
@@ -134,8 +134,12 @@ async def _open_member(options: MemberOptions, ending: Ending) -> Member:
     def failed(why: str) -> None:
         ending.fail(EXIT_METADATA_FAILED, f"the metadata log has failed: {why}")
 
+    def removed() -> None:
+        if options.rejoin:
+            ending.fail(EXIT_REMOVED, "the cluster has removed this peer; it may join again as a new one")
+
     try:
-        return await Member.open(options, on_fatal=failed)
+        return await Member.open(options, on_fatal=failed, on_removed=removed)
     except BootstrapRefused as error:
         raise CannotStart(str(error), status=EXIT_BOOTSTRAP_REFUSED) from error
     except _UNUSABLE as error:

@@ -41,6 +41,7 @@ class Membership(Struct, frozen=True, kw_only=True):
     uri: str | None = None
     bootstrap: tuple[str, ...] = ()
     reinit: bool = False
+    rejoin: bool = False
 
 
 class RestoreFirst(Struct, frozen=True, kw_only=True):

@@ -17,6 +17,7 @@ import structlog
 EXIT_FAILED = 1
 EXIT_BOOTSTRAP_REFUSED = 101  # what operators' scripts know it by (reference 18.5)
 EXIT_METADATA_FAILED = 102  # the agreed log cannot be gone on with; a restart may find out why
+EXIT_REMOVED = 103  # from the cluster; started again with ``--rejoin`` it joins as a new peer
 STOP_S_MAX = 60.0  # for everything that is closed; killing is safe, so waiting for ever is not needed
 
 _T = TypeVar("_T")

@@ -68,6 +68,7 @@ async def member_options(settings: Settings, membership: Membership) -> MemberOp
         bootstrap=() if brings else membership.bootstrap,  # who brings collections founds, and asks nobody
         bootstrap_timeout_s=float(cluster.consensus.bootstrap_timeout_sec),
         reinit=membership.reinit,
+        rejoin=membership.rejoin,
         peer_id=cluster.peer_id if alone is None else alone.peer_id,
         version=__version__,
         zone=cluster.zone,

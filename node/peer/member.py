@@ -54,7 +54,8 @@ class MemberOptions(Struct, frozen=True, kw_only=True):
     """``uri`` and ``bootstrap`` as given: peers to join. If the first is this one, it founds a cluster
     when all the others are of none (reference 6.2 has it alone). ``founding``: the state to do that with.
 
-    ``peer_id`` counts only for storage without an identity. ``reinit``: reference 6.2.
+    ``peer_id`` counts only for storage without an identity. ``reinit``: reference 6.2. ``rejoin``: storage
+    of a peer that its cluster has removed is as good as none.
     """
 
     directory: Path
@@ -64,6 +65,7 @@ class MemberOptions(Struct, frozen=True, kw_only=True):
     bootstrap: tuple[str, ...] = ()
     bootstrap_timeout_s: float = 15.0
     reinit: bool = False
+    rejoin: bool = False
     peer_id: int | None = None
     version: str = ""
     zone: str = ""
@@ -78,8 +80,11 @@ class Member:
     say to other members. Use ``Member.open``.
     """
 
-    def __init__(self, options: MemberOptions, identity: Identity) -> None:
+    def __init__(
+        self, options: MemberOptions, identity: Identity, on_removed: Callable[[], None] = lambda: None
+    ) -> None:
         self._options = options
+        self._on_removed = on_removed
         self._identity = identity
         self._book = AddressBook(options.directory)
         self._own = _own_peer(options, identity, self._book)
@@ -99,13 +104,24 @@ class Member:
         self._announcer: asyncio.Task[None] | None = None
 
     @classmethod
-    async def open(cls, options: MemberOptions, *, on_fatal: Callable[[str], None]) -> Member:
+    async def open(
+        cls,
+        options: MemberOptions,
+        *,
+        on_fatal: Callable[[str], None],
+        on_removed: Callable[[], None] = lambda: None,
+    ) -> Member:
         """Start, and found or join a cluster if this storage is of none.
+
+        Args:
+            on_removed: called on the event loop, once, when the cluster has removed this peer.
 
         Raises: BootstrapRefused, CannotJoin, IdentityDamaged, what ``RaftLog.open`` raises, OSError.
         """
-        identity = identities.load(options.directory) or identities.new_identity(options.peer_id)
-        member = cls(options, identities.begin(options.directory, identity))
+        identity = identities.load(options.directory)
+        if identity is None or (identity.removed and options.rejoin):
+            identity = identities.new_identity(options.peer_id)
+        member = cls(options, identities.begin(options.directory, identity), on_removed)
         try:
             await member._start(on_fatal)
         except BaseException:
@@ -281,6 +297,10 @@ class Member:
         self.mail.watch(())
         _log.warning("removed_from_cluster", peer_id=self._own.id)
         self.log.retire("this peer was removed from the cluster")
+        self._identity = with_fields(self._identity, removed=True)
+        with contextlib.suppress(OSError):  # then it hears so again after a restart
+            identities.save(self._options.directory, self._identity)
+        self._on_removed()
         if self._announcer is not None:
             self._announcer.cancel()
 

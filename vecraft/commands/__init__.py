@@ -38,6 +38,7 @@ TOPICS: dict[str, Topic] = {
     "doctor": Topic("doctor", "say what is wrong with an installation, and how to mend it"),
     "export": Topic("export_points", "write the points of a collection into files"),
     "import": Topic("import_points", "read points from files into a collection"),
+    "pod": Topic("pod", "what a pod of Kubernetes does before it starts and before it stops"),
     "snapshot": Topic("snapshot", "make, fetch, restore and delete snapshots"),
     "token": Topic("token", "make tokens that allow less than the API key, and revoke them"),
 }

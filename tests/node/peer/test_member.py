@@ -36,8 +36,9 @@ class Cluster:
 
     async def start(self, name: str, **options: Any) -> Member:
         port = options.pop("port", self._ports.get(name, 0))
+        told = {"on_fatal": self.failures.append, "on_removed": options.pop("on_removed", lambda: None)}
         given = {"directory": self.directory(name), "host": "127.0.0.1", "port": port, **options}
-        member = await Member.open(MemberOptions(**given), on_fatal=self.failures.append)
+        member = await Member.open(MemberOptions(**given), **told)
         self._ports[name] = member.port
         self.members[name] = member
         return member
@@ -190,6 +191,29 @@ async def test_a_fourth_joins_and_a_wiped_one_comes_back_as_another(cluster: Clu
     again = await cluster.join("b", "d")
     assert again.identity.peer_id != wiped
     await until(lambda: len(again.log.status().voters) == 4)
+
+
+async def test_a_removed_member_may_join_again_as_a_new_one(cluster: Cluster) -> None:
+    await cluster.three()
+    left = cluster.members["c"].identity
+    await cluster.members["c"].log.propose(RemovePeer(left.peer_id))
+    await until(lambda: cluster.members["c"].log.status().stopped)
+    await cluster.stop("c")
+    assert identities.load(cluster.directory("c")).removed
+    again = await cluster.join("c", "a", rejoin=True)
+    assert again.identity.peer_id != left.peer_id
+    assert (again.identity.cluster_id, again.identity.removed) == (left.cluster_id, False)
+
+
+async def test_a_member_that_was_removed_while_it_was_down_hears_of_it(cluster: Cluster) -> None:
+    await cluster.three()
+    left, heard = cluster.members["c"].identity, asyncio.Event()
+    await cluster.stop("c")
+    await cluster.members["a"].log.propose(RemovePeer(left.peer_id))
+    await cluster.start("c", rejoin=True, on_removed=heard.set)
+    async with asyncio.timeout(15):
+        await heard.wait()
+    assert identities.load(cluster.directory("c")).removed
 
 
 async def test_a_uri_of_another_peer_is_refused(cluster: Cluster) -> None:

@@ -69,14 +69,14 @@ def planned(view: ClusterView, only: list[str] | None = None) -> list[Move]:
     unknown = sorted(set(only or ()) - collections.keys())
     if unknown:
         raise CommandFailed(f"there is no collection {', '.join(unknown)}")
-    seats = [Seat(member.id, member.zone) for member in view.members if _may_hold(view, member)]
+    seats = [Seat(member.id, member.zone) for member in view.members if may_hold(view, member)]
     shards = [
         placed for name, found in collections.items() for placed in _placed(found) if not only or name in only
     ]
     return plan(seats, shards)
 
 
-def _may_hold(view: ClusterView, member: Member) -> bool:
+def may_hold(view: ClusterView, member: Member) -> bool:
     answers = view.answering(member.id).responsive
     return answers and not member.draining and member.node_type != "Listener"
 
@@ -133,7 +133,7 @@ def _wait_drained(client: Client, peer_id: int) -> None:
         (found,) = [member for member in view.members if member.id == peer_id]
         if not found.draining:
             raise CommandFailed(f"draining peer {peer_id} was called off meanwhile")
-        if found.replicas and not any(_may_hold(view, member) for member in view.members):
+        if found.replicas and not any(may_hold(view, member) for member in view.members):
             raise CommandFailed(f"no other peer can take the replicas of peer {peer_id}; add one")
         return f"{found.replicas} replicas left" if found.replicas else None
 
