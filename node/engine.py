@@ -10,12 +10,14 @@ import os
 from pathlib import Path
 
 from node.client import SearchLoad
+from node.hardware import Hardware
 from node.optimizer.budget import BuildMemory
 from node.quotas import Quotas, measure_of
 from node.replica.opened import Machinery
 from node.workers import SerialExecutor, WorkerPool
 from protos.clock import Clock, SystemClock
 from protos.collections import OptimizersConfigDiff
+from protos.hardware import HardwareUsage
 from protos.quotas import NO_QUOTAS
 
 WRITER_THREADS = 2
@@ -34,10 +36,11 @@ class Engine:
         overrides: OptimizersConfigDiff | None = None,
         quotas: Quotas | None = None,
         clock: Clock | None = None,
+        hardware_reporting: bool = False,
     ) -> None:
         """``search_threads`` and ``builds_max`` (builder processes at once): None chooses by the cores.
         ``build_memory``: bytes that all builds together may take; None: most of what is free.
-        ``quotas`` None: there are none."""
+        ``quotas`` None: there are none. ``hardware_reporting``: measure what reads and writes cost."""
         cores = os.cpu_count() or 1
         builds_max = builds_max or max(1, cores // 2)
         self.quotas = quotas or Quotas(NO_QUOTAS, measure_of(Path()))
@@ -54,10 +57,21 @@ class Engine:
             cores=cores,
             overrides=overrides or OptimizersConfigDiff(),
             quotas=self.quotas,
+            hardware=Hardware() if hardware_reporting else None,
         )
 
     def search_load(self) -> SearchLoad:
         return SearchLoad(self.search.threads, self.search.busy, self.search.waiting)
+
+    def hardware(self) -> dict[str, HardwareUsage]:
+        """What reads and writes have cost, by the uuid of the collection; empty if that is not measured."""
+        measured = self.machinery.hardware
+        return {} if measured is None else measured.totals()
+
+    def forget(self, collection: str) -> None:
+        """This node has no shard of it any more."""
+        if self.machinery.hardware is not None:
+            self.machinery.hardware.forget(collection)
 
     async def close(self) -> None:
         """Finish what is queued, end the threads."""

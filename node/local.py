@@ -35,6 +35,7 @@ from node.transfer.workshop import Workshop
 from protos.clock import Clock
 from protos.collections import OptimizersConfigDiff
 from protos.errors import ServiceError, ShardUnavailable, VecraftError
+from protos.hardware import HardwareUsage
 from protos.operations import UpdateResult, UpdateStatus
 from protos.quotas import NO_QUOTAS, QuotaConfig
 from protos.shard import ReadSession
@@ -92,11 +93,13 @@ class LocalNode:
         overrides: OptimizersConfigDiff | None = None,
         quotas: QuotaConfig = NO_QUOTAS,
         clock: Clock | None = None,
+        hardware_reporting: bool = False,
     ) -> None:
         """``search_threads`` and ``builds_max`` (builder processes at once): None chooses by the cores.
         ``build_memory``: bytes that all builds together may take; None: most of what is free.
         ``recovery_mode``: no shard is opened, and this is told instead. ``overrides``: of every collection's
-        optimizers. ``quotas`` count until others are set."""
+        optimizers. ``quotas`` count until others are set. ``hardware_reporting``: measure what reads and
+        writes cost."""
         self._directories = ShardDirectories(storage)
         self._recovery_mode = recovery_mode
         self._engine = Engine(
@@ -106,6 +109,7 @@ class LocalNode:
             overrides=overrides,
             quotas=Quotas(quotas, measure_of(storage)),
             clock=clock,
+            hardware_reporting=hardware_reporting,
         )
         self._ready = ReadyFiles(storage, self._engine.machinery.clock)
         self._workshop = Workshop(storage, self._engine.background)
@@ -143,6 +147,9 @@ class LocalNode:
 
     def search_load(self) -> SearchLoad:
         return self._engine.search_load()
+
+    def hardware(self) -> dict[str, HardwareUsage]:
+        return self._engine.hardware()
 
     def quotas(self) -> QuotaReport:
         return self._engine.quotas.report()
@@ -226,6 +233,7 @@ class LocalNode:
                 self._engine.machinery,
                 term=shard.term,
                 config_version=collection.config_version,
+                collection=collection.uuid,
             )
         except DAMAGE as error:
             log.exception("shard_not_opened", collection=key[0], shard_id=key[1])
@@ -270,6 +278,8 @@ class LocalNode:
     async def _drop(self, key: Key) -> None:
         held = self._held.pop(key)
         await held.replica.close(checkpoint=False)
+        if not any(other.uuid == held.uuid for other in self._held.values()):
+            self._engine.forget(held.uuid)
         self._directories.forget(held.uuid, key[1])
         directory = self._directories.of(*key)
         if not directory.exists():

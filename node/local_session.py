@@ -48,6 +48,8 @@ class LocalSession:
         result = await self._replica.update(request)
         if isinstance(self._replica, ShardReplica) and result.operation_id is not None:
             self._session.position = self._replica.position(result.operation_id)
+            if request.wait:
+                self._replica.charge_write(result.operation_id)
         return result
 
     async def search(self, requests: list[SearchRequest]) -> list[Hits]:

@@ -94,6 +94,7 @@ def applications(
     service = settings.service
     operations = ClusterOperations(log, cluster, collections, cluster_options(settings))
     requests, issues = Requests(), Issues()
+    audit = _audit(settings)
     slow = SlowRequests()
     load = Load(service.max_pending_requests)
     quotas = QuotaOperations(log, node, cluster)
@@ -108,6 +109,7 @@ def applications(
         metrics_prefix=service.metrics_prefix or "",
         measured=measures.REGISTRY,
         load=load,
+        audit=None if audit is None else audit.figures,
     )
     if serve_telemetry is not None:
         serve_telemetry(endpoints.telemetry_for_peers)
@@ -118,7 +120,6 @@ def applications(
         collections, node, slow_reads, inference, timeout_ms=read_timeout_ms(settings)
     )
     revocation = Revocation(log)
-    audit = _audit(settings)
     audit_search = AuditSearch(audit, log, cluster)
     if serve_audit is not None:
         serve_audit(audit_search.for_peers)
@@ -148,6 +149,7 @@ def applications(
         ],
         metrics_hook=metrics_hook(requests.rest, slow=slow),
         load=load,
+        hardware_reporting=service.hardware_reporting,
     )
     app.on_close += [inference.close, quotas.close]
     apps = Applications((app, service.http_port))
@@ -166,6 +168,7 @@ def applications(
             commit=commit(),
             metrics_hook=grpc_metrics_hook(requests.grpc, slow=slow),
             load=load,
+            hardware_reporting=service.hardware_reporting,
         )
         apps.grpc = server, service.grpc_port
     return apps

@@ -54,6 +54,7 @@ class NodeOptions(TypedDict):
     recovery_mode: str | None
     overrides: OptimizersConfigDiff
     quotas: QuotaConfig
+    hardware_reporting: bool
 
 
 def node_options(settings: Settings) -> NodeOptions:
@@ -68,6 +69,7 @@ def node_options(settings: Settings) -> NodeOptions:
             msgspec.structs.asdict(settings.storage.optimizers_overwrite), OptimizersConfigDiff
         ),
         quotas=msgspec.convert(msgspec.to_builtins(settings.storage.quotas), QuotaConfig),
+        hardware_reporting=settings.service.hardware_reporting,
     )
 
 

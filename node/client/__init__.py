@@ -8,11 +8,13 @@ May not live here: FAISS, LMDB, storage; nothing here may import a room of the n
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
 from msgspec import Struct
 
 from consensus.state import ClusterState, CollectionState
+from protos.hardware import HardwareUsage
 from protos.operations import UpdateResult
 from protos.quotas import QuotaConfig, QuotaUsage
 from protos.shard import ReadSession, UpdateRequest
@@ -83,6 +85,11 @@ class NodeClient(Protocol):
 
     def search_load(self) -> SearchLoad:
         """As of now. Cheap."""
+        ...
+
+    def hardware(self) -> Mapping[str, HardwareUsage]:
+        """What reads and writes of this node's replicas have cost since it started, by the uuid of their
+        collection; empty if that is not measured (``service.hardware_reporting``)."""
         ...
 
     def quotas(self) -> QuotaReport:

@@ -51,6 +51,7 @@ from node.transfer.workshop import Workshop
 from protos.clock import Clock
 from protos.collections import OptimizersConfigDiff
 from protos.errors import ServiceError, ShardUnavailable, VecraftError
+from protos.hardware import HardwareUsage
 from protos.quotas import NO_QUOTAS, QuotaConfig
 from protos.shard_client import ShardClient
 
@@ -85,6 +86,7 @@ class ClusterNode:
         overrides: OptimizersConfigDiff | None = None,
         quotas: QuotaConfig = NO_QUOTAS,
         clock: Clock | None = None,
+        hardware_reporting: bool = False,
     ) -> None:
         """``incarnation`` is the process's. ``down_since_ms``: peers at whose addresses nobody answers, and
         since when. Others as for ``node.local.LocalNode``."""
@@ -102,6 +104,7 @@ class ClusterNode:
             overrides=overrides,
             quotas=Quotas(quotas, measure_of(storage)),
             clock=clock,
+            hardware_reporting=hardware_reporting,
         )
         self._workshop = Workshop(storage, self._engine.background)
         self._sender = BaseSender(self._workshop)
@@ -128,7 +131,7 @@ class ClusterNode:
         background = self._engine.background
         await background.run(self.directories.clean, self._metadata.state.collections)
         await self._workshop.clear()
-        serve_shards(self._calls, self)
+        serve_shards(self._calls, self, measured=self._engine.machinery.hardware is not None)
         serve_bases(self._calls, self._sender, self._transfers, self._copyable)
         self._participant.serve(self._calls)
         self._follow(self._metadata.state, ())
@@ -164,6 +167,9 @@ class ClusterNode:
 
     def search_load(self) -> SearchLoad:
         return self._engine.search_load()
+
+    def hardware(self) -> dict[str, HardwareUsage]:
+        return self._engine.hardware()
 
     def quotas(self) -> QuotaReport:
         return self._engine.quotas.report()
@@ -262,6 +268,8 @@ class ClusterNode:
         if after is not None:
             await asyncio.wait({after})
         await shard.close(checkpoint=False)
+        if not any(uuid == shard.uuid for uuid, _ in self._shards):
+            self._engine.forget(shard.uuid)
         background = self._engine.background
         try:
             trashed = await background.run(self.directories.remove, shard.name, shard.uuid, shard.shard_id)

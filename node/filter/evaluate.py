@@ -21,8 +21,10 @@ from node.bits import PackedBits, Slots
 from node.filter import predicates, slot_sets
 from node.filter.check import compile_check
 from node.filter.columns import ColumnsView
+from node.filter.columns.view import ColumnView
 from node.filter.siphash import number_hashes, uuid_hashes
 from node.filter.slot_sets import EMPTY, Bounds, Space, exactly
+from node.hardware import counting
 from protos.filters import (
     Condition,
     FieldCondition,
@@ -223,14 +225,20 @@ class _Evaluator:
             case ValuesCount():
                 count_is = predicates.within(predicate)
                 return column.has_count(self.space, none=count_is(0), one=count_is(1))
-        return column.bounds(predicate, self.space.size)
+        return self._of_values(column, predicate)
 
     def _of_value(self, path: JsonPath, predicate: Predicate) -> Bounds:
         """Of one element of a nested condition, whose other values the column cannot tell apart."""
         column = self._context.columns.column(path)
         if column is None or predicates.of_values(predicate) is not None:
             return self._unknown
-        return column.bounds(predicate, self.space.size)
+        return self._of_values(column, predicate)
+
+    def _of_values(self, column: ColumnView, predicate: Predicate) -> Bounds:
+        found, usage = column.bounds(predicate, self.space.size), counting()
+        if usage is not None:
+            usage.payload_index_io_read += found.upper.nbytes
+        return found
 
     def _is_empty(self, path: JsonPath) -> Bounds:
         column = self._context.columns.column(path)

@@ -34,6 +34,10 @@ class SlotSet(Struct, frozen=True, eq=False):
         assert self.packed is not None
         return bits.count(self.packed)
 
+    @property
+    def nbytes(self) -> int:
+        return sum(part.nbytes for part in (self.slots, self.packed) if part is not None)
+
     def to_bits(self, size: int) -> PackedBits:
         if self.packed is not None:
             return self.packed

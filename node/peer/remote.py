@@ -10,6 +10,7 @@ from node.peer.shard_wire import Method
 from protos.errors import BadInput, Timeout
 from protos.facets import FacetHit, FacetRequest
 from protos.filters import Filter
+from protos.hardware import charge
 from protos.idf import Frequencies, FrequencyRequest
 from protos.ids import PointId
 from protos.memory import ShardMemory
@@ -61,6 +62,8 @@ class RemoteReplica:
         except ValueError as error:
             raise Timeout(f"Peer {self._peer_id} answered {method.name} unintelligibly: {error}") from error
         session.position = answered.position
+        if answered.usage is not None:
+            charge(answered.usage)
         return answered.result
 
 

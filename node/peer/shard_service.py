@@ -10,6 +10,7 @@ from node.peer import shard_wire as wire
 from node.peer.calls import Handler, PeerCalls
 from node.peer.shard_wire import Method
 from protos.errors import ShardUnavailable
+from protos.hardware import billed
 from protos.shard import ReadSession
 
 Q = TypeVar("Q")
@@ -23,11 +24,11 @@ class ShardHost(Protocol):
         ...
 
 
-def serve_shards(calls: PeerCalls, host: ShardHost) -> None:
-    """Answer the methods of ``node.peer.shard_wire``."""
+def serve_shards(calls: PeerCalls, host: ShardHost, *, measured: bool = False) -> None:
+    """Answer the methods of ``node.peer.shard_wire``. ``measured``: with what each has cost this node."""
 
     def serve(method: Method[Q, A], ask: Ask[Q, A]) -> None:
-        calls.handle(method.name, _handler(host, method, ask))
+        calls.handle(method.name, _handler(host, method, ask, measured=measured))
 
     serve(wire.UPDATE, lambda replica, session, request: replica.open(session).update(request))
     serve(wire.SEARCH, lambda replica, session, requests: replica.open(session).search(requests))
@@ -48,7 +49,7 @@ def serve_shards(calls: PeerCalls, host: ShardHost) -> None:
     serve(wire.SETTLE_SCHEMA, lambda replica, _, config_version: replica.settle_schema(config_version))
 
 
-def _handler(host: ShardHost, method: Method[Q, A], ask: Ask[Q, A]) -> Handler:
+def _handler(host: ShardHost, method: Method[Q, A], ask: Ask[Q, A], *, measured: bool) -> Handler:
     async def handle(caller: int, data: bytes) -> bytes:
         del caller
         try:
@@ -56,7 +57,12 @@ def _handler(host: ShardHost, method: Method[Q, A], ask: Ask[Q, A]) -> Handler:
         except ValueError as error:
             raise ShardUnavailable(f"{method.name} was not understood: {error}") from error
         session = ReadSession(strong=asked.strong, at_least=asked.at_least)
-        result = await ask(host.hosted(asked.collection_uuid, asked.shard_id), session, asked.request)
-        return method.encode_answer(session.position, result)
+        replica = host.hosted(asked.collection_uuid, asked.shard_id)
+        if not measured:
+            result = await ask(replica, session, asked.request)
+            return method.encode_answer(session.position, result)
+        with billed() as bill:
+            result = await ask(replica, session, asked.request)
+        return method.encode_answer(session.position, result, bill.usage)
 
     return handle

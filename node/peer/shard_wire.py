@@ -17,6 +17,7 @@ from msgspec.msgpack import Ext
 
 from protos.facets import FacetHit, FacetRequest
 from protos.filters import Filter
+from protos.hardware import HardwareUsage
 from protos.idf import Frequencies, FrequencyRequest
 from protos.ids import PointId
 from protos.memory import ShardMemory
@@ -55,8 +56,11 @@ class Asked(Struct, Generic[Q], frozen=True, array_like=True):
 
 
 class Answered(Struct, Generic[A], frozen=True, array_like=True):
+    """``usage``: what it has cost that node's hardware; None: nothing that it measures."""
+
     position: Position | None
     result: A
+    usage: HardwareUsage | None = None
 
 
 class Retrieve(Struct, frozen=True):
@@ -86,8 +90,10 @@ class Method(Generic[Q, A]):
         asked: Asked[Q] = _decode(self._asked, data)
         return asked
 
-    def encode_answer(self, position: Position | None, result: A) -> bytes:
-        return _encode(Answered(position, result))
+    def encode_answer(
+        self, position: Position | None, result: A, usage: HardwareUsage | None = None
+    ) -> bytes:
+        return _encode(Answered(position, result, usage))
 
     def decode_answer(self, data: bytes) -> Answered[A]:
         """Raises: ValueError."""

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from node.bits import Slots
+from node.hardware import counting
 from node.query.matching import Candidates
 from node.query.retrieve import stored_records
 from protos.shard import Direction, OrderBy
@@ -36,7 +37,10 @@ def ordered_slots(
         chunk=max(limit, _CHUNK_MIN),
     )
     page: list[tuple[int | float, bytes, int]] = []
+    usage = counting()
     for values, slots in entries:
+        if usage is not None:
+            usage.payload_index_io_read += values.nbytes + slots.nbytes
         page += _matching(view, candidates, values, slots, limit - len(page), descending=descending)
         if len(page) >= limit:
             break

@@ -14,6 +14,7 @@ import numpy as np
 
 from node import bits
 from node.bits import Slots
+from node.hardware import counting
 from node.query.schema import vector_names
 from node.segments.encoding import decoded
 from protos import json_path
@@ -116,5 +117,8 @@ def _gather(
     if vectors.present is not None:
         has = bits.contains(vectors.present, rows)
         rows, positions = rows[has], positions[has]
-    for position, vector in zip(positions.tolist(), decoded(vectors.rows[rows], vectors.schema), strict=True):
+    stored, usage = vectors.rows[rows], counting()
+    if usage is not None:
+        usage.vector_io_read += stored.nbytes
+    for position, vector in zip(positions.tolist(), decoded(stored, vectors.schema), strict=True):
         found[position][name] = vector

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from node.bits import Slots
+from node.hardware import counting
 from node.query.projection import Projector
 from node.storage.records import RecordCorrupted, StoredRecord
 from protos.errors import ServiceError
@@ -31,6 +32,9 @@ def stored_records(view: View, slots: Slots) -> list[StoredRecord]:
     except RecordCorrupted as error:
         raise ServiceError(f"a stored point is damaged: {error}") from error
     kept = [stored for stored in found if stored is not None]
+    usage = counting()
+    if usage is not None:
+        usage.payload_io_read += sum(len(stored.payload) for stored in kept)
     if len(kept) != len(found):
         raise ServiceError(f"{len(found) - len(kept)} live slots hold no record")
     return kept

@@ -53,7 +53,9 @@ def score_slots(
             slots.append(block + segment.start)
             scores.append(reduce(vectors.similarities(queries, block)))
         scored = len(rows) * len(queries)
-        tell(trace, Way.ROWS, queries=len(queries), matching=len(rows), scored=scored)
+        stored = vectors.rows
+        row_bytes = stored.nbytes / max(1, len(stored))
+        tell(trace, Way.ROWS, queries=len(queries), matching=len(rows), scored=scored, row_bytes=row_bytes)
     return np.concatenate(slots), np.concatenate(scores)
 
 

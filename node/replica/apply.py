@@ -16,10 +16,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import msgspec
 import numpy as np
 from msgspec import Struct
 
 from node.filter.columns import Column, Columns
+from node.hardware import Meter, counted, counting
 from node.replica import vectors as named_vectors
 from node.replica.payloads import Edit, checked, decode_payload, edit_of
 from node.replica.segment_set import SegmentSet
@@ -31,6 +33,7 @@ from node.segments import VectorSchema, schema_of
 from node.storage.points import PointsBatch, PointStore, PointsView, in_chunks
 from node.storage.records import pack_record, unpack_record
 from protos.collections import CollectionConfig, PayloadIndexParams, decode_index_params, decode_vector_params
+from protos.hardware import HardwareUsage
 from protos.ids import PointId, id_key
 from protos.operations import (
     AddVectorName,
@@ -62,6 +65,7 @@ class Prepared(Struct, frozen=True):
         payloads: those it puts, decoded, if there is an index to tell of them.
         edit: what it does to each payload. column: the index it creates.
         schemas: the vector names there are after it; None: as before.
+        cost: of preparing it, if that is measured.
     """
 
     entry: LogEntry
@@ -71,6 +75,7 @@ class Prepared(Struct, frozen=True):
     edit: Edit | None = None
     column: Column | None = None
     schemas: dict[str, VectorSchema] | None = None
+    cost: HardwareUsage | None = None
 
 
 class Applier:
@@ -91,6 +96,7 @@ class Applier:
         """``terms``: of the log's entries up to ``seq``."""
         self.points, self.segments, self.live, self.columns = points, segments, live, columns
         self.config, self.terms, self.seq, self.config_version = config, terms, seq, config_version
+        self.meter: Meter | None = None
 
     @property
     def shapes(self) -> dict[str, VectorShape]:
@@ -113,6 +119,12 @@ class Applier:
 
         Raises: OSError, InsufficientStorage; MalformedBody, ValueError for what no change resolves to.
         """
+        if self.meter is None:
+            return self._prepare(entry)
+        cost = HardwareUsage()
+        return msgspec.structs.replace(counted(cost, self._prepare, entry), cost=cost)
+
+    def _prepare(self, entry: LogEntry) -> Prepared:
         operation = entry.operation
         match operation:
             case PutPoints():
@@ -137,7 +149,7 @@ class Applier:
             raise ValueError(f"{len(operation.payloads)} payloads for {len(keys)} points")
         payloads = [checked(payload) for payload in operation.payloads]
         found = named_vectors.of_batches(operation.vectors, len(keys), self.segments.schemas)
-        slots = self.segments.append(found, len(keys))
+        slots = self._append(found, len(keys))
         return Prepared(entry, keys, slots, payloads if self._has_columns else None)
 
     def _prepare_configuration(self, entry: LogEntry, operation: AnyLogOperation) -> Prepared:
@@ -166,8 +178,14 @@ class Applier:
         given = {name: block.take(known) for name, block in given.items()}
         old = named_vectors.gather(self.segments.views(), slots[known], self.segments.schemas)
         merged = named_vectors.without(named_vectors.merged(old, given), removed)
-        slots[known] = self.segments.append(merged, len(known))
+        slots[known] = self._append(merged, len(known))
         return slots
+
+    def _append(self, vectors: Vectors, points: int) -> Slots:
+        usage = counting()
+        if usage is not None:
+            usage.vector_io_write += sum(block.rows.nbytes for block in vectors.values())
+        return self.segments.append(vectors, points)
 
     # --- after it --------------------------------------------------------------------------------------
 
@@ -178,7 +196,12 @@ class Applier:
         with self.points.change() as batch:
             for seq, prepared in operations:
                 assert seq == self.seq + 1
-                self._apply(batch, seq, prepared)
+                if self.meter is None:
+                    self._apply(batch, seq, prepared)
+                else:
+                    cost = prepared.cost or HardwareUsage()
+                    counted(cost, self._apply, batch, seq, prepared)
+                    self.meter.wrote(seq, cost)
                 self.seq = seq
                 self.config_version = max(self.config_version, prepared.entry.config_version)
         self.segments.seal_full()
@@ -206,6 +229,7 @@ class Applier:
         numbers = slots.tolist()
         records = [pack_record(seq, key, payload) for key, payload in zip(keys, payloads, strict=True)]
         former = batch.put_many(keys, numbers, records)
+        _count_payloads(payloads)
         self.live.set(slots)
         self.columns.touched(numbers)
         self._retire(former[former >= 0])
@@ -233,7 +257,7 @@ class Applier:
         assert edit is not None
         found = batch.slots_of(prepared.keys)
         slots: list[int] = found[found >= 0].tolist()
-        payloads = []
+        payloads, edited = [], []
         for slot in slots:
             record = batch.record(slot)
             assert record is not None, f"slot {slot} belongs to a point and has no record"
@@ -241,6 +265,8 @@ class Applier:
             batch.replace_record(slot, pack_record(seq, record.key, payload))
             if has_columns:
                 payloads.append(decode_payload(payload))
+            edited.append(payload)
+        _count_payloads(edited)
         self.columns.touched(slots)
         if has_columns:
             self.columns.put(slots, payloads)
@@ -294,6 +320,12 @@ class Applier:
         self.live.set(moved[:, 1])
         self.columns.touched(moved[:, 1].tolist())
         self._retire(moved[:, 0])
+
+
+def _count_payloads(written: Sequence[bytes]) -> None:
+    usage = counting()
+    if usage is not None:
+        usage.payload_io_write += sum(map(len, written))
 
 
 def payloads_of(points: PointsView) -> Iterator[tuple[int, dict[str, Any]]]:

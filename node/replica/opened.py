@@ -23,6 +23,7 @@ import structlog
 from msgspec import Struct
 
 from node import query
+from node.hardware import Hardware
 from node.optimizer.budget import BuildMemory
 from node.optimizer.runner import Optimizer
 from node.quotas import Quotas
@@ -75,7 +76,7 @@ def _verify(segment: SealedSegment) -> list[str]:
 class Machinery(Struct, frozen=True):
     """What replicas of one process share. ``builds`` bounds the builder processes that run at once,
     ``recovery_mode``: no shard is opened, and this is told instead. ``overrides``: of every collection's
-    optimizers. ``quotas`` count until others are set."""
+    optimizers. ``quotas`` count until others are set. ``hardware`` None: nothing is measured."""
 
     search: WorkerPool
     writers: SerialExecutor
@@ -86,6 +87,7 @@ class Machinery(Struct, frozen=True):
     cores: int
     quotas: Quotas
     overrides: OptimizersConfigDiff = OptimizersConfigDiff()
+    hardware: Hardware | None = None
 
     def effective(self, config: CollectionConfig) -> CollectionConfig:
         """``config`` as replicas of this process go by it."""
@@ -158,8 +160,14 @@ class Pauses(Protocol):
 class ReplicaFiles:
     """See the module. The reads are those of ``protos.shard_client.ShardClient``."""
 
-    def __init__(self, opened: Opened, machinery: Machinery, checkpoints: Checkpoints) -> None:
+    def __init__(
+        self, opened: Opened, machinery: Machinery, checkpoints: Checkpoints, *, collection: str = ""
+    ) -> None:
+        """``collection``: its uuid, whose replicas' hardware is measured together."""
         self.contents: Contents = opened.contents
+        hardware = machinery.hardware
+        self._meter = None if hardware is None else hardware.meter(collection)
+        self.contents.applier.meter = self._meter
         self._checkpointer: Checkpointer = opened.checkpointer
         self._checkpoints = checkpoints
         self._machinery = machinery
@@ -232,7 +240,7 @@ class ReplicaFiles:
         return dict(self.contents.applier.segments.schemas)
 
     async def search(self, requests: list[SearchRequest]) -> list[Hits]:
-        if len(requests) == 1 and may_be_gathered(requests[0]):
+        if len(requests) == 1 and self._meter is None and may_be_gathered(requests[0]):
             return [await self._gathered.ask(requests[0])]
         return await self.search_in(self.view, requests)
 
@@ -255,7 +263,9 @@ class ReplicaFiles:
         return await self.read(self.view, query.frequencies, requests)
 
     async def info(self) -> ShardInfo:
-        return await self.read(self.view, lambda _: self._describe())
+        return await self._machinery.search.run(
+            partial(self._read_now, self.view, lambda _: self._describe())
+        )
 
     async def search_in(self, view: View, requests: list[SearchRequest]) -> list[Hits]:
         """``search`` in a view that was taken before."""
@@ -270,13 +280,21 @@ class ReplicaFiles:
         return self._read_now(self.view, query.search, requests)
 
     async def memory(self) -> ShardMemory:
-        return await self.read(self.view, self._measure)
+        return await self._machinery.search.run(partial(self._read_now, self.view, self._measure))
 
     async def read(
         self, view: View, call: Callable[Concatenate[View, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
         """Answer from ``view`` in a search thread."""
-        return await self._machinery.search.run(partial(self._read_now, view, call, *args, **kwargs))
+        work = partial(self._read_now, view, call, *args, **kwargs)
+        if self._meter is None:
+            return await self._machinery.search.run(work)
+        return await self._machinery.search.run(self._meter.read, work)
+
+    def charge_write(self, seq: int) -> None:
+        """What the operation at ``seq`` has cost here, to the request under way; if that is measured."""
+        if self._meter is not None:
+            self._meter.charge_write(seq)
 
     async def beside(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call in a background thread, with what is stored there to be read."""

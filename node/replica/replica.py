@@ -25,8 +25,8 @@ from protos.shard import Position, UpdateRequest
 class ShardReplica(ReplicaFiles):
     """Implements ``protos.shard_client.ShardClient``. Use ``open``."""
 
-    def __init__(self, opened: Opened, machinery: Machinery, *, term: int) -> None:
-        super().__init__(opened, machinery, self)
+    def __init__(self, opened: Opened, machinery: Machinery, *, term: int, collection: str = "") -> None:
+        super().__init__(opened, machinery, self, collection=collection)
         term = max(term, opened.contents.applier.terms.last_term)
         self._committer = Committer(opened.contents, opened.wal, reopen_wal=opened.open_wal, term=term)
         self._writer = Writer(self._commit)
@@ -41,10 +41,14 @@ class ShardReplica(ReplicaFiles):
         *,
         term: int = 1,
         config_version: int = 1,
+        collection: str = "",
     ) -> ShardReplica:
-        """Open the replica in ``directory``, which is created if need be. Raises: ``recovery.DAMAGE``."""
+        """Open the replica in ``directory``, which is created if need be; ``collection``: its uuid.
+
+        Raises: ``recovery.DAMAGE``.
+        """
         opened = await open_files(directory, config, machinery, config_version=config_version)
-        return cls(opened, machinery, term=term)
+        return cls(opened, machinery, term=term, collection=collection)
 
     async def update(self, request: UpdateRequest) -> UpdateResult:
         """Durable on return, and visible: a write is published as soon as it is durable.

@@ -158,7 +158,14 @@ class VectorsView:
     def _best_rows(self, queries: FloatArray, k: int, chosen: Chosen, trace: Trace | None) -> Ranking:
         found = best_of(self.schema.distance, queries, self._originals, k, chosen.rows())
         scored = chosen.count * len(queries)
-        tell(trace, Way.ROWS, queries=len(queries), matching=chosen.count, scored=scored)
+        tell(
+            trace,
+            Way.ROWS,
+            queries=len(queries),
+            matching=chosen.count,
+            scored=scored,
+            row_bytes=self.schema.row_bytes,
+        )
         return found
 
     def _walk(
@@ -183,7 +190,15 @@ class VectorsView:
             count, ranking = 0, blank(len(queries), k)
             short = _walk_codes(ranking, graph, queries, width)
         way, scored = self._way(graph, Way.GRAPH), count * len(queries)
-        tell(trace, way, queries=len(queries), matching=chosen.count, scored=scored, width=width)
+        tell(
+            trace,
+            way,
+            queries=len(queries),
+            matching=chosen.count,
+            scored=scored,
+            row_bytes=self.schema.row_bytes,
+            width=width,
+        )
         self._finish_exactly(ranking, short, queries, chosen, trace)
         return ranking
 
@@ -215,7 +230,15 @@ class VectorsView:
                 scored += len(candidates)
                 self._rescore(ranking, i, queries[i], candidates)
         way, walked = self._way(graph, Way.WIDENED), len(queries) - len(hard)
-        tell(trace, way, queries=walked, matching=chosen.count, scored=scored, width=balls.widest)
+        tell(
+            trace,
+            way,
+            queries=walked,
+            matching=chosen.count,
+            scored=scored,
+            row_bytes=self.schema.row_bytes,
+            width=balls.widest,
+        )
         self._finish_exactly(ranking, hard, queries, chosen, trace)
         return ranking
 

@@ -100,7 +100,15 @@ class MultiVectors:
                 self._rank(ranking, i, query, rows)
         if len(left) < len(queries):
             walked, way = len(queries) - len(left), Way.WIDENED if owners.filtered else Way.GRAPH
-            tell(trace, way, queries=walked, matching=chosen.count, scored=scored, width=owners.widest)
+            tell(
+                trace,
+                way,
+                queries=walked,
+                matching=chosen.count,
+                scored=scored,
+                row_bytes=self.rows.row_bytes,
+                width=owners.widest,
+            )
         if left:
             best = self._best_rows([queries[i] for i in left], k, chosen, trace)
             ranking[0][left], ranking[1][left] = best
@@ -121,7 +129,14 @@ class MultiVectors:
         for i, query in enumerate(queries if k else ()):
             self._rank(ranking, i, query, rows)
         scored = chosen.count * len(queries)
-        tell(trace, Way.ROWS, queries=len(queries), matching=chosen.count, scored=scored)
+        tell(
+            trace,
+            Way.ROWS,
+            queries=len(queries),
+            matching=chosen.count,
+            scored=scored,
+            row_bytes=self.rows.row_bytes,
+        )
         return ranking
 
     def _rank(self, ranking: Ranking, i: int, query: FloatArray, rows: Rows | None) -> None:

@@ -48,6 +48,11 @@ class Ragged:
         return self.offsets.nbytes + len(self.parts[0]) * self.element_bytes
 
     @property
+    def row_bytes(self) -> float:
+        """On average."""
+        return self.nbytes / max(1, len(self))
+
+    @property
     def element_bytes(self) -> int:
         return sum(part.itemsize * (part.shape[1] if part.ndim > 1 else 1) for part in self.parts)
 

@@ -94,7 +94,14 @@ class SparseVectors:
             best = select(scores, min(k, len(scores)))
             ranking[0][i, : len(best)], ranking[1][i, : len(best)] = found[best], scores[best]
         for way, compared in ways.items():
-            tell(hints.trace, way, queries=len(compared), matching=chosen.count, scored=sum(compared))
+            tell(
+                hints.trace,
+                way,
+                queries=len(compared),
+                matching=chosen.count,
+                scored=sum(compared),
+                row_bytes=self.rows.row_bytes,
+            )
         return ranking
 
     def similarities(self, queries: Sequence[SparseVector], rows: Rows) -> FloatArray:

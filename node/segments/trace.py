@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 
+from node.hardware import counting
 from node.measures import SEGMENT_SEARCHES
 from protos.shard import SegmentPlan, Way
 
@@ -44,8 +45,20 @@ class Trace:
         self._started = now
 
 
-def tell(trace: Trace | None, way: Way, *, queries: int, matching: int, scored: int, width: int = 0) -> None:
-    """Count the step, and tell ``trace`` of it if there is one."""
+def tell(
+    trace: Trace | None,
+    way: Way,
+    *,
+    queries: int,
+    matching: int,
+    scored: int,
+    row_bytes: float,
+    width: int = 0,
+) -> None:
+    """Count the step, and tell ``trace`` of it if there is one. ``row_bytes``: of a stored one."""
     SEGMENT_SEARCHES[way].inc(queries)
+    usage = counting()
+    if usage is not None:
+        usage.vector_io_read += int(scored * row_bytes)
     if trace is not None:
         trace.step(way, queries=queries, matching=matching, scored=scored, width=width)

@@ -128,7 +128,8 @@ class Life:
 
     def _take_files(self, opened: Opened) -> None:
         self._hooks = CommittedCheckpoints(self)
-        self.files = ReplicaFiles(opened, self._machinery, self._hooks)
+        collection = self._identity.collection
+        self.files = ReplicaFiles(opened, self._machinery, self._hooks, collection=collection)
         self.disk = Disk(self._options.directory, self._identity, opened.contents, opened.wal)
 
     # --- the machine ------------------------------------------------------------------------------------

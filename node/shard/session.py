@@ -72,6 +72,8 @@ class Session:
         result = await life.updates.update(request)
         if result.operation_id is not None:
             self._session.position = life.position(result.operation_id)
+            if request.wait:
+                life.files.charge_write(result.operation_id)
         return result
 
     async def search(self, requests: list[SearchRequest]) -> list[Hits]:

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import msgspec
 import structlog
+from msgspec import Struct
 
 from router.audit.entries import UNRECORDED, Shown, Wanted, encode, entry_of
 from router.auth.gate import Decision
@@ -26,6 +27,17 @@ _BLOCK_BYTES: Final = 64 << 10  # read at a time, from the end
 _FLAGS: Final = os.O_APPEND | os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC
 
 _log = structlog.get_logger(__name__)
+
+
+class AuditFigures(Struct, frozen=True):
+    """The log as ``/telemetry`` shows it (reference 4.2): how it is configured, what its files take."""
+
+    dir: str
+    rotation: str
+    max_log_files: int
+    trust_forwarded_headers: bool
+    log_api: bool
+    dir_size_bytes: int
 
 
 class AuditLog:
@@ -42,7 +54,7 @@ class AuditLog:
     ) -> None:
         """Raises: OSError."""
         self._directory, self._files_max, self._shown, self._now = directory, files_max, shown, now
-        self._format = _PERIODS[rotation]
+        self._rotation, self._format = rotation, _PERIODS[rotation]
         self._period, self._file = "", -1
         directory.mkdir(parents=True, exist_ok=True)
         self._turn_to(now().astimezone(UTC).strftime(self._format))
@@ -82,6 +94,18 @@ class AuditLog:
     def _newest_files(self) -> list[Path]:
         named = (path for path in self._directory.iterdir() if _NAME.fullmatch(path.name))
         return sorted(named, key=lambda path: path.name, reverse=True)
+
+    def figures(self) -> AuditFigures:
+        """Raises: OSError."""
+        shown = self._shown
+        return AuditFigures(
+            dir=str(self._directory),
+            rotation=self._rotation,
+            max_log_files=self._files_max,
+            trust_forwarded_headers=shown.forwarded,
+            log_api=shown.api,
+            dir_size_bytes=sum(path.stat().st_size for path in self._newest_files()),
+        )
 
     def search(self, wanted: Wanted) -> list[dict[str, Any]]:
         """The newest first. Reads files: not on the event loop. Raises: OSError."""

@@ -21,6 +21,7 @@ from msgspec import Struct
 
 from protos import spans
 from protos.errors import ServiceError, VecraftError
+from protos.hardware import billed
 from protos.request_ids import HEADER as REQUEST_ID_HEADER
 from protos.request_ids import begin as begin_request
 from router.auth.access import Access
@@ -77,14 +78,16 @@ def service_handler(
     gate: Gate,
     hook: MetricsHook | None = None,
     load: Load | None = None,
+    *,
+    bills: bool = False,
 ) -> grpc.GenericRpcHandler:
     """A service of the public API, served by one handler for each of its methods. ``load`` counts those about
-    a collection."""
+    a collection. ``bills``: tell what they cost the hardware."""
     load = load or Load()
     assert {method.name for method in service.methods} == handlers.keys(), service.full_name
     methods: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
         method.name: grpc.unary_unary_rpc_method_handler(
-            _Method(method, handlers[method.name], gate, hook, load).answer
+            _Method(method, handlers[method.name], gate, hook, load, bills=bills).answer
         )
         for method in service.methods
     }
@@ -99,11 +102,14 @@ class _Method:
         gate: Gate,
         hook: MetricsHook | None,
         load: Load,
+        *,
+        bills: bool,
     ) -> None:
         self._name, self._operation = f"/{method.containing_service.full_name}/{method.name}", method.name
         self._request_class = GetMessageClass(method.input_type)
         self._names_collection = "collection_name" in method.input_type.fields_by_name
         self._timed = "time" in method.output_type.fields_by_name
+        self._bills = bills and "usage" in method.output_type.fields_by_name
         self._needs, self._handler = served
         self._gate, self._hook, self._load = gate, hook, load
         assert self._names_collection or not self._needs.of_collection, self._name
@@ -171,7 +177,10 @@ class _Method:
     ) -> bytes:
         call = await self._admitted(context, collection)
         tokens = begin(call.metadata, call.access.inference_token).tokens
-        answer = await self._handler(request, call)
+        if self._bills:
+            answer = await self._billed(request, call)
+        else:
+            answer = await self._handler(request, call)
         if self._timed:
             answer.time = time.perf_counter() - started_s  # type: ignore[attr-defined]  # just found out
         for model, count in tokens.items():
@@ -183,6 +192,14 @@ class _Method:
         if call.compressible and len(body) >= COMPRESSED_BYTES_MIN:
             context.set_compression(grpc.Compression.Gzip)
         return body
+
+    async def _billed(self, request: Message, call: Call) -> Message:
+        with billed() as bill:
+            answer = await self._handler(request, call)
+        if bill.usage is not None:
+            for name in bill.usage.__struct_fields__:
+                setattr(answer.usage.hardware, name, getattr(bill.usage, name))  # type: ignore[attr-defined]
+        return answer
 
 
 def _fail(

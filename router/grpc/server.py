@@ -61,8 +61,10 @@ def create_server(
     commit: str | None = None,
     metrics_hook: MetricsHook | None = None,
     load: Load | None = None,
+    hardware_reporting: bool = False,
 ) -> grpc.aio.Server:
-    """A server without a port yet; ``version`` is that of Qdrant's API; ``load`` is shared with REST."""
+    """A server without a port yet; ``version`` is that of Qdrant's API; ``load`` is shared with REST.
+    ``hardware_reporting``: tell what requests about collections cost."""
     services: list[tuple[ServiceDescriptor, Methods]] = [
         (QDRANT, about_handlers(version, commit)),
         (COLLECTIONS, {**collection_handlers(collections), **cluster_handlers(cluster)}),
@@ -82,7 +84,10 @@ def create_server(
     server = grpc.aio.server(options=OPTIONS)
     server.add_generic_rpc_handlers(
         [
-            *(service_handler(service, handlers, gate, metrics_hook, load) for service, handlers in services),
+            *(
+                service_handler(service, handlers, gate, metrics_hook, load, bills=hardware_reporting)
+                for service, handlers in services
+            ),
             health_handler(),
             *reflection_handlers([*names, HEALTH], gate),
         ]

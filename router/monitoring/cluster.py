@@ -10,58 +10,50 @@ from typing import Any
 import msgspec
 
 from router.cluster.status import ClusterReport, peer_infos, thread_status
+from router.monitoring.exposition import family, joined, labels
 
 Json = dict[str, Any]
 
 
 def cluster_families(report: ClusterReport, prefix: str) -> bytes:
-    """The families that only a member of a cluster has.
-
-    Written by hand: the library puts ``_total`` behind the name of every counter.
-    """
+    """The families that only a member of a cluster has."""
     status = report.status
     working = not status.stopped and status.error is None
     lines = [
-        *_family(prefix, "cluster_peers_total", "gauge", "number of peers", {"": len(report.peers)}),
-        *_family(prefix, "cluster_term", "counter", "current term of consensus", {"": status.term}),
-        *_family(
+        *family(prefix, "cluster_peers_total", "gauge", "number of peers", {"": len(report.peers)}),
+        *family(prefix, "cluster_term", "counter", "current term of consensus", {"": status.term}),
+        *family(
             prefix,
             "cluster_commit",
             "counter",
             "index of the last agreed entry",
-            {f'{{peer_id="{report.peer_id}"}}': status.commit},
+            {labels(peer_id=str(report.peer_id)): status.commit},
         ),
-        *_family(
+        *family(
             prefix,
             "cluster_pending_operations_total",
             "gauge",
             "agreed operations that wait to be applied",
             {"": status.pending_operations},
         ),
-        *_family(prefix, "cluster_voter", "gauge", "does this peer have a vote", {"": status.is_voter}),
-        *_family(
+        *family(prefix, "cluster_voter", "gauge", "does this peer have a vote", {"": status.is_voter}),
+        *family(
             prefix,
             "cluster_working_state",
             "gauge",
             "state of the consensus thread",
-            {'{state="working"}': working, '{state="stopped"}': not working},
+            {labels(state="working"): working, labels(state="stopped"): not working},
         ),
     ]
     if working:
-        lines += _family(
+        lines += family(
             prefix,
             "cluster_last_update_timestamp_seconds",
             "counter",
             "when the consensus thread last told its state",
             {"": status.last_update_unix_s},
         )
-    return "".join(f"{line}\n" for line in lines).encode()
-
-
-def _family(prefix: str, name: str, kind: str, text: str, samples: dict[str, float]) -> list[str]:
-    name = prefix + name
-    shown = [f"{name}{labels} {float(value)}" for labels, value in samples.items()]
-    return [f"# HELP {name} {text}", f"# TYPE {name} {kind}", *shown]
+    return joined(lines)
 
 
 def cluster_section(report: ClusterReport | None, level: int, *, anonymize: bool) -> Json:

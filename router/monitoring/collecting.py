@@ -10,9 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
+import structlog
 from prometheus_client import CollectorRegistry
 
 from protos.errors import Timeout
+from router.audit.files import AuditFigures
 from router.auth.access import FULL, Access
 from router.cluster.status import ClusterReport
 from router.load import Load
@@ -20,6 +22,8 @@ from router.monitoring.inventory import CollectionEntry, Inventory
 from router.monitoring.machine import disk
 from router.monitoring.metrics import NodeFigures, Requests, render
 from router.monitoring.telemetry import Json, Process, telemetry, without_global_sections
+
+_log = structlog.get_logger(__name__)
 
 COLLECT_TIMEOUT_MS = 60_000
 
@@ -29,7 +33,8 @@ def on_its_own() -> ClusterReport | None:
 
 
 class Collector:
-    """``cluster`` tells of the cluster; None if there is none. ``measured``: what the floors below count."""
+    """``cluster`` tells of the cluster; None if there is none. ``measured``: what the floors below count.
+    ``audit`` None: there is no audit log."""
 
     def __init__(
         self,
@@ -41,10 +46,12 @@ class Collector:
         metrics_prefix: str = "",
         measured: CollectorRegistry | None = None,
         load: Load | None = None,
+        audit: Callable[[], AuditFigures] | None = None,
     ) -> None:
         self._process, self._inventory, self._requests = process, inventory, requests
         self._cluster = cluster
         self._prefix, self._measured, self._load = metrics_prefix, measured, load
+        self._audit = audit
 
     async def metrics(self, *, per_collection: bool = False, timeout_ms: int | None = None) -> bytes:
         """Raises: Timeout."""
@@ -62,6 +69,7 @@ class Collector:
                 disk(Path(self._process.storage_path)),
                 self._load,
                 self._inventory.quotas(),
+                self._audited(),
             ),
         )
 
@@ -85,6 +93,7 @@ class Collector:
             per_collection=per_collection,
             cluster=self._cluster(),
             quota=self._inventory.quotas(),
+            audit=self._audited(),
         )
         return told if access.everywhere is not None else without_global_sections(told)
 
@@ -92,6 +101,14 @@ class Collector:
         """This node's telemetry as JSON, and what ``/quotas`` wants, for other members. Raises: Timeout."""
         told = await self.telemetry(level=level)
         return msgspec.json.encode({**told, "quota_usage": self._inventory.quotas().usage})
+
+    def _audited(self) -> AuditFigures | None:
+        """None: nothing is put on record, or its files cannot be looked at."""
+        try:
+            return None if self._audit is None else self._audit()
+        except OSError as error:
+            _log.error("audit_log_not_measured", error=str(error))
+            return None
 
     async def _entries(self, timeout_ms: int | None) -> list[CollectionEntry]:
         timeout_s = (timeout_ms or COLLECT_TIMEOUT_MS) / 1000

@@ -14,6 +14,7 @@ from consensus.log import MetadataLog
 from consensus.state import CollectionState
 from node.client import NodeClient, QuotaReport, SearchLoad
 from protos.errors import VecraftError
+from protos.hardware import HardwareUsage
 from protos.shard import ShardInfo, ShardStatus
 from router.snapshots.statistics import SnapshotCounts, SnapshotStatistics
 
@@ -27,12 +28,14 @@ class ShardEntry(Struct, frozen=True):
 
 
 class CollectionEntry(Struct, frozen=True):
-    """``peer_id`` is this node's; ``snapshots``: what it does about them."""
+    """``peer_id`` is this node's; ``snapshots``: what it does about them; ``hardware``:
+    what reads and writes have cost here, None: nothing, or it is not measured."""
 
     state: CollectionState
     shards: list[ShardEntry]
     peer_id: int = 0
     snapshots: SnapshotCounts = SnapshotCounts()
+    hardware: HardwareUsage | None = None
 
     @property
     def name(self) -> str:
@@ -97,9 +100,15 @@ class Inventory:
     async def collections(self) -> list[CollectionEntry]:
         """Every collection, by name."""
         states = sorted(self._log.state.collections.items())
-        peer_id = self._log.peer_id
+        peer_id, hardware = self._log.peer_id, self._node.hardware()
         return [
-            CollectionEntry(state, await self._shards(state, peer_id), peer_id, self._snapshots.of(name))
+            CollectionEntry(
+                state,
+                await self._shards(state, peer_id),
+                peer_id,
+                self._snapshots.of(name),
+                hardware.get(state.uuid),
+            )
             for name, state in states
         ]
 

@@ -28,10 +28,12 @@ from consensus.state import ReplicaState
 from node.client import QuotaReport, SearchLoad
 from protos.quotas import disk_limit, memory_limit
 from protos.shard import ShardInfo
+from router.audit.files import AuditFigures
 from router.cluster.status import ClusterReport
 from router.load import Load
 from router.monitoring import machine
 from router.monitoring.cluster import cluster_families
+from router.monitoring.hardware import hardware_families
 from router.monitoring.inventory import CollectionEntry, ShardEntry
 from router.monitoring.shards import PREFIX as OWN
 from router.monitoring.shards import load_families, prefixed, shard_families
@@ -177,7 +179,7 @@ def render(
         _Families(version, collections, series, prefix, in_cluster=in_cluster, recovery_mode=recovery_mode)
     )
     registry.register(_OwnFamilies(collections, node or NodeFigures(), prefix, per_collection, cluster))
-    text = generate_latest(registry)
+    text = generate_latest(registry) + hardware_families(collections, prefix)
     return text if cluster is None else text + cluster_families(cluster, prefix)
 
 
@@ -324,13 +326,14 @@ class _Families:
 
 
 class NodeFigures(Struct, frozen=True):
-    """What the node says of itself: counters, threads, its storage's disk, requests under way."""
+    """What the node says of itself: counters, threads, its storage's disk, requests under way, audit log."""
 
     measured: CollectorRegistry | None = None
     load: SearchLoad | None = None
     disk: machine.Disk | None = None
     requests: Load | None = None
     quota: QuotaReport | None = None
+    audit: AuditFigures | None = None
 
 
 class _OwnFamilies:
@@ -365,6 +368,9 @@ class _OwnFamilies:
                 f"{name}_size_bytes", "the disk of the storage", value=node.disk.size_bytes
             )
             yield GaugeMetricFamily(f"{name}_free_bytes", "free on that disk", value=node.disk.free_bytes)
+        if node.audit is not None:
+            name, size = f"{prefix}audit_log_dir_size_bytes", node.audit.dir_size_bytes
+            yield GaugeMetricFamily(name, "files of the audit log", value=size)
         if node.quota is not None:
             yield from filter(_has_samples, (self._quotas(node.quota),))
         if node.requests is not None:

@@ -19,6 +19,7 @@ from node.client import QuotaReport
 from protos.collections import CollectionConfig, SparseVectorParams, echo
 from protos.quotas import disk_limit, memory_limit
 from protos.shard import SegmentInfo, ShardInfo
+from router.audit.files import AuditFigures
 from router.cluster.status import ClusterReport, transfer_info
 from router.monitoring import machine
 from router.monitoring.cluster import cluster_section
@@ -57,12 +58,13 @@ def telemetry(
     per_collection: bool = False,
     cluster: ClusterReport | None = None,
     quota: QuotaReport | None = None,
+    audit: AuditFigures | None = None,
 ) -> Json:
     """``cluster`` None: this node is on its own."""
     comments = {} if cluster is None else cluster.comments
     result: Json = {
         "id": process.id,
-        "app": _app(process, level),
+        "app": _app(process, level, audit),
         "collections": _collections(process, collections, comments, level, anonymize),
         "cluster": cluster_section(cluster, level, anonymize=anonymize),
         "requests": {
@@ -73,13 +75,22 @@ def telemetry(
     }
     if level >= 1:
         result["memory"] = msgspec.to_builtins(machine.memory())
-        result["hardware"] = {"collection_data": {}}
+        result["hardware"] = {"collection_data": _hardware(collections, anonymize)}
         result["search_pool"] = {
             "mode": "mixed",
             "high_cpu_threads": process.search_threads,
             "high_io_threads": 0,
         }
     return result
+
+
+def _hardware(entries: list[CollectionEntry], anonymize: bool) -> Json:
+    """Of the collections that anything was measured of."""
+    return {
+        _name(entry.name, anonymize): msgspec.to_builtins(entry.hardware)
+        for entry in entries
+        if entry.hardware is not None
+    }
 
 
 def without_global_sections(told: Json) -> Json:
@@ -100,10 +111,12 @@ def _quota(report: QuotaReport | None) -> Json:
     return {"config": msgspec.to_builtins(config), "exceeded": exceeded}
 
 
-def _app(process: Process, level: int) -> Json:
+def _app(process: Process, level: int, audit: AuditFigures | None) -> Json:
     shown: Json = {"name": "qdrant", "version": process.version, "startup": _utc(process.started)}
     configured = {"jwt_rbac": process.jwt_rbac, "hide_jwt_dashboard": process.hide_jwt_dashboard}
     shown |= {name: value for name, value in configured.items() if value is not None}
+    if audit is not None:
+        shown["audit"] = msgspec.to_builtins(audit)
     if level >= 1:
         absent = ("debug", "service_debug_feature", "gpu", "rocksdb", "staging")
         shown["features"] = {**dict.fromkeys(absent, False), "recovery_mode": process.recovery_mode}
@@ -262,7 +275,7 @@ def _local(info: ShardInfo, config: CollectionConfig, level: int) -> Json:
             "log": [],
         },
         "async_scorer": False,
-        "update_queue": {"length": info.update_queue_length},
+        "update_queue": {"length": info.update_queue_length, "op_num": info.operations_applied},
     }
     if level >= 4:
         shown["segments"] = [_segment(segment, config) for segment in info.segment_infos]

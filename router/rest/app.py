@@ -19,6 +19,7 @@ from aiohttp import HttpVersion11, hdrs, web
 
 from protos import spans
 from protos.errors import ServiceError, VecraftError
+from protos.hardware import billed
 from protos.request_ids import HEADER, begin
 from router.auth.gate import Gate
 from router.cluster import ClusterOperations
@@ -65,8 +66,10 @@ def create_app(
     extra_routes: Iterable[Route] = (),
     metrics_hook: MetricsHook | None = None,
     load: Load | None = None,
+    hardware_reporting: bool = False,
 ) -> RestApplication:
     """Build the REST application; ``extra_routes`` are the service endpoints. ``load`` is shared with gRPC.
+    ``hardware_reporting``: tell what requests about collections cost.
 
     When it is closed, what ``cluster`` and ``local_shards`` still carry out ends.
     """
@@ -85,7 +88,14 @@ def create_app(
         for route in routes:
             table.add(route)
     table.add(openapi_route(table))
-    edge = Edge(table, gate, enable_cors=enable_cors, metrics_hook=metrics_hook, load=load)
+    edge = Edge(
+        table,
+        gate,
+        enable_cors=enable_cors,
+        metrics_hook=metrics_hook,
+        load=load,
+        hardware_reporting=hardware_reporting,
+    )
     app = RestApplication(edge, body_max=max_request_size_mb * MIB)
     app.on_close += [local_shards.close, cluster.close]
     return app
@@ -120,7 +130,9 @@ class Edge:
         enable_cors: bool,
         metrics_hook: MetricsHook | None,
         load: Load | None = None,
+        hardware_reporting: bool = False,
     ) -> None:
+        self._bills = hardware_reporting
         self._table = table
         self._gate = gate
         self._enable_cors = enable_cors
@@ -168,7 +180,10 @@ class Edge:
         if not found.route.path.startswith(_BOUNDED):
             return await found.route.handler(request)
         with self._load:
-            return await found.route.handler(request)
+            if not self._bills:
+                return await found.route.handler(request)
+            with billed() as request[STATE].bill:
+                return await found.route.handler(request)
 
 
 async def _meet_expectation(request: web.Request) -> None:

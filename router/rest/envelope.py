@@ -11,6 +11,7 @@ from aiohttp import web
 from msgspec import UNSET, Struct, UnsetType
 
 from protos.errors import RateLimited, VecraftError
+from protos.hardware import HardwareUsage
 from router.auth.errors import NotAuthenticated
 from router.inference.calls import begin
 from router.rest.admission import access_of
@@ -47,14 +48,26 @@ def json_response(body: bytes, *, status: int = 200) -> web.Response:
     return web.Response(body=body, status=status, content_type=JSON)
 
 
-def success(result: object, started_s: float, tokens: Mapping[str, int] | None = None) -> web.Response:
+def success(
+    result: object,
+    started_s: float,
+    tokens: Mapping[str, int] | None = None,
+    hardware: HardwareUsage | None = None,
+) -> web.Response:
     """Wrap ``result`` (anything msgspec encodes); ``started_s`` is a ``perf_counter`` reading; ``tokens``
-    that remote models took, by model."""
+    that remote models took, by model; ``hardware``: what it cost, if that is reported."""
     usage: dict[str, object] | UnsetType = UNSET
-    if tokens:
-        usage = {"inference": {"models": {model: {"tokens": count} for model, count in tokens.items()}}}
+    if tokens or hardware is not None:
+        usage = _usage(tokens, hardware)
     body = _Success(result, "ok", time.perf_counter() - started_s, usage)
     return json_response(_encoder.encode(body))
+
+
+def _usage(tokens: Mapping[str, int] | None, hardware: HardwareUsage | None) -> dict[str, object]:
+    usage: dict[str, object] = {} if hardware is None else {"hardware": hardware, "inference": None}
+    if tokens:
+        usage["inference"] = {"models": {model: {"tokens": count} for model, count in tokens.items()}}
+    return usage
 
 
 def accepted(started_s: float) -> web.Response:
@@ -71,8 +84,9 @@ def enveloped(operation: Operation) -> Callable[[web.Request], Awaitable[web.Str
             time.perf_counter(),
             begin(request.headers, access_of(request).inference_token).tokens,
         )
-        response = success(await operation(request), started_s, tokens)
-        write = request[STATE].write
+        result, state = await operation(request), request[STATE]
+        response = success(result, started_s, tokens, None if state.bill is None else state.bill.usage)
+        write = state.write
         token = None if write is None else encode_token(write.written, write.known)
         if token is not None:
             response.headers[HEADER] = token

@@ -15,6 +15,7 @@ from msgspec import Struct
 from prometheus_client import CollectorRegistry
 
 from protos.request_ids import REQUEST_ID
+from router.audit.files import AuditFigures
 from router.auth.needs import Need
 from router.cluster import ClusterOperations
 from router.cluster.checking import ReadyCheck
@@ -81,6 +82,7 @@ class ServiceEndpoints:
         metrics_prefix: str = "",
         measured: CollectorRegistry | None = None,
         load: Load | None = None,
+        audit: Callable[[], AuditFigures] | None = None,
     ) -> None:
         self._process = process
         self._commit = commit
@@ -96,6 +98,7 @@ class ServiceEndpoints:
             metrics_prefix=metrics_prefix,
             measured=measured,
             load=load,
+            audit=audit,
         )
 
     async def telemetry_for_peers(self, level: int) -> bytes:

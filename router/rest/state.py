@@ -5,15 +5,18 @@ from __future__ import annotations
 from aiohttp import web
 from msgspec import Struct
 
+from protos.hardware import Bill
 from router.points import WriteOptions
 from router.rest.routes import Match
 
 
 class RequestState(Struct):
-    """``match`` None: no route matched. ``write``: of a request that writes points."""
+    """``match`` None: no route matched. ``write``: of a request that writes points. ``bill``: of the
+    hardware, if that is reported."""
 
     match: Match | None = None
     write: WriteOptions | None = None
+    bill: Bill | None = None
 
 
 STATE = web.RequestKey("state", RequestState)  # every request has one

@@ -52,6 +52,6 @@ def test_a_sync_that_the_disk_refuses_is_counted(tmp_path: Path, monkeypatch: py
 def test_the_ways_of_the_planner_are_counted_whether_or_not_anybody_asked(traced: bool) -> None:
     before = value("vecraft_segment_searches_total", way="widened_graph")
     trace = Trace() if traced else None
-    tell(trace, Way.WIDENED, queries=5, matching=1, scored=1)
+    tell(trace, Way.WIDENED, queries=5, matching=1, scored=1, row_bytes=8)
     assert value("vecraft_segment_searches_total", way="widened_graph") == before + 5
     assert trace is None or [step.way for step in trace.steps] == [Way.WIDENED]

@@ -25,6 +25,7 @@ from node.client import QuotaReport, ReplicaClient, SearchLoad
 from protos.collections import CollectionParams
 from protos.errors import NotPrimary, ShardUnavailable, Timeout, VecraftError
 from protos.filters import Filter
+from protos.hardware import HardwareUsage
 from protos.ids import PointId
 from protos.operations import UpdateResult, UpdateStatus, Upsert, VectorBatch
 from protos.quotas import QuotaConfig, QuotaUsage
@@ -193,6 +194,7 @@ class PeerNode:
         self._cluster, self._peer = cluster, peer
         self.fail_to_reconcile = 0
         self.agreed_quotas = QuotaConfig()
+        self.measured_hardware: dict[str, HardwareUsage] = {}
 
     def shard(self, collection: str, shard_id: int) -> ShardClient:
         return self._cluster.copy(collection, shard_id, self._peer)
@@ -209,6 +211,9 @@ class PeerNode:
         self._cluster.reconcile(self._peer)
 
     def touch(self, collection: str) -> None: ...
+
+    def hardware(self) -> dict[str, HardwareUsage]:
+        return self.measured_hardware
 
     def quotas(self) -> QuotaReport:
         return QuotaReport(self.agreed_quotas, QuotaUsage(1, 2), memory_exceeded=False, disk_exceeded=False)

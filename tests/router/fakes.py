@@ -31,6 +31,7 @@ from protos.errors import (
 from protos.facets import FacetHit, FacetRequest, FacetValue, ordered_facets
 from protos.filters import Filter, HasId
 from protos.fusion import Dbsf, fuse
+from protos.hardware import HardwareUsage
 from protos.idf import Frequencies, FrequencyRequest
 from protos.ids import PointId, id_key
 from protos.json_path import delete_at, exclude, flat_values_at, include, merge, parse_path, set_at
@@ -107,6 +108,7 @@ class FakeNode:
     def __init__(self) -> None:
         self.shards: dict[tuple[str, int], FakeShard] = {}
         self.agreed_quotas = QuotaConfig()
+        self.measured_hardware: dict[str, HardwareUsage] = {}
         self.settled: list[tuple[str, int, int]] = []  # collection, shard, config version
 
     def shard(self, collection: str, shard_id: int) -> ShardClient:
@@ -130,6 +132,9 @@ class FakeNode:
         return UpdateResult(UpdateStatus.COMPLETED, 0)
 
     def touch(self, collection: str) -> None: ...
+
+    def hardware(self) -> dict[str, HardwareUsage]:
+        return self.measured_hardware
 
     def quotas(self) -> QuotaReport:
         return QuotaReport(self.agreed_quotas, QuotaUsage(1, 2), memory_exceeded=False, disk_exceeded=False)

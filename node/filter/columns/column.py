@@ -27,6 +27,7 @@ from node.filter.columns.intake import Intake, Reader
 from node.filter.columns.kinds import Kind, kind_of
 from node.filter.columns.merge import merged, needs_rebuild
 from node.filter.columns.view import ColumnView
+from node.hardware import INDEX_ENTRY_BYTES, counting
 from protos.collections import Memory, PayloadIndexParams
 from protos.json_path import JsonPath, parse_path
 
@@ -109,7 +110,11 @@ class Column:
             self._shape.arrays_with_null.add(intake.arrays_with_null)
         if intake.slots and self.kind.dtype is not None:
             slots = np.array(intake.slots, dtype=np.int64)
-            self._delta.put(self.kind.entries(slots, intake.stored))
+            entries = self.kind.entries(slots, intake.stored)
+            self._delta.put(entries)
+            usage = counting()
+            if usage is not None:
+                usage.payload_index_io_write += len(entries.slots) * INDEX_ENTRY_BYTES
 
     def remove(self, slots: Sequence[int]) -> None:
         """Forget the slots' values, if they have any."""

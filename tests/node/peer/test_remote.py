@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -15,6 +16,7 @@ from protos.errors import BadInput, NotPrimary, ShardUnavailable, Timeout
 from protos.facets import FacetHit, FacetRequest
 from protos.filters import FieldCondition, Filter, Range
 from protos.fusion import Dbsf
+from protos.hardware import HardwareUsage, billed, charge
 from protos.idf import Frequencies, FrequencyRequest, Weighing
 from protos.memory import ShardMemory, Usage, VectorMemory
 from protos.operations import DeletePoints, UpdateResult, UpdateStatus
@@ -44,6 +46,7 @@ class Replica:
         self.asked: list[tuple[str, object]] = []
         self.sessions: list[ReadSession] = []
         self.answer: Any = None
+        self.cost = HardwareUsage(cpu=3)
 
     def open(self, session: ReadSession) -> Replica:
         self.sessions.append(ReadSession(session.strong, session.at_least, session.position))
@@ -52,6 +55,7 @@ class Replica:
 
     def _answer(self, what: str, request: object) -> Any:
         self.asked.append((what, any_.plain(request)))
+        charge(self.cost)
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer
@@ -101,11 +105,11 @@ class Host:
             raise ShardUnavailable(f"shard {shard_id} is not here") from None
 
 
-async def remote_replica(caller: Make) -> tuple[Replica, RemoteReplica]:
+async def remote_replica(caller: Make, *, measured: bool = False) -> tuple[Replica, RemoteReplica]:
     one, other = await caller(1), await caller(2)
     host, replica = Host(), Replica()
     host.replicas["u", 3] = replica
-    serve_shards(other.calls, host)
+    serve_shards(other.calls, host, measured=measured)
     return replica, RemoteReplica(one.calls, 2, "u", 3)
 
 
@@ -170,6 +174,24 @@ async def test_what_is_asked_arrives_and_so_does_the_answer(
     assert replica.asked == [(what, any_.plain(request_))]
     assert replica.sessions == [ReadSession(True, Position(1, 2), None)]
     assert session.position == Position(4, 5)
+
+
+@pytest.mark.parametrize("measured", [True, False])
+async def test_what_an_answer_cost_there_is_charged_here(caller: Make, measured: bool) -> None:
+    replica, client = await remote_replica(caller, measured=measured)
+    replica.answer = 9
+    with billed() as bill:
+        for _ in range(2):
+            await client.open(ReadSession()).count(None, exact=True)
+    assert bill.usage == (HardwareUsage(cpu=6) if measured else None)
+
+
+async def test_an_answer_of_a_peer_that_tells_no_cost_is_understood() -> None:
+    answer = remote.wire.FORMAT.to_bytes() + msgspec.msgpack.encode([None, 7])
+    shard = RemoteReplica(Recording(answer), 2, "u", 3).open(ReadSession())  # type: ignore[arg-type]
+    with billed() as bill:
+        assert await shard.count(None, exact=True) == 7
+    assert bill.usage is None
 
 
 async def test_a_schema_is_settled(caller: Make) -> None:

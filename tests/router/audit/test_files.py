@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from router.audit.entries import Wanted
-from router.audit.files import AuditLog, _lines_from_the_end
+from router.audit.files import AuditFigures, AuditLog, _lines_from_the_end
 from router.auth.access import FULL
 from router.auth.gate import Asked, Decision
 
@@ -60,6 +60,14 @@ def test_each_hour_has_a_file_and_only_the_newest_are_kept(
     assert names(tmp_path) == [*(f"audit.{hour}.log" for hour in hours), "notes.txt"]
     assert [entry["method"] for entry in log.search(Wanted())] == ["op4", "op3", "op2"]
     assert oct((tmp_path / "audit" / f"audit.{hours[0]}.log").stat().st_mode)[-3:] == "600"
+
+
+def test_its_figures_tell_how_it_is_configured_and_what_its_files_take(log: AuditLog, tmp_path: Path) -> None:
+    (tmp_path / "audit" / "notes.txt").write_text("somebody else's")
+    record(log, "op")
+    sizes = [path.stat().st_size for path in (tmp_path / "audit").glob("audit.*.log")]
+    assert sizes[0] > 0
+    assert log.figures() == AuditFigures(str(tmp_path / "audit"), "hourly", 3, False, True, sum(sizes))
 
 
 def test_days_are_the_other_choice(tmp_path: Path, clock: Clock) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
 from prometheus_client.parser import text_string_to_metric_families
 
 from consensus.state import CollectionState, ReplicaState, ShardState
 from protos.collections import CollectionConfig, CollectionParams
+from protos.hardware import HardwareUsage
 from protos.shard import SegmentInfo, ShardInfo, ShardStatus
+from router.audit.files import AuditFigures
 from router.monitoring.inventory import CollectionEntry, ShardEntry
-from router.monitoring.metrics import GRPC, Requests, RequestStatistics, render
+from router.monitoring.metrics import GRPC, NodeFigures, Requests, RequestStatistics, render
 
 QUERY = "/collections/{collection_name}/points/query"
 
@@ -73,6 +76,29 @@ def test_a_node_without_collections_tells_about_itself_and_leaves_empty_families
     assert found["process_open_fds", ()] > 2
     names = {name for name, _ in found}
     assert not any(name.startswith(("collection_points", "rest_responses")) for name in names)
+
+
+def test_the_hardware_that_requests_cost_is_told_of_collections_where_it_is_measured() -> None:
+    def lines(*collections: CollectionEntry) -> list[str]:
+        text = render(version="1", collections=list(collections), requests=Requests(), prefix="p_").decode()
+        return [line for line in text.splitlines() if "hardware" in line and not line.startswith("#")]
+
+    assert lines(entry("one")) == []
+    used = replace(entry("two"), hardware=HardwareUsage(cpu=7, vector_io_read=8))
+    values = dict.fromkeys(HardwareUsage.__struct_fields__, 0.0) | {"cpu": 7.0, "vector_io_read": 8.0}
+    expected = [f'p_collection_hardware_metric_{name}{{id="two"}} {values[name]}' for name in values]
+    assert lines(entry("one"), used) == expected  # as Qdrant names its counters, without _total
+
+
+def test_the_size_of_the_audit_log_is_told_if_there_is_one() -> None:
+    def shown(audit: AuditFigures | None) -> list[str]:
+        node = NodeFigures(audit=audit)
+        text = render(version="1", collections=[], requests=Requests(), prefix="p_", node=node).decode()
+        return [line for line in text.splitlines() if "audit" in line and not line.startswith("#")]
+
+    assert shown(None) == []
+    figures = AuditFigures("logs", "daily", 7, False, True, 99)
+    assert shown(figures) == ["p_audit_log_dir_size_bytes 99.0"]
 
 
 def test_collections_are_counted_by_name_and_vector() -> None:

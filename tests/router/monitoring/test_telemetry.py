@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from msgspec import structs
 
+from protos.hardware import HardwareUsage
+from router.audit.files import AuditFigures
 from router.monitoring import machine
 from router.monitoring.inventory import CollectionEntry
 from router.monitoring.metrics import Requests, RequestStatistics
@@ -73,6 +75,36 @@ def test_a_local_shard_tells_about_segments_from_level_four_on() -> None:
         (shard,) = at(level)["collections"]["collections"][0]["shards"]
         assert set(shard["local"]) == keys
         assert shard["replicate_states"] == {"1": "Active"}
+
+
+def test_a_local_shard_tells_how_many_operations_it_has_applied() -> None:
+    found = entry("one", update_queue_length=2, operations_applied=9)
+    (shard,) = at(3, [found])["collections"]["collections"][0]["shards"]
+    assert shard["local"]["update_queue"] == {"length": 2, "op_num": 9}
+
+
+def test_the_hardware_that_requests_cost_is_told_by_collection() -> None:
+    assert at(1)["hardware"] == {"collection_data": {}}
+    used = structs.replace(entry("one"), hardware=HardwareUsage(cpu=3))
+    (told,) = at(1, [used, entry("two")])["hardware"]["collection_data"].items()
+    assert told == ("one", dict.fromkeys(HardwareUsage.__struct_fields__, 0) | {"cpu": 3})
+    assert "one" not in at(1, [used], anonymize=True)["hardware"]["collection_data"]
+
+
+def test_the_audit_log_is_told_of_if_there_is_one() -> None:
+    assert "audit" not in at(1)["app"]
+    figures = AuditFigures("logs", "daily", 7, False, True, 99)
+    shown = telemetry(
+        process=PROCESS, collections=[], requests=Requests(), level=0, anonymize=False, audit=figures
+    )
+    assert shown["app"]["audit"] == {
+        "dir": "logs",
+        "rotation": "daily",
+        "max_log_files": 7,
+        "trust_forwarded_headers": False,
+        "log_api": True,
+        "dir_size_bytes": 99,
+    }
 
 
 def test_segments_tell_which_vectors_are_indexed() -> None:
