@@ -57,6 +57,13 @@ typedef struct {
     Size next; /* all before it were expanded */
 } Pool;
 
+/* A vector that was scored again. */
+typedef struct {
+    uint64_t order; /* the less, the better */
+    float score;
+    uint32_t row;
+} Scored;
+
 /* What one thread needs for a walk. */
 typedef struct {
     Pool pool;
@@ -69,6 +76,8 @@ typedef struct {
     Size fresh_room;
     uint8_t *codes; /* of the queries */
     Size codes_room;
+    Scored *scored; /* the candidates of one query */
+    Size scored_room;
 } Scratch;
 
 /* The squared Euclidean distance of two codes. */

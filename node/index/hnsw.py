@@ -22,13 +22,18 @@ import numpy.typing as npt
 
 from node.index.codes import Code, Encoding, for_faiss, integers_of, metric_of, sq_type
 from node.index.exact import NO_ROW, Rows
+from node.index.kernels import kernel_of
 from node.index.library import faiss
 from node.index.linking import GraphParams, GraphRows, linked_index, linking, speak
 from node.index.narrow import Originals
+from node.index.walk import ScoredGraph
 from node.index.walking import walked
 from protos.collections import Distance
 
 FloatArray = npt.NDArray[np.float32]
+Best = tuple[Rows, FloatArray, npt.NDArray[np.int64]]
+"""Rows and similarities, both (nq, k), best first, equal ones by row, padded with NO_ROW and -inf; and how
+many nodes each walk kept, and how many of these were allowed (nq, 2)."""
 
 _LEVELS = 255
 
@@ -55,6 +60,7 @@ class HnswGraph:
         self._path = path
         self._floats: Any = None  # the same graph for queries beyond the range of integers, made late
         self._making = Lock()
+        self._scored: tuple[Originals, ScoredGraph | None] | None = None  # on the vectors asked for last
         self._walked = walked(index, encoding) if encoding.code is Code.INTEGER_8BIT else None
         self.rows = rows
         self.params = params
@@ -116,6 +122,40 @@ class HnswGraph:
         ``ef`` is the number of nodes the walk keeps; ``count`` must not exceed it.
         """
         return self._rows_of(self._nearest(queries, ef, count)[1])
+
+    def best(
+        self,
+        queries: FloatArray,
+        ef: int,
+        count: int,
+        k: int,
+        matrix: Originals,
+        allowed: npt.NDArray[np.uint8] | None = None,
+    ) -> Best | None:
+        """The ``k`` best of ``count`` candidates, scored on ``matrix`` as ``exact`` scores, in one call.
+
+        ``allowed``: packed bits of the rows that may be candidates, of those that a walk kept.
+        None: it cannot be done so, for these codes, vectors or queries.
+        """
+        assert k <= count <= ef
+        scored = self._scored
+        if scored is None or scored[0] is not matrix:
+            scored = self._scored = matrix, self._scored_on(matrix)
+        if scored[1] is None:
+            return None
+        shape = len(queries), k
+        rows, scores = np.empty(shape, dtype=np.int64), np.empty(shape, dtype=np.float32)
+        walked = np.empty((len(queries), 2), dtype=np.int64)
+        done = scored[1].search(np.ascontiguousarray(queries), ef, count, rows, scores, walked, allowed)
+        return (rows, scores, walked) if done else None
+
+    def _scored_on(self, matrix: Originals) -> ScoredGraph | None:
+        kernel = kernel_of(self.distance)
+        if self._walked is None or kernel is None or not isinstance(matrix, np.ndarray):
+            return None
+        if matrix.dtype != np.float32 or not matrix.flags.c_contiguous:
+            return None
+        return ScoredGraph(self._walked, matrix, self.rows, kernel, self.distance is Distance.EUCLID)
 
     def search(self, queries: FloatArray, ef: int, count: int) -> tuple[Rows, FloatArray]:
         """``candidates``, and their similarities by code (nq, count), -inf where there is no row."""

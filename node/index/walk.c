@@ -3,6 +3,7 @@
 #include <Python.h>
 #include <math.h>
 
+#include "best.h"
 #include "graph.h"
 #include "link.h"
 
@@ -40,24 +41,38 @@ static __attribute__((noinline)) Scratch *scratch_for(const Graph *graph, Py_ssi
     return prepare(&mine, graph, ef) < 0 ? NULL : &mine;
 }
 
+/* The codes of all queries, in `scratch`; 0: they have no room for one; -1: no memory. */
+static int encode_all(const GraphObject *self, const float *queries, Py_ssize_t many, Py_ssize_t dim,
+                      Scratch *scratch) {
+    Py_ssize_t width = self->graph.width;
+    if (allot((void **)&scratch->codes, &scratch->codes_room, many * width, 1) < 0)
+        return -1;
+    memset(scratch->codes, 0, (size_t)(many * width));
+    for (Py_ssize_t i = 0; i < many; i++)
+        if (!encode(self->low, self->step, queries + i * dim, dim, scratch->codes + i * width))
+            return 0;
+    return 1;
+}
+
+/* Fills the pool with the nodes nearest to the `i`-th query; -1: no memory. */
+static int walk_for(const Graph *graph, Py_ssize_t i, Scratch *scratch) {
+    const uint8_t *query = scratch->codes + i * graph->width;
+    int32_t node = graph->entry;
+    scratch->pool.size = 0;
+    if (graph->count == 0)
+        return 0;
+    for (int level = graph->top; level > 0; level--)
+        node = descend(graph, query, node, level);
+    return gather(graph, query, node, 0, scratch);
+}
+
 /* One walk per query; 0: the codes have no room for a query, nothing was done; -1: no memory. */
 static int search(const GraphObject *self, const float *queries, Py_ssize_t many, Py_ssize_t dim, Py_ssize_t ef,
                   Py_ssize_t count, float *distances, int64_t *nodes) {
-    const Graph *graph = &self->graph;
-    Scratch *scratch = scratch_for(graph, ef);
-    if (scratch == NULL || allot((void **)&scratch->codes, &scratch->codes_room, many * graph->width, 1) < 0)
-        return -1;
-    memset(scratch->codes, 0, (size_t)(many * graph->width));
-    for (Py_ssize_t i = 0; i < many; i++)
-        if (!encode(self->low, self->step, queries + i * dim, dim, scratch->codes + i * graph->width))
-            return 0;
-    for (Py_ssize_t i = 0; i < many; i++) {
-        const uint8_t *query = scratch->codes + i * graph->width;
-        int32_t node = graph->entry;
-        scratch->pool.size = 0;
-        for (int level = graph->top; graph->count > 0 && level > 0; level--)
-            node = descend(graph, query, node, level);
-        if (graph->count > 0 && gather(graph, query, node, 0, scratch) < 0)
+    Scratch *scratch = scratch_for(&self->graph, ef);
+    int done = scratch == NULL ? -1 : encode_all(self, queries, many, dim, scratch);
+    for (Py_ssize_t i = 0; done > 0 && i < many; i++) {
+        if (walk_for(&self->graph, i, scratch) < 0)
             return -1;
         for (Py_ssize_t at = 0; at < count; at++) {
             int is_there = at < scratch->pool.size;
@@ -65,7 +80,27 @@ static int search(const GraphObject *self, const float *queries, Py_ssize_t many
             nodes[i * count + at] = is_there ? node_of(scratch->pool.items[at]) : -1;
         }
     }
-    return 1;
+    return done;
+}
+
+/* Likewise, and of each walk the first `wanted` nodes that may be returned are scored again. `walked`, two numbers
+ * for each query: nodes that the walk kept, and how many of them may be returned. */
+static int search_best(const GraphObject *self, const Originals *originals, const Mask *mask, const float *queries,
+                       Py_ssize_t many, Py_ssize_t ef, Py_ssize_t wanted, Ranking ranking, int64_t *walked) {
+    Scratch *scratch = scratch_for(&self->graph, ef);
+    int done = scratch == NULL ? -1 : encode_all(self, queries, many, originals->dim, scratch);
+    for (Py_ssize_t i = 0; done > 0 && i < many; i++) {
+        if (walk_for(&self->graph, i, scratch) < 0)
+            return -1;
+        Size passing = rank(originals, mask, queries + i * originals->dim, wanted, scratch, &ranking);
+        if (passing < 0)
+            return -1;
+        walked[2 * i] = scratch->pool.size;
+        walked[2 * i + 1] = passing;
+        ranking.rows += ranking.size;
+        ranking.scores += ranking.size;
+    }
+    return done;
 }
 
 /* --- Python ------------------------------------------------------------------------------------------------- */
@@ -202,6 +237,123 @@ end:
     return answer;
 }
 
+/* --- scoring again ------------------------------------------------------------------------------------------ */
+
+typedef struct {
+    PyObject_HEAD
+    GraphObject *graph;
+    Py_buffer matrix, rows; /* obj NULL: there is none */
+    Originals originals;
+} ScoredGraphObject;
+
+static PyTypeObject *graph_type; /* one for all interpreters: modules are made once in a process */
+
+static int scored_graph_init(ScoredGraphObject *self, PyObject *args, PyObject *keywords) {
+    static char *names[] = {"graph", "matrix", "rows", "kernel", "is_distance", NULL};
+    PyObject *graph, *matrix, *rows;
+    unsigned long long kernel;
+    int is_distance;
+    if (self->graph != NULL)
+        return PyErr_Format(PyExc_ValueError, "made already"), -1;
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "O!OOKp", names, graph_type, &graph, &matrix, &rows, &kernel,
+                                     &is_distance))
+        return -1;
+    if (PyObject_GetBuffer(matrix, &self->matrix, PyBUF_ND) < 0 ||
+        (rows != Py_None && PyObject_GetBuffer(rows, &self->rows, PyBUF_ND) < 0))
+        return -1;
+    const Graph *links = &((GraphObject *)graph)->graph;
+    int fits = links->starts != NULL && kernel != 0;
+    fits = fits && self->matrix.ndim == 2 && self->matrix.itemsize == sizeof(float);
+    fits = fits && self->matrix.shape[1] <= links->width && self->matrix.shape[0] < NODES_MAX;
+    if (fits && rows != Py_None)
+        fits = self->rows.ndim == 1 && self->rows.itemsize == sizeof(uint32_t) &&
+               self->rows.shape[0] == links->count;
+    else if (fits)
+        fits = links->count <= self->matrix.shape[0];
+    if (!fits) {
+        PyErr_SetString(PyExc_ValueError, "expected the vectors of the graph's nodes");
+        return -1;
+    }
+    self->graph = (GraphObject *)Py_NewRef(graph);
+    self->originals = (Originals){
+        .matrix = self->matrix.buf,
+        .count = self->matrix.shape[0],
+        .dim = self->matrix.shape[1],
+        .rows = self->rows.buf,
+        .kernel = (Kernel *)(uintptr_t)kernel,
+        .is_distance = is_distance,
+    };
+    return 0;
+}
+
+static void scored_graph_dealloc(ScoredGraphObject *self) {
+    PyTypeObject *type = Py_TYPE(self);
+    PyBuffer_Release(&self->matrix);
+    PyBuffer_Release(&self->rows);
+    Py_XDECREF(self->graph);
+    type->tp_free((PyObject *)self);
+    Py_DECREF(type);
+}
+
+static int are_for_ranking(const ScoredGraphObject *self, const Py_buffer *queries, const Py_buffer *rows,
+                           const Py_buffer *scores, const Py_buffer *walked) {
+    if (self->graph == NULL || queries->ndim != 2 || rows->ndim != 2 || scores->ndim != 2)
+        return 0;
+    return queries->itemsize == sizeof(float) && rows->itemsize == sizeof(int64_t) &&
+           scores->itemsize == sizeof(float) && queries->shape[1] == self->originals.dim &&
+           queries->shape[0] == rows->shape[0] && rows->shape[0] == scores->shape[0] &&
+           rows->shape[1] == scores->shape[1] &&
+           walked->len == 2 * queries->shape[0] * (Py_ssize_t)sizeof(int64_t);
+}
+
+static PyObject *scored_graph_search(ScoredGraphObject *self, PyObject *const *args, Py_ssize_t many) {
+    /* queries, rows, scores, walked, allowed */
+    Py_buffer given[5] = {{.obj = NULL}, {.obj = NULL}, {.obj = NULL}, {.obj = NULL}, {.obj = NULL}};
+    PyObject *answer = NULL;
+    if (many != 7)
+        return PyErr_Format(PyExc_TypeError, "expected queries, ef, wanted, rows, scores, walked and allowed");
+    Py_ssize_t ef = PyLong_AsSsize_t(args[1]), wanted = PyLong_AsSsize_t(args[2]);
+    if (PyErr_Occurred() || PyObject_GetBuffer(args[0], given, PyBUF_ND) < 0 ||
+        PyObject_GetBuffer(args[3], given + 1, PyBUF_ND | PyBUF_WRITABLE) < 0 ||
+        PyObject_GetBuffer(args[4], given + 2, PyBUF_ND | PyBUF_WRITABLE) < 0 ||
+        PyObject_GetBuffer(args[5], given + 3, PyBUF_WRITABLE) < 0 ||
+        (args[6] != Py_None && PyObject_GetBuffer(args[6], given + 4, PyBUF_SIMPLE) < 0))
+        goto end;
+    if (!are_for_ranking(self, given, given + 1, given + 2, given + 3) || ef <= 0 || wanted <= 0) {
+        PyErr_SetString(PyExc_ValueError, "expected matrices that fit each other and the graph");
+        goto end;
+    }
+    Mask mask = {given[4].buf, 8 * given[4].len};
+    Ranking ranking = {given[1].buf, given[2].buf, given[1].shape[1]};
+    int done;
+    Py_BEGIN_ALLOW_THREADS;
+    done = search_best(self->graph, &self->originals, &mask, given[0].buf, given[0].shape[0], ef, wanted, ranking,
+                       given[3].buf);
+    Py_END_ALLOW_THREADS;
+    answer = done < 0 ? PyErr_NoMemory() : PyBool_FromLong(done);
+end:
+    for (int i = 0; i < 5; i++)
+        PyBuffer_Release(given + i);
+    return answer;
+}
+
+static PyMethodDef scored_graph_methods[] = {
+    {"search", (PyCFunction)(void (*)(void))scored_graph_search, METH_FASTCALL, "See walk.pyi."},
+    {NULL, NULL, 0, NULL},
+};
+static PyType_Slot scored_graph_slots[] = {
+    {Py_tp_new, PyType_GenericNew}, {Py_tp_init, scored_graph_init}, {Py_tp_dealloc, scored_graph_dealloc},
+    {Py_tp_methods, scored_graph_methods}, {0, NULL},
+};
+static PyType_Spec scored_graph_spec = {
+    .name = "node.index.walk.ScoredGraph",
+    .basicsize = sizeof(ScoredGraphObject),
+    .flags = Py_TPFLAGS_DEFAULT,
+    .slots = scored_graph_slots,
+};
+
+/* --- the module --------------------------------------------------------------------------------------------- */
+
 static PyMethodDef graph_methods[] = {
     {"link", (PyCFunction)(void (*)(void))graph_link, METH_FASTCALL, "See walk.pyi."},
     {"search", (PyCFunction)(void (*)(void))graph_search, METH_FASTCALL, "See walk.pyi."},
@@ -245,11 +397,14 @@ static PyMethodDef module_methods[] = {
 
 static int module_exec(PyObject *module) {
     choose_comparison();
-    PyObject *type = PyType_FromModuleAndSpec(module, &graph_spec, NULL);
-    if (type == NULL)
-        return -1;
-    int added = PyModule_AddObjectRef(module, "Graph", type);
-    Py_DECREF(type);
+    PyObject *graph = PyType_FromModuleAndSpec(module, &graph_spec, NULL);
+    PyObject *scored = PyType_FromModuleAndSpec(module, &scored_graph_spec, NULL);
+    int added = graph == NULL || scored == NULL || PyModule_AddObjectRef(module, "Graph", graph) < 0 ||
+                        PyModule_AddObjectRef(module, "ScoredGraph", scored) < 0
+                    ? -1
+                    : 0;
+    Py_XSETREF(graph_type, (PyTypeObject *)graph);
+    Py_XDECREF(scored);
     return added;
 }
 

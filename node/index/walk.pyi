@@ -76,3 +76,46 @@ class Graph:
 
         Raises: ValueError for arrays that are not of this graph, MemoryError.
         """
+
+class ScoredGraph:
+    """A graph, and the vectors that its codes were made of: what walks find is scored again on these."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        matrix: npt.NDArray[np.float32],
+        rows: npt.NDArray[np.uint32] | None,
+        kernel: int,
+        is_distance: bool,
+    ) -> None:
+        """
+        Args:
+            matrix: (n, dim), C-contiguous. ``rows``: of each node the row in it; None: its own number.
+            kernel: address of ``float f(const float *query, const float *row, size_t dim)``; it runs
+                without the interpreter's lock.
+            is_distance: the less it says the better: what it says is negated.
+
+        Raises: ValueError if they cannot be the vectors of this graph.
+        """
+
+    def search(
+        self,
+        queries: npt.NDArray[np.float32],
+        ef: int,
+        wanted: int,
+        rows: npt.NDArray[np.int64],
+        scores: npt.NDArray[np.float32],
+        walked: npt.NDArray[np.int64],
+        allowed: npt.NDArray[np.uint8] | None,
+        /,
+    ) -> bool:
+        """Walk for each query (nq, dim) and score the ``wanted`` nearest nodes again whose rows are allowed.
+
+        The best are written to ``rows`` and ``scores``, both (nq, k): best first, equally good ones by row,
+        padded with -1 and -inf. ``walked`` (nq, 2): how many nodes the walk kept, and how many of all those
+        are allowed. Arrays are C-contiguous. ``ef``: how many nodes a walk keeps. ``allowed``: packed bits
+        of matrix rows, little-endian; those that it has no bits for are not allowed.
+
+        Returns: False, and nothing is written, where a component of a query is beyond the integers' range.
+        Raises: ValueError for arrays that do not fit each other, MemoryError.
+        """

@@ -8,14 +8,17 @@ kept out were dead when it was built, and slots never come back to life).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import numpy.typing as npt
 
 from node import bits
 from node.bits import PackedBits
 from node.bits import Slots as Rows
-from node.index import NO_ROW, GraphParams, HnswGraph, best_of, similarities
-from node.index.exact import best_candidates, score_table, select
+from node.index import NO_ROW, GraphParams, HnswGraph, best_of
+from node.index.exact import best_candidates, score_table
+from node.index.hnsw import Best
 from node.segments import planner
 from node.segments.encoding import originals
 from node.segments.hints import NO_HINTS, Hints
@@ -181,8 +184,7 @@ class VectorsView:
         """Every node may be returned."""
         if scoring.rescore:
             count = scoring.count(k, width)
-            candidates = graph.candidates(queries, width, count)
-            ranking = best_candidates(self.schema.distance, queries, self._originals, k, candidates)
+            ranking = self.best_of_walks(graph, queries, width, count, k)[:2]
             # Too few candidates: parts of the graph cannot be reached.
             last = ranking[0][:, -1]
             short = np.flatnonzero(last < 0).tolist() if last.min() < 0 else []
@@ -219,28 +221,41 @@ class VectorsView:
         mask = chosen.mask(len(self.rows))
         assert mask is not None
         ranking = blank(len(queries), k)
-        rows_per_node = planner.node_rows(self.schema.dim, quick=graph.quick)
-        balls = _Balls(graph, mask, chosen.count, ef, k, rows_per_node)
-        hard, scored = [], 0
-        for i, candidates in enumerate(balls.of(queries)):
-            if candidates is None:
-                hard.append(i)
-            else:
-                candidates = candidates[: scoring.count(k, ef)]
-                scored += len(candidates)
-                self._rescore(ranking, i, queries[i], candidates)
+        balls = _Balls(self, graph, mask, chosen.count, ef, k, scoring.count(k, ef))
+        hard = balls.into(ranking, queries)
         way, walked = self._way(graph, Way.WIDENED), len(queries) - len(hard)
         tell(
             trace,
             way,
             queries=walked,
             matching=chosen.count,
-            scored=scored,
+            scored=balls.scored,
             row_bytes=self.schema.row_bytes,
             width=balls.widest,
         )
         self._finish_exactly(ranking, hard, queries, chosen, trace)
         return ranking
+
+    def best_of_walks(
+        self,
+        graph: HnswGraph,
+        queries: FloatArray,
+        width: int,
+        count: int,
+        k: int,
+        mask: PackedBits | None = None,
+    ) -> Best:
+        """As ``HnswGraph.best``, on the original vectors, whatever codes and vectors there are."""
+        best = graph.best(queries, width, count, k, self._originals, mask)
+        if best is not None:
+            return best
+        nodes = graph.candidates(queries, width, count if mask is None else width)
+        walked = np.empty((len(queries), 2), dtype=np.int64)
+        walked[:, 0] = np.count_nonzero(nodes >= 0, axis=1)
+        if mask is not None:
+            nodes = _allowed_first(nodes, mask)
+        walked[:, 1] = np.count_nonzero(nodes >= 0, axis=1)
+        return *best_candidates(self.schema.distance, queries, self._originals, k, nodes[:, :count]), walked
 
     def _way(self, graph: HnswGraph, way: Way) -> Way:
         return way if graph is self.graph else Way.VALUE_GRAPH
@@ -252,51 +267,73 @@ class VectorsView:
             rows, scores = self._best_rows(queries[left], ranking[0].shape[1], chosen, trace)
             ranking[0][left], ranking[1][left] = rows, scores
 
-    def _rescore(self, ranking: Ranking, i: int, query: FloatArray, candidates: Rows) -> None:
-        candidates = np.sort(candidates)
-        scores = similarities(self.schema.distance, query, self._originals, candidates)
-        best = select(scores, ranking[0].shape[1])
-        ranking[0][i], ranking[1][i] = candidates[best], scores[best]
+
+Ball = tuple[Rows, FloatArray, int, int]
+"""The nearest nodes to a query: the k best of those allowed and their similarities, how many nodes there are,
+and how many of them are allowed."""
 
 
 class _Balls:
-    """The nearest nodes to queries, as many as it takes to hold enough rows of ``mask``."""
+    """The nearest nodes to queries, as many as it takes to hold enough rows of ``mask``.
+
+    Attributes: ``widest``: nodes of the widest one. ``scored``: rows, of those that hold enough.
+    """
 
     def __init__(
-        self, graph: HnswGraph, mask: PackedBits, count: int, ef: int, k: int, rows_per_node: float
+        self,
+        vectors: VectorsView,
+        graph: HnswGraph,
+        mask: PackedBits,
+        count: int,
+        ef: int,
+        k: int,
+        candidates: int,
     ) -> None:
-        self._graph, self._mask, self._count, self._ef, self._k = graph, mask, count, ef, k
-        self._rows_per_node = rows_per_node
-        self.widest = 0
+        """``count`` rows are in ``mask``; of each ball ``candidates`` are scored."""
+        self._vectors, self._graph, self._mask = vectors, graph, mask
+        self._count, self._ef, self._k, self._candidates = count, ef, k, candidates
+        self._rows_per_node = planner.node_rows(vectors.schema.dim, quick=graph.quick)
+        self.widest = self.scored = 0
 
-    def of(self, queries: FloatArray) -> list[Rows | None]:
-        """Per query the passing rows of its ball, best first; None: scoring all exactly is cheaper."""
+    def into(self, ranking: Ranking, queries: FloatArray) -> list[int]:
+        """Write the best of each query's ball; returns those whose rows are scored cheaper all, exactly."""
         width = planner.first_width(self._ef, self._k, self._graph.count, self._count)
-        found: list[Rows | None] = []
+        if planner.exact_is_cheaper(width, self._count, self._rows_per_node):
+            return list(range(len(queries)))
+        hard = []
         group = max(1, _BALLS_MAX // width)
         for first in range(0, len(queries), group):
-            part = queries[first : first + group]
-            if planner.exact_is_cheaper(width, self._count, self._rows_per_node):
-                found += [None] * len(part)
-            else:
-                nearest = self._walk(part, width)
-                found += [self._widened(query, width, *ball) for query, ball in zip(part, nearest)]
-        return found
+            for i, ball in enumerate(self._walk(queries[first : first + group], width), first):
+                enough = self._widened(queries[i], width, ball)
+                if enough is None:
+                    hard.append(i)
+                else:
+                    ranking[0][i], ranking[1][i], _, allowed = enough
+                    self.scored += min(allowed, self._candidates)
+        return hard
 
-    def _walk(self, queries: FloatArray, width: int) -> list[tuple[Rows, bool]]:
-        """Per query the passing rows, and whether the ball reached its width."""
+    def _walk(self, queries: FloatArray, width: int) -> Iterable[Ball]:
         self.widest = max(self.widest, width)
-        nodes = self._graph.candidates(queries, width, width)
-        passing = bits.contains(self._mask, np.maximum(nodes, 0)) & (nodes >= 0)
-        return [(row[kept], bool(row[-1] >= 0)) for row, kept in zip(nodes, passing, strict=True)]
+        rows, scores, walked = self._vectors.best_of_walks(
+            self._graph, queries, width, self._candidates, self._k, self._mask
+        )
+        return zip(rows, scores, walked[:, 0].tolist(), walked[:, 1].tolist(), strict=True)
 
-    def _widened(self, query: FloatArray, width: int, passing: Rows, reached: bool) -> Rows | None:
-        while not planner.ball_is_full(width, self._ef, self._k, len(passing)):
-            width = planner.next_width(width, self._ef, self._k, len(passing))
-            if not reached or planner.exact_is_cheaper(width, self._count, self._rows_per_node):
+    def _widened(self, query: FloatArray, width: int, ball: Ball) -> Ball | None:
+        while not planner.ball_is_full(width, self._ef, self._k, ball[3]):
+            is_whole = ball[2] < width  # there are no more nodes to be had
+            width = planner.next_width(width, self._ef, self._k, ball[3])
+            if is_whole or planner.exact_is_cheaper(width, self._count, self._rows_per_node):
                 return None
-            ((passing, reached),) = self._walk(query[np.newaxis], width)
-        return passing
+            (ball,) = self._walk(query[np.newaxis], width)
+        return ball
+
+
+def _allowed_first(nodes: Rows, mask: PackedBits) -> Rows:
+    """Of each row of ``nodes`` (nq, n) those in ``mask``, as they come, then NO_ROW."""
+    kept = bits.contains(mask, np.maximum(nodes, 0)) & (nodes >= 0)
+    order = np.argsort(~kept, axis=1, kind="stable")
+    return np.where(np.take_along_axis(kept, order, axis=1), np.take_along_axis(nodes, order, axis=1), NO_ROW)
 
 
 def _walk_codes(ranking: Ranking, graph: HnswGraph, queries: FloatArray, width: int) -> list[int]:

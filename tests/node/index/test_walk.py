@@ -11,9 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.index import Code, Encoding, set_threads, walk
+from node.index import Code, Encoding, set_threads, similarities, walk
+from node.index.kernels import kernel_of
 from node.index.library import faiss
 from node.index.walking import link
+from protos.collections import Distance
 
 Codes = npt.NDArray[np.uint8]
 RNG = np.random.default_rng(5)
@@ -201,6 +203,142 @@ def test_arrays_that_do_not_fit_are_refused(queries: Any, ef: int, distances: An
     graph = Links(np.zeros((1, 4), dtype=np.uint8), np.array([[-1]], dtype=np.int32)).graph()
     with pytest.raises(ValueError, match="fit"):
         graph.search(queries, ef, distances, nodes)
+
+
+# --- scoring again --------------------------------------------------------------------------------
+
+
+def best_of_walk(
+    links: Links,
+    queries: Codes,
+    matrix: npt.NDArray[np.float32],
+    rows: npt.NDArray[np.uint32] | None,
+    distance: Distance,
+    allowed: npt.NDArray[np.uint8] | None = None,
+    *,
+    ef: int = 20,
+    wanted: int = 10,
+    k: int = 4,
+) -> tuple[Any, Any, Any]:
+    kernel = kernel_of(distance)
+    assert kernel is not None
+    graph = walk.ScoredGraph(links.graph(), matrix, rows, kernel, distance is Distance.EUCLID)
+    found = np.empty((len(queries), k), dtype=np.int64), np.empty((len(queries), k), dtype=np.float32)
+    walked = np.empty((len(queries), 2), dtype=np.int64)
+    assert graph.search(queries.astype(np.float32), ef, wanted, *found, walked, allowed)
+    return *found, walked
+
+
+@given(
+    links=graphs(),
+    distance=st.sampled_from((Distance.COSINE, Distance.EUCLID)),
+    wanted=st.integers(1, 50),
+    k=st.integers(1, 20),
+    share=st.sampled_from((None, 0.0, 0.5, 1.0)),
+    own_rows=st.booleans(),
+    seed=st.integers(0, 2**32),
+)
+def test_the_best_are_those_that_scoring_the_nodes_again_finds(
+    links: Links, distance: Distance, wanted: int, k: int, share: float | None, own_rows: bool, seed: int
+) -> None:
+    """Bit for bit as ``similarities``, which scans use; with equal scores, of few different vectors."""
+    rng = np.random.default_rng(seed)
+    count, dim = links.codes.shape
+    total = count + 5 if own_rows else count
+    matrix = rng.choice(np.float32([-1.5, 0.25, 1 / 3]), (total, dim)).astype(np.float32)
+    matrix[rng.random(total) < 0.5] = matrix[0]
+    rows = rng.permutation(total)[:count].astype(np.uint32) if own_rows else None
+    mask = None if share is None else rng.random(total) < share
+    queries = links.codes[:3] ^ 1
+    bits = None if mask is None else np.packbits(mask, bitorder="little")
+    found = best_of_walk(links, queries, matrix, rows, distance, bits, ef=30, wanted=wanted, k=k)
+    _, nodes = searched(links.graph(), queries, 30, 30)
+    for query, walk_nodes, best, scores, walked in zip(queries.astype(np.float32), nodes, *found):
+        kept = walk_nodes[walk_nodes >= 0]
+        candidates = kept if rows is None else rows[kept].astype(np.int64)
+        passing = candidates if mask is None else candidates[mask[candidates]]
+        taken = np.sort(passing[:wanted])
+        expected = similarities(distance, query, matrix, taken)
+        order = np.argsort(-expected, kind="stable")[:k]
+        assert walked.tolist() == [len(kept), len(passing)]
+        assert best.tolist() == [*taken[order].tolist(), *[-1] * (k - len(order))]
+        np.testing.assert_array_equal(scores[: len(order)].view(np.int32), expected[order].view(np.int32))
+        assert np.isneginf(scores[len(order) :]).all()
+
+
+def test_many_candidates_are_sorted_as_few_are() -> None:
+    codes = RNG.integers(0, 4, (600, 3)).astype(np.uint8)  # of which many are equal
+    everywhere = np.tile(np.arange(600, dtype=np.int32), (600, 1))
+    matrix = np.ascontiguousarray(codes, dtype=np.float32)
+    rows, scores, _ = best_of_walk(
+        Links(codes, everywhere), codes[:1], matrix, None, Distance.EUCLID, ef=600, wanted=600, k=600
+    )
+    wanted = similarities(Distance.EUCLID, matrix[0], matrix, np.arange(600))
+    order = np.argsort(-wanted, kind="stable")
+    np.testing.assert_array_equal(rows[0], order)
+    np.testing.assert_array_equal(scores[0], wanted[order])
+
+
+def test_what_is_no_number_is_the_least_of_all() -> None:
+    codes = np.zeros((4, 1), dtype=np.uint8)
+    matrix = np.float32([[np.nan], [1], [-np.inf], [np.inf]])
+    links = Links(codes, np.tile(np.arange(4, dtype=np.int32), (4, 1)))
+    rows, scores, _ = best_of_walk(links, np.ones((1, 1), np.uint8), matrix, None, Distance.COSINE)
+    assert rows.tolist() == [[3, 1, 2, 0]]
+    np.testing.assert_array_equal(scores, np.float32([[np.inf, 1, -np.inf, np.nan]]))
+
+
+def test_rows_that_are_not_there_are_not_read() -> None:
+    codes = RNG.integers(0, 256, (3, 16)).astype(np.uint8)
+    links = Links(codes, np.tile(np.arange(3, dtype=np.int32), (3, 1)))
+    matrix = np.ones((5, 16), dtype=np.float32)
+    rows = np.array([4, 5, 2**32 - 1], dtype=np.uint32)  # as of a damaged file
+    found = best_of_walk(links, codes[:1], matrix, rows, Distance.COSINE)
+    assert found[0].tolist() == [[4, -1, -1, -1]]
+    assert found[2].tolist() == [[3, 1]]
+    short = np.array([0b11], dtype=np.uint8)  # bits of eight rows
+    assert best_of_walk(
+        links, codes[:1], np.ones((9, 16), np.float32), np.array([0, 1, 8], np.uint32), Distance.COSINE, short
+    )[2].tolist() == [[3, 2]]
+
+
+@pytest.mark.parametrize(
+    ("matrix", "rows"),
+    [
+        (np.zeros((1, 4), np.float32), None),
+        (np.zeros((2, 5), np.float32), None),
+        (np.zeros((2, 4), np.float64), None),
+        (np.zeros(8, np.float32), None),
+        (np.zeros((2, 4), np.float32), np.zeros(1, np.uint32)),
+        (np.zeros((2, 4), np.float32), np.zeros(2, np.int64)),
+    ],
+)
+def test_vectors_that_are_not_those_of_the_nodes_are_refused(matrix: Any, rows: Any) -> None:
+    graph = Links(np.zeros((2, 4), dtype=np.uint8), np.array([[1], [0]], dtype=np.int32)).graph()
+    with pytest.raises(ValueError, match="vectors"):
+        walk.ScoredGraph(graph, matrix, rows, 1, False)
+
+
+@pytest.mark.parametrize(
+    ("queries", "wanted", "shape", "walked"),
+    [
+        (np.zeros((1, 3), np.float32), 1, (1, 1), np.zeros((1, 2), np.int64)),
+        (np.zeros((1, 4), np.float64), 1, (1, 1), np.zeros((1, 2), np.int64)),
+        (np.zeros((1, 4), np.float32), 0, (1, 1), np.zeros((1, 2), np.int64)),
+        (np.zeros((2, 4), np.float32), 1, (1, 1), np.zeros((2, 2), np.int64)),
+        (np.zeros((1, 4), np.float32), 1, (1, 1), np.zeros(1, np.int64)),
+    ],
+)
+def test_arrays_that_do_not_fit_the_vectors_are_refused(
+    queries: Any, wanted: int, shape: tuple[int, int], walked: Any
+) -> None:
+    links = Links(np.zeros((1, 4), dtype=np.uint8), np.array([[-1]], dtype=np.int32))
+    kernel = kernel_of(Distance.COSINE)
+    assert kernel is not None
+    graph = walk.ScoredGraph(links.graph(), np.zeros((1, 4), np.float32), None, kernel, False)
+    rows, scores = np.zeros(shape, np.int64), np.zeros(shape, np.float32)
+    with pytest.raises(ValueError, match="fit"):
+        graph.search(queries, 5, wanted, rows, scores, walked, None)
 
 
 # --- linking --------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,8 +11,10 @@ import pytest
 
 from node.index import GraphParams, HnswGraph, set_threads
 from node.index.distances import normalize
+from node.index.hnsw import Best
 from node.segments import IndexJob, SealedSegment, Source, planner
 from node.segments.assemble import assemble
+from node.segments.dense import FloatArray, VectorsView
 from node.segments.hints import Hints
 from node.segments.trace import Trace
 from protos.collections import Distance
@@ -51,13 +54,13 @@ def segment(tmp_path_factory: pytest.TempPathFactory) -> SealedSegment:
 def walks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Widths of the graph walks that were made."""
     widths: list[int] = []
-    original = HnswGraph.candidates
+    original = VectorsView.best_of_walks
 
-    def counted(self: HnswGraph, queries: npt.NDArray[np.float32], ef: int, count: int) -> object:
-        widths.append(ef)
-        return original(self, queries, ef, count)
+    def counted(self: VectorsView, graph: HnswGraph, queries: FloatArray, width: int, *rest: Any) -> Best:
+        widths.append(width)
+        return original(self, graph, queries, width, *rest)
 
-    monkeypatch.setattr(HnswGraph, "candidates", counted)
+    monkeypatch.setattr(VectorsView, "best_of_walks", counted)
     return widths
 
 
@@ -156,16 +159,28 @@ def test_an_unknown_name_finds_nothing(segment: SealedSegment) -> None:
 def test_parts_of_a_graph_that_cannot_be_reached_are_scored_exactly(
     segment: SealedSegment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def short(
-        self: HnswGraph, queries: npt.NDArray[np.float32], ef: int, count: int
-    ) -> npt.NDArray[np.int64]:
+    def short(self: HnswGraph, queries: FloatArray, ef: int, count: int, *_: Any) -> npt.NDArray[np.int64]:
         found = np.full((len(queries), count), -1, dtype=np.int64)
         found[:, :3] = 0, 1, 2
         return found
 
     monkeypatch.setattr(HnswGraph, "candidates", short)
+    monkeypatch.setattr(HnswGraph, "best", lambda *_: None)
     assert recall(segment, None) == 1.0
     assert recall(segment, np.random.default_rng(4).random(ROWS) < 0.5) == 1.0
+
+
+@pytest.mark.parametrize("share", [None, 0.9, 0.5])
+def test_one_call_finds_what_walking_and_scoring_find(
+    segment: SealedSegment, monkeypatch: pytest.MonkeyPatch, share: float | None
+) -> None:
+    """With and without a filter: the same rows, and the same bits of their scores."""
+    allowed = None if share is None else pack(np.random.default_rng(4).random(ROWS) < share)
+    slots, scores = segment.search("", QUERIES, 10, allowed=allowed, ef=EF)
+    monkeypatch.setattr(HnswGraph, "best", lambda *_: None)
+    wanted = segment.search("", QUERIES, 10, allowed=allowed, ef=EF)
+    np.testing.assert_array_equal(slots, wanted[0])
+    np.testing.assert_array_equal(scores.view(np.int32), wanted[1].view(np.int32))
 
 
 def test_the_walk_never_gets_wider_than_exact_scoring_is_dear() -> None:

@@ -1,0 +1,90 @@
+/* Scoring a walk's nodes again, and sorting them. */
+#include "best.h"
+
+#include <math.h>
+
+#define AHEAD_ROWS 4 /* vectors that are asked for before it is their turn */
+#define INSERTED_MAX 64
+
+/* Numbers in the order of what rows are worth, the best first; rows of equal worth by row, what is no number last. */
+static uint64_t order_of(float score, uint32_t row) {
+    uint32_t bits;
+    score += 0.0F; /* there is one zero */
+    memcpy(&bits, &score, sizeof bits);
+    if (isnan(score))
+        bits = UINT32_MAX;
+    else
+        bits = bits >> 31 ? bits : ~(bits | UINT32_C(1) << 31);
+    return (uint64_t)bits << 32 | row;
+}
+
+static int by_order(const void *a, const void *b) {
+    uint64_t x = ((const Scored *)a)->order, y = ((const Scored *)b)->order;
+    return (x > y) - (x < y);
+}
+
+static void sort(Scored *items, Size size) {
+    if (size > INSERTED_MAX) {
+        qsort(items, (size_t)size, sizeof *items, by_order);
+        return;
+    }
+    for (Size i = 1; i < size; i++) {
+        Scored item = items[i];
+        Size at = i;
+        for (; at > 0 && items[at - 1].order > item.order; at--)
+            items[at] = items[at - 1];
+        items[at] = item;
+    }
+}
+
+static int may_return(const Originals *originals, const Mask *mask, int64_t row) {
+    if (row >= originals->count)
+        return 0; /* of a damaged file */
+    return mask->bits == NULL || (row < mask->count && mask->bits[row >> 3] >> (row & 7) & 1);
+}
+
+/* Returns how many of the pool's nodes may be returned; the first `wanted` of them are in `scored`. */
+static Size pick(const Originals *originals, const Mask *mask, const Pool *pool, Size wanted, Scored *scored) {
+    Size size = 0;
+    for (Size at = 0; at < pool->size; at++) {
+        int32_t node = node_of(pool->items[at]);
+        uint32_t row = originals->rows == NULL ? (uint32_t)node : originals->rows[node];
+        if (!may_return(originals, mask, row))
+            continue;
+        if (size < wanted)
+            scored[size].row = row;
+        size++;
+    }
+    return size;
+}
+
+static void score(const Originals *originals, const float *query, Scored *scored, Size size) {
+    Size bytes = originals->dim * (Size)sizeof(float);
+    bytes = bytes < PREFETCHED_MAX ? bytes : PREFETCHED_MAX;
+    for (Size i = 0; i < size && i < AHEAD_ROWS; i++)
+        prefetch(originals->matrix + (Size)scored[i].row * originals->dim, bytes);
+    for (Size i = 0; i < size; i++) {
+        if (i + AHEAD_ROWS < size)
+            prefetch(originals->matrix + (Size)scored[i + AHEAD_ROWS].row * originals->dim, bytes);
+        const float *vector = originals->matrix + (Size)scored[i].row * originals->dim;
+        float worth = originals->kernel(query, vector, (size_t)originals->dim);
+        scored[i].score = originals->is_distance ? -worth : worth;
+        scored[i].order = order_of(scored[i].score, scored[i].row);
+    }
+}
+
+Size rank(const Originals *originals, const Mask *mask, const float *query, Size wanted, Scratch *scratch,
+          const Ranking *ranking) {
+    wanted = wanted < scratch->pool.size ? wanted : scratch->pool.size;
+    if (allot((void **)&scratch->scored, &scratch->scored_room, wanted, sizeof *scratch->scored) < 0)
+        return -1;
+    Size passing = pick(originals, mask, &scratch->pool, wanted, scratch->scored);
+    Size size = passing < wanted ? passing : wanted;
+    score(originals, query, scratch->scored, size);
+    sort(scratch->scored, size);
+    for (Size i = 0; i < ranking->size; i++) {
+        ranking->rows[i] = i < size ? (int64_t)scratch->scored[i].row : -1;
+        ranking->scores[i] = i < size ? scratch->scored[i].score : -INFINITY;
+    }
+    return passing;
+}
