@@ -17,8 +17,12 @@ from protos.shard import ShardInfo, ShardStatus
 _WORST_LAST = tuple(ShardStatus)
 
 
-class UpdateQueueInfo(Struct, frozen=True):
+class UpdateQueueInfo(Struct, frozen=True, omit_defaults=True):
+    """``deferred_points`` is told where points may be deferred (``prevent_unoptimized``). None ever are: a
+    point is found as soon as it is acknowledged, which tokens and strong reads promise."""
+
     length: int
+    deferred_points: int | None = None
 
 
 class CollectionWarning(Struct, frozen=True):
@@ -93,7 +97,10 @@ def collection_info(collection: CollectionState, shards: Sequence[ShardInfo]) ->
         segments_count=sum(shard.segments for shard in shards),
         config=echo(collection.config),
         payload_schema=_payload_schema(collection, shards),
-        update_queue=UpdateQueueInfo(sum(shard.update_queue_length for shard in shards)),
+        update_queue=UpdateQueueInfo(
+            sum(shard.update_queue_length for shard in shards),
+            0 if collection.config.optimizer_config.prevent_unoptimized else None,
+        ),
         warnings=_warnings(collection),
     )
 
@@ -140,6 +147,11 @@ def _warnings(collection: CollectionState) -> list[CollectionWarning]:
     """Inline storage keeps vectors in the graph, which needs one small code per node (reference 7.3)."""
     config = collection.config
     warnings = []
+    if config.optimizer_config.prevent_unoptimized:
+        text = (
+            "prevent_unoptimized defers no points: searches with `indexed_only` leave out what has no index"
+        )
+        warnings.append(CollectionWarning(text))
     for name, params in config.vectors.items():
         quantized = params.quantization_config or config.quantization_config
         if not config.hnsw_of(name).inline_storage:

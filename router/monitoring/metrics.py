@@ -271,6 +271,9 @@ class _Families:
         points = self._gauge("collection_points", "approximate amount of points", ["id"])
         running = self._gauge("collection_running_optimizations", "optimizations that run now", ["id"])
         queue = self._gauge("collection_update_queue_length", "updates that wait", ["id"])
+        deferred = self._gauge(
+            "collection_update_queue_deferred_points", "points hidden until they are optimized", ["id"]
+        )
         excluded = self._gauge(
             "collection_indexed_only_excluded_points", "points skipped by indexed_only", ["id", "vector"]
         )
@@ -292,10 +295,24 @@ class _Families:
             points.add_metric([entry.name], entry.points)
             running.add_metric([entry.name], entry.optimizing)
             queue.add_metric([entry.name], sum(info.update_queue_length for info in entry.infos))
+            if entry.state.config.optimizer_config.prevent_unoptimized:
+                deferred.add_metric([entry.name], 0)  # none ever are (``router.collections.info``)
             for name, count in sorted(unindexed(entry.infos).items()):
                 excluded.add_metric([entry.name, name], count)
         return iter(
-            [vectors, points, running, queue, excluded, creating, recovering, created, incoming, outgoing]
+            [
+                vectors,
+                points,
+                running,
+                queue,
+                deferred,
+                excluded,
+                creating,
+                recovering,
+                created,
+                incoming,
+                outgoing,
+            ]
         )
 
     def _responses(self, series: _Series) -> Iterator[Metric]:

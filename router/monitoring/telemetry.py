@@ -275,12 +275,18 @@ def _local(info: ShardInfo, config: CollectionConfig, level: int) -> Json:
             "log": [],
         },
         "async_scorer": False,
-        "update_queue": {"length": info.update_queue_length, "op_num": info.operations_applied},
+        "update_queue": {"length": info.update_queue_length, "op_num": info.operations_applied}
+        | _deferred("deferred_points", config),
     }
     if level >= 4:
         shown["segments"] = [_segment(segment, config) for segment in info.segment_infos]
         shown["indexed_only_excluded_vectors"] = unindexed([info])
     return shown
+
+
+def _deferred(key: str, config: CollectionConfig) -> Json:
+    """Where points may be deferred: none are (``router.collections.info``)."""
+    return {key: 0} if config.optimizer_config.prevent_unoptimized else {}
 
 
 def _segment(segment: SegmentInfo, config: CollectionConfig) -> Json:
@@ -291,6 +297,7 @@ def _segment(segment: SegmentInfo, config: CollectionConfig) -> Json:
             "segment_type": "indexed" if segment.indexed_vectors else "plain",
             "num_vectors": sum(segment.vectors.values()),
             "num_points": segment.points,
+            **_deferred("num_deferred_points", config),
             "num_indexed_vectors": sum(segment.indexed_vectors.values()),
             "num_deleted_vectors": sum(segment.rows - count for count in segment.vectors.values()),
             "vectors_size_bytes": segment.vector_bytes,

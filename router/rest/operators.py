@@ -1,4 +1,4 @@
-"""What operators ask and set while the process runs: logging, stacks, slow requests (reference 3)."""
+"""What operators ask and set of a running process: logs, stacks, slow requests, profilers (reference 3)."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import msgspec
 from aiohttp import web
 from msgspec import Struct
 
+from protos.errors import NotSupported
 from router.auth.needs import Need
 from router.monitoring.slow_requests import SlowRequest, SlowRequests
 from router.monitoring.stacks import Stacks, stacks
@@ -18,6 +19,10 @@ from router.rest.envelope import enveloped
 from router.rest.routes import Route
 
 SLOW_REQUESTS_DEFAULT = 10
+NO_PROFILER = (
+    "There is no Pyroscope agent in this process: GET /stacktrace tells what it is at, "
+    "GET /profiler/slow_requests which requests were slow"
+)
 
 
 class Logging(Protocol):
@@ -47,7 +52,14 @@ class SlowRequestsShown(Struct, frozen=True):
     requests: list[SlowRequestEntry]
 
 
+class Debugger(Struct, frozen=True):
+    """The profilers that run: none; ``/stacktrace`` and ``/profiler/slow_requests`` tell what is slow."""
+
+    pyroscope: dict[str, Any] | None = None
+
+
 _objects = msgspec.json.Decoder(dict[str, Any])
+_debuggers = msgspec.json.Decoder(Debugger)
 
 
 def operator_routes(logging: Logging, slow: SlowRequests) -> list[Route]:
@@ -89,6 +101,25 @@ def operator_routes(logging: Logging, slow: SlowRequests) -> list[Route]:
             result=SlowRequestsShown,
             enveloped=True,
         ),
+        Route(
+            "GET",
+            "/debugger",
+            enveloped(handlers.show_debugger),
+            Need.GLOBAL_MANAGE,
+            "Get the profilers that run: none",
+            result=Debugger,
+            enveloped=True,
+        ),
+        Route(
+            "PATCH",
+            "/debugger",
+            enveloped(handlers.change_debugger),
+            Need.GLOBAL_MANAGE,
+            "Stop profilers; there are none to start",
+            body=Debugger,
+            result=bool,
+            enveloped=True,
+        ),
     ]
 
 
@@ -105,6 +136,15 @@ class _Handlers:
 
     async def stacks(self, _request: web.Request) -> Stacks:
         return stacks()
+
+    async def show_debugger(self, _request: web.Request) -> Debugger:
+        return Debugger()
+
+    async def change_debugger(self, request: web.Request) -> bool:
+        """Raises: NotSupported if a profiler is to run: whoever asked would wait for its figures in vain."""
+        if (await read_json(request, _debuggers)).pyroscope is not None:
+            raise NotSupported(NO_PROFILER)
+        return True
 
     async def slow_requests(self, request: web.Request) -> SlowRequestsShown:
         limit = params.natural(request, "limit", SLOW_REQUESTS_DEFAULT)

@@ -91,6 +91,8 @@ REST: dict[str, set[str]] = {
     "GET /logger": GLOBAL_READERS,
     "POST /logger": MANAGERS,
     "GET /stacktrace": MANAGERS,
+    "GET /debugger": MANAGERS,
+    "PATCH /debugger": MANAGERS,
     "GET /profiler/slow_requests": MANAGERS,
     "GET /keys/revoked": MANAGERS,
     "PUT /keys/revoked/{key_id}": MANAGERS,

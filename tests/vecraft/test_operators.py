@@ -44,6 +44,20 @@ def test_a_request_is_known_by_its_id_everywhere(tmp_path: Path) -> None:
         assert "serving" in {line["event"] for line in lines}
 
 
+def test_no_profiler_runs_and_none_can_be_started(tmp_path: Path) -> None:
+    with LiveNode(tmp_path) as node:
+        assert get(node, "/debugger") == {"pyroscope": None}
+        for nothing in ({}, {"pyroscope": None}):
+            stopped = httpx.patch(f"{node.url}/debugger", json=nothing)
+            assert (stopped.status_code, stopped.json()["result"]) == (200, True)
+        agent = {"pyroscope": {"url": "http://127.0.0.1:1", "identifier": "x"}}
+        started = httpx.patch(f"{node.url}/debugger", json=agent)
+        assert started.status_code == 400
+        assert started.json()["status"]["error"].startswith("Bad request: There is no Pyroscope agent")
+        malformed = httpx.patch(f"{node.url}/debugger", json={"pyroscope": 5})
+        assert malformed.json()["status"]["error"].startswith("Format error in JSON body: ")
+
+
 def test_grpc_tells_the_id_too_whatever_comes_of_the_call(tmp_path: Path) -> None:
     with LiveNode(tmp_path) as node, grpc.insecure_channel(f"127.0.0.1:{node.grpc_port}") as channel:
         list_all = channel.unary_unary("/qdrant.Collections/List")

@@ -33,7 +33,9 @@ def info_message(info: CollectionInfo) -> wire.CollectionInfo:
         points_count=info.points_count,
         indexed_vectors_count=info.indexed_vectors_count,
         warnings=[wire.CollectionWarning(message=warning.message) for warning in info.warnings],
-        update_queue=wire.UpdateQueueInfo(length=info.update_queue.length),
+        update_queue=wire.UpdateQueueInfo(
+            length=info.update_queue.length, deferred_points=info.update_queue.deferred_points
+        ),
     )
     _fill(message.config, info.config)
     for field, schema in info.payload_schema.items():

@@ -405,6 +405,21 @@ async def test_a_collections_status_is_that_of_its_worst_shard(operations: Colle
     assert collection_info(collection, [*shards, unreachable_shard("x")]).status is ShardStatus.RED
 
 
+async def test_where_points_may_be_deferred_it_is_told_that_none_are(
+    operations: CollectionOperations,
+) -> None:
+    await operations.create("c", decode_create({**DENSE, "optimizers_config": {"prevent_unoptimized": True}}))
+    await operations.create("d", decode_create(DENSE))
+    shown = msgspec.to_builtins(await operations.info("c"))
+    assert shown["update_queue"] == {"length": 0, "deferred_points": 0}
+    assert [warning["message"].split(":")[0] for warning in shown["warnings"]] == [
+        "prevent_unoptimized defers no points"
+    ]
+    shown = msgspec.to_builtins(await operations.info("d"))
+    assert shown["update_queue"] == {"length": 0}
+    assert "warnings" not in shown
+
+
 def test_what_waits_to_be_optimized_is_estimated_from_segments_without_a_graph() -> None:
     segments = [segment(1, {"": 3}, {"": 3}), segment(2, {"": 2}, {})]
     shards = [

@@ -6,7 +6,7 @@ from msgspec.structs import replace
 from prometheus_client.parser import text_string_to_metric_families
 
 from consensus.state import CollectionState, ReplicaState, ShardState
-from protos.collections import CollectionConfig, CollectionParams
+from protos.collections import CollectionConfig, CollectionParams, OptimizersConfig
 from protos.hardware import HardwareUsage
 from protos.shard import SegmentInfo, ShardInfo, ShardStatus
 from router.audit.files import AuditFigures
@@ -99,6 +99,15 @@ def test_the_size_of_the_audit_log_is_told_if_there_is_one() -> None:
     assert shown(None) == []
     figures = AuditFigures("logs", "daily", 7, False, True, 99)
     assert shown(figures) == ["p_audit_log_dir_size_bytes 99.0"]
+
+
+def test_where_points_may_be_deferred_it_is_told_that_none_are() -> None:
+    name = "collection_update_queue_deferred_points"
+    assert not any(found == name for found, _ in samples([entry("one")]))
+    deferring = entry("one")
+    config = replace(deferring.state.config, optimizer_config=OptimizersConfig(prevent_unoptimized=True))
+    deferring = replace(deferring, state=replace(deferring.state, config=config))
+    assert samples([deferring])[name, (("id", "one"),)] == 0
 
 
 def test_collections_are_counted_by_name_and_vector() -> None:
