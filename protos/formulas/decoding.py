@@ -83,10 +83,11 @@ def _fields(value: object, what: str, required: tuple[str, ...], optional: tuple
 
 def _quotient(value: object, path: str, depth: int) -> Quotient:
     fields = _fields(value, "struct DivParams", ("left", "right"), ("by_zero_default",))
+    by_zero = _number(fields.get("by_zero_default"))
     return Quotient(
         _expression(fields["left"], f"{path}.left", depth),
         _expression(fields["right"], f"{path}.right", depth),
-        _single(fields.get("by_zero_default")),
+        None if by_zero is None else rules.single(by_zero),
     )
 
 
@@ -103,8 +104,8 @@ def _geo_distance(value: object, _path: str, _depth: int) -> GeoDistance:
     return GeoDistance(decode_geo_point(fields["origin"]), rules.payload_path(checked_path(fields["to"])))
 
 
-def _single(value: object) -> float | None:
-    return None if value is None else rules.single(checked_number(value))
+def _number(value: object) -> float | None:
+    return None if value is None else checked_number(value)
 
 
 def _applied(function: Function) -> _Decode:
@@ -119,8 +120,8 @@ def _decay(kind: DecayKind) -> _Decode:
             kind,
             _expression(fields["x"], f"{path}.x", depth),
             None if target is None else _expression(target, f"{path}.target", depth),
-            scale=_single(fields.get("scale")),
-            midpoint=_single(fields.get("midpoint")),
+            scale=_number(fields.get("scale")),
+            midpoint=_number(fields.get("midpoint")),
         )
 
     return decode

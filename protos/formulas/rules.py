@@ -86,16 +86,16 @@ def decay(
     midpoint: float | None,
 ) -> Decay:
     """None: not said. Raises: BadInput."""
-    scale = 1.0 if scale is None else single(scale)
-    midpoint = 0.5 if midpoint is None else single(midpoint)
-    if not scale > 0:
+    width = 1.0 if scale is None else single(scale)
+    middle = 0.5 if midpoint is None else single(midpoint)
+    if not width > 0:
         raise BadInput(f"`{kind.value}.scale` must be positive, got {scale}")
     if kind is DecayKind.LIN:
-        if not 0 <= midpoint <= 1:
+        if not 0 <= middle <= 1:
             raise BadInput(f"`{kind.value}.midpoint` must be from 0 to 1, got {midpoint}")
-    elif not 0 < midpoint < 1:
+    elif not 0 < middle < 1:
         raise BadInput(f"`{kind.value}.midpoint` must be between 0 and 1, got {midpoint}")
-    return Decay(kind, x, Constant(0.0) if target is None else target, scale, midpoint)
+    return Decay(kind, x, Constant(0.0) if target is None else target, width, middle)
 
 
 def formula(expression: Expression, defaults: Mapping[str, Any], path: str) -> Formula:

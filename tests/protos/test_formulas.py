@@ -118,10 +118,10 @@ def test_a_variable_must_be_a_path(text: str) -> None:
 
 
 @pytest.mark.parametrize("kind", list(DecayKind))
-@pytest.mark.parametrize("bad", [{"scale": 0}, {"scale": -1}, {"midpoint": 1.5}, {"midpoint": -0.1}])
+@pytest.mark.parametrize("bad", [{"scale": 0}, {"scale": -1}, {"midpoint": 1.1}, {"midpoint": -0.1}])
 def test_a_decay_needs_a_scale_and_a_midpoint_within_bounds(kind: DecayKind, bad: dict[str, float]) -> None:
-    (name,) = bad
-    with pytest.raises(BadInput, match=rf"`{kind.value}\.{name}`"):
+    ((name, value),) = bad.items()
+    with pytest.raises(BadInput, match=rf"`{kind.value}\.{name}` must be .*, got {value}$"):
         decode_formula({kind.value: {"x": 1, **bad}})
 
 
