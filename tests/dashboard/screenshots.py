@@ -128,6 +128,39 @@ def _cluster(visit: Visit) -> None:
     settled(page)
 
 
+def _keys(visit: Visit) -> None:
+    url = visit.witness.url
+    config = {"vectors": {"size": 384, "distance": "Cosine"}, "sharding_method": "custom"}
+    call(url, "PUT", "/collections/customers", config)
+    for key, shards in (("others", 3), ("acme", 1), ("globex", 1)):
+        call(url, "PUT", "/collections/customers/shards", {"shard_key": key, "shards_number": shards})
+    page = visit.go("cluster")
+    settled(page)
+    page.get_by_label("Collection", exact=True).fill("customers")
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="Add shard key").click()
+    page.get_by_role("dialog").get_by_label("Key").fill("initech")
+
+
+def _quotas(visit: Visit) -> None:
+    config = {"enabled": True, "max_resident_memory_percent": 80, "max_disk_usage_percent": 90}
+    call(visit.witness.url, "PUT", "/quotas?wait=true", config)
+    page = visit.go("cluster")
+    usage = page.get_by_role("region", name="Memory and disk")
+    usage.wait_for()
+    settled(page)
+    usage.scroll_into_view_if_needed()
+
+
+def _backups(visit: Visit) -> None:
+    visit.theme("dark")
+    for _ in range(2):
+        call(visit.witness.url, "POST", "/cluster/backups")
+    page = visit.go("snapshots")
+    page.get_by_role("region", name="Backups of the cluster").wait_for()
+    settled(page)
+
+
 def _tokens(visit: Visit) -> None:
     page = visit.go("tokens")
     page.get_by_label("API key that signs it").fill("an example of a key")
@@ -163,7 +196,10 @@ PICTURES: dict[str, Callable[[Visit], None]] = {
     "map-dark": _neighbours,
     "console": _console,
     "cluster": _cluster,
+    "keys": _keys,
+    "quotas": _quotas,
     "snapshots": _snapshots,
+    "backups": _backups,
     "tokens": _tokens,
     "narrow": _narrow,
 }

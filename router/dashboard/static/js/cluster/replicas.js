@@ -25,7 +25,7 @@ export function replicaTables(shown) {
   const rows = shards.map((shard) => {
     const own = replicas.filter((each) => each.shard === shard);
     const key = own[0].key;
-    return row([`Shard ${shard}`, key !== undefined && h("span.chip", {}, String(key))],
+    return row([`Shard ${shard}`, key !== undefined && [" ", h("span.chip", {}, String(key))]],
       ...holders.map((peer) => cell(own.find((each) => each.peer === peer), shown)));
   });
   return [

@@ -1,5 +1,7 @@
 /** Where a collection's replicas are, and how they fare. Pure. */
 
+import { Exact } from "../core/json.js";
+
 /**
  * @typedef {object} Replica
  * @property {number} shard @property {string} peer @property {string} state
@@ -22,4 +24,33 @@ export function health(replicas) {
   if (bad) return { kind: "bad", text: `${bad} of ${replicas.length} replicas dead` };
   if (busy) return { kind: "warn", text: `${busy} of ${replicas.length} replicas not ready` };
   return { kind: "good", text: replicas.length === 1 ? "its replica is active" : `all ${replicas.length} replicas active` };
+}
+
+/** @typedef {string | number | import("../core/json.js").Exact} ShardKey */
+
+const NUMBER_MAX = 2n ** 64n - 1n;
+
+/**
+ * @param {ShardKey[]} keys @param {Replica[]} replicas
+ * @returns {{key: ShardKey, shards: number, replicas: number, points: number}[]} by key; `points`: of the
+ * replicas on the node that was asked
+ */
+export function perKey(keys, replicas) {
+  return keys.map((key) => {
+    const own = replicas.filter((each) => isSame(each.key, key));
+    const points = own.reduce((sum, each) => sum + (each.points ?? 0), 0);
+    return { key, shards: new Set(own.map(({ shard }) => shard)).size, replicas: own.length, points };
+  });
+}
+
+/** 7 and "7" are two keys. @param {any} one @param {ShardKey} other */
+function isSame(one, other) {
+  return one !== undefined && (typeof one === "string") === (typeof other === "string") && String(one) === String(other);
+}
+
+/** @param {string} kind text or number @param {string} text @returns {{key: ShardKey, problem: string | null}} */
+export function keyOf(kind, text) {
+  if (kind === "text") return { key: text, problem: text ? null : "A key is needed." };
+  const isOne = /^\d{1,20}$/.test(text) && BigInt(text) <= NUMBER_MAX;
+  return { key: new Exact(isOne ? String(BigInt(text)) : "0"), problem: isOne ? null : "A whole number from 0 to 18446744073709551615." };
 }

@@ -1,12 +1,14 @@
-/** The cluster: its members, how they agree, and where the replicas of a collection are. */
+/** The cluster: its members, how they agree, where the replicas of a collection are, and what the nodes use. */
 
 import { api, path } from "../core/api.js";
-import { fill, h } from "../core/dom.js";
+import { append, fill, h } from "../core/dom.js";
 import { count, moment, plural } from "../core/format.js";
 import { repeat } from "../core/repeat.js";
 import { link } from "../core/route.js";
 import { shortcut } from "../core/shortcuts.js";
+import { quotaCard } from "../cluster/quotas.js";
 import { replicaTables } from "../cluster/replicas.js";
+import { shardKeyTable } from "../cluster/shard-keys.js";
 import { button } from "../ui/buttons.js";
 import { confirmed } from "../ui/dialog.js";
 import { input } from "../ui/fields.js";
@@ -23,6 +25,7 @@ export async function show({ root, signal, title }, route) {
   const replicas = h("div", {}, loading(4));
   const chosen = input({ list: "collections", "aria-label": "Collection", placeholder: "Collection", spellcheck: "false", value: route.query.get("of") ?? "" });
   const choices = h("datalist", { id: "collections" });
+  const quotas = quotaCard(signal);
   /** @type {any} */
   let cluster = null;
   const peers = () => Object.keys(cluster?.peers ?? {}).sort();
@@ -32,29 +35,38 @@ export async function show({ root, signal, title }, route) {
       fill(replicas, empty("No collection chosen", "Choose one to see its shards and where their replicas are.", { icon: "cluster" }));
       return Promise.resolve();
     }
-    return load(replicas, signal, () => api.get(`${path("collections", collection)}/cluster`, { signal }), (info) =>
-      replicaTables({ collection, info, peers: peers(), isCluster: cluster?.status === "enabled", refresh: showReplicas }), { quiet, lines: 4 });
+    const at = path("collections", collection);
+    return load(replicas, signal, () => Promise.all([api.get(`${at}/cluster`, { signal }), api.get(`${at}/shards`, { signal })]), ([info, { shard_keys: keys }]) => {
+      const shown = { collection, info, peers: peers(), isCluster: cluster?.status === "enabled", refresh: showReplicas };
+      return [replicaTables(shown), keys !== null && shardKeyTable(shown, keys.map((/** @type {{key: any}} */ each) => each.key))];
+    }, { quiet, lines: 4 });
   };
-  const refresh = async (quiet = true) => {
-    await load(state, signal, async () => {
-      cluster = await api.get("/cluster", { signal });
-      return cluster.status === "enabled" ? api.get("/cluster/peers", { signal }) : [];
-    }, (members) => drawCluster(cluster, members, refresh), { quiet, lines: 4 });
+  const showState = (quiet = true) => load(state, signal, async () => {
+    cluster = await api.get("/cluster", { signal });
+    return cluster.status === "enabled" ? api.get("/cluster/peers", { signal }) : [];
+  }, (members) => drawCluster(cluster, members, refresh), { quiet, lines: 4 });
+  const refresh = async () => {
+    await showState();
     // What somebody is about to press is not to move under the pointer.
-    if (!replicas.contains(document.activeElement)) await showReplicas(quiet);
+    if (!replicas.contains(document.activeElement)) await showReplicas();
+    await quotas.refresh();
   };
-  fill(root, h("div.page-head", {}, h("h1", { tabindex: "-1" }, "Cluster")), state,
-    card("Shards and replicas", replicas, h("div.search.bare", {}, chosen), choices));
   chosen.addEventListener("change", () => {
     history.replaceState(null, "", link(["cluster"], { of: chosen.value }));
     showReplicas(false);
   });
   shortcut("/", "Choose a collection", () => chosen.focus(), signal);
+  fill(root, h("div.page-head", {}, h("h1", { tabindex: "-1" }, "Cluster")), state);
   const { collections } = await api.get("/collections", { signal });
   const names = collections.map((/** @type {{name: string}} */ each) => each.name).sort();
   fill(choices, names.map((/** @type {string} */ name) => h("option", { value: name })));
   chosen.value ||= names[0] ?? "";
-  await refresh(false);
+  // Each part comes below those that are there, so that it moves nothing.
+  await showState(false);
+  append(root, [card("Shards and replicas", replicas, h("div.search.bare", {}, chosen), choices)]);
+  await showReplicas(false);
+  append(root, [quotas.element]);
+  quotas.refresh(false);
   repeat(REFRESH_MS, signal, refresh);
 }
 

@@ -31,9 +31,9 @@ export function snapshotCard(collection, signal) {
     toast(`Created ${made.name}`);
     await refresh(true);
   }), { kind: "primary small", icon: "plus" });
-  refresh();
-  return card(collection === null ? "Snapshots of everything" : "Snapshots", list, create,
+  const element = card(collection === null ? "Snapshots of everything" : "Snapshots", list, create,
     collection !== null && button("Recover", () => recover(collection), { kind: "small", icon: "upload" }));
+  return { element, loaded: refresh() };
 }
 
 /** @param {string} at @param {Snapshot[]} found @param {(quiet: boolean) => Promise<void>} refresh */
@@ -134,5 +134,5 @@ function upload(collection, file, query, progress) {
 
 /** @param {import("../pages/collection.js").Tab} tab */
 export function show({ root, signal, name }) {
-  fill(root, snapshotCard(name, signal));
+  fill(root, snapshotCard(name, signal).element);
 }
