@@ -22,7 +22,7 @@ CLEAN ?=
 CLUSTER ?=
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help install tools fmt lint types types-js imports protos docs generated test-unit check test demo cluster crash faults sim fuzz screenshots bench clean
+.PHONY: help install tools fmt lint types types-js imports protos docs chart generated test-unit check test demo cluster crash faults sim fuzz screenshots bench clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  %-11s %s\n", $$1, $$2}'
@@ -73,8 +73,13 @@ protos: install ## Generate the code of the .proto files
 docs: install ## Write docs/CLI.md from the parsers
 	$(BIN)/python -m tools.document_commands
 
-generated: install ## Are the generated code and docs/CLI.md fresh?
+chart: install ## Write the schema of the chart's values, and what its profiles render to
+	$(BIN)/python -m tools.chart_schema
+	$(BIN)/python -m tests.deploy.golden
+
+generated: install ## Are the generated code, the chart's schema and docs/CLI.md fresh?
 	$(BIN)/python -m tools.generate_protos --check
+	$(BIN)/python -m tools.chart_schema --check
 	$(BIN)/python -m tools.document_commands --check
 
 check: lint imports types generated test-unit ## What to run before every commit

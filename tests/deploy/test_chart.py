@@ -2,26 +2,51 @@
 
 from __future__ import annotations
 
+import json
+import re
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import helm_python
 import kubernetes_validate
 import pytest
 import yaml
 
-from tests.deploy.rendering import CHART, ROOT, configuration, container, one, profile, profiles, rendered
-from vecraft.configuration import load
-from vecraft.settings import unmet, without_effect
+from tests.deploy.golden import FOLDER, path_of, text_of
+from tests.deploy.rendering import (
+    CHART,
+    ROOT,
+    Manifest,
+    configuration,
+    container,
+    each,
+    one,
+    profile,
+    profiles,
+    rendered,
+)
+from tools import chart_schema
+from vecraft.cli import parser
+from vecraft.commands.running import topic_parser
+from vecraft.configuration import Loaded, load
+from vecraft.settings import doubtful_keys, unmet, without_effect
 
-KUBERNETES = ("1.25", "1.28", "1.31", "1.34", "1.37")
+OLDEST, NEWEST = "1.27", "1.37"
+BETWEEN = [pytest.param(version, marks=pytest.mark.slow) for version in ("1.29", "1.31", "1.34", "1.36")]
+KUBERNETES = [OLDEST, *BETWEEN, NEWEST]
+FOREIGN = ("cert-manager.io/", "monitoring.coreos.com/")  # have schemas of their own
 
 every_profile = pytest.mark.parametrize("name", profiles())
 
 
+# --- judged by others -----------------------------------------------------------------------------------
+
+
 @every_profile
-def test_helm_finds_nothing_wrong(name: str) -> None:
-    found = helm_python.lint(str(CHART), profile(name), strict=True, kube_version="1.31.0")
+@pytest.mark.parametrize("version", KUBERNETES)
+def test_helm_finds_nothing_wrong(name: str, version: str) -> None:
+    found = helm_python.lint(str(CHART), profile(name), strict=True, kube_version=f"{version}.0")
     assert found["errors"] == []
     assert {message["error"] for message in found["messages"]} <= {"icon is recommended"}
 
@@ -30,34 +55,75 @@ def test_helm_finds_nothing_wrong(name: str) -> None:
 @pytest.mark.parametrize("version", KUBERNETES)
 def test_kubernetes_knows_every_field(name: str, version: str) -> None:
     for manifest in rendered(profile(name)):
-        kubernetes_validate.validate(manifest, version, strict=True)
+        if not manifest["apiVersion"].startswith(FOREIGN):
+            kubernetes_validate.validate(manifest, version, strict=True)
+
+
+@every_profile
+def test_what_a_profile_renders_to_is_what_was_looked_at(name: str) -> None:
+    """A change that is meant: ``make chart``."""
+    assert text_of(name) == path_of(name).read_text()
+    assert {path.stem for path in FOLDER.glob("*.yaml")} == set(profiles())
+
+
+# --- judged by Vecraft ----------------------------------------------------------------------------------
 
 
 @every_profile
 def test_nodes_take_their_configuration_without_a_warning(name: str, tmp_path: Path) -> None:
+    loaded = _loaded(rendered(profile(name)), tmp_path)
+    settings = loaded.settings
+    doubts = loaded.warnings + unmet(settings) + without_effect(settings) + doubtful_keys(settings.service)
+    assert doubts == []
+
+
+@every_profile
+def test_every_command_of_every_container_is_one_of_ours(name: str) -> None:
+    """Arguments that the parsers refuse would end the test."""
+    commands = [words for manifest in rendered(profile(name)) for words in _commands(manifest)]
+    assert commands
+    for program, *words in commands:
+        assert program == "vecraft"
+        if words[0] == "serve":
+            parser().parse_args(words)
+        else:
+            topic_parser(words[0]).parse_args(words[1:])
+
+
+@every_profile
+def test_ports_of_probes_and_services_are_those_that_nodes_open(name: str, tmp_path: Path) -> None:
     manifests = rendered(profile(name))
-    written = tmp_path / "production.yaml"
-    written.write_text(yaml.safe_dump(configuration(manifests)))
-    environ = {each["name"]: each["value"] for each in _env(manifests) if "value" in each}
-    loaded = load(directory=tmp_path, environ=environ, config_path=written)
-    assert loaded.warnings + unmet(loaded.settings) + without_effect(loaded.settings) == []
+    settings = _loaded(manifests, tmp_path).settings
+    served = {
+        "http": settings.service.http_port,
+        "grpc": settings.service.grpc_port,
+        "metrics": settings.service.metrics_port,
+    }
+    if settings.cluster.enabled:
+        served["p2p"] = settings.cluster.p2p.port
+    node = container(one(manifests, "StatefulSet"))
+    assert {port["name"]: port["containerPort"] for port in node["ports"]} == served
+    for service in each(manifests, "Service"):
+        assert {port["targetPort"] for port in service["spec"]["ports"]} <= set(served)
+    for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+        asked = node[probe]["httpGet"]
+        encrypted = settings.service.enable_tls and asked["port"] != "metrics"
+        assert (asked["port"] in served, asked["scheme"]) == (True, "HTTPS" if encrypted else "HTTP")
+        if settings.service.verify_https_client_certificate:
+            assert asked["port"] == "metrics"  # the kubelet has no certificate
 
 
-def test_every_port_names_its_protocol() -> None:
-    """Server-side apply, as Helm 4 does it, takes ports without one for changed at every upgrade."""
-    for manifest in rendered():
-        spec = manifest.get("spec", {})
-        ports = spec.get("ports", []) if manifest["kind"] == "Service" else []
-        if manifest["kind"] == "StatefulSet":
-            ports = container(manifest)["ports"]
-        assert all(port["protocol"] == "TCP" for port in ports)
+def test_files_and_folders_of_the_configuration_are_mounted(tmp_path: Path) -> None:
+    manifests = rendered(profile("production"))
+    settings = _loaded(manifests, tmp_path).settings
+    mounts = [mount["mountPath"] for mount in container(one(manifests, "StatefulSet"))["volumeMounts"]]
+    paths = [settings.storage.storage_path, settings.storage.snapshots_path, settings.audit.dir]
+    paths += [settings.tls.cert, settings.tls.key, settings.tls.ca_cert]
+    for path in paths:
+        assert any(path == mount or path.startswith(f"{mount}/") for mount in mounts), path
 
 
-def test_probes_ask_ports_and_paths_that_nodes_serve() -> None:
-    spec = container(one(rendered(), "StatefulSet"))
-    ports = {port["name"] for port in spec["ports"]}
-    probes = [spec["startupProbe"], spec["livenessProbe"], spec["readinessProbe"]]
-    assert {probe["httpGet"]["port"] for probe in probes} <= ports
+# --- pods of a cluster ----------------------------------------------------------------------------------
 
 
 def test_a_pod_is_among_the_peers_it_is_told_of_and_the_first_one_founds() -> None:
@@ -73,11 +139,256 @@ def test_scaling_restarts_no_pod() -> None:
     assert three["template"] == five["template"]
 
 
+def test_another_version_of_the_chart_alone_restarts_no_pod() -> None:
+    labels = one(rendered(), "StatefulSet")["spec"]["template"]["metadata"]["labels"]
+    assert not {"helm.sh/chart", "app.kubernetes.io/version"} & labels.keys()
+
+
+def test_certificates_are_for_the_names_by_which_nodes_are_reached() -> None:
+    manifests = rendered(profile("tls"), name="db", namespace="search")
+    names = one(manifests, "Certificate", "db-vecraft-tls")["spec"]["dnsNames"]
+    peer = one(manifests, "ConfigMap", "db-vecraft")["data"]["peers"].split()[0]
+    host = peer.removeprefix("https://").partition(":")[0]
+    assert f"*.{host.partition('.')[2]}" in names
+    test = one(manifests, "Pod")["spec"]["containers"][0]
+    url = next(variable["value"] for variable in test["env"] if variable["name"] == "VECRAFT_URL")
+    assert url.removeprefix("https://").partition(":")[0] in names
+
+
+@pytest.mark.parametrize(
+    ("nodes", "factor", "needed", "missing"),
+    [
+        (1, 1, 1, 1),  # nothing would be gained by keeping it
+        (2, 2, 1, 1),
+        (3, 1, 1, 1),
+        (3, 2, 1, 1),
+        (3, 3, 1, 1),  # the agreement needs two
+        (5, 2, 1, 1),
+        (5, 3, 1, 2),
+        (5, 3, 2, 1),
+        (7, 4, 1, 3),
+        (9, 3, 1, 2),
+    ],
+)
+def test_as_many_pods_may_be_missing_as_shards_and_the_agreement_can_do_without(
+    nodes: int, factor: int, needed: int, missing: int
+) -> None:
+    collection = {"replication_factor": factor, "write_consistency_factor": needed}
+    values = {"replicaCount": nodes, "config": {"storage": {"collection": collection}}}
+    assert one(rendered(values), "PodDisruptionBudget")["spec"]["maxUnavailable"] == missing
+
+
+def test_a_budget_may_be_said() -> None:
+    def budget(**given: object) -> dict[str, Any]:
+        return one(rendered({"podDisruptionBudget": given}), "PodDisruptionBudget")["spec"]
+
+    assert budget(maxUnavailable=0)["maxUnavailable"] == 0
+    assert "maxUnavailable" not in budget(minAvailable="50%")
+
+
+def test_new_collections_have_a_replica_to_spare_where_there_is_a_node_for_it() -> None:
+    for nodes, factor in ((1, 1), (2, 2), (5, 2)):
+        found = configuration(rendered({"replicaCount": nodes}))
+        assert found["storage"]["collection"]["replication_factor"] == factor
+
+
+def test_the_zone_comes_from_the_pod_or_from_its_machine() -> None:
+    by_pod = rendered({"zone": {"from": "pod"}})
+    variables = {each["name"]: each for each in container(one(by_pod, "StatefulSet"))["env"]}
+    source = variables["VECRAFT__CLUSTER__ZONE"]["valueFrom"]["fieldRef"]["fieldPath"]
+    assert source == "metadata.labels['topology.kubernetes.io/zone']"
+    assert each(by_pod, "ClusterRole") == []
+    by_node = rendered({"zone": {"from": "node"}})
+    spec = one(by_node, "StatefulSet")["spec"]["template"]["spec"]
+    assert [step["name"] for step in spec["initContainers"]] == ["zone"]
+    rules = one(by_node, "ClusterRole")["rules"]
+    assert rules == [{"apiGroups": [""], "resources": ["nodes"], "verbs": ["get"]}]
+    said = rendered({"config": {"cluster": {"zone": "eu-1"}}})
+    assert "VECRAFT__CLUSTER__ZONE" not in {
+        each["name"] for each in container(one(said, "StatefulSet"))["env"]
+    }
+
+
+def test_only_the_container_that_asks_has_the_token_of_the_account() -> None:
+    values = {"sidecarContainers": [{"name": "other", "image": "x"}]}
+    spec = one(rendered(values), "StatefulSet")["spec"]["template"]["spec"]
+    assert spec["automountServiceAccountToken"] is False
+    assert "volumeMounts" not in spec["containers"][1]
+
+
+@every_profile
+def test_pods_keep_to_the_restricted_standard(name: str) -> None:
+    for pod in (found for manifest in rendered(profile(name)) for found in _pods(manifest)):
+        context = pod["securityContext"]
+        assert context["runAsNonRoot"] is True
+        assert context["seccompProfile"] == {"type": "RuntimeDefault"}
+        for each_container in pod["containers"] + pod.get("initContainers", []):
+            own = each_container["securityContext"]
+            assert own["capabilities"] == {"drop": ["ALL"]}
+            assert (own["allowPrivilegeEscalation"], own["readOnlyRootFilesystem"]) == (False, True)
+        assert not any("hostPath" in volume for volume in pod["volumes"])
+
+
+@every_profile
+def test_jobs_and_tests_are_no_nodes(name: str) -> None:
+    """Services, budgets and the StatefulSet select the nodes' pods alone."""
+    manifests = rendered(profile(name))
+    selector = one(manifests, "StatefulSet")["spec"]["selector"]["matchLabels"]
+    assert all(service["spec"]["selector"] == selector for service in each(manifests, "Service"))
+    for kind in ("CronJob", "Job", "Pod"):
+        for manifest in each(manifests, kind):
+            labels = _pod_labels(manifest)
+            assert not selector.items() <= labels.items()
+
+
+@every_profile
+def test_every_port_names_its_protocol(name: str) -> None:
+    """Server-side apply, as Helm 4 does it, takes ports without one for changed at every upgrade."""
+    ports = [port for manifest in rendered(profile(name)) for port in _ports(manifest)]
+    assert ports
+    assert all(port["protocol"] in ("TCP", "UDP") for port in ports)
+
+
+# --- values that are refused ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ({"replicas": 3}, "additional properties 'replicas' not allowed"),
+        ({"replicaCount": "3"}, "at '/replicaCount': got string, want integer"),
+        ({"replicaCount": 0}, "at '/replicaCount': minimum: got 0, want 1"),
+        (
+            {"config": {"storage": {"colection": {}}}},
+            "at '/config/storage': additional properties 'colection'",
+        ),
+        ({"config": {"service": {"http_port": "web"}}}, "at '/config/service/http_port': got string"),
+        ({"apiKey": {"valueFrom": {}}}, "at '/apiKey/valueFrom': missing property 'secretKeyRef'"),
+        ({"persistence": {"size": "10 GB"}}, "at '/persistence/size'"),
+        ({"service": {"type": "Cluster"}}, "value must be one of 'ClusterIP', 'NodePort', 'LoadBalancer'"),
+        ({"podManagementPolicy": "OrderedReady"}, "at '/podManagementPolicy'"),
+        ({"snapshotRestoration": {"snapshots": ["docs"]}}, "at '/snapshotRestoration/snapshots/0'"),
+    ],
+)
+def test_values_that_make_no_sense_are_refused_by_their_place(values: dict[str, Any], reason: str) -> None:
+    with helm_python.Chart.load(CHART) as chart, pytest.raises(helm_python.HelmValuesError) as refused:
+        chart.validate_schema(values)
+    assert reason in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ({"config": {"cluster": {"enabled": False}}}, "the pods would be databases of their own"),
+        ({"config": {"service": {"api_key": "secret"}}}, "would stand in a ConfigMap"),
+        ({"config": {"service": {"enable_tls": True}}}, "nothing brings certificates"),
+        ({"tls": {"enabled": True, "certManager": {"enabled": False}}}, "needs certificates"),
+        ({"backup": {"enabled": True, "ordinal": 3}}, "the pods' ordinals go to 2"),
+        ({"snapshotRestoration": {"enabled": True}}, "needs snapshotRestoration.pvcName"),
+        (
+            {"snapshotRestoration": {"enabled": True, "pvcName": "x", "mountPath": "/elsewhere"}},
+            "must lie below /vecraft/storage/snapshots/",
+        ),
+        (
+            {
+                "metrics": {"prometheusRule": {"enabled": True}},
+                "config": {"service": {"metrics_prefix": "x_"}},
+            },
+            "leave config.service.metrics_prefix unset",
+        ),
+        ({"podDisruptionBudget": {"minAvailable": 1, "maxUnavailable": 1}}, "not both"),
+    ],
+)
+def test_values_that_contradict_each_other_are_refused_with_what_to_do(
+    values: dict[str, Any], reason: str
+) -> None:
+    with pytest.raises(helm_python.HelmError, match=re.escape(reason)):
+        rendered(values)
+
+
+def test_the_schema_knows_todays_settings() -> None:
+    assert json.loads((CHART / "values.schema.json").read_text()) == chart_schema.schema()
+
+
+def test_every_value_that_may_be_set_has_a_default_that_tells_of_it() -> None:
+    defaults = yaml.safe_load((CHART / "values.yaml").read_text())
+    assert set(chart_schema.schema()["properties"]) - {"global"} == set(defaults)
+
+
+# --- keys -----------------------------------------------------------------------------------------------
+
+
+def test_keys_are_generated_given_or_taken_from_a_secret() -> None:
+    generated = rendered()
+    assert {len(key) for key in one(generated, "Secret")["data"].values()} == {64}  # 48 characters, in base64
+    values = {"apiKey": "mine", "readOnlyApiKey": False}
+    assert one(rendered(values), "Secret")["data"] == {"api-key": "bWluZQ=="}
+    elsewhere = {"valueFrom": {"secretKeyRef": {"name": "vault", "key": "k"}}}
+    manifests = rendered({"apiKey": elsewhere, "readOnlyApiKey": elsewhere})
+    assert each(manifests, "Secret") == []
+    variables = {
+        each["name"]: each.get("valueFrom") for each in container(one(manifests, "StatefulSet"))["env"]
+    }
+    assert variables["VECRAFT__SERVICE__API_KEY"] == elsewhere["valueFrom"]
+    assert variables["VECRAFT__SERVICE__READ_ONLY_API_KEY"] == elsewhere["valueFrom"]
+
+
+def test_nodes_show_each_other_the_key_if_there_is_one() -> None:
+    assert configuration(rendered())["service"]["enforce_internal_auth"] is True
+    assert "enforce_internal_auth" not in configuration(rendered({"apiKey": False}))["service"]
+
+
+# --- versions -------------------------------------------------------------------------------------------
+
+
 def test_the_chart_is_of_this_version() -> None:
     about = yaml.safe_load((CHART / "Chart.yaml").read_text())
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     assert (about["version"], about["appVersion"]) == (version, version)
 
 
-def _env(manifests: list[dict]) -> list[dict]:
-    return container(one(manifests, "StatefulSet"))["env"]
+# --- parts of manifests -----------------------------------------------------------------------------------
+
+
+def _loaded(manifests: list[Manifest], directory: Path) -> Loaded:
+    """As a node reads it: the file, and the variables; those from elsewhere have some value."""
+    written = directory / "production.yaml"
+    written.write_text(yaml.safe_dump(configuration(manifests)))
+    variables = container(one(manifests, "StatefulSet"))["env"]
+    environ = {each["name"]: each.get("value", "k" * 48) for each in variables}
+    return load(directory=directory, environ=environ, config_path=written)
+
+
+def _pods(manifest: Manifest) -> list[dict[str, Any]]:
+    if manifest["kind"] == "Pod":
+        return [manifest["spec"]]
+    if manifest["kind"] == "CronJob":
+        return [manifest["spec"]["jobTemplate"]["spec"]["template"]["spec"]]
+    return [manifest["spec"]["template"]["spec"]] if "template" in manifest.get("spec", {}) else []
+
+
+def _pod_labels(manifest: Manifest) -> dict[str, str]:
+    if manifest["kind"] == "CronJob":
+        manifest = manifest["spec"]["jobTemplate"]
+    template = manifest if manifest.get("kind") == "Pod" else manifest["spec"]["template"]
+    return template["metadata"]["labels"]
+
+
+def _commands(manifest: Manifest) -> list[list[str]]:
+    found = []
+    for pod in _pods(manifest):
+        for one_container in pod["containers"] + pod.get("initContainers", []):
+            found.append(one_container["command"] + one_container["args"])
+            hook = one_container.get("lifecycle", {}).get("preStop")
+            found += [hook["exec"]["command"]] if hook else []
+    return found
+
+
+def _ports(manifest: Manifest) -> list[dict[str, Any]]:
+    spec = manifest.get("spec", {})
+    if manifest["kind"] == "Service":
+        return spec["ports"]
+    if manifest["kind"] == "NetworkPolicy":
+        return [port for rule in spec["ingress"] + spec.get("egress", []) for port in rule.get("ports", [])]
+    containers = [each for pod in _pods(manifest) for each in pod["containers"]]
+    return [port for each_container in containers for port in each_container.get("ports", [])]

@@ -1,0 +1,161 @@
+{{- define "vecraft.variables" -}}
+{{- $config := include "vecraft.config" . | fromYaml -}}
+- name: POD_NAME
+  valueFrom:
+    fieldRef:
+      fieldPath: metadata.name
+- name: POD_NAMESPACE
+  valueFrom:
+    fieldRef:
+      fieldPath: metadata.namespace
+- name: NODE_NAME
+  valueFrom:
+    fieldRef:
+      fieldPath: spec.nodeName
+{{- if eq (include "vecraft.zoneFrom" .) "pod" }}
+- name: VECRAFT__CLUSTER__ZONE
+  valueFrom:
+    fieldRef:
+      fieldPath: metadata.labels['{{ .Values.zone.label }}']
+{{- end }}
+{{- if .Values.apiKey }}
+{{ include "vecraft.keyVariable" (dict "root" . "variable" "VECRAFT__SERVICE__API_KEY" "value" .Values.apiKey "key" "api-key") }}
+{{ include "vecraft.clientVariables" . }}
+{{- end }}
+{{- if .Values.readOnlyApiKey }}
+{{ include "vecraft.keyVariable" (dict "root" . "variable" "VECRAFT__SERVICE__READ_ONLY_API_KEY" "value" .Values.readOnlyApiKey "key" "read-only-api-key") }}
+{{- end }}
+- name: VECRAFT_URL  # of this node, for `vecraft pod stop` and for whoever opens a shell here
+  {{- if $config.service.enable_tls }}
+  value: {{ include "vecraft.url" (dict "root" . "pod" "$(POD_NAME)") }}
+  {{- else }}
+  value: http://localhost:{{ int $config.service.http_port }}
+  {{- end }}
+{{- with .Values.env }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{/* Probes ask where no certificate is needed; call with (dict "root" $ "path" PATH "probe" VALUES). */}}
+{{- define "vecraft.probe" -}}
+{{- $service := (include "vecraft.config" .root | fromYaml).service -}}
+{{- $plain := $service.verify_https_client_certificate -}}
+httpGet:
+  path: {{ .path }}
+  port: {{ ternary "metrics" "http" $plain }}
+  scheme: {{ ternary "HTTPS" "HTTP" (and $service.enable_tls (not $plain)) }}
+{{ omit .probe "enabled" | toYaml }}
+{{- end }}
+
+{{/* Ports by name: (list NAME NUMBER), as YAML. */}}
+{{- define "vecraft.ports" -}}
+{{- $config := include "vecraft.config" . | fromYaml -}}
+- name: http
+  number: {{ int $config.service.http_port }}
+{{- with $config.service.grpc_port }}
+- name: grpc
+  number: {{ int . }}
+{{- end }}
+{{- if $config.cluster.enabled }}
+- name: p2p
+  number: {{ int $config.cluster.p2p.port }}
+{{- end }}
+{{- with $config.service.metrics_port }}
+- name: metrics
+  number: {{ int . }}
+{{- end }}
+{{- end }}
+
+{{- define "vecraft.affinity" -}}
+{{- if .Values.affinity }}
+{{- toYaml .Values.affinity }}
+{{- else if ne .Values.spread.nodes "ignore" }}
+podAntiAffinity:
+  {{- if eq .Values.spread.nodes "require" }}
+  requiredDuringSchedulingIgnoredDuringExecution:
+    - topologyKey: kubernetes.io/hostname
+      labelSelector:
+        matchLabels:
+          {{- include "vecraft.selector" . | nindent 10 }}
+  {{- else }}
+  preferredDuringSchedulingIgnoredDuringExecution:
+    - weight: 100
+      podAffinityTerm:
+        topologyKey: kubernetes.io/hostname
+        labelSelector:
+          matchLabels:
+            {{- include "vecraft.selector" . | nindent 12 }}
+  {{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "vecraft.spread" -}}
+{{- if .Values.topologySpreadConstraints }}
+{{- toYaml .Values.topologySpreadConstraints }}
+{{- else if ne .Values.spread.zones "ignore" }}
+- topologyKey: {{ .Values.zone.label }}
+  maxSkew: 1
+  whenUnsatisfiable: {{ ternary "DoNotSchedule" "ScheduleAnyway" (eq .Values.spread.zones "require") }}
+  labelSelector:
+    matchLabels:
+      {{- include "vecraft.selector" . | nindent 6 }}
+{{- end }}
+{{- end }}
+
+{{- define "vecraft.podSecurityContext" -}}
+{{- toYaml (ternary .Values.podSecurityContext (omit .Values.podSecurityContext "fsGroup" "fsGroupChangePolicy") .Values.updateVolumeFsOwnership) }}
+{{- end }}
+
+{{/* The token of the service account, for the containers that need it and no other. */}}
+{{- define "vecraft.accountMount" -}}
+- name: account
+  mountPath: /var/run/secrets/kubernetes.io/serviceaccount
+  readOnly: true
+{{- end }}
+{{- define "vecraft.accountVolume" -}}
+- name: account
+  projected:
+    defaultMode: 0440
+    sources:
+      - serviceAccountToken:
+          path: token
+          expirationSeconds: 3600
+      - configMap:
+          name: kube-root-ca.crt
+          items:
+            - key: ca.crt
+              path: ca.crt
+{{- end }}
+
+{{- define "vecraft.tlsMount" -}}
+- name: tls
+  mountPath: /vecraft/tls
+  readOnly: true
+{{- end }}
+{{- define "vecraft.tlsVolume" -}}
+- name: tls
+  secret:
+    secretName: {{ include "vecraft.tlsSecret" . }}
+    defaultMode: 0440
+{{- end }}
+
+{{/* Call with (dict "name" NAME "values" VALUES). Says all that the API server would fill in. */}}
+{{- define "vecraft.claim" -}}
+- apiVersion: v1
+  kind: PersistentVolumeClaim
+  metadata:
+    name: {{ .name }}
+    {{- with .values.annotations }}
+    annotations:
+      {{- toYaml . | nindent 6 }}
+    {{- end }}
+  spec:
+    accessModes: {{ toJson .values.accessModes }}
+    volumeMode: Filesystem
+    {{- with .values.storageClassName }}
+    storageClassName: {{ . | quote }}
+    {{- end }}
+    resources:
+      requests:
+        storage: {{ .values.size }}
+{{- end }}
