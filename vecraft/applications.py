@@ -32,6 +32,7 @@ from router.cluster.local_shards import LocalShardOperations
 from router.cluster.operations import ClusterOperations
 from router.collections import CollectionOperations
 from router.dashboard import configured, dashboard_routes
+from router.departure import Departure
 from router.grpc.server import create_server
 from router.grpc.service import grpc_metrics_hook
 from router.inference.embedding import Inference
@@ -61,10 +62,19 @@ from vecraft.settings import Settings, read_timeout_ms, search_threads
 from vecraft.snapshots import Snapshots
 
 
+async def _nothing() -> None:
+    """A node on its own has nobody to hand over to."""
+
+
 class Applications(Struct):
-    """Each with its port; None: it is switched off. ``metrics``: in plain text, for everybody."""
+    """Each with its port; None: it is switched off. ``metrics``: in plain text, for everybody.
+
+    ``departure`` is to be begun, and ``hand_over`` awaited, before they stop taking requests.
+    """
 
     rest: tuple[RestApplication, int]
+    departure: Departure
+    hand_over: Callable[[], Awaitable[None]]
     metrics: tuple[RestApplication, int] | None = None
     grpc: tuple[grpc.aio.Server, int] | None = None
 
@@ -83,6 +93,7 @@ def applications(
     *,
     cluster: ClusterClient | None = None,
     ready: ReadyCheck | None = None,
+    hand_over: Callable[[], Awaitable[None]] = _nothing,
     serve_telemetry: Callable[[Callable[[int], Awaitable[bytes]]], None] | None = None,
     serve_audit: Callable[[Callable[[bytes], Awaitable[bytes]]], None] | None = None,
 ) -> Applications:
@@ -96,7 +107,7 @@ def applications(
     requests, issues = Requests(), Issues()
     audit = _audit(settings)
     slow = SlowRequests()
-    load = Load(service.max_pending_requests)
+    load, departure = Load(service.max_pending_requests), Departure()
     quotas = QuotaOperations(log, node, cluster)
     endpoints = ServiceEndpoints(
         process=_process(settings),
@@ -110,6 +121,7 @@ def applications(
         measured=measures.REGISTRY,
         load=load,
         audit=None if audit is None else audit.figures,
+        departure=departure,
     )
     if serve_telemetry is not None:
         serve_telemetry(endpoints.telemetry_for_peers)
@@ -150,9 +162,10 @@ def applications(
         metrics_hook=metrics_hook(requests.rest, slow=slow),
         load=load,
         hardware_reporting=service.hardware_reporting,
+        departure=departure,
     )
     app.on_close += [inference.close, quotas.close]
-    apps = Applications((app, service.http_port))
+    apps = Applications((app, service.http_port), departure, hand_over)
     if service.metrics_port is not None:
         apps.metrics = _metrics_app(endpoints), service.metrics_port
     if service.grpc_port is not None:
@@ -169,6 +182,7 @@ def applications(
             metrics_hook=grpc_metrics_hook(requests.grpc, slow=slow),
             load=load,
             hardware_reporting=service.hardware_reporting,
+            departure=departure,
         )
         apps.grpc = server, service.grpc_port
     return apps

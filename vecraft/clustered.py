@@ -2,8 +2,9 @@
 
 Order: member (identity, peer port, metadata log), node, operations; the shards are opened only then, beside
 the listeners, so that ``/cluster`` and ``/readyz`` answer while many or large shards recover. Requests for
-a collection wait for its shards. Stopping is the reverse: requests end, then the node hands its leads over
-and closes its shards, then the member leaves its leadership and the log closes.
+a collection wait for its shards. Before it stops, a node hands its shards' leads and its leadership over,
+while it still takes requests. Stopping is the reverse of starting: requests end, the node closes its shards,
+the log closes.
 """
 
 from __future__ import annotations
@@ -97,6 +98,7 @@ async def clustered(
             made,
             cluster=cluster,
             ready=ready,
+            hand_over=partial(_hand_over, node, member),
             serve_telemetry=partial(serve_telemetry, member.calls),
             serve_audit=partial(serve_audit, member.calls),
         )
@@ -128,6 +130,12 @@ async def _controlling(settings: Settings, member: Member, node: ClusterNode) ->
     finally:
         await reporter.close()
         await controller.close()
+
+
+async def _hand_over(node: ClusterNode, member: Member) -> None:
+    """The shards first: what is proposed for them is agreed on soonest while this member leads."""
+    await node.hand_over()
+    await member.hand_over()
 
 
 async def _open_member(options: MemberOptions, ending: Ending) -> Member:

@@ -5,6 +5,8 @@ May not live here: routes, and what stands behind them.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -60,6 +62,10 @@ async def listening(
         except OSError as error:
             raise CannotStart(f"port {port} on {service.host} cannot be used: {error}") from error
         yield
+        await site.stop()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(SHUTDOWN_S_MAX):
+                await app.idle()
     finally:
         await runner.cleanup()
         await app.close()

@@ -3,12 +3,15 @@
 Lives here: logging, the storage lock, which composition runs (``standalone``, ``clustered``), the order of
 starting and stopping. May not live here: what is composed, anything that decides about data.
 
-Order of starting: storage lock, composition, listeners, marker file. Stopping is the reverse: no new
-requests, running ones finish, shards write their checkpoint, the log closes.
+Order of starting: storage lock, composition, listeners, marker file. A node that is told to stop is not
+ready any more, hands over what it leads, and takes requests until the others have taken over and those who
+send them have heard of it. Then the reverse of starting: no new requests, running ones finish, shards write
+their checkpoint, the log closes.
 """
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from pathlib import Path
@@ -75,7 +78,17 @@ async def _serve(loaded: Loaded, logs: LogControl) -> int:
         _log.info("serving", host=settings.service.host, ports=apps.ports)
         await ending.wait()
         _log.info("stopping")
+        if not ending.status:
+            await _depart(settings, apps)
     return ending.status
+
+
+async def _depart(settings: Settings, apps: Applications) -> None:
+    apps.departure.begin()
+    delay = asyncio.create_task(asyncio.sleep(settings.service.shutdown_delay_sec))
+    await apps.hand_over()
+    await delay
+    _log.info("handed_over")
 
 
 async def _listen(stack: AsyncExitStack, settings: Settings, apps: Applications) -> None:

@@ -182,6 +182,7 @@ class ServiceSettings(Struct, frozen=True, kw_only=True):
     metrics_port: Port | None = None
     max_request_size_mb: Positive = 32
     max_pending_requests: Positive = 2048  # ours: what is beyond gets 429 at once
+    shutdown_delay_sec: Annotated[int, Meta(ge=0, le=30)] = 0  # ours: it still takes requests so long
     max_workers: Count | None = 0
     http_keep_alive_timeout_sec: Count = 5
     http_client_request_timeout_sec: Count = 5

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -20,6 +21,7 @@ import structlog
 
 from consensus.commands import Command
 from consensus.raft_log import RaftLog
+from consensus.replica_sets import primary_counts
 from consensus.reports import ReplicaKey, ReplicaReport
 from consensus.state import ClusterState, CollectionState, ShardState, Transfer
 from consensus.transitions import Events
@@ -59,7 +61,8 @@ log = structlog.get_logger()
 
 TICK_S = 0.08  # several per heartbeat of the replicas
 PROPOSE_S = 3.0  # for one try to have the cluster agree on something about a replica
-FAREWELL_S = 1.5  # for handing over, when the process is to end
+HAND_OVER_S, HAND_OVER_RETRY_S = 5.0, 0.1  # for giving leads away, when the process is to end
+FAREWELL_S = 1.5  # likewise, for those that came since
 FETCH_TRIES, FETCH_RETRY_S = 20, 0.25  # the source may hear of the transfer later than this node
 LIVES_BITS = 20  # openings of replicas of one process that are told apart
 
@@ -124,7 +127,6 @@ class ClusterNode:
         self._nudge = asyncio.Event()
         self._ticker: asyncio.Task[None] | None = None
         self._stop_following = _nothing
-        self._closing = False
 
     async def start(self) -> None:
         """Begin to follow the metadata log; shards are opened beside that. Raises: OSError."""
@@ -177,10 +179,31 @@ class ClusterNode:
     def set_quotas(self, agreed: QuotaConfig | None) -> None:
         self._engine.quotas.configure(agreed)
 
+    async def hand_over(self, *, within_s: float = HAND_OVER_S) -> None:
+        """Have other replicas lead what this node leads, as far as any can; requests go on meanwhile."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                while commands := self._hand_overs():
+                    await asyncio.gather(*map(self._try_to_propose, commands))
+                    await asyncio.sleep(HAND_OVER_RETRY_S)
+
+    def _hand_overs(self) -> list[Command]:
+        """To peers that lead least."""
+        leads = Counter(primary_counts(self._metadata.state))
+        commands = []
+        for shard in list(self._shards.values()):
+            heir = min(shard.heirs(), key=lambda peer: (leads[peer], peer), default=None)
+            command = None if heir is None else shard.hand_over(heir)
+            if heir is not None and command is not None:
+                leads[heir] += 1
+                commands.append(command)
+        return commands
+
     async def close(self) -> None:
         """Hand over what others can take on, then checkpoint and close every shard."""
-        self._closing = True
-        await self._say_farewell()
+        await self.hand_over(within_s=FAREWELL_S)
+        for shard in self._shards.values():
+            shard.leave()
         self._stop_following()
         await self._copies.close()
         self._mail.receive(None)
@@ -194,12 +217,6 @@ class ClusterNode:
         tasks = [*self._dropping.values(), *([self._tidying] if self._tidying else [])]
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._engine.close()
-
-    async def _say_farewell(self) -> None:
-        commands = [command for shard in self._shards.values() if (command := shard.farewell())]
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(FAREWELL_S):
-                await asyncio.gather(*map(self._try_to_propose, commands))
 
     async def _try_to_propose(self, command: Command) -> None:
         with contextlib.suppress(VecraftError):

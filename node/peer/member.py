@@ -164,7 +164,7 @@ class Member:
         if self._keeper is not None:
             await self._keeper.close()
         if self._log is not None:
-            await self._hand_over(self._log)
+            await self.hand_over()
         await self.calls.close()
         await self.mail.close()
         await self._links.close()
@@ -173,8 +173,9 @@ class Member:
         if self._server is not None:
             await self._server.stop(STOP_S)
 
-    async def _hand_over(self, log: RaftLog) -> None:
+    async def hand_over(self) -> None:
         """Have another voter lead before this member goes: nobody need wait until its silence is noticed."""
+        log = self.log
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(HAND_OVER_S):
                 while (heirs := self._heirs(log.status())) and not log.status().stopped:

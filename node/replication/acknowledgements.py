@@ -46,6 +46,11 @@ class Acknowledgements:
                     self._core.emit(Acknowledge(waiting.token, waiting.seq))
         self.ask()
 
+    @property
+    def latest_visible(self) -> int:
+        """The last seq that somebody waits to see; -1: nobody does."""
+        return max((waiting.seq for waiting in self._visible), default=-1)
+
     def ask(self) -> None:
         """Have the term confirmed for those that want it: one question at a time, repeated if unanswered."""
         if not self._asked and self._unconfirmed:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from node.replication.effects import Effect, Send
 from node.replication.events import Recovered, ReplicaSet
 from node.replication.log import ReplicaLog
-from node.replication.messages import Message
+from node.replication.messages import Message, Release
 from node.replication.tuning import Tuning
 
 
@@ -23,6 +23,8 @@ class Core:
         self.config: ReplicaSet | None = None
         self.failure: str | None = None
         self.unreachable: frozenset[int] = frozenset()
+        self.leaving = False
+        self.released: Release | None = None  # of the latest term that was released to this replica
         self._lease_missed_ms: int | None = None
         self.now_ms = 0
         self._effects: list[Effect] = []

@@ -147,6 +147,16 @@ class Unreachable(Struct, frozen=True):
     peers: frozenset[int]
 
 
+class HandingOver(Struct, frozen=True):
+    """The lead is about to be handed to ``peer``: what can spare it waiting is to be said before."""
+
+    peer: int
+
+
+class Leaving(Struct, frozen=True):
+    """The process ends."""
+
+
 class Tick(Struct, frozen=True):
     """Time passes; several per heartbeat."""
 
@@ -166,5 +176,7 @@ Event = (
     | LogRead
     | TermConfirmed
     | Unreachable
+    | HandingOver
+    | Leaving
     | Tick
 )

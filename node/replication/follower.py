@@ -73,6 +73,12 @@ class Follower:
         self._core.emit(ReportFailed(self._core.failure or ""))
         self._reply(Status.FAILED)
 
+    def leave(self) -> None:
+        """Nobody need wait until this replica's silence is noticed, nor for its lease."""
+        self._lease.drop()
+        if self._aligned:
+            self._reply(Status.LEAVING)
+
     def tick(self) -> None:
         """Followers only react."""
 
@@ -137,7 +143,7 @@ class Follower:
 
     def _note(self, message: Append) -> None:
         self._core.log.commit(message.committed)
-        if message.grant is not None:
+        if message.grant is not None and not self._core.leaving:
             self._lease.renew(message.grant, incarnation=self._core.incarnation)
 
     # --- answers ---------------------------------------------------------------------------------------

@@ -20,6 +20,8 @@ from node.replication.events import (
     Checkpointed,
     ConfigChanged,
     Event,
+    HandingOver,
+    Leaving,
     LogRead,
     Persisted,
     PersistFailed,
@@ -34,7 +36,7 @@ from node.replication.events import (
     Unreachable,
 )
 from node.replication.follower import Follower, make_reply
-from node.replication.messages import Reply, Status
+from node.replication.messages import Release, Reply, Status
 from node.replication.primary import Phase, Primary
 from node.replication.tuning import Tuning
 from protos.shard import FollowerInfo
@@ -66,6 +68,8 @@ class ReplicaMachine:
             LogRead: self._log_read,
             TermConfirmed: self._term_confirmed,
             Unreachable: self._unreachable,
+            HandingOver: self._handing_over,
+            Leaving: self._leaving,
             Tick: self._tick,
         }
 
@@ -126,6 +130,10 @@ class ReplicaMachine:
         """As the primary of this term sees them, by peer; None: this replica is not it."""
         return self._role.follower_infos() if isinstance(self._role, Primary) else None
 
+    def heirs(self) -> list[int]:
+        """Who could lead next without a pause, as the primary of this term sees it."""
+        return self._role.heirs() if isinstance(self._role, Primary) else []
+
     def refusal(self) -> Refusal | None:
         """Why a write would not be taken now; None: it would."""
         return self._role.refusal() if isinstance(self._role, Primary) else Refusal.NOT_PRIMARY
@@ -169,13 +177,23 @@ class ReplicaMachine:
         message = event.message
         if message.term > self._core.term:
             self._enter(message.term, self.follower_role)
-        if isinstance(message, Reply):
+        if isinstance(message, Release):
+            self._released(message)
+        elif isinstance(message, Reply):
             if message.term == self._core.term and isinstance(self._role, Primary):
                 self._role.receive(event.peer, message)
         elif message.term < self._core.term:
             self._core.send(event.peer, make_reply(self._core, Status.OLD_TERM, heard=message))
         elif isinstance(self._role, Follower):
             self._role.receive(event.peer, message)
+
+    def _released(self, message: Release) -> None:
+        """It may come after the term that it makes way for has begun here."""
+        known = self._core.released
+        if known is None or message.term > known.term:
+            self._core.released = message
+            if isinstance(self._role, Primary):
+                self._role.tick()
 
     # --- clients ---------------------------------------------------------------------------------------
 
@@ -232,6 +250,17 @@ class ReplicaMachine:
     def _log_read(self, event: LogRead) -> None:
         if isinstance(self._role, Primary):
             self._role.log_read(event)
+
+    # --- the end ---------------------------------------------------------------------------------------
+
+    def _handing_over(self, event: HandingOver) -> None:
+        if isinstance(self._role, Primary):
+            self._role.release(event.peer)
+
+    def _leaving(self, _: Leaving) -> None:
+        self._core.leaving = True
+        if isinstance(self._role, Follower):
+            self._role.leave()
 
     # --- time ------------------------------------------------------------------------------------------
 

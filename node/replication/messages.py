@@ -80,6 +80,14 @@ class Append(ToFollower, frozen=True, tag="append"):
     grant: Grant | None = None
 
 
+class Release(ToFollower, frozen=True, tag="release"):
+    """To the replica that is to lead next: leases of this term are held by none but ``holders``, each a peer
+    and its epoch, now and until the term ends; those of all terms before have run out. A program that does
+    not know this message waits for the leases as it always did."""
+
+    holders: tuple[tuple[int, int], ...]
+
+
 class Status(enum.IntEnum):
     OK = 0
     GAP = 1  # entries between ``last_seq`` and the message's are missing
@@ -87,6 +95,7 @@ class Status(enum.IntEnum):
     OLD_TERM = 3  # ``term`` is the newer one
     NEEDS_TRANSFER = 4  # no common entry that the log could be cut to
     FAILED = 5  # the disk
+    LEAVING = 6  # its process ends: it holds no lease, takes none, and soon answers no more
 
 
 class Reply(Struct, frozen=True, array_like=True, tag="reply"):
@@ -112,7 +121,7 @@ class Reply(Struct, frozen=True, array_like=True, tag="reply"):
     wants_lease: bool = False
 
 
-Message = Align | Detach | Append | Reply
+Message = Align | Detach | Append | Reply | Release
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)

@@ -14,6 +14,14 @@ Invariants:
   P2  ``committed`` moves only to what is durable here and on every counted follower, and, after an eviction,
       not past what the evicted one had until its lease has run out;
   P3  leases are granted only when READY, only to in-sync followers, and within the primary's own.
+
+A planned hand-over spares LEASES. What is waited for there are leases of replicas that this primary does
+not count: one that is counted must have heard of this term, and so have forgotten older leases, before
+anything is committed. The primary that goes says who may hold leases (``Release``, P4); if all of them are in
+sync when the term begins, none need be waited for, and one that is put out of the set later is taken to hold
+one until it would have run out.
+
+  P4  from the moment a term is released, leases of it are granted to nobody but those named then.
 """
 
 from __future__ import annotations
@@ -39,7 +47,7 @@ from node.replication.effects import (
 )
 from node.replication.events import LogRead, Proposed, RepeatProposed, ReplicaSet
 from node.replication.leases import own_until_ms
-from node.replication.messages import UNKNOWN_TERM, Align, Append, Detach, Entry, Reply, Status
+from node.replication.messages import UNKNOWN_TERM, Align, Append, Detach, Entry, Release, Reply, Status
 from node.replication.progress import Progress
 from protos.operations import LogEntry, Noop, encode_entry
 from protos.shard import FollowerInfo
@@ -85,6 +93,8 @@ class Primary:
         self._ticked_ms = core.now_ms
         self._patient_until_ms = core.now_ms + core.tuning.evict_after_ms
         self._leases_until_ms = core.now_ms + self._lease_wait_ms()
+        self._holders: frozenset[tuple[int, int]] | None = None  # who may get leases, once it is released
+        self._released_ms = 0
         self.phase = Phase.SPENT if core.opened_term == core.term else Phase.LEASES
 
     def _lease_wait_ms(self) -> int:
@@ -117,8 +127,12 @@ class Primary:
         progress.in_sync = in_sync
 
     def _depart(self, peer: int, progress: Progress) -> None:
+        if progress.leaving:
+            return
+        until_ms = self._leases_until_ms  # an older term's
         if progress.granted_ms is not None:
-            until_ms = progress.granted_ms + self._core.tuning.lease_wait_ms
+            until_ms = max(until_ms, progress.granted_ms + self._core.tuning.lease_wait_ms)
+        if until_ms > self._core.now_ms:
             self._departed[peer] = _Departed(progress.matched, until_ms)
 
     # --- writes ----------------------------------------------------------------------------------------
@@ -150,6 +164,7 @@ class Primary:
             self._waiting.add(Waiting(seq, write.token, write.visible, write.confirm_term))
         self._log(tuple(Entry(self._core.term, seq, w.body) for seq, w in enumerate(event.writes, first)))
         self._pump_all()
+        self._evict_leaving()
 
     def repeat(self, event: RepeatProposed) -> None:
         if self.phase is not Phase.READY or self._core.failure is not None:
@@ -172,6 +187,49 @@ class Primary:
 
     def step_down(self) -> None:
         self._waiting.give_up()
+
+    # --- handing over ----------------------------------------------------------------------------------
+
+    def heirs(self) -> list[int]:
+        """The latest of their answers is no older than a lease."""
+        oldest_ms = self._core.now_ms - self._core.tuning.read_lease_ms
+        return sorted(
+            peer
+            for peer, progress in self._followers.items()
+            if progress.in_sync
+            and progress.aligned
+            and not progress.leaving
+            and progress.evicting_ms is None
+            and progress.heard_ms >= oldest_ms
+        )
+
+    def release(self, heir: int) -> None:
+        """Spare ``heir`` the wait for leases, if no replica out of the set may hold one."""
+        core, progress = self._core, self._followers.get(heir)
+        if self.phase is not Phase.READY or progress is None or core.config is None:
+            return
+        departed = any(core.now_ms < each.until_ms for each in self._departed.values())
+        if departed or core.now_ms < self._leases_until_ms:
+            return
+        if self._holders is None:
+            held = {(peer, each.epoch) for peer, each in self._followers.items() if each.in_sync}
+            self._holders = frozenset(held | {(core.me, core.config.epoch_of(core.me))})
+            self._released_ms = core.now_ms
+        progress.sending((), now_ms=core.now_ms)
+        head = (core.term, progress.session, progress.number, core.now_ms)
+        core.send(heir, Release(*head, tuple(sorted(self._holders))))
+
+    def _is_released(self) -> bool:
+        """Is every replica in sync that may hold a lease of an older term?"""
+        release, config = self._core.released, self._core.config
+        if release is None or config is None or release.term != self._core.term - 1:
+            return False
+        return all(
+            peer in config.in_sync and config.epoch_of(peer) == epoch for peer, epoch in release.holders
+        )
+
+    def _may_grant(self, peer: int, progress: Progress) -> bool:
+        return self._holders is None or (peer, progress.epoch) in self._holders
 
     # --- the disk --------------------------------------------------------------------------------------
 
@@ -203,6 +261,9 @@ class Primary:
         if self.phase is Phase.SPENT:
             self._propose_once_in_a_while(ProposeNewTerm(self._core.term))
             return
+        if self._holders is not None and self._core.due(self._released_ms, self._core.tuning.evict_after_ms):
+            # Nobody took over, and followers that came since may get no lease in this term.
+            self._propose_once_in_a_while(ProposeNewTerm(self._core.term))
         self._begin()
         for peer, progress in self._followers.items():
             self._keep_up(peer, progress)
@@ -217,8 +278,9 @@ class Primary:
         self._ticked_ms = self._core.now_ms
 
     def _begin(self) -> None:
-        waiting = self._core.now_ms < self._leases_until_ms or not self._core.log.settled
-        if self.phase is not Phase.LEASES or waiting or self._core.failure is not None:
+        if self.phase is not Phase.LEASES or self._core.failure is not None or not self._core.log.settled:
+            return
+        if self._core.now_ms < self._leases_until_ms and not self._is_released():
             return
         self.phase = Phase.LOGGING
         self._noop_seq = self._core.log.last_seq + 1
@@ -272,6 +334,7 @@ class Primary:
         prev_seq = progress.next_seq - 1
         prev_term = log.terms.term_at(prev_seq)
         progress.sending(entries, now_ms=now_ms)
+        granted = self._may_grant(peer, progress)
         append = Append(
             term=self._core.term,
             session=progress.session,
@@ -281,7 +344,7 @@ class Primary:
             prev_seq=prev_seq,
             committed=log.committed,
             entries=entries,
-            grant=progress.grant(until_ms=self._own_until_ms(), now_ms=now_ms),
+            grant=progress.grant(until_ms=self._own_until_ms(), now_ms=now_ms) if granted else None,
         )
         self._core.send(peer, append)
 
@@ -309,6 +372,9 @@ class Primary:
             self._strand(peer, progress)
         elif reply.status is Status.FAILED:
             self._evict(peer, progress)
+        elif reply.status is Status.LEAVING:
+            progress.leave()
+            self._judge(peer, progress)
         self._pump(peer, progress)
         self._admit(peer, progress)
         self._advance()
@@ -325,7 +391,9 @@ class Primary:
             self.phase = Phase.READY
             self._core.emit(PrimaryReady(self._core.term))
         if self.phase is Phase.READY:
-            in_sync = (progress.applied for progress in self._followers.values() if progress.in_sync)
+            # Nobody reads any more from one that is leaving.
+            readable = (each for each in self._followers.values() if each.in_sync and not each.leaving)
+            in_sync = (progress.applied for progress in readable)
             self._waiting.reached(stored=log.committed, visible=min((log.applied, *in_sync)))
 
     def _floors(self) -> Iterator[int]:
@@ -348,18 +416,29 @@ class Primary:
         """
         now_ms, tuning = self._core.now_ms, self._core.tuning
         gone = peer in self._core.unreachable
-        if not progress.counted or (now_ms < self._patient_until_ms and not gone):
-            return
-        if self.phase not in (Phase.ALIGNING, Phase.READY):
+        if not progress.counted or self.phase not in (Phase.ALIGNING, Phase.READY):
             return
         oldest = next((stamp.at_ms for stamp in self._stamps if stamp.seq > progress.matched), None)
-        awaited = oldest is not None or self._core.wants_lease
+        unseen = progress.in_sync and self._waiting.latest_visible > progress.applied
+        awaited = oldest is not None or unseen or self._core.wants_lease
+        if progress.leaving:
+            if awaited:
+                self._evict(peer, progress)
+            return
+        if now_ms < self._patient_until_ms and not gone:
+            return
         since_ms = min(now_ms if oldest is None else oldest, progress.heard_ms)
         limit_ms = tuning.evict_gone_after_ms if gone else tuning.evict_after_ms
         if awaited and now_ms - since_ms > limit_ms:
             self._evict(peer, progress)
         elif self._core.due(progress.evicting_ms, tuning.propose_retry_ms):
             progress.evicting_ms = None  # it was refused or lost, and the follower is well again
+
+    def _evict_leaving(self) -> None:
+        """At once, now that writes wait for them."""
+        for peer, progress in self._followers.items():
+            if progress.leaving:
+                self._evict(peer, progress)
 
     def _evict(self, peer: int, progress: Progress) -> None:
         if progress.counted and self._core.due(progress.evicting_ms, self._core.tuning.propose_retry_ms):

@@ -38,6 +38,7 @@ class Progress:
     def _forget(self) -> None:
         """A replica that was opened anew confirms anew: it may have lost what it had not synced."""
         self.aligned = False
+        self.leaving = False  # its process ends, and it holds no lease
         self.stranded = False  # until it is opened anew, with a base
         self.complete = False
         self.matched = self.applied = EMPTY_SEQ
@@ -75,6 +76,8 @@ class Progress:
     def grant(self, *, until_ms: int, now_ms: int) -> Grant | None:
         """The lease to send along, which ends by ``until_ms`` of the primary's clock."""
         lease_ms = min(until_ms - now_ms, self._tuning.read_lease_ms)
+        if self.leaving:
+            return None
         if not self.in_sync or self.evicting_ms is not None or self.clock_ms is None or lease_ms <= 0:
             return None
         self.granted_ms = now_ms
@@ -97,6 +100,9 @@ class Progress:
         elif reply.status is Status.UNALIGNED and not self.aligned:
             self.sent_ms = None  # ask to align at once
         return True
+
+    def leave(self) -> None:
+        self.leaving, self.granted_ms = True, None
 
     def strand(self) -> None:
         if not self.stranded:

@@ -92,13 +92,12 @@ def command_of(effect: Effect, collection: CollectionState, shard: ShardState, *
     return None
 
 
-def farewell(collection: CollectionState, shard: ShardState, *, me: int) -> Command | None:
-    """What a replica proposes before its process ends; None: nothing.
+def hand_over(collection: CollectionState, shard: ShardState, *, me: int, heir: int) -> Command | None:
+    """What a primary proposes before its process ends; None: it leads nothing, or ``heir`` must not.
 
-    It hands its lead over, and stays in sync: whether writes go on without it is for the others to find out.
-    When all processes end together none should be taken out, or the last one alone could serve afterwards.
+    It stays in sync: whether writes go on without it is for the others to find out. When all processes end
+    together none should be taken out, or the last one alone could serve afterwards.
     """
-    heir = next((peer for peer in in_sync(shard) if peer != me), None)
-    if shard.primary != me or heir is None or not is_in_sync(shard, me):
+    if shard.primary != me or heir == me or not (is_in_sync(shard, me) and is_in_sync(shard, heir)):
         return None
     return PromotePrimary(ShardRef(collection.name, collection.uuid, shard.id, shard.term), heir)

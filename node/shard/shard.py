@@ -37,7 +37,7 @@ from node.replication import effects as do
 from node.replication import events as ev
 from node.replication.messages import decode_message
 from node.replication.tuning import Tuning
-from node.shard.agreement import command_of, farewell, replica_set
+from node.shard.agreement import command_of, hand_over, replica_set
 from node.shard.life import Life, LifeOptions
 from node.shard.session import Session
 from node.snapshots.ready import ReadyFiles
@@ -531,9 +531,22 @@ class ReplicatedShard:
 
     # --- the end ----------------------------------------------------------------------------------------
 
-    def farewell(self) -> Command | None:
-        """What to propose before the process ends."""
-        return farewell(self._collection, self._shard, me=self._node.me) if self._registered else None
+    def heirs(self) -> list[int]:
+        """The peers that could take the lead from this replica without a pause; none if it does not lead."""
+        leads = self._registered and self._life is not None and self._shard.primary == self._node.me
+        return self._life.machine.heirs() if leads and self._life is not None else []
+
+    def hand_over(self, heir: int) -> Command | None:
+        """What to propose so that ``heir`` leads; it has been told what spares it waiting for leases."""
+        command = hand_over(self._collection, self._shard, me=self._node.me, heir=heir)
+        if command is not None and self._life is not None:
+            self._life.step(ev.HandingOver(heir))
+        return command
+
+    def leave(self) -> None:
+        """The process ends: nobody need wait until that is noticed."""
+        if self._life is not None and self._registered:
+            self._life.step(ev.Leaving())
 
     async def close(self, *, checkpoint: bool) -> None:
         self._closed = True

@@ -16,6 +16,7 @@ from router.auth.gate import Gate
 from router.auth.tokens import TOKEN_BYTES_MAX
 from router.cluster import ClusterOperations
 from router.collections import CollectionOperations
+from router.departure import Departure
 from router.grpc.analysis import analysis_handlers
 from router.grpc.cluster import cluster_handlers
 from router.grpc.collections import collection_handlers, schema_handlers
@@ -62,6 +63,7 @@ def create_server(
     metrics_hook: MetricsHook | None = None,
     load: Load | None = None,
     hardware_reporting: bool = False,
+    departure: Departure | None = None,
 ) -> grpc.aio.Server:
     """A server without a port yet; ``version`` is that of Qdrant's API; ``load`` is shared with REST.
     ``hardware_reporting``: tell what requests about collections cost."""
@@ -88,7 +90,7 @@ def create_server(
                 service_handler(service, handlers, gate, metrics_hook, load, bills=hardware_reporting)
                 for service, handlers in services
             ),
-            health_handler(),
+            health_handler(departure or Departure()),
             *reflection_handlers([*names, HEALTH], gate),
         ]
     )

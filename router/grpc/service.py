@@ -17,6 +17,7 @@ from protos.qdrant.service_pb2 import HealthCheckReply, HealthCheckRequest
 from protos.request_ids import REQUEST_ID
 from router.auth.gate import Asked, Gate
 from router.auth.needs import Need
+from router.departure import Departure
 from router.grpc.errors import code_of, text_of
 from router.grpc.methods import Call, Methods, MetricsHook, Served
 from router.monitoring.metrics import RequestStatistics
@@ -52,11 +53,12 @@ def grpc_metrics_hook(
     return count
 
 
-def health_handler() -> grpc.GenericRpcHandler:
-    """``Check`` alone: a server that answers is serving."""
+def health_handler(departure: Departure) -> grpc.GenericRpcHandler:
+    """``Check`` alone: a server that answers is serving, unless it is about to stop."""
+    status = health_pb2.HealthCheckResponse
 
     async def check(_request: object, _context: object) -> health_pb2.HealthCheckResponse:
-        return health_pb2.HealthCheckResponse(status=health_pb2.HealthCheckResponse.SERVING)
+        return status(status=status.NOT_SERVING if departure.begun else status.SERVING)
 
     method = grpc.unary_unary_rpc_method_handler(
         check,

@@ -25,6 +25,7 @@ from router.auth.gate import Gate
 from router.cluster import ClusterOperations
 from router.cluster.local_shards import LocalShardOperations
 from router.collections import CollectionOperations
+from router.departure import Departure
 from router.load import Load
 from router.points import PointOperations
 from router.queries.operations import SearchOperations
@@ -67,6 +68,7 @@ def create_app(
     metrics_hook: MetricsHook | None = None,
     load: Load | None = None,
     hardware_reporting: bool = False,
+    departure: Departure | None = None,
 ) -> RestApplication:
     """Build the REST application; ``extra_routes`` are the service endpoints. ``load`` is shared with gRPC.
     ``hardware_reporting``: tell what requests about collections cost.
@@ -95,6 +97,7 @@ def create_app(
         metrics_hook=metrics_hook,
         load=load,
         hardware_reporting=hardware_reporting,
+        departure=departure,
     )
     app = RestApplication(edge, body_max=max_request_size_mb * MIB)
     app.on_close += [local_shards.close, cluster.close]
@@ -115,6 +118,10 @@ class RestApplication:
         server = web.Server(self._edge.handle, request_factory=request_factory, **options)
         return web.ServerRunner(server, shutdown_timeout=shutdown_timeout)
 
+    async def idle(self) -> None:
+        """Return when no request runs. aiohttp would take no more of a body that is still coming."""
+        await self._edge.idle()
+
     async def close(self) -> None:
         """Once no request runs any more."""
         for close in self.on_close:
@@ -131,6 +138,7 @@ class Edge:
         metrics_hook: MetricsHook | None,
         load: Load | None = None,
         hardware_reporting: bool = False,
+        departure: Departure | None = None,
     ) -> None:
         self._bills = hardware_reporting
         self._table = table
@@ -138,6 +146,14 @@ class Edge:
         self._enable_cors = enable_cors
         self._metrics_hook = metrics_hook
         self._load = load or Load()
+        self._departure = departure or Departure()
+        self._running = 0
+        self._idle = asyncio.Event()
+
+    async def idle(self) -> None:
+        while self._running:
+            self._idle.clear()
+            await self._idle.wait()
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         assert isinstance(request, Request)
@@ -149,8 +165,16 @@ class Edge:
             return _preflight(request)
         request_id, tracer = begin(headers.get), spans.tracer()
         answer = self._answer(request, started_s)
-        response = await (answer if tracer is None else _traced(tracer, request, answer))
+        self._running += 1
+        try:
+            response = await (answer if tracer is None else _traced(tracer, request, answer))
+        finally:
+            self._running -= 1
+            if not self._running:
+                self._idle.set()
         response.headers[HEADER] = request_id
+        if self._departure.begun:
+            response.force_close()
         if hdrs.ACCEPT_ENCODING in headers:
             await compress(request, response)
         if crossing:

@@ -20,6 +20,7 @@ from router.auth.needs import Need
 from router.cluster import ClusterOperations
 from router.cluster.checking import ReadyCheck
 from router.cluster.telemetry import ClusterTelemetry
+from router.departure import Departure
 from router.load import Load
 from router.monitoring.collecting import Collector
 from router.monitoring.inventory import Inventory
@@ -83,6 +84,7 @@ class ServiceEndpoints:
         measured: CollectorRegistry | None = None,
         load: Load | None = None,
         audit: Callable[[], AuditFigures] | None = None,
+        departure: Departure | None = None,
     ) -> None:
         self._process = process
         self._commit = commit
@@ -90,6 +92,7 @@ class ServiceEndpoints:
         self._issues = issues
         self._cluster = cluster
         self._ready = ready
+        self._departure = departure or Departure()
         self._collector = Collector(
             process,
             inventory,
@@ -153,6 +156,8 @@ class ServiceEndpoints:
 
     async def ready(self, _request: web.Request) -> web.Response:
         """A single node is ready as soon as it answers: its shards are opened before it listens."""
+        if self._departure.begun:
+            return web.Response(status=503, text="this node is about to stop")
         if self._ready is None or await self._ready.ready():
             return web.Response(text="all shards are ready")
         return web.Response(status=503, text="some shards are not ready")

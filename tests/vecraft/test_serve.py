@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 from pathlib import Path
 
 import grpc
@@ -118,3 +119,41 @@ def test_without_a_grpc_port_there_is_rest_alone(tmp_path: Path) -> None:
     node.grpc_port = None
     with node:
         assert f"ports=[{node.port}]" in node.log()
+
+
+def test_a_node_that_is_told_to_stop_is_not_ready_and_answers_until_the_delay_is_over(tmp_path: Path) -> None:
+    with LiveNode(tmp_path, environment={"VECRAFT__SERVICE__SHUTDOWN_DELAY_SEC": "30"}) as node:
+        stub = grpc.insecure_channel(f"127.0.0.1:{node.grpc_port}").unary_unary(
+            "/grpc.health.v1.Health/Check"
+        )
+        with httpx.Client(base_url=node.url) as client:
+            assert client.get("/readyz").headers.get("connection") != "close"
+            assert stub(b"") == b"\x08\x01"  # SERVING
+            assert node.process is not None
+            node.process.send_signal(signal.SIGTERM)
+            wait_for(lambda: client.get("/readyz").status_code == 503, what="the node to be not ready")
+            answer = client.get("/collections")
+            assert (answer.status_code, answer.headers["connection"]) == (200, "close")
+            assert client.get("/livez").status_code == 200
+            assert stub(b"") == b"\x08\x02"  # NOT_SERVING
+
+
+def test_requests_under_way_are_answered_before_the_end(tmp_path: Path) -> None:
+    with LiveNode(tmp_path) as node:
+        collection = {"vectors": {"size": 2, "distance": "Dot"}}
+        httpx.put(f"{node.url}/collections/c", json=collection).raise_for_status()
+        body = json.dumps({"points": [{"id": 1, "vector": [1.0, 0.0]}]}).encode()
+        head = [
+            "PUT /collections/c/points?wait=true HTTP/1.1",
+            *("Host: x", "Content-Type: application/json", f"Content-Length: {len(body)}"),
+            "Expect: 100-continue",
+        ]
+        with socket.create_connection(("127.0.0.1", node.port)) as client:
+            client.sendall("\r\n".join([*head, "", ""]).encode())
+            assert client.recv(1000).startswith(b"HTTP/1.1 100")  # it runs, and waits for its body
+            assert node.process is not None
+            node.process.send_signal(signal.SIGTERM)
+            wait_for(lambda: "handed_over" in node.log(), what="the node to be about to stop listening")
+            client.sendall(body)
+            assert client.recv(1000).startswith(b"HTTP/1.1 200")
+        assert node.wait() == 0

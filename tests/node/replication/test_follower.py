@@ -280,3 +280,13 @@ def test_a_transfer_that_completes_is_told_with_the_next_reply() -> None:
     assert not last_reply(shell).complete
     reply = last_reply(shell(ev.BaseCompleted(1)).hear(1, append(1, prev_term=1)))
     assert (reply.complete, reply.floor) == (True, 1)
+
+
+def test_who_leaves_says_so_and_takes_no_lease_any_more() -> None:
+    shell = aligned_follower()
+    grant = Grant(incarnation=1, clock_ms=shell.now_ms, lease_ms=500)
+    shell.hear(1, append(1, prev_term=1, grant=grant))
+    assert shell.machine.strong_read_seq(shell.now_ms) is not None
+    assert last_reply(shell(ev.Leaving())).status is Status.LEAVING
+    shell.hear(1, append(1, prev_term=1, number=3, grant=grant))
+    assert shell.machine.strong_read_seq(shell.now_ms) is None

@@ -6,7 +6,7 @@ import pytest
 
 from node.replication import effects as do
 from node.replication import events as ev
-from node.replication.messages import Align, Append, Detach, Status
+from node.replication.messages import Align, Append, Detach, Release, Status
 from node.replication.primary import NOOP_BODY
 from node.replication.tuning import Tuning
 from protos.operations import LogEntry, Noop, decode_entry
@@ -383,3 +383,91 @@ def test_what_is_acknowledged_but_not_applied_holds_a_strong_read_back() -> None
     assert shell.machine.strong_read_seq(shell.now_ms) == 1
     assert not shell.machine.may_serve_strong_read(shell.now_ms)
     assert shell(ev.Applied(1)).machine.may_serve_strong_read(shell.now_ms)
+
+
+# --- planned ends ----------------------------------------------------------------------------------
+
+
+def _released(term: int = 1, holders: tuple[int, ...] = (1, 2, 3)) -> ev.Received:
+    message = Release(term=term, session=1, number=9, sent_ms=0, holders=tuple((peer, 0) for peer in holders))
+    return ev.Received(1, message)
+
+
+def test_a_lead_that_was_handed_over_begins_at_once() -> None:
+    shell = Shell(2, recovered(1, 1))(_released())
+    assert shell(ev.ConfigChanged(replica_set(term=2, primary=2))).of(do.Persist)
+
+
+def test_a_release_may_come_after_the_term_has_begun() -> None:
+    shell = Shell(2, recovered(1, 1))(ev.ConfigChanged(replica_set(term=2, primary=2)))
+    assert not shell.of(do.Persist)
+    assert shell(_released()).of(do.Persist)
+
+
+@pytest.mark.parametrize(
+    ("released", "agreed"),
+    [
+        (_released(term=1), replica_set(term=3, primary=2)),  # another replica has led in between
+        (_released(), replica_set(term=2, primary=2, in_sync=(1, 2))),  # one that is out holds a lease
+    ],
+)
+def test_leases_that_the_release_does_not_speak_of_are_waited_for(
+    released: ev.Received, agreed: ev.ReplicaSet
+) -> None:
+    shell = Shell(2, recovered(1, 1))(released, ev.ConfigChanged(agreed))
+    assert not shell.after(LEASE_WAIT_MS - 60).of(do.Persist)
+    assert shell.after(100).of(do.Persist)
+
+
+def test_one_put_out_after_a_hand_over_is_taken_to_hold_an_older_lease() -> None:
+    shell = Shell(2, recovered(1, 1))(_released(), ev.ConfigChanged(replica_set(term=2, primary=2)))
+    shell.reply(1, 1).reply(3, 1).reply(1, 2).reply(3, 2).write(7)
+    shell.reply(1, 3)
+    shell(ev.ConfigChanged(replica_set(version=2, term=2, primary=2, in_sync=(1, 2))))
+    assert shell.acknowledged() == []
+    assert shell.after(LEASE_WAIT_MS + 50).acknowledged() == [7]
+
+
+def test_a_primary_releases_its_term_only_when_no_other_lease_may_run() -> None:
+    shell = ready_primary()
+    shell.after(300).reply(3, 0)
+    assert shell.after(50).sent(Append, 3)[-1].grant is not None
+    shell(ev.ConfigChanged(replica_set(version=2, in_sync=(1, 2))))  # 3 may hold its lease for a while
+    assert not shell(ev.HandingOver(2)).sent(Release)
+    released = shell.after(LEASE_WAIT_MS + 50).reply(2, 0)(ev.HandingOver(2)).sent(Release, 2)
+    assert released[-1].holders == ((1, 0), (2, 0))
+
+
+def test_a_released_term_in_which_nobody_takes_over_is_followed_by_another() -> None:
+    shell = ready_primary()(ev.HandingOver(2))
+    assert not shell.after(EVICT_AFTER_MS - 100).of(do.ProposeNewTerm)
+    assert shell.after(200).of(do.ProposeNewTerm)
+
+
+def test_who_leaves_is_put_out_as_soon_as_somebody_waits_for_it_and_not_before() -> None:
+    shell = ready_primary().after(300)
+    shell.reply(2, 0).reply(3, 0, status=Status.LEAVING).after(300)
+    assert not shell.of(do.ProposeEviction)
+    assert shell.write(7).of(do.ProposeEviction) == [do.ProposeEviction(3, 1, 0)]
+    shell.reply(2, 1)
+    shell(ev.ConfigChanged(replica_set(version=2, in_sync=(1, 2))))
+    assert shell.acknowledged() == [7]
+
+
+def test_who_leaves_while_writes_wait_for_it_is_put_out_at_once() -> None:
+    shell = ready_primary().write(7)
+    assert shell.reply(3, 0, status=Status.LEAVING).of(do.ProposeEviction)
+
+
+def test_who_leaves_and_comes_back_is_waited_for_again() -> None:
+    shell = ready_primary().after(300)
+    shell.reply(3, 0, status=Status.LEAVING).reply(3, 0, incarnation=2)
+    assert not shell.write(7).of(do.ProposeEviction)
+
+
+def test_one_that_does_not_apply_what_somebody_waits_to_see_is_put_out_when_it_falls_silent() -> None:
+    shell = ready_primary().write(7, visible=True)
+    shell.reply(2, 1).reply(3, 1, applied=0)
+    for _ in range(EVICT_AFTER_MS // 50 + 1):
+        shell.after(50).reply(2, 1)
+    assert [effect.peer for effect in shell.of(do.ProposeEviction)] == [3]

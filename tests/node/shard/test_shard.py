@@ -361,3 +361,31 @@ async def test_a_shard_that_is_new_to_a_peer_joins_through_the_log_without_a_tra
         group.propose(AddReplica(shard_ref(group.collection, group.agreed), 2))
         await group.active(2)
         assert await group.read(2) == {1: b'{"n": 1}'}
+
+
+async def test_a_lead_that_is_handed_over_makes_nobody_wait_for_leases(tmp_path: Path) -> None:
+    """Nor does a follower that leaves: leases here outlast the test's patience."""
+    long = replace(TUNING, read_lease_ms=60_000, evict_after_ms=120_000)
+    async with group_of(tmp_path, (1, 2, 3), tuning=long) as group:
+        await group.write(upsert([1]))
+        await until(
+            lambda: group.places[3].replica.life.machine.may_serve_strong_read(group.places[3].now_ms())
+        )
+        leader = group.places[1].replica
+        await until(lambda: leader.heirs() == [2, 3])
+        command = leader.hand_over(2)
+        assert command is not None
+        group.propose(command)
+        await group.write_in_the_end(upsert([2]))
+        assert group.primary.me == 2
+        leader.leave()
+        await group.write_in_the_end(upsert([3]))
+        assert await group.read(3) == {number: b'{"n": %d}' % number for number in (1, 2, 3)}
+        assert group.agreed.replicas[1] is ReplicaState.DEAD
+
+
+async def test_who_does_not_lead_has_nothing_to_hand_over(tmp_path: Path) -> None:
+    async with group_of(tmp_path, (1, 2)) as group:
+        follower = group.places[2].replica
+        assert follower.heirs() == []
+        assert follower.hand_over(1) is None

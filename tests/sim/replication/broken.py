@@ -49,6 +49,39 @@ class ForgetsLeasesOfTheEvicted(Primary):
         """Nothing."""
 
 
+class ForgetsLeasesOfOlderTerms(Primary):
+    """Of those put out of the set in a term that did not wait for them."""
+
+    def _depart(self, peer: int, progress: Progress) -> None:
+        until_ms, self._leases_until_ms = self._leases_until_ms, 0
+        super()._depart(peer, progress)
+        self._leases_until_ms = until_ms
+
+
+class ReleasesWhateverLeasesRun(Primary):
+    def release(self, heir: int) -> None:
+        departed, until_ms = self._departed, self._leases_until_ms
+        self._departed, self._leases_until_ms = {}, 0
+        super().release(heir)
+        self._departed, self._leases_until_ms = departed, until_ms
+
+
+class TakesAnyReleaseForTrue(Primary):
+    def _is_released(self) -> bool:
+        return self._core.released is not None
+
+
+class TakesLeasesWhenLeaving(Follower):
+    def _note(self, message: Append) -> None:
+        leaving, self._core.leaving = self._core.leaving, False
+        super()._note(message)
+        self._core.leaving = leaving
+
+    def leave(self) -> None:
+        if self._aligned:
+            self._reply(Status.LEAVING)
+
+
 class GoesOnInASpentTerm(Primary):
     def __init__(self, core: Core) -> None:
         super().__init__(core)
@@ -113,6 +146,10 @@ VARIANTS: dict[str, Variant] = {
     "no lease wait": Variant(NoLeaseWait),
     "acknowledges before eviction": Variant(AcknowledgesBeforeEviction),
     "forgets leases of the evicted": Variant(ForgetsLeasesOfTheEvicted),
+    "forgets leases of older terms": Variant(ForgetsLeasesOfOlderTerms),
+    "releases whatever leases run": Variant(ReleasesWhateverLeasesRun),
+    "takes any release for true": Variant(TakesAnyReleaseForTrue),
+    "takes leases when leaving": Variant(follower=TakesLeasesWhenLeaving),
     "goes on in a spent term": Variant(GoesOnInASpentTerm),
     "sends before its noop is durable": Variant(SendsBeforeItsNoopIsDurable),
     "admits uncounted": Variant(AdmitsUncounted),

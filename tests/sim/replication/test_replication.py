@@ -9,9 +9,13 @@ from tests.sim.replication.world import World
 
 # The first seed that notices; ``python -m tests.sim.replication --controls`` finds them anew.
 CATCHING = {
-    "no lease wait": 3,
-    "acknowledges before eviction": 0,
-    "forgets leases of the evicted": 15,
+    "no lease wait": 0,
+    "acknowledges before eviction": 1,
+    "forgets leases of the evicted": 5,
+    "forgets leases of older terms": 16,
+    "releases whatever leases run": 148,
+    "takes any release for true": 19,
+    "takes leases when leaving": 12,
     "goes on in a spent term": 3,
     "sends before its noop is durable": 4,
     "admits uncounted": 0,

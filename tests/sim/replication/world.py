@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from node.replication.events import Received
+from node.replication.events import HandingOver, Leaving, Received
 from node.replication.machine import ReplicaMachine
 from node.replication.messages import Message
 from node.replication.tuning import Tuning
@@ -193,6 +193,10 @@ class World:
             (
                 self._crash,
                 self._crash,
+                self._hand_over,
+                self._hand_over_and_drop,
+                self._hand_over_and_drop,
+                self._stop,
                 self._partition,
                 self._partition,
                 self._isolate_pair,
@@ -223,6 +227,43 @@ class World:
                 if other.up:
                     other.crash()
                     self.at(self._duration(), self._revive, other)
+
+    def _hand_over(self, node: SimNode) -> None:
+        """The primary gives its lead away, as before its end, and goes on all the same."""
+        node = self.nodes[self.agreement.latest.primary]
+        if node.machine is None or node.paused_until > self.now or not node.machine.heirs():
+            return
+        heir, term = self.rng.choice(node.machine.heirs()), node.machine.term
+        node.step(HandingOver(heir))
+        self.count("releases")
+        self.propose(node, Command("promote", heir, term))
+
+    def _hand_over_and_drop(self, node: SimNode) -> None:
+        """Somebody drops a replica that is well, a little before or after, and it hears of nothing."""
+        rng, primary = self.rng, self.agreement.latest.primary
+        others = sorted(self.agreement.latest.in_sync - {primary})
+        if len(others) < 2:
+            return
+        dropped = rng.choice(others)
+        rest = [peer for peer in others if peer != dropped]
+        self.nodes[dropped].raft_cut = True
+        self._cut(self._links([dropped], rest) | self._links(rest, [dropped]), [self.nodes[dropped]], 400)
+        self.at(rng.uniform(0, 60), self._evict_in_latest_term, dropped)
+        self.at(rng.uniform(0, 60), self._hand_over, node)
+
+    def _evict_in_latest_term(self, peer: int) -> None:
+        latest = self.agreement.latest
+        self._agree(Command("evict", peer, latest.term, latest.epoch_of(peer)))
+
+    def _stop(self, node: SimNode) -> None:
+        """A process is told to end: it hands over, later leaves, and is gone soon after."""
+        self._hand_over(node)
+        self.at(self.rng.choice((1, 20, 200)), self._leave, node, node.incarnation)
+
+    def _leave(self, node: SimNode, incarnation: int) -> None:
+        if node.up and node.incarnation == incarnation and node.paused_until <= self.now:
+            node.step(Leaving())
+            self.at(self.rng.choice((0.5, 5, 50)), self._crash, node)
 
     def term_begins(self, node: SimNode) -> None:
         """A bad moment for a crash."""
