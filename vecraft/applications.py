@@ -24,7 +24,7 @@ from router.audit.files import AuditLog
 from router.audit.searching import AuditSearch
 from router.auth.confirming import confirming
 from router.auth.credentials import Keys
-from router.auth.gate import OPEN, Gate
+from router.auth.gate import OPEN, Denials, Gate
 from router.auth.needs import Need
 from router.auth.revocation import Revocation
 from router.cluster.checking import ReadyCheck
@@ -105,7 +105,7 @@ def applications(
     service = settings.service
     operations = ClusterOperations(log, cluster, collections, cluster_options(settings))
     requests, issues = Requests(), Issues()
-    audit = _audit(settings)
+    audit, denials = _audit(settings), Denials()
     slow = SlowRequests()
     load, departure = Load(service.max_pending_requests), Departure()
     quotas = QuotaOperations(log, node, cluster)
@@ -122,6 +122,7 @@ def applications(
         load=load,
         audit=None if audit is None else audit.figures,
         departure=departure,
+        denials=denials,
     )
     if serve_telemetry is not None:
         serve_telemetry(endpoints.telemetry_for_peers)
@@ -140,6 +141,7 @@ def applications(
         revoked=revocation.revoked,
         confirm=confirming(searches),
         record=None if audit is None else audit.record,
+        denials=denials,
     )
     app = create_app(
         collections,

@@ -298,6 +298,7 @@ def unmet(settings: Settings) -> list[str]:
 
 _KEYS = ("api_key", "alt_api_key", "read_only_api_key")
 _TOKEN_SECRET_BYTES_MIN = 32  # RFC 7518, 3.2
+_KEY_BYTES_MIN = 16  # what is shorter may be guessed over the network, however few tries a second it answers
 
 
 def doubtful_keys(service: ServiceSettings) -> list[str]:
@@ -305,6 +306,11 @@ def doubtful_keys(service: ServiceSettings) -> list[str]:
     given = {name: getattr(service, name) for name in _KEYS}
     problems = [
         f"service.{name} is empty, which is as if it were not set" for name in _KEYS if given[name] == ""
+    ]
+    problems += [
+        f"service.{name} has fewer than {_KEY_BYTES_MIN} bytes, and can be guessed"
+        for name, key in given.items()
+        if key and len(key.encode()) < _KEY_BYTES_MIN
     ]
     secrets = {name: given[name] for name in ("api_key", "alt_api_key") if given[name]}
     if service.jwt_rbac and not secrets:

@@ -15,7 +15,7 @@ from msgspec import Struct
 from protos.errors import VecraftError
 from router.auth.access import FULL, NOBODY, Access, ValueExists
 from router.auth.credentials import Credentials, Headers, Keys
-from router.auth.errors import TokenRefused
+from router.auth.errors import NotAuthenticated, TokenRefused
 from router.auth.needs import Need
 
 # Whether a point matches. Raises: NotAuthenticated.
@@ -43,13 +43,20 @@ class Decision(Struct, frozen=True):
 Record = Callable[[Decision], None]
 
 
+class Denials(Struct):
+    """Requests that were not let in, so far: of callers who are not known, and of those who may not."""
+
+    unknown: int = 0
+    forbidden: int = 0
+
+
 async def _confirm_nothing(_: ValueExists) -> None:
     raise TokenRefused("value_exists cannot be looked up here")
 
 
 class Gate:
     """``revoked``: the ids of keys that are no longer good, as this node knows them now. ``record``: takes
-    each decision about a request that needs anything; None: there is no audit log."""
+    each decision about a request that needs anything; None: there is no audit log. ``denials``: counted."""
 
     def __init__(
         self,
@@ -58,10 +65,12 @@ class Gate:
         revoked: Callable[[], Container[str]] = lambda: (),
         confirm: Confirm = _confirm_nothing,
         record: Record | None = None,
+        denials: Denials | None = None,
         now_s: Callable[[], float] = time.time,
     ) -> None:
         self._credentials = Credentials(keys)
         self._revoked, self._confirm, self._record, self._now_s = revoked, confirm, record, now_s
+        self._denials = denials or Denials()
         self._idle = self._credentials.open and record is None
 
     async def admit(self, need: Need, asked: Asked) -> Access:
@@ -78,6 +87,10 @@ class Gate:
             if access.value_exists is not None:
                 await self._confirm(access.value_exists)
         except VecraftError as error:
+            if isinstance(error, NotAuthenticated):
+                self._denials.unknown += 1
+            else:
+                self._denials.forbidden += 1
             self._note(asked, access, error)
             raise
         self._note(asked, access, None)

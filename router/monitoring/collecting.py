@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry
 from protos.errors import Timeout
 from router.audit.files import AuditFigures
 from router.auth.access import FULL, Access
+from router.auth.gate import Denials
 from router.cluster.status import ClusterReport
 from router.load import Load
 from router.monitoring.inventory import CollectionEntry, Inventory
@@ -34,7 +35,7 @@ def on_its_own() -> ClusterReport | None:
 
 class Collector:
     """``cluster`` tells of the cluster; None if there is none. ``measured``: what the floors below count.
-    ``audit`` None: there is no audit log."""
+    ``audit`` None: there is no audit log. ``denials``: by the gate."""
 
     def __init__(
         self,
@@ -47,11 +48,12 @@ class Collector:
         measured: CollectorRegistry | None = None,
         load: Load | None = None,
         audit: Callable[[], AuditFigures] | None = None,
+        denials: Denials | None = None,
     ) -> None:
         self._process, self._inventory, self._requests = process, inventory, requests
         self._cluster = cluster
         self._prefix, self._measured, self._load = metrics_prefix, measured, load
-        self._audit = audit
+        self._audit, self._denials = audit, denials
 
     async def metrics(self, *, per_collection: bool = False, timeout_ms: int | None = None) -> bytes:
         """Raises: Timeout."""
@@ -70,6 +72,7 @@ class Collector:
                 self._load,
                 self._inventory.quotas(),
                 self._audited(),
+                self._denials,
             ),
         )
 

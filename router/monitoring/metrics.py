@@ -29,6 +29,7 @@ from node.client import QuotaReport, SearchLoad
 from protos.quotas import disk_limit, memory_limit
 from protos.shard import ShardInfo
 from router.audit.files import AuditFigures
+from router.auth.gate import Denials
 from router.cluster.status import ClusterReport
 from router.load import Load
 from router.monitoring import machine
@@ -343,7 +344,7 @@ class _Families:
 
 
 class NodeFigures(Struct, frozen=True):
-    """What the node says of itself: counters, threads, its storage's disk, requests under way, audit log."""
+    """What the node says of itself: counters, threads, its storage's disk, requests and their callers."""
 
     measured: CollectorRegistry | None = None
     load: SearchLoad | None = None
@@ -351,6 +352,7 @@ class NodeFigures(Struct, frozen=True):
     requests: Load | None = None
     quota: QuotaReport | None = None
     audit: AuditFigures | None = None
+    denials: Denials | None = None
 
 
 class _OwnFamilies:
@@ -395,8 +397,18 @@ class _OwnFamilies:
             running, refused = node.requests.running, node.requests.refused
             yield GaugeMetricFamily(f"{name}_running", "requests about collections under way", value=running)
             yield CounterMetricFamily(f"{name}_refused_total", "requests that were too many", value=refused)
+        if node.denials is not None:
+            yield self._denied(node.denials)
         if node.measured is not None:
             yield from prefixed(node.measured, prefix)
+
+    def _denied(self, denials: Denials) -> Metric:
+        family = CounterMetricFamily(
+            f"{self._prefix}{OWN}requests_denied_total", "requests that were not let in", labels=["reason"]
+        )
+        family.add_metric(["unknown_caller"], denials.unknown)
+        family.add_metric(["not_allowed"], denials.forbidden)
+        return family
 
     def _quotas(self, report: QuotaReport) -> Metric:
         """Qdrant's family; it has a series for each resource that has a limit."""

@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry
 
 from protos.request_ids import REQUEST_ID
 from router.audit.files import AuditFigures
+from router.auth.gate import Denials
 from router.auth.needs import Need
 from router.cluster import ClusterOperations
 from router.cluster.checking import ReadyCheck
@@ -85,6 +86,7 @@ class ServiceEndpoints:
         load: Load | None = None,
         audit: Callable[[], AuditFigures] | None = None,
         departure: Departure | None = None,
+        denials: Denials | None = None,
     ) -> None:
         self._process = process
         self._commit = commit
@@ -102,6 +104,7 @@ class ServiceEndpoints:
             measured=measured,
             load=load,
             audit=audit,
+            denials=denials,
         )
 
     async def telemetry_for_peers(self, level: int) -> bytes:

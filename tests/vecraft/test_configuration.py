@@ -142,9 +142,11 @@ def test_what_this_version_does_not_have_is_refused_rather_than_ignored(
     ("variables", "doubts"),
     [
         ({"API_KEY": "k" * 32, "ALT_API_KEY": "", "JWT_RBAC": "true"}, ["service.alt_api_key is empty"]),
-        ({"JWT_RBAC": "true", "READ_ONLY_API_KEY": "r"}, ["service.jwt_rbac has no effect"]),
-        ({"JWT_RBAC": "true", "API_KEY": "short"}, ["service.api_key signs tokens, but has fewer"]),
-        ({"API_KEY": "short"}, []),
+        ({"JWT_RBAC": "true", "READ_ONLY_API_KEY": "r" * 16}, ["service.jwt_rbac has no effect"]),
+        ({"JWT_RBAC": "true", "API_KEY": "k" * 16}, ["service.api_key signs tokens, but has fewer"]),
+        ({"API_KEY": "short"}, ["service.api_key has fewer than 16 bytes"]),
+        ({"READ_ONLY_API_KEY": "k" * 15}, ["service.read_only_api_key has fewer than 16 bytes"]),
+        ({"API_KEY": "k" * 16}, []),
     ],
 )
 def test_what_keys_do_not_do_is_warned_about_without_showing_them(

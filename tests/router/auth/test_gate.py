@@ -11,7 +11,7 @@ from router.auth.access import FULL, NOBODY, AuthKind, Everywhere, Match, ValueE
 from router.auth.claims import Claims, CollectionClaim
 from router.auth.credentials import Keys
 from router.auth.errors import NotAuthenticated, TokenRefused
-from router.auth.gate import OPEN, Asked, Decision, Gate
+from router.auth.gate import OPEN, Asked, Decision, Denials, Gate
 from router.auth.needs import Need
 from router.auth.tokens import mint
 
@@ -31,6 +31,22 @@ async def test_what_needs_nothing_is_not_asked_for_a_key_nor_recorded() -> None:
 
 async def test_without_keys_everything_is_allowed() -> None:
     assert await OPEN.admit(Need.GLOBAL_MANAGE, asked("whatever")) is FULL
+
+
+async def test_requests_that_are_not_let_in_are_counted_by_what_is_wrong() -> None:
+    denials = Denials()
+    gate = Gate(Keys(KEY, read_only_api_key="r" * 32), denials=denials)
+    await gate.admit(Need.KNOWN, asked())
+    assert denials == Denials()
+    for wrong in ("wrong", ""):
+        with pytest.raises(NotAuthenticated):
+            await gate.admit(Need.KNOWN, asked(wrong))
+    assert denials == Denials(unknown=2)
+    with pytest.raises(Forbidden):
+        await gate.admit(Need.GLOBAL_MANAGE, asked("r" * 32))
+    assert denials == Denials(unknown=2, forbidden=1)
+    await gate.admit(Need.PUBLIC, asked("wrong"))
+    assert denials == Denials(unknown=2, forbidden=1)
 
 
 async def test_a_revoked_token_is_refused_from_then_on() -> None:
