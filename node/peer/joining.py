@@ -122,6 +122,7 @@ async def ask(
     """
     loop = asyncio.get_running_loop()
     deadline, said = loop.time() + timeout_s, dict.fromkeys(bootstrap, "nobody answered")
+    told: dict[str, str] = {}
     while True:
         homeless = 0
         for uri in bootstrap:
@@ -136,6 +137,9 @@ async def ask(
             return None
         if loop.time() + RETRY_S >= deadline:
             break
+        if told != said:
+            told = dict(said)
+            _log.info("waiting_to_join", said=told)
         await asyncio.sleep(RETRY_S)
     reasons = "; ".join(f"{uri} did not let this peer join: {text}" for uri, text in said.items())
     raise CannotJoin(f"no cluster to be of was found within {timeout_s} s. {reasons}")

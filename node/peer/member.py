@@ -212,7 +212,12 @@ class Member:
         self._announcer = asyncio.create_task(self._announce())
 
     async def _listen(self) -> None:
-        registrar = Registrar(self._running_log, self._cluster_id)
+        registrar = Registrar(
+            self._running_log,
+            lambda: self._identity,
+            down_since_ms=self.down_since_ms,
+            security=self._options.security,
+        )
         self._server = grpc.aio.server(
             options=service.SERVER_OPTIONS, interceptors=self._options.security.interceptors
         )
@@ -221,7 +226,7 @@ class Member:
                 service.links_handler(service.RAFT, self._links.accept),
                 service.links_handler(service.MAIL, self.mail.accept),
                 service.calls_handler(self.calls.serve_call, self.calls.serve_stream),
-                service.membership_handler(registrar.add_peer),
+                service.membership_handler(registrar.add_peer, registrar.who_is_there),
             )
         )
         address = f"{self._options.host}:{self._options.port}"

@@ -2,29 +2,80 @@
 
 The registration goes through the metadata log, so it need not be taken to the leader: a proposal does
 that by itself. The vote follows when the peer has caught up (``consensus.membership``).
+
+A peer that comes with empty storage to the URI of another one takes its place, if that one is gone for good:
+whoever is at that URI is the newcomer, and the other one has not been heard for ``GONE_MS``. Both must hold:
+the URI may have been given by mistake, while the machine that it belongs to is down; and the process that had
+it may still run where its name no longer leads. A shard's last complete replica is not given up here: that is
+for an operator to do.
 """
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import unquote
 
 import grpc
+import grpc.aio
+import structlog
 
 from consensus.commands import RegisterPeer
+from consensus.identity import Identity
 from consensus.raft_log import RaftLog
-from node.peer.addresses import normal_uri
+from consensus.replacing import replacement
+from consensus.state import ClusterState
+from node.peer import service
+from node.peer.addresses import address_of, normal_uri
+from node.peer.security import NO_SECURITY, PeerSecurity
 from protos.errors import ServiceError, Timeout, VecraftError
-from protos.peer.peer_pb2 import Accepted, AddPeerRequest, AddPeerResponse, PeerAddress, Refused
+from protos.peer.peer_pb2 import (
+    Accepted,
+    AddPeerRequest,
+    AddPeerResponse,
+    PeerAddress,
+    Refused,
+    WhoIsThereRequest,
+    WhoIsThereResponse,
+)
+
+GONE_MS = 3_000  # as long as a silent link may go on
+WHO_S = 2.0
+SHOWN_MAX = 5  # shards that an error names
+
+_log = structlog.get_logger(__name__)
+
+
+class _InTheWay(Exception):
+    """The peer whose place is asked for; it may go later."""
 
 
 class Registrar:
-    """``log`` gives None until this member's is open."""
+    """``log`` gives None until this member's is open. ``down_since_ms``: peers that this member has no link
+    with, and since when, by the monotonic clock."""
 
-    def __init__(self, log: Callable[[], RaftLog | None], cluster_id: Callable[[], str]) -> None:
-        self._log, self._cluster_id = log, cluster_id
+    def __init__(
+        self,
+        log: Callable[[], RaftLog | None],
+        identity: Callable[[], Identity],
+        *,
+        down_since_ms: Callable[[], Mapping[int, int]] = dict,
+        security: PeerSecurity = NO_SECURITY,
+    ) -> None:
+        self._log, self._identity = log, identity
+        self._down_since_ms, self._security = down_since_ms, security
+
+    def _cluster_id(self) -> str:
+        return self._identity().cluster_id
+
+    async def who_is_there(self, _: WhoIsThereRequest, _context: Any) -> WhoIsThereResponse:
+        identity = self._identity()
+        return WhoIsThereResponse(
+            peer_id=identity.peer_id, incarnation=identity.incarnation, cluster_id=identity.cluster_id
+        )
 
     async def add_peer(self, request: AddPeerRequest, context: Any) -> AddPeerResponse:
         log = self._log()
@@ -38,14 +89,52 @@ class Registrar:
             return AddPeerResponse(refused=Refused(text=refused))
         try:
             uri = normal_uri(request.uri or guessed_uri(context.peer(), request.port))
+            await self._make_way(log, request, uri)
             index = (await log.submit(_command(request, uri))).index
-        except (Timeout, ServiceError) as error:
+        except (Timeout, ServiceError, _InTheWay) as error:
             await context.abort(grpc.StatusCode.UNAVAILABLE, str(error))
         except VecraftError as error:
             return AddPeerResponse(refused=Refused(text=str(error)))
         peers = [PeerAddress(peer_id=peer.id, uri=peer.uri) for peer in log.state.peers.values()]
         accepted = Accepted(cluster_id=self._cluster_id(), registered_index=index, uri=uri, peers=peers)
         return AddPeerResponse(accepted=accepted)
+
+    async def _make_way(self, log: RaftLog, request: AddPeerRequest, uri: str) -> None:
+        """Take out the peer in whose place who asks is; one that is there itself stays, and keeps its URI.
+
+        Raises: _InTheWay; what proposing raises.
+        """
+        holder = _peer_at(log.state, uri)
+        if holder is None or holder == request.peer_id or request.cluster_id:
+            return
+        if await self._who_is_at(uri) != request.peer_id:
+            return
+        down_since_ms = self._down_since_ms().get(holder)
+        if down_since_ms is None or time.monotonic_ns() // 1_000_000 - down_since_ms < GONE_MS:
+            raise _InTheWay(f"peer {holder}, whose URI {uri} is, was heard of a moment ago")
+        planned = replacement(log.state, holder)
+        if planned.last:
+            named = ", ".join(f"{shard} of `{name}`" for name, shard in planned.last[:SHOWN_MAX])
+            raise _InTheWay(
+                f"peer {holder}, whose URI {uri} is, has the only complete replica of {len(planned.last)}"
+                f" shards (of shard {named}). Bring its storage back, or give them up: vecraft cluster remove"
+                f" {holder} --force"
+            )
+        _log.warning("peer_replaced", peer=holder, uri=uri, by=request.peer_id)
+        for commands in planned.commands:
+            await asyncio.gather(*map(log.propose, commands))
+
+    async def _who_is_at(self, uri: str) -> int | None:
+        channel = service.channel(address_of(uri), self._security)
+        try:
+            answer = await service.call_who_is_there(
+                channel, timeout_s=WHO_S, metadata=self._security.metadata
+            )
+        except grpc.aio.AioRpcError:
+            return None
+        finally:
+            await channel.close()
+        return int(answer.peer_id)
 
     def _why_refuse(self, log: RaftLog, request: AddPeerRequest) -> str | None:
         if request.cluster_id:
@@ -55,6 +144,10 @@ class Registrar:
             # Without its log it has forgotten whom it voted for, and what it acknowledged.
             return f"Peer {request.peer_id} has a vote, but lost its log. Remove it from the cluster first"
         return None
+
+
+def _peer_at(state: ClusterState, uri: str) -> int | None:
+    return next((peer.id for peer in state.peers.values() if peer.uri == uri), None)
 
 
 def guessed_uri(source: str, port: int) -> str:

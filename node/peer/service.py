@@ -12,7 +12,13 @@ import grpc
 import grpc.aio
 
 from node.peer.security import NO_SECURITY, Metadata, PeerSecurity
-from protos.peer.peer_pb2 import AddPeerRequest, AddPeerResponse, Frame
+from protos.peer.peer_pb2 import (
+    AddPeerRequest,
+    AddPeerResponse,
+    Frame,
+    WhoIsThereRequest,
+    WhoIsThereResponse,
+)
 
 RAFT = "vecraft.peer.Raft"
 MAIL = "vecraft.peer.Mail"
@@ -56,6 +62,7 @@ SERVER_OPTIONS: list[tuple[str, Any]] = [
 
 Connect = Callable[[Any, Any], Awaitable[None]]
 AddPeer = Callable[[AddPeerRequest, Any], Awaitable[AddPeerResponse]]
+WhoIsThere = Callable[[WhoIsThereRequest, Any], Awaitable[WhoIsThereResponse]]
 AnswerCall = Callable[[bytes, Any], Awaitable[bytes]]
 AnswerStream = Callable[[bytes, Any], Awaitable[None]]
 
@@ -75,11 +82,16 @@ def calls_handler(call: AnswerCall, stream: AnswerStream) -> Any:
     return grpc.method_handlers_generic_handler(CALLS, methods)
 
 
-def membership_handler(add_peer: AddPeer) -> Any:
-    method = grpc.unary_unary_rpc_method_handler(
-        add_peer, AddPeerRequest.FromString, AddPeerResponse.SerializeToString
-    )
-    return grpc.method_handlers_generic_handler(MEMBERSHIP, {"AddPeer": method})
+def membership_handler(add_peer: AddPeer, who_is_there: WhoIsThere) -> Any:
+    methods: dict[str, Any] = {
+        "AddPeer": grpc.unary_unary_rpc_method_handler(
+            add_peer, AddPeerRequest.FromString, AddPeerResponse.SerializeToString
+        ),
+        "WhoIsThere": grpc.unary_unary_rpc_method_handler(
+            who_is_there, WhoIsThereRequest.FromString, WhoIsThereResponse.SerializeToString
+        ),
+    }
+    return grpc.method_handlers_generic_handler(MEMBERSHIP, methods)
 
 
 def channel(
@@ -116,4 +128,15 @@ async def call_add_peer(
         response_deserializer=AddPeerResponse.FromString,
     )
     answer: AddPeerResponse = await method(request, timeout=timeout_s, metadata=metadata)
+    return answer
+
+
+async def call_who_is_there(channel: Any, *, timeout_s: float, metadata: Metadata = ()) -> WhoIsThereResponse:
+    """Raises: grpc.aio.AioRpcError."""
+    method = channel.unary_unary(
+        f"/{MEMBERSHIP}/WhoIsThere",
+        request_serializer=WhoIsThereRequest.SerializeToString,
+        response_deserializer=WhoIsThereResponse.FromString,
+    )
+    answer: WhoIsThereResponse = await method(WhoIsThereRequest(), timeout=timeout_s, metadata=metadata)
     return answer

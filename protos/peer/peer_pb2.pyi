@@ -126,6 +126,20 @@ class Accepted(_message.Message):
     peers: _containers.RepeatedCompositeFieldContainer[PeerAddress]
     def __init__(self, cluster_id: _Optional[str] = ..., registered_index: _Optional[int] = ..., uri: _Optional[str] = ..., peers: _Optional[_Iterable[_Union[PeerAddress, _Mapping]]] = ...) -> None: ...
 
+class WhoIsThereRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class WhoIsThereResponse(_message.Message):
+    __slots__ = ("peer_id", "incarnation", "cluster_id")
+    PEER_ID_FIELD_NUMBER: _ClassVar[int]
+    INCARNATION_FIELD_NUMBER: _ClassVar[int]
+    CLUSTER_ID_FIELD_NUMBER: _ClassVar[int]
+    peer_id: int
+    incarnation: int
+    cluster_id: str
+    def __init__(self, peer_id: _Optional[int] = ..., incarnation: _Optional[int] = ..., cluster_id: _Optional[str] = ...) -> None: ...
+
 class Refused(_message.Message):
     __slots__ = ("text",)
     TEXT_FIELD_NUMBER: _ClassVar[int]

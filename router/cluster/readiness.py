@@ -7,8 +7,10 @@ Lives here: the checks in their order, and what each needs to know. May not live
     ESTIMATING    how far is the cluster? The first member that answers will do
     CATCHING_UP   until this node has applied that much
     CONFIRMING    how far is the cluster according to a majority? Then CATCHING_UP again, or
-    HEALING       until each replica of this node that was unhealthy then was seen healthy, or is gone;
-                  for good in recovery mode
+    HEALING       until each replica of this node that was unhealthy then was seen healthy, or is gone; if it
+                  joins for the first time, until each shard that was short of replicas then was seen whole:
+                  it may have taken the place of a peer that lost them, and must not count before they are
+                  made anew. For good in recovery mode
     READY         for good
 
 Members that do not answer are done without: a node must be able to get ready when all others are down, since
@@ -25,7 +27,8 @@ from collections.abc import Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
-from consensus.replica_sets import every_shard
+from consensus.placement import eligible_peers
+from consensus.replica_sets import every_shard, in_sync, wanted_replicas
 from consensus.state import ClusterState, ReplicaState
 
 SILENCE_S = 3.0  # links to other members may take that long to be made after a start
@@ -55,12 +58,14 @@ Replica = tuple[str, int]  # the collection's uuid, the shard's id
 
 class Checks(Struct, frozen=True):
     """How far the checks have come. ``target``: the index to be applied; ``silent_since_s``: when members
-    first gave no answer; ``sick``: this node's replicas that are still to be seen healthy."""
+    first gave no answer; ``sick``: this node's replicas that are still to be seen healthy; ``short``: shards
+    that are still to be seen with all their replicas in sync."""
 
     stage: Stage = Stage.JOINING
     target: int = 0
     silent_since_s: float | None = None
     sick: frozenset[Replica] = frozenset()
+    short: frozenset[Replica] = frozenset()
 
 
 class Seen(Struct, frozen=True):
@@ -114,11 +119,12 @@ def _step(checks: Checks, seen: Seen, commits: Sequence[int], *, joins: bool) ->
         reached = seen.applied >= checks.target
         return replace(checks, stage=Stage.CONFIRMING) if reached else checks
     if checks.stage is Stage.CONFIRMING:
-        return _confirm(checks, seen, commits)
+        return _confirm(checks, seen, commits, joins=joins)
     if checks.stage is Stage.HEALING:
         left = checks.sick & unhealthy(seen.state, seen.peer_id)
-        ends = not left and not seen.withheld
-        return replace(checks, sick=left, stage=Stage.READY if ends else Stage.HEALING)
+        short = checks.short & short_of_replicas(seen.state)
+        ends = not left and not short and not seen.withheld
+        return replace(checks, sick=left, short=short, stage=Stage.READY if ends else Stage.HEALING)
     return checks
 
 
@@ -131,11 +137,12 @@ def _estimate(checks: Checks, seen: Seen, commits: Sequence[int]) -> Checks:
     return replace(checks, stage=Stage.CATCHING_UP, target=max(commits, default=0))
 
 
-def _confirm(checks: Checks, seen: Seen, commits: Sequence[int]) -> Checks:
+def _confirm(checks: Checks, seen: Seen, commits: Sequence[int], *, joins: bool) -> Checks:
     target = max(commits, default=checks.target)
     if seen.applied < target:
         return replace(checks, stage=Stage.CATCHING_UP, target=target)
-    return replace(checks, stage=Stage.HEALING, sick=unhealthy(seen.state, seen.peer_id))
+    short = short_of_replicas(seen.state) if joins else frozenset()
+    return replace(checks, stage=Stage.HEALING, sick=unhealthy(seen.state, seen.peer_id), short=short)
 
 
 def unhealthy(state: ClusterState, peer_id: int) -> frozenset[Replica]:
@@ -144,4 +151,15 @@ def unhealthy(state: ClusterState, peer_id: int) -> frozenset[Replica]:
         (collection.uuid, shard.id)
         for collection, shard in every_shard(state)
         if shard.replicas.get(peer_id, ReplicaState.ACTIVE) not in HEALTHY
+    )
+
+
+def short_of_replicas(state: ClusterState) -> frozenset[Replica]:
+    """The shards that have fewer replicas in sync than are wanted, and could be had; listeners count."""
+    peers = len(eligible_peers(state))
+    return frozenset(
+        (collection.uuid, shard.id)
+        for collection, shard in every_shard(state)
+        if len(in_sync(shard)) + sum(found is ReplicaState.LISTENER for found in shard.replicas.values())
+        < min(wanted_replicas(collection, shard), peers)
     )

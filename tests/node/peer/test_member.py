@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from consensus import identity as identities
-from consensus.commands import RemovePeer, SetClusterMetadata
+from consensus.commands import AddCollection, PlacedShard, RemovePeer, SetClusterMetadata
 from consensus.state import Peer, founding_state
 from node.peer.joining import BootstrapRefused, CannotJoin
 from node.peer.member import Member, MemberOptions
+from protos.collections import CollectionConfig, CollectionParams, Distance, VectorParams
 
 pytestmark = pytest.mark.slow
 
@@ -214,6 +216,80 @@ async def test_a_member_that_was_removed_while_it_was_down_hears_of_it(cluster: 
     async with asyncio.timeout(15):
         await heard.wait()
     assert identities.load(cluster.directory("c")).removed
+
+
+async def lose_disk(cluster: Cluster, name: str) -> tuple[str, int]:
+    """The peer is gone with all it had. Returns: its URI and id."""
+    lost = cluster.members[name]
+    await cluster.stop(name)
+    shutil.rmtree(cluster.directory(name))
+    return lost.uri, lost.identity.peer_id
+
+
+def collection_on(*peers: int) -> AddCollection:
+    config = CollectionConfig(
+        CollectionParams({"": VectorParams(2, Distance.DOT)}, replication_factor=len(peers))
+    )
+    return AddCollection("c", "u", config, (PlacedShard(0, peers),), created_ms=0)
+
+
+async def test_a_peer_that_comes_back_without_its_disk_takes_its_own_place(cluster: Cluster) -> None:
+    await cluster.three()
+    ids = [cluster.members[name].identity.peer_id for name in "abc"]
+    await cluster.members["b"].log.propose(collection_on(*ids))
+    uri, lost = await lose_disk(cluster, "a")
+    again = await cluster.start("a", uri=uri, bootstrap=(uri, *(cluster.members[n].uri for n in "bc")))
+    await until(lambda: again.log.status().is_voter)
+    state = cluster.members["b"].log.state
+    assert again.identity.peer_id != lost
+    assert sorted(state.peers) == sorted([again.identity.peer_id, *ids[1:]])
+    shard = state.collections["c"].shards[0]
+    assert (sorted(shard.replicas), shard.wanted) == (sorted(ids[1:]), None)
+
+
+async def test_the_last_complete_replica_of_a_shard_is_not_given_up_unasked(cluster: Cluster) -> None:
+    await cluster.three()
+    ids = [cluster.members[name].identity.peer_id for name in "abc"]
+    await cluster.members["b"].log.propose(collection_on(ids[0]))
+    uri, lost = await lose_disk(cluster, "a")
+    survivor = cluster.members["b"]
+    joining = asyncio.create_task(cluster.start("a", uri=uri, bootstrap=(survivor.uri,)))
+    with capture_logs() as logs:
+        await until(lambda: "only complete replica of 1 shards" in str(logs))
+    assert lost in survivor.log.state.peers
+    assert not survivor.log.state.peers[lost].draining
+    await survivor.log.propose(RemovePeer(lost, force=True))
+    assert (await joining).identity.peer_id != lost
+
+
+async def test_a_peer_that_is_away_keeps_its_uri_from_one_that_is_elsewhere(cluster: Cluster) -> None:
+    """As when a flag is mistyped while the machine that it names is down."""
+    await cluster.three()
+    away = cluster.members["c"]
+    await cluster.stop("c")
+    port = _free_port()
+    with pytest.raises(BootstrapRefused, match="already belongs to peer"):
+        await cluster.start("d", port=port, uri=away.uri, bootstrap=(cluster.members["a"].uri,))
+    assert away.identity.peer_id in cluster.members["a"].log.state.peers
+
+
+async def test_a_peer_that_still_runs_elsewhere_is_not_replaced(cluster: Cluster) -> None:
+    """As when the machine of a pod is cut off from those who start another in its place."""
+    await cluster.three()
+    named = _free_port()  # a name that leads to whoever listens there
+    moved = cluster.members["c"].identity.peer_id
+    await cluster.stop("c")
+    await cluster.start("c", port=_free_port(), uri=f"http://127.0.0.1:{named}")
+    await until(lambda: cluster.members["a"].log.state.peers[moved].uri.endswith(f":{named}/"))
+    with pytest.raises(CannotJoin, match="was heard of a moment ago"):
+        await cluster.start(
+            "d",
+            port=named,
+            uri=f"http://127.0.0.1:{named}",
+            bootstrap=(cluster.members["a"].uri,),
+            bootstrap_timeout_s=5,
+        )
+    assert moved in cluster.members["a"].log.state.peers
 
 
 async def test_a_uri_of_another_peer_is_refused(cluster: Cluster) -> None:

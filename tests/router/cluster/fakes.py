@@ -108,11 +108,17 @@ class ClusterLog:
     # --- what is in the state ----------------------------------------------------------------------
 
     def add_collection(
-        self, name: str = "c", shards: tuple[tuple[int, ...], ...] = ((1, 2), (2, 3)), *, custom: bool = False
+        self,
+        name: str = "c",
+        shards: tuple[tuple[int, ...], ...] = ((1, 2), (2, 3)),
+        *,
+        custom: bool = False,
+        factor: int = 1,
     ) -> None:
         """``shards``: the peers of each shard, its primary first; a custom one begins without shards."""
         params = CollectionParams(
             vectors={"": VectorParams(size=2, distance=Distance.DOT)},
+            replication_factor=factor,
             sharding_method="custom" if custom else None,
         )
         placed = tuple(PlacedShard(index, peers) for index, peers in enumerate(shards))

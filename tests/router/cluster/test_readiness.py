@@ -11,7 +11,16 @@ from msgspec.structs import replace
 from consensus.commands import DropCollection
 from consensus.state import ClusterState, Peer, ReplicaState, founding_state
 from router.cluster.checking import ANSWER_S, LOOK_S, ReadyCheck
-from router.cluster.readiness import SILENCE_S, Checks, Seen, Stage, advance, asks, unhealthy
+from router.cluster.readiness import (
+    SILENCE_S,
+    Checks,
+    Seen,
+    Stage,
+    advance,
+    asks,
+    short_of_replicas,
+    unhealthy,
+)
 from tests.router.cluster.fakes import STATUS, ClusterLog, FakeCluster
 from tests.router.virtual_time import run_virtually
 
@@ -132,6 +141,32 @@ def test_dead_replicas_of_other_peers_do_not_matter() -> None:
     log.set_replica(0, 2, ReplicaState.DEAD)
     log.set_replica(1, 2, ReplicaState.DEAD)
     assert not unhealthy(log.state, 1)
+
+
+def test_a_newcomer_is_not_ready_while_shards_lack_replicas_that_it_may_be_there_for() -> None:
+    """An orchestrator that counts it might take the next node away, and with it a shard's last replica."""
+    log = ClusterLog()
+    log.add_collection(shards=((2, 3), (2, 3)), factor=2)
+    log.set_replica(0, 2, ReplicaState.PARTIAL)
+    assert short_of_replicas(log.state) == {("uuid-c", 0)}
+    checks = advance(Checks(Stage.CONFIRMING), seen(log.state), joins=True)
+    assert checks.stage is Stage.HEALING
+    log.set_replica(0, 2, ReplicaState.ACTIVE)
+    log.set_replica(1, 2, ReplicaState.DEAD)  # later: it was whole when the newcomer came
+    assert advance(checks, seen(log.state), joins=True).stage is Stage.READY
+
+
+def test_a_node_that_comes_back_waits_for_its_own_replicas_alone() -> None:
+    log = ClusterLog()
+    log.add_collection(shards=((2, 3),), factor=2)
+    log.set_replica(0, 2, ReplicaState.DEAD)
+    assert advance(Checks(Stage.CONFIRMING), seen(log.state), joins=False).stage is Stage.READY
+
+
+def test_more_replicas_than_peers_are_not_waited_for() -> None:
+    log = ClusterLog()
+    log.add_collection(shards=((1, 2, 3),), factor=4)
+    assert not short_of_replicas(log.state)
 
 
 def test_each_replica_must_be_seen_healthy_only_once() -> None:
