@@ -29,7 +29,7 @@ help: ## List the targets
 
 install: $(STAMP) ## Create .venv with the locked packages (nothing to do when it is fresh)
 
-$(STAMP): pyproject.toml requirements.lock $(wildcard node/index/*.c node/index/*.h)
+$(STAMP): pyproject.toml requirements.lock $(wildcard node/index/*.c node/index/*.h node/storage/*.c)
 	test -x $(BIN)/python || python3 -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip sync --quiet --compile-bytecode --python $(BIN)/python requirements.lock

@@ -138,16 +138,21 @@ class HnswGraph:
         None: it cannot be done so, for these codes, vectors or queries.
         """
         assert k <= count <= ef
-        scored = self._scored
-        if scored is None or scored[0] is not matrix:
-            scored = self._scored = matrix, self._scored_on(matrix)
-        if scored[1] is None:
+        scored = self.scored(matrix)
+        if scored is None:
             return None
         shape = len(queries), k
         rows, scores = np.empty(shape, dtype=np.int64), np.empty(shape, dtype=np.float32)
         walked = np.empty((len(queries), 2), dtype=np.int64)
-        done = scored[1].search(np.ascontiguousarray(queries), ef, count, rows, scores, walked, allowed)
+        done = scored.search(np.ascontiguousarray(queries), ef, count, rows, scores, walked, allowed)
         return (rows, scores, walked) if done else None
+
+    def scored(self, matrix: Originals) -> ScoredGraph | None:
+        """What ``best`` calls; None: not with these codes or vectors."""
+        kept = self._scored
+        if kept is None or kept[0] is not matrix:
+            kept = self._scored = matrix, self._scored_on(matrix)
+        return kept[1]
 
     def _scored_on(self, matrix: Originals) -> ScoredGraph | None:
         kernel = kernel_of(self.distance)

@@ -6,6 +6,7 @@
 #include "best.h"
 #include "graph.h"
 #include "link.h"
+#include "unit.h"
 
 #define LEVELS 255.0F
 #define NODES_MAX (INT64_C(1) << 31)
@@ -390,7 +391,33 @@ static PyObject *distances(PyObject *Py_UNUSED(module), PyObject *args) {
     return found;
 }
 
+static PyObject *normalize(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t many) {
+    Py_buffer rows = {.obj = NULL}, units = {.obj = NULL};
+    PyObject *answer = NULL;
+    if (many != 2)
+        return PyErr_Format(PyExc_TypeError, "expected rows and where to write them");
+    if (PyObject_GetBuffer(args[0], &rows, PyBUF_ND) < 0 ||
+        PyObject_GetBuffer(args[1], &units, PyBUF_ND | PyBUF_WRITABLE) < 0)
+        goto end;
+    if (rows.ndim < 1 || rows.itemsize != sizeof(float) || units.itemsize != sizeof(float) ||
+        rows.len != units.len) {
+        PyErr_SetString(PyExc_ValueError, "expected float32 rows and as much room");
+        goto end;
+    }
+    Py_ssize_t dim = rows.shape[rows.ndim - 1], step = dim * (Py_ssize_t)sizeof(float);
+    Py_BEGIN_ALLOW_THREADS;
+    for (Py_ssize_t at = 0; step > 0 && at < rows.len; at += step)
+        scale_to_unit((const float *)((const char *)rows.buf + at), dim, (float *)((char *)units.buf + at));
+    Py_END_ALLOW_THREADS;
+    answer = Py_NewRef(Py_None);
+end:
+    PyBuffer_Release(&rows);
+    PyBuffer_Release(&units);
+    return answer;
+}
+
 static PyMethodDef module_methods[] = {
+    {"normalize", (PyCFunction)(void (*)(void))normalize, METH_FASTCALL, "See walk.pyi."},
     {"distances", distances, METH_VARARGS, "See walk.pyi."},
     {NULL, NULL, 0, NULL},
 };

@@ -7,6 +7,12 @@ def distances(a: bytes, b: bytes) -> list[int]:
     For tests. Raises: ValueError if they are not of one width.
     """
 
+def normalize(rows: npt.NDArray[np.float32], units: npt.NDArray[np.float32], /) -> None:
+    """Write rows (..., dim) scaled to unit length to ``units``, as ``distances.normalize`` has it.
+
+    Both C-contiguous; they may be one array. Raises: ValueError for arrays that do not fit each other.
+    """
+
 class Graph:
     """The links and codes of a FAISS graph over 8-bit integers, compared by L2, where FAISS has them.
 

@@ -13,9 +13,10 @@ from node.query.counting import count
 from node.query.faceting import facet
 from node.query.frequencies import frequencies
 from node.query.matching import matching_slots
+from node.query.plain import is_plain
 from node.query.retrieve import retrieve
 from node.query.scroll import scroll
-from node.query.search import Known, is_plain, search
+from node.query.search import Known, search
 from node.query.stages import run_stages
 from node.query.view_port import View
 

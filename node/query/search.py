@@ -25,6 +25,7 @@ from node.query.explained import Watch
 from node.query.frequencies import weighed_here
 from node.query.matching import Candidates
 from node.query.nearest import Nearest, nearest_of_all
+from node.query.plain import TIES_AHEAD, is_plain, plain_hits
 from node.query.schema import QueriedVector, Queries, pick, queried_vector
 from node.query.settled import Settled, settle, to_hits
 from node.segments.trace import Trace
@@ -34,8 +35,6 @@ from protos.shard import FloatArray, Hits, SearchParams, SearchPlan, SearchReque
 if TYPE_CHECKING:
     from node.query.view_port import View
 
-# Candidates beyond the limit that are ranked anyway, so that most ties at its edge are seen at once.
-_TIES_AHEAD = 4
 # Ties are followed no further than this: past it, which of the equal points is returned is arbitrary.
 _TIES_MAX = 4096
 # Up to this many candidates, checking all payloads first is cheaper than ranking more and more of them.
@@ -63,10 +62,15 @@ def search(view: View, requests: Sequence[SearchRequest], known: Known | None = 
 
     Raises: BadInput for an unknown vector name or a query of the wrong dimension.
     """
-    found = settled(view, requests, known)
-    return [
-        to_hits(view, ranked, request.projection) for ranked, request in zip(found, requests, strict=True)
-    ]
+    if not requests:
+        return []
+    hits = plain_hits(view, requests)
+    left = [i for i, found in enumerate(hits) if found is None]
+    if left:
+        rest = [requests[i] for i in left] if len(left) < len(requests) else requests
+        for i, ranked in zip(left, settled(view, rest, known), strict=True):
+            hits[i] = to_hits(view, ranked, requests[i].projection)
+    return [found for found in hits if found is not None]
 
 
 def settled(
@@ -102,12 +106,6 @@ def settled(
         for i, (slots, similarities) in zip(members, ranked, strict=True):
             found[i] = _settled(view, vector, requests[i], slots, similarities, plan)
     return [each for each in found if each is not None]
-
-
-def is_plain(request: SearchRequest) -> bool:
-    """Is it a vector, as it was sent, among all points?"""
-    unfiltered, as_sent = request.filter is None, request.examples is None and request.weighing is None
-    return unfiltered and as_sent and not request.explain
 
 
 def _plainly(view: View, request: SearchRequest) -> Settled:
@@ -194,7 +192,7 @@ def _rank(
 
 
 def _rank_with_ties(nearest: Nearest, queries: Queries, limit: int) -> list[tuple[Slots, FloatArray]]:
-    k = limit + _TIES_AHEAD
+    k = limit + TIES_AHEAD
     slots, similarities = nearest.rank(queries, k)
     ranked = [ranking.trim(*row) for row in zip(slots, similarities, strict=True)]
     for i, (_, best) in enumerate(ranked):

@@ -19,6 +19,8 @@ from node.bits import Slots as Rows
 from node.index import NO_ROW, GraphParams, HnswGraph, best_of
 from node.index.exact import best_candidates, score_table
 from node.index.hnsw import Best
+from node.index.walk import ScoredGraph
+from node.measures import SEGMENT_SEARCHES
 from node.segments import planner
 from node.segments.encoding import originals
 from node.segments.hints import NO_HINTS, Hints
@@ -131,6 +133,32 @@ class VectorsView:
             kept = self._both = allowed, both, bits.count(both)
         return Chosen(None, kept[1], total, kept[2])
 
+    def plain_walk(
+        self,
+        k: int,
+        allowed: PackedBits | None,
+        count: int | None,
+        *,
+        ef: int | None,
+        quantization: QuantizationSearchParams | None,
+    ) -> PlainWalk | None:
+        """What ``search`` would do without a filter and hints; None: something else than one walk."""
+        graph, chosen = self.graph, self._chosen(allowed, Hints(count=count))
+        scored, k = None if graph is None else graph.scored(self._originals), min(k, chosen.count)
+        if graph is None or scored is None or not k:
+            return None
+        scoring = scoring_of(graph, quantization)
+        ef = width = _width(graph, k, ef, scoring)
+        rows_per_node = planner.node_rows(self.schema.dim, quick=graph.quick)
+        mask, enough, way = None, k, Way.GRAPH
+        if chosen.count < graph.count:
+            mask, way = chosen.mask(len(self.rows)), Way.WIDENED
+            width = planner.first_width(ef, k, graph.count, chosen.count)
+            enough = planner.enough(width, ef, k)
+        if not scoring.rescore or planner.exact_is_cheaper(width, chosen.count, rows_per_node):
+            return None
+        return PlainWalk(scored, width, scoring.count(k, ef), k, enough, mask, way)
+
     def by_graph(
         self,
         graph: HnswGraph,
@@ -143,8 +171,7 @@ class VectorsView:
     ) -> Ranking:
         """By ``graph``, which has all of ``chosen``, or by scoring them all, whichever is cheaper."""
         scoring = scoring_of(graph, quantization)
-        width = planner.search_width(graph.params.ef_construct if ef is None else ef, k)
-        width = scoring.width(width, k, graph.count)
+        width = _width(graph, k, ef, scoring)
         size = chosen.count * self.schema.row_bytes
         if size <= hints.full_scan_bytes or planner.exact_is_cheaper(
             width, chosen.count, planner.node_rows(self.schema.dim, quick=graph.quick)
@@ -268,6 +295,39 @@ class VectorsView:
             ranking[0][left], ranking[1][left] = rows, scores
 
 
+class PlainWalk:
+    """A search without a filter that is one walk, with all that does not depend on the queries."""
+
+    __slots__ = ("_count", "_counter", "_enough", "_k", "_mask", "_search", "_width")
+
+    def __init__(
+        self,
+        scored: ScoredGraph,
+        width: int,
+        count: int,
+        k: int,
+        enough: int,
+        mask: PackedBits | None,
+        way: Way,
+    ) -> None:
+        """``count`` of a walk's ``width`` nodes are scored; of all, ``enough`` must be in ``mask``."""
+        self._search, self._width, self._count = scored.search, width, count
+        self._k, self._enough, self._mask = k, enough, mask
+        self._counter = SEGMENT_SEARCHES[way]
+
+    def find(self, queries: FloatArray) -> Ranking | None:
+        """As ``VectorsView.search``, of C-contiguous queries; None: it takes more than one walk."""
+        many = len(queries)
+        rows, scores = np.empty((many, self._k), dtype=np.int64), np.empty((many, self._k), dtype=np.float32)
+        walked = np.empty((many, 2), dtype=np.int64)
+        if not self._search(queries, self._width, self._count, rows, scores, walked, self._mask):
+            return None
+        if (walked[0, 1] if many == 1 else walked[:, 1].min()) < self._enough:
+            return None
+        self._counter.inc(many)
+        return rows, scores
+
+
 Ball = tuple[Rows, FloatArray, int, int]
 """The nearest nodes to a query: the k best of those allowed and their similarities, how many nodes there are,
 and how many of them are allowed."""
@@ -334,6 +394,12 @@ def _allowed_first(nodes: Rows, mask: PackedBits) -> Rows:
     kept = bits.contains(mask, np.maximum(nodes, 0)) & (nodes >= 0)
     order = np.argsort(~kept, axis=1, kind="stable")
     return np.where(np.take_along_axis(kept, order, axis=1), np.take_along_axis(nodes, order, axis=1), NO_ROW)
+
+
+def _width(graph: HnswGraph, k: int, ef: int | None, scoring: Scoring) -> int:
+    """Nodes that a walk keeps where all may be returned."""
+    width = planner.search_width(graph.params.ef_construct if ef is None else ef, k)
+    return scoring.width(width, k, graph.count)
 
 
 def _walk_codes(ranking: Ranking, graph: HnswGraph, queries: FloatArray, width: int) -> list[int]:

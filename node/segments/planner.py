@@ -12,6 +12,8 @@ pass. A wider one finds its inner nodes more surely, so it needs fewer, down to 
 
 from __future__ import annotations
 
+import math
+
 # Rows that are scored exactly in the time a walk takes per node it keeps; see ``node_rows``.
 GRAPH_NODE_ROWS = 24
 _NODE_ROWS_LEAST, _NODE_ROWS_DIM = 7, 2400
@@ -84,5 +86,10 @@ def value_graph_pays(
     return walk < allowed
 
 
+def enough(width: int, ef: int, k: int) -> int:
+    """Passing rows with which a ball is full."""
+    return max(k, math.ceil(FULL_ENOUGH * needed(width, ef, k)))
+
+
 def ball_is_full(width: int, ef: int, k: int, passing: int) -> bool:
-    return passing >= max(k, FULL_ENOUGH * needed(width, ef, k))
+    return passing >= enough(width, ef, k)

@@ -13,7 +13,7 @@ import numpy as np
 
 from node.bits import PackedBits, Slots
 from node.index import NO_ROW, GraphParams, HnswGraph, SparseParams
-from node.segments.dense import FloatArray, Ranking, blank, chosen_of
+from node.segments.dense import FloatArray, PlainWalk, Ranking, VectorsView, blank, chosen_of
 from node.segments.hints import NO_HINTS, Hints
 from node.segments.kinds import NamedVectors
 from node.segments.rows import Ragged
@@ -143,6 +143,24 @@ class SegmentView:
             queries, k, allowed, ef=ef, exact=exact, quantization=quantization, hints=hints
         )
         return self._slots(rows), scores
+
+    def plain_walk(
+        self,
+        name: str,
+        k: int,
+        *,
+        allowed: PackedBits | None,
+        allowed_count: int,
+        ef: int | None,
+        quantization: QuantizationSearchParams | None,
+    ) -> PlainWalk | None:
+        """What ``search`` with these arguments is, of float32 vectors, if it is one walk; it finds rows."""
+        vectors = self._vectors.get(name)
+        if not isinstance(vectors, VectorsView) or (allowed is None and allowed_count < self.rows):
+            return None
+        if allowed_count >= self.rows:
+            allowed = None
+        return vectors.plain_walk(k, allowed, allowed_count, ef=ef, quantization=quantization)
 
     def _slots(self, rows: Slots) -> Slots:
         """Of rows (nq, k), of which the missing ones come last."""

@@ -6,15 +6,19 @@ of the file. Any number of threads may use one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from node.storage import unpacking
 from node.storage.overlay import REMOVED, Layer
 from node.storage.points_file import Generation
 from node.storage.records import RecordCorrupted, StoredRecord, unpack_record
+from protos.ids import PointId
 
+T = TypeVar("T")
 Slots = npt.NDArray[np.int64]
 
 _UNCHANGED = b""  # no packed record is empty
@@ -59,6 +63,16 @@ class PointsView:
         wanted: Sequence[int] = slots.tolist() if isinstance(slots, np.ndarray) else slots
         packed = self._packed(wanted) if self._layers else self.generation.records(wanted)
         return [None if data is None else unpack_record(data) for data in packed]
+
+    def points(
+        self, slots: list[int], make: Callable[[PointId, int, bytes | None], T], *, payloads: bool
+    ) -> list[T] | None:
+        """``make``'s of the id, version and payload (None unless ``payloads``) of each slot, in one go.
+
+        None: a slot holds nothing, or what is damaged; ``records`` tells which.
+        """
+        packed = self._packed(slots) if self._layers else self.generation.records(slots)
+        return unpacking.points(packed, make, payloads)
 
     def iter_ids(self, start: bytes | None = None) -> Iterator[tuple[bytes, int]]:
         """Yield (key, slot) by ascending key, from ``start`` (inclusive) on, fetching as it goes."""

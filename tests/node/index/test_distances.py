@@ -35,6 +35,24 @@ def test_a_row_alone_gets_the_bits_it_gets_among_others() -> None:
     rows[7], rows[8] = 0, normalize(rows[8:9])[0]
     together = normalize(rows)
     assert np.concatenate([normalize(rows[i : i + 1]) for i in range(200)]).tobytes() == together.tobytes()
+    assert b"".join(normalize(row).tobytes() for row in rows) == together.tobytes()
+
+
+@pytest.mark.parametrize("dim", [1, 3, 7, 8, 9, 31, 64, 384, 1537])
+def test_unit_length_is_that_of_exact_arithmetic(dim: int) -> None:
+    rows = np.random.default_rng(dim).normal(size=(300, dim)).astype(np.float32) * np.float32(7)
+    exact = rows / np.linalg.norm(rows.astype(np.float64), axis=1, keepdims=True)
+    np.testing.assert_array_max_ulp(normalize(rows), exact.astype(np.float32), maxulp=2)
+
+
+def test_a_row_that_is_no_number_stays_none() -> None:
+    assert np.isnan(normalize(np.float32([[np.nan, 1], [np.inf, 1]]))[:, 0]).all()
+
+
+def test_rows_may_lie_anyhow() -> None:
+    rows = np.random.default_rng(4).normal(size=(6, 10)).astype(np.float32)
+    assert normalize(rows[::2, ::3]).tobytes() == normalize(rows[::2, ::3].copy()).tobytes()
+    assert normalize(rows[:0]).shape == (0, 10)
 
 
 def test_lengths_beyond_float32_are_handled() -> None:

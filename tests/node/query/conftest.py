@@ -28,7 +28,7 @@ from protos.collections import (
     VectorParams,
     default_index_params,
 )
-from protos.ids import PointId, id_key
+from protos.ids import PointId, id_from_key, id_key
 from protos.shard import QuantizationSearchParams
 
 
@@ -55,6 +55,12 @@ class FakePoints:
         found = [self._records.get(int(slot)) for slot in slots]
         self.fetched += len(found)
         return found
+
+    def points(self, slots: list[int], make: Callable[..., Any], *, payloads: bool) -> list[Any] | None:
+        found = [record for record in self.records(slots) if record is not None]
+        if len(found) < len(slots):
+            return None
+        return [make(id_from_key(r.key), r.version, r.payload if payloads else None) for r in found]
 
     def iter_ids(self, start: bytes | None) -> Iterator[tuple[bytes, int]]:
         first = 0 if start is None else bisect.bisect_left(self._keys, start)
@@ -91,6 +97,9 @@ class FakeSegment:
 
     def built(self, name: str) -> GraphParams | SparseParams | None:
         return self.vectors(name).built
+
+    def plain_walk(self, *_: Any, **__: Any) -> None:
+        return None
 
     def search(
         self,

@@ -1,0 +1,182 @@
+"""Plain searches by the shortest way: one walk per segment, then records; nothing is found out anew.
+
+Most searches are of this kind: one float32 vector, among all points. What they need of a view is found out by
+the first of them. Whatever is not so (equal scores at the edge of what was found, a damaged record, a
+threshold) is left to ``search``, which answers the same, by ways that serve everything.
+
+May not live here: what those ways find out and this one takes for granted.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from msgspec import Struct
+
+from node.bits import Slots
+from node.hardware import counting
+from node.index.distances import normalize
+from node.query import ranking
+from node.query.allowed import Part, live_of
+from node.query.nearest import searched_parts
+from node.query.per_view import PerView
+from node.query.schema import DenseVector, queried_vector
+from node.query.settled import settle, to_hits
+from node.segments.dense import PlainWalk, Ranking
+from node.segments.hints import Hints
+from protos.collections import Datatype, Distance
+from protos.shard import FloatArray, Hits, Record, SearchParams, SearchRequest
+
+if TYPE_CHECKING:
+    from node.query.view_port import View
+    from node.segments import SegmentView
+
+TIES_AHEAD: Final = 4
+"""Candidates beyond the limit that are ranked anyway, so that most ties at its edge are seen at once."""
+
+_KEPT_MAX = 64
+
+Key = tuple[str, int, SearchParams]  # vector name, limit
+
+
+def is_plain(request: SearchRequest) -> bool:
+    """Is it a vector, as it was sent, among all points?"""
+    unfiltered, as_sent = request.filter is None, request.examples is None and request.weighing is None
+    return unfiltered and as_sent and not request.explain
+
+
+def plain_hits(view: View, requests: Sequence[SearchRequest]) -> list[Hits | None]:
+    """What each finds; None: ``search`` has to tell. Requests that are not of one kind are left to it."""
+    first = requests[0]
+    if not all(_may_be_short(each, first) for each in requests) or counting() is not None:
+        return [None] * len(requests)
+    kept, key = _kept(view), (first.using, first.limit, first.params)
+    try:
+        found = kept[key]
+    except KeyError:
+        found = _keep(view, key)
+    return [None] * len(requests) if found is None else found.hits(view, requests)
+
+
+def _may_be_short(request: SearchRequest, first: SearchRequest) -> bool:
+    """Is it plain, and does it find by one kind of walk what ``first`` finds?"""
+    if request is not first and (
+        request.using != first.using
+        or request.limit != first.limit
+        or (request.params is not first.params and request.params != first.params)
+    ):
+        return False
+    return is_plain(request) and request.score_threshold is None
+
+
+class _Walked(Struct, frozen=True):
+    """One segment by one walk. ``start``: its first slot."""
+
+    walk: PlainWalk
+    start: int
+
+    def find(self, queries: FloatArray) -> Ranking | None:
+        found = self.walk.find(queries)
+        if found is not None and self.start:
+            np.add(found[0], self.start, out=found[0])
+        return found
+
+
+class _Planned(Struct, frozen=True):
+    """One segment by whatever it plans itself, such as one without a graph."""
+
+    search: Callable[[FloatArray], Ranking]
+
+    def find(self, queries: FloatArray) -> Ranking | None:
+        slots, similarities = self.search(queries)
+        return (slots, similarities) if slots.size and slots[:, -1].min() >= 0 else None
+
+
+class _Short:
+    """Searches of one kind in one view."""
+
+    __slots__ = ("_cosine", "_dim", "_limit", "_segments", "_vector")
+
+    def __init__(self, vector: DenseVector, limit: int, segments: list[_Walked | _Planned]) -> None:
+        self._vector, self._limit, self._segments = vector, limit, segments
+        self._dim, self._cosine = vector.schema.dim, vector.schema.distance is Distance.COSINE
+
+    def hits(self, view: View, requests: Sequence[SearchRequest]) -> list[Hits | None]:
+        queries = self._queries(requests)
+        found = None if queries is None else self._find(queries)
+        if found is None:
+            return [None] * len(requests)
+        slots, similarities = found
+        scores = self._vector.to_scores(similarities)
+        return [self._hits(view, *each) for each in zip(requests, slots, scores, strict=True)]
+
+    def _hits(self, view: View, request: SearchRequest, slots: Slots, scores: FloatArray) -> Hits | None:
+        """Of what was found for one request, best first; more than the limit, where there is more."""
+        values, limit, wanted = scores.tolist(), self._limit, request.projection
+        if not (math.isfinite(values[0]) and math.isfinite(values[-1])):
+            return None
+        if len(set(values)) == len(values) and wanted.vectors is False and isinstance(wanted.payload, bool):
+            records = view.points.points(slots[:limit].tolist(), Record, payloads=wanted.payload)
+            return None if records is None else Hits(records, scores[:limit])
+        if len(values) > limit and values[limit - 1] == values[-1]:
+            return None  # there may be more that are equal
+        descending = self._vector.descending
+        return to_hits(view, settle(view, slots, scores, limit, descending=descending), wanted)
+
+    def _queries(self, requests: Sequence[SearchRequest]) -> FloatArray | None:
+        """(n, dim), C-contiguous; None: some have to be looked at."""
+        rows = [query for request in requests if isinstance(query := request.vector, np.ndarray)]
+        if len(rows) < len(requests) or any(not self._is_row(row) for row in rows):
+            return None
+        queries: FloatArray = rows[0][np.newaxis] if len(rows) == 1 else np.stack(rows)
+        return normalize(queries) if self._cosine else np.ascontiguousarray(queries)
+
+    def _is_row(self, query: FloatArray) -> bool:
+        return query.shape == (self._dim,) and query.dtype == np.float32
+
+    def _find(self, queries: FloatArray) -> Ranking | None:
+        """Slots and similarities."""
+        parts = []
+        for segment in self._segments:
+            found = segment.find(queries)
+            if found is None:
+                return None
+            parts.append(found)
+        return ranking.merge_segments(parts, self._limit + TIES_AHEAD)
+
+
+def _keep(view: View, key: Key) -> _Short | None:
+    kept = _kept(view)
+    if len(kept) >= _KEPT_MAX:
+        kept.clear()
+    kept[key] = found = _short(view, *key)
+    return found
+
+
+def _short(view: View, using: str, limit: int, params: SearchParams) -> _Short | None:
+    vector = queried_vector(view, using)
+    if not limit or not isinstance(vector, DenseVector):
+        return None
+    if vector.schema.datatype is not Datatype.FLOAT32:
+        return None
+    parts = searched_parts(view, vector, live_of(view), params)
+    found = [_found_in(*each, using, limit + TIES_AHEAD, params) for each in parts]
+    return _Short(vector, limit, found) if found else None
+
+
+def _found_in(
+    segment: SegmentView, part: Part, using: str, k: int, params: SearchParams
+) -> _Walked | _Planned:
+    admitted: dict[str, Any] = {"allowed": part.packed, "allowed_count": part.count}
+    asked: dict[str, Any] = {"ef": params.hnsw_ef, "quantization": params.quantization}
+    walk = None if params.exact else segment.plain_walk(using, k, **admitted, **asked)
+    if walk is not None:
+        return _Walked(walk, segment.start)
+    asked |= {"exact": params.exact, "hints": Hints(count=part.count)}
+    return _Planned(lambda queries: segment.search(using, queries, min(k, part.count), **admitted, **asked))
+
+
+_kept: PerView[dict[Key, _Short | None]] = PerView(lambda _: {})
