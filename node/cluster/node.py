@@ -42,7 +42,8 @@ from node.quotas import Quotas, measure_of
 from node.replica.checkpoint import remove_all
 from node.replica.opened import Machinery, ReplicaFiles
 from node.replication.tuning import Tuning
-from node.shard.shard import Base, ReplicatedShard
+from node.shard.host import Base
+from node.shard.shard import ReplicatedShard
 from node.snapshots.ready import ReadyFiles, names_of
 from node.snapshots.service import Snapshots
 from node.transfer.between_peers import fetch_base, serve_bases
@@ -401,7 +402,7 @@ class ClusterNode:
             raise ShardUnavailable(f"shard {shard_id} of collection `{collection.name}` is not on this node")
         return shard
 
-    # --- ``node.shard.shard.Node`` ------------------------------------------------------------------------
+    # --- ``node.shard.host.Node`` -------------------------------------------------------------------------
 
     @property
     def me(self) -> int:

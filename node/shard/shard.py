@@ -2,8 +2,8 @@
 
 Lives here: opening the files, opening them again after a failure, taking a base in their place, telling the
 machine of the agreement, what the replica reports of itself.
-May not live here: what a life does (``life``), when a replica is filled or promoted
-(``consensus.controller``).
+May not live here: what a life does (``life``), having the log hold the agreed schema (``settling``), when a
+replica is filled or promoted (``consensus.controller``).
 
 One task (``_run``) opens, closes and replaces the files; everything else only wakes it.
 
@@ -17,34 +17,30 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from pathlib import Path
-from typing import Protocol
 
 import structlog
-from msgspec import Struct
 
 from consensus.commands import AbortTransfer, Command
 from consensus.replica_sets import IN_SYNC, transfer_to
 from consensus.reports import ReplicaReport
 from consensus.state import CollectionState, ShardState, Transfer, TransferMethod
-from node.directories import ShardDirectories
-from node.replica.drafting import drafted
 from node.replica.failed import withheld
 from node.replica.identity import FORMAT, Identity
-from node.replica.opened import Machinery, Pauses, ReplicaFiles, open_files
+from node.replica.opened import Pauses, ReplicaFiles, open_files
 from node.replica.recovery import DAMAGE, Opened
-from node.replica.schema import missing_operations
 from node.replication import effects as do
 from node.replication import events as ev
 from node.replication.messages import decode_message
-from node.replication.tuning import Tuning
 from node.shard.agreement import command_of, hand_over, replica_set
+from node.shard.host import Node
 from node.shard.life import Life, LifeOptions
+from node.shard.proposals import Proposals
 from node.shard.session import Session
-from node.snapshots.ready import ReadyFiles
+from node.shard.settling import Settling
 from node.transfer.export import Base as ExportedBase
 from node.transfer.export import export_cut
-from protos.errors import NotPrimary, ServiceError, ShardUnavailable, VecraftError
-from protos.operations import UpdateResult, UpdateStatus
+from protos.errors import ServiceError, ShardUnavailable
+from protos.operations import UpdateResult
 from protos.shard import ReadSession
 from protos.shard_client import ShardClient
 
@@ -53,64 +49,8 @@ log = structlog.get_logger()
 RETRY_MIN_S, RETRY_MAX_S = 0.5, 30.0  # between two tries to open files that failed
 RESTORED_TRIES, RESTORED_RETRY_S = 200, 0.05  # for a restored replica to lead its shard
 SETTLED_S = 1.0  # for what is logged to be applied, while writes wait
-PROPOSALS_MAX = 8  # of one replica under way; more would only repeat what these ask for
 KEEP_BYTES = 128 << 20  # of the log, for replicas that were away for a while
 KEEP_BYTES_FILLING = 4 << 30  # while a replica is being filled, which will need what was written meanwhile
-
-
-class Base(Struct, frozen=True):
-    """Files of a replica as of a committed operation, in a directory that is the caller's."""
-
-    directory: Path
-    term: int
-
-
-class Node(Protocol):
-    """What a shard needs of its node; on the event loop."""
-
-    @property
-    def me(self) -> int: ...
-
-    @property
-    def machinery(self) -> Machinery: ...
-
-    @property
-    def directories(self) -> ShardDirectories: ...
-
-    @property
-    def ready(self) -> ReadyFiles: ...
-
-    @property
-    def tuning(self) -> Tuning: ...
-
-    @property
-    def recovery_mode(self) -> str | None:
-        """Why no replica is to be opened; None: they are."""
-        ...
-
-    def now_ms(self) -> int: ...
-
-    def next_incarnation(self) -> int:
-        """Greater than any before, over restarts too."""
-        ...
-
-    def send(self, peer: int, collection_uuid: str, shard_id: int, message: bytes) -> None: ...
-
-    async def propose(self, command: Command) -> None:
-        """Raises: VecraftError."""
-        ...
-
-    async def barrier(self) -> None:
-        """Return when all that was agreed on before the call is known here. Raises: VecraftError."""
-        ...
-
-    async def fetch_base(self, collection_uuid: str, transfer: Transfer) -> Base:
-        """Raises: VecraftError, OSError."""
-        ...
-
-    def report_soon(self) -> None:
-        """Something changed that the controller should hear of."""
-        ...
 
 
 class ReplicatedShard:
@@ -142,10 +82,8 @@ class ReplicatedShard:
         self._outdated: Life | None = None  # to be closed: a snapshot's files take its place
         self._unreachable: frozenset[int] = frozenset()
         self._told: Life | None = None  # of ``_unreachable``
-        self._proposals: set[asyncio.Task[None]] = set()
-        self._settling = asyncio.Lock()
-        self._configuring: asyncio.Task[None] | None = None
-        self._config_version = collection.config_version
+        self._proposals = Proposals(node.propose)
+        self._settling = Settling(self)
         self._closed = False
         self._task = asyncio.create_task(self._run(), name=f"shard-{collection.name}-{shard.id}")
 
@@ -172,18 +110,7 @@ class ReplicatedShard:
         if life is None or not self._registered:
             return
         life.step(ev.ConfigChanged(replica_set(self._collection, self._shard, self._version)))
-        if self._collection.config_version != self._config_version:
-            self._config_version = self._collection.config_version
-            self._configuring = asyncio.create_task(self._configure(life, self._collection))
-
-    async def _configure(self, life: Life, collection: CollectionState) -> None:
-        try:
-            await life.files.update_config(collection.config)
-            await self._settle(life)
-        except NotPrimary:
-            pass
-        except VecraftError as error:  # done again when the shard next has a primary
-            log.info("schema_not_settled", collection=self.name, shard_id=self.shard_id, error=str(error))
+        self._settling.agreed(life)
 
     def letter(self, peer: int, message: bytes) -> None:
         life = self._life
@@ -242,21 +169,15 @@ class ReplicatedShard:
             await self._node.barrier()
         if self._collection.config_version < config_version:
             raise ShardUnavailable(f"this node has not heard of configuration {config_version} yet")
-        return await self._settle(self.life)
+        return await self._settling.settle(self.life)
 
-    async def _settle(self, life: Life) -> UpdateResult:
-        """Raises: NotPrimary, and what writes raise."""
-        if not life.machine.is_primary:
-            raise NotPrimary("another replica leads the shard", primary=self._shard.primary)
-        async with self._settling:
-            collection = self._collection
-            logged = life.files.contents.applier.config_version
-            if collection.config_version < logged:  # what is missing there may be in the log already
-                raise ShardUnavailable(f"this node has not heard of configuration {logged} yet")
-            for operation in missing_operations(life.files, collection):
-                async with drafted(life.files, operation):
-                    await life.updates.log(operation, config_version=collection.config_version)
-            return UpdateResult(UpdateStatus.COMPLETED, life.machine.last_seq)
+    @property
+    def collection(self) -> CollectionState:
+        return self._collection
+
+    @property
+    def primary(self) -> int:
+        return self._shard.primary
 
     @property
     def life(self) -> Life:
@@ -318,7 +239,7 @@ class ReplicatedShard:
                 raise ServiceError(f"shard {self.shard_id} was changed while it was being restored")
             life = self._life
             if life is not None and self._restored == name and life.machine.is_ready:
-                await self._settle(life)
+                await self._settling.settle(life)
                 life.files.touch()
                 return
             await asyncio.sleep(RESTORED_RETRY_S)
@@ -349,25 +270,14 @@ class ReplicatedShard:
     def propose(self, effect: do.Effect) -> None:
         if isinstance(effect, do.PrimaryReady):
             if self._life is not None:
-                self._configuring = asyncio.create_task(self._configure(self._life, self._collection))
+                self._settling.begin(self._life)
             return
         if isinstance(effect, do.ReportFailed):
             self._node.report_soon()
             return
         command = command_of(effect, self._collection, self._shard, me=self._node.me)
-        if command is not None and len(self._proposals) < PROPOSALS_MAX:
-            self._propose(command)
-
-    def _propose(self, command: Command) -> None:
-        task = asyncio.create_task(self._try_to_propose(command))
-        self._proposals.add(task)
-        task.add_done_callback(self._proposals.discard)
-
-    async def _try_to_propose(self, command: Command) -> None:
-        try:
-            await self._node.propose(command)
-        except VecraftError as error:  # it was outdated, or is proposed again if it still matters
-            log.info("proposal_without_effect", command=type(command).__name__, error=str(error))
+        if command is not None:
+            self._proposals.make(command)
 
     async def confirms(self, term: int) -> bool:
         await self._node.barrier()
@@ -444,7 +354,7 @@ class ReplicatedShard:
         self._node.report_soon()
         transfer = transfer_to(self._collection, self.shard_id, self._node.me) if self._registered else None
         if transfer is not None:
-            self._propose(AbortTransfer(self.name, self.uuid, transfer, self._failure))
+            self._proposals.make(AbortTransfer(self.name, self.uuid, transfer, self._failure))
         return RETRY_MAX_S
 
     async def _open(self) -> None:
@@ -456,7 +366,7 @@ class ReplicatedShard:
         )
         opened = await self.reopen()
         options = LifeOptions(self._directory, node.me, node.next_incarnation(), node.tuning)
-        self._config_version = collection.config_version
+        self._settling.opened(collection.config_version)
         self._restored = identity.restored
         if self._awaited not in ("", self._restored):  # agreed on just now
             self._outdated = Life(options, opened, identity, node.machinery, self)
@@ -496,7 +406,7 @@ class ReplicatedShard:
         if self._life is not None and self._life.machine.stranded:
             if transfer.epoch != self._based_epoch:
                 return True
-            self._propose(AbortTransfer(self.name, self.uuid, transfer, "the log moved on"))
+            self._proposals.make(AbortTransfer(self.name, self.uuid, transfer, "the log moved on"))
             return False
         if self._life is not None or transfer.epoch == self._based_epoch:
             return False
@@ -521,7 +431,7 @@ class ReplicatedShard:
         except DAMAGE as error:
             log.warning("base_not_taken", collection=self.name, shard_id=self.shard_id, error=str(error))
             if self._transfer_with_base() == transfer:
-                self._propose(AbortTransfer(self.name, self.uuid, transfer, str(error) or repr(error)))
+                self._proposals.make(AbortTransfer(self.name, self.uuid, transfer, str(error) or repr(error)))
             return False
         finally:
             self._filling = False
@@ -552,9 +462,8 @@ class ReplicatedShard:
         self._closed = True
         self._settled.set()  # who waits for it to be opened need wait no more
         self._task.cancel()
-        tasks = [self._task, *self._proposals, *([self._configuring] if self._configuring else [])]
-        for task in tasks[1:]:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(self._task, return_exceptions=True)
+        await self._proposals.close()
+        await self._settling.close()
         self._failure = "the replica is being closed"
         await self._end_life(checkpoint=checkpoint)

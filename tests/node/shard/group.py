@@ -21,7 +21,8 @@ from node.directories import ShardDirectories
 from node.engine import Engine
 from node.replica.opened import Machinery
 from node.replication.tuning import Tuning
-from node.shard.shard import Base, ReplicatedShard
+from node.shard.host import Base
+from node.shard.shard import ReplicatedShard
 from node.transfer.between_peers import form_of
 from node.transfer.progress import Progress
 from node.transfer.receiving import receive_base
