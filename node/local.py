@@ -9,7 +9,8 @@ Invariants: one replica per directory; a shard that cannot be opened stays liste
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import structlog
@@ -69,14 +70,21 @@ class _Held(Struct, frozen=True):
 class LocalReplica:
     """A shard of this process as the only replica there is. Implements ``node.client.ReplicaClient``."""
 
-    def __init__(self, node: LocalNode, collection: CollectionState, shard_id: int) -> None:
+    def __init__(self, node: LocalNode, collection: str, shard_id: int) -> None:
         self._node, self._collection, self._shard_id = node, collection, shard_id
 
     def open(self, session: ReadSession) -> ShardClient:
-        return LocalSession(self._node.held(self._collection.name, self._shard_id), session)
+        return LocalSession(self, session)
+
+    @property
+    def replica(self) -> ShardReplica | FailedReplica:
+        return self._node.held(self._collection, self._shard_id)
+
+    async def successor(self, replica: ShardReplica | FailedReplica) -> ShardReplica | FailedReplica | None:
+        return await self._node.successor(self._collection, self._shard_id, replica)
 
     async def settle_schema(self, config_version: int) -> UpdateResult:
-        return await self._node.settle_schema(self._collection.name, self._shard_id, config_version)
+        return await self._node.settle_schema(self._collection, self._shard_id, config_version)
 
 
 class LocalNode:
@@ -115,19 +123,20 @@ class LocalNode:
         self._workshop = Workshop(storage, self._engine.background)
         self.snapshots: SnapshotNode = Snapshots(self, self._workshop, self._ready)
         self._held: dict[Key, _Held] = {}
+        self._replacing: dict[Key, asyncio.Event] = {}
         self._reconciling = asyncio.Lock()
         self._removals: set[asyncio.Task[None]] = set()
         self._started = False
 
     def shard(self, collection: str, shard_id: int) -> ShardClient:
-        return self.held(collection, shard_id)
+        return LocalSession(LocalReplica(self, collection, shard_id), ReadSession())
 
     def held(self, collection: str, shard_id: int) -> ShardReplica | FailedReplica:
         """Raises: ShardUnavailable if this node does not hold it (yet)."""
         return self._holder(collection, shard_id).replica
 
     def replica(self, collection: CollectionState, shard_id: int, peer_id: int) -> LocalReplica:  # noqa: ARG002
-        return LocalReplica(self, collection, shard_id)
+        return LocalReplica(self, collection.name, shard_id)
 
     async def settle_schema(self, collection: str, shard_id: int, config_version: int) -> UpdateResult:
         """See ``node.client.ReplicaClient``; the node is reconciled with that version already."""
@@ -205,17 +214,43 @@ class LocalNode:
     async def _bring_up(self, key: Key, collection: CollectionState, opening: asyncio.Semaphore) -> None:
         held, files = self._held.get(key), _restored(collection, key[1])
         if held is None or isinstance(held.replica, FailedReplica) or files not in ("", held.restored):
-            if held is not None:
-                await held.replica.close(checkpoint=False)
-            async with opening:
-                replica = await self._open(key, collection)
-        elif held.config_version != collection.config_version:
+            with self._replaced(key, held):
+                if held is not None:
+                    await held.replica.close(checkpoint=False)
+                async with opening:
+                    replica = await self._open(key, collection)
+                settling = asyncio.Lock() if held is None else held.settling
+                self._held[key] = _Held(replica, collection, settling, files)
+            return
+        if held.config_version != collection.config_version:
             replica = held.replica
             await replica.update_config(collection.config)
         else:
             return
-        settling = asyncio.Lock() if held is None else held.settling
-        self._held[key] = _Held(replica, collection, settling, files)
+        self._held[key] = _Held(replica, collection, held.settling, files)
+
+    @contextmanager
+    def _replaced(self, key: Key, held: _Held | None) -> Iterator[None]:
+        """Within the block a replica gives way to another; reads may wait for that."""
+        if held is None:
+            yield
+            return
+        done = self._replacing[key] = asyncio.Event()
+        try:
+            yield
+        finally:
+            done.set()
+            del self._replacing[key]
+
+    async def successor(
+        self, collection: str, shard_id: int, replica: ShardReplica | FailedReplica
+    ) -> ShardReplica | FailedReplica | None:
+        """See ``node.local_session.Holder``."""
+        replacing = self._replacing.get((collection, shard_id))
+        if replacing is not None:
+            await replacing.wait()
+        found = self.held(collection, shard_id)
+        return None if found is replica else found
 
     async def _open(self, key: Key, collection: CollectionState) -> ShardReplica | FailedReplica:
         if self._recovery_mode is not None:

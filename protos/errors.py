@@ -3,6 +3,7 @@
 ::
 
     VecraftError
+    ├── NothingChanged        304  a partial snapshot would hold nothing
     ├── BadInput              400  the request's values cannot be right
     ├── BadRequest            400  the request breaks a rule of the collection (strict mode, ...)
     │   └── NotSupported      400  of the API, and not in this version
@@ -18,6 +19,7 @@
     ├── Timeout               408  unknown outcome; it may have been applied
     ├── RateLimited           429  a limit of the collection, for now; carries after how long, if ever
     │   └── Overloaded        429  this node has more to do than it takes at once; nothing was done
+    ├── AlreadyInProgress     503  the same is being done for somebody else; nothing was done
     ├── InsufficientStorage   507  a quota or the disk is full; nothing was applied
     ├── ShardUnavailable      503  no replica can serve this now; nothing was applied
     │   ├── NotPrimary        503  another replica takes the shard's writes; carries which, if known
@@ -45,6 +47,17 @@ class VecraftError(Exception):
     def __init__(self, message: str) -> None:
         self.message = message
         super().__init__(f"{self.prefix}{message}")
+
+
+class NothingChanged(VecraftError):
+    """Of a partial snapshot."""
+
+    def __init__(self, shard_id: int) -> None:
+        super().__init__(f"Partial snapshot for shard {shard_id} contains no changes")
+
+
+class AlreadyInProgress(VecraftError):
+    transient = True
 
 
 class BadInput(VecraftError):

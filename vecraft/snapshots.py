@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -22,6 +23,7 @@ from router.snapshots.drafts import Drafts
 from router.snapshots.fetching import SnapshotFetcher
 from router.snapshots.folder import SnapshotFolders
 from router.snapshots.operations import SnapshotOperations, SnapshotPolicy
+from router.snapshots.partial import PartialSnapshots
 from router.snapshots.store import SnapshotStore
 from router.snapshots.whole import AlreadyThere, WholeSnapshots
 from vecraft import QDRANT_VERSION
@@ -33,11 +35,12 @@ from vecraft.settings import S3Settings, Settings, StorageSettings
 class Snapshots(Struct, frozen=True):
     operations: SnapshotOperations
     whole: WholeSnapshots
+    partial: PartialSnapshots
     backups: BackupOperations
 
     def routes(self) -> list[Route]:
         return [
-            *snapshot_routes(self.operations, self.whole),
+            *snapshot_routes(self.operations, self.whole, self.partial),
             *backup_routes(self.backups, self.operations),
         ]
 
@@ -64,19 +67,14 @@ async def snapshots(
         raise CannotStart(f"the snapshots' folders cannot be used: {error}") from error
     in_bucket = settings.storage.snapshots_config.snapshots_storage == "s3"
     store = _bucket(settings.storage.snapshots_config.s3_config, drafts) if in_bucket else folders
-    operations = SnapshotOperations(
-        log,
-        collections,
-        node,
-        store,
-        drafts,
-        SnapshotFetcher(f"Qdrant/{QDRANT_VERSION}"),
-        SnapshotPolicy(root, urls=settings.service.enable_snapshot_url_recovery),
-    )
+    fetcher = SnapshotFetcher(f"Qdrant/{QDRANT_VERSION}")
+    policy = SnapshotPolicy(root, urls=settings.service.enable_snapshot_url_recovery)
+    operations = SnapshotOperations(log, collections, node, store, drafts, fetcher, policy)
     try:
         made = Snapshots(
             operations,
             WholeSnapshots(log, collections, operations),
+            PartialSnapshots(operations, node, fetcher, policy, unix_s=time.time),
             BackupOperations(log, collections, operations, cluster, root),
         )
         await _restore_first(made.whole, wanted)

@@ -7,6 +7,7 @@ names and types of their fields never change, and new ones get defaults.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Protocol
 
@@ -17,11 +18,13 @@ from consensus.state import CollectionState, ShardGroup, ShardKey
 from protos.collections import CollectionConfig, PayloadSchema
 
 SNAPSHOT_FORMAT = 1
+MANIFEST_FORMAT = 1
+PARTIAL = "partial shard"  # a kind
 
 
 class ShardDescription(Struct, frozen=True):
     """One shard in an archive, as of operation ``seq`` of ``term``. ``buckets``: which points are its own
-    (``consensus.buckets``), one bit for each."""
+    (``consensus.buckets``), one bit for each. ``stamp``: of its checkpoint, see ``PartialManifest``."""
 
     id: int
     seq: int
@@ -29,10 +32,12 @@ class ShardDescription(Struct, frozen=True):
     points: int
     buckets: bytes
     key: ShardKey | None = None
+    stamp: str = ""
 
 
 class SnapshotDescription(Struct, frozen=True):
-    """What an archive holds. ``kind``: "collection", or "shard" for a single shard's."""
+    """What an archive holds. ``kind``: "collection"; "shard" for a single shard's; "partial shard" for what
+    another one's files lack to be a shard's."""
 
     format: int
     kind: str
@@ -67,6 +72,40 @@ class Written(Struct, frozen=True):
     sha256: str
 
 
+class FileState(Struct, frozen=True, omit_defaults=True):
+    """What a shard's file is, so shortly that whoever has the same one can tell. ``sum``: of all of it. Files
+    that change in place are told block by block: ``blocks`` has ``DIGEST_BYTES`` for each ``block_bytes``."""
+
+    size: int
+    sum: str
+    block_bytes: int = 0
+    blocks: bytes = b""
+
+
+class PartialManifest(Struct, frozen=True):
+    """What a shard consists of, for another one to send what it lacks. ``stamp``: of the checkpoint that the
+    files are; ``origin``: of the one, elsewhere, whose points they hold; empty: of none. ``files``: by path.
+    """
+
+    format: int
+    collection: str
+    shard_id: int
+    stamp: str
+    origin: str
+    files: dict[str, FileState]
+
+
+class PartialReceiver(Protocol):
+    """A shard of this node, as ``manifest`` tells it, to be completed."""
+
+    @property
+    def manifest(self) -> PartialManifest: ...
+
+    async def read(self, path: Path, accept: Callable[[SnapshotDescription], None]) -> Ready:
+        """As ``SnapshotNode.read``, of an archive that was made for this manifest; once only."""
+        ...
+
+
 class SnapshotNode(Protocol):
     async def write(
         self, collection: CollectionState, shard_ids: Sequence[int], path: Path, *, kind: str
@@ -76,6 +115,25 @@ class SnapshotNode(Protocol):
 
         Raises: ShardUnavailable if one of them is not here, or not in sync; ServiceError.
         """
+        ...
+
+    async def manifest(self, collection: CollectionState, shard_id: int) -> PartialManifest:
+        """What this node's replica consists of. Raises: as ``write``."""
+        ...
+
+    async def write_partial(
+        self, collection: CollectionState, shard_id: int, theirs: PartialManifest, path: Path
+    ) -> Written | None:
+        """As ``write``, of what a shard that consists of ``theirs`` lacks; None: of nothing.
+
+        Raises: BadInput if nobody's manifest can be that; as ``write``.
+        """
+        ...
+
+    def receiving(
+        self, collection: CollectionState, shard_id: int
+    ) -> AbstractAsyncContextManager[PartialReceiver]:
+        """This node's replica as it is now, for the time of the block. Raises: as ``write``."""
         ...
 
     async def read(self, path: Path, accept: Callable[[SnapshotDescription], None]) -> Ready:
@@ -130,3 +188,15 @@ def decode_description(data: bytes) -> SnapshotDescription:
     if version != SNAPSHOT_FORMAT:
         raise ValueError(f"its description has format {version}, this program knows {SNAPSHOT_FORMAT}")
     return msgspec.json.decode(data, type=SnapshotDescription)
+
+
+def encode_manifest(manifest: PartialManifest) -> bytes:
+    return msgspec.json.encode(manifest)
+
+
+def decode_manifest(data: bytes) -> PartialManifest:
+    """Raises: ValueError, which says why, if this program cannot know what it describes."""
+    version = msgspec.json.decode(data, type=_Version).format
+    if version != MANIFEST_FORMAT:
+        raise ValueError(f"the manifest has format {version}, this program knows {MANIFEST_FORMAT}")
+    return msgspec.json.decode(data, type=PartialManifest)

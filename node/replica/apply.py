@@ -23,6 +23,7 @@ from msgspec import Struct
 from node.filter.columns import Column, Columns
 from node.hardware import Meter, counted, counting
 from node.replica import vectors as named_vectors
+from node.replica.origin import NO_ORIGIN, Origin
 from node.replica.payloads import Edit, checked, decode_payload, edit_of
 from node.replica.segment_set import SegmentSet
 from node.replica.slots import LiveBits, Slots
@@ -92,11 +93,13 @@ class Applier:
         terms: TermList,
         seq: int,
         config_version: int,
+        origin: Origin = NO_ORIGIN,
     ) -> None:
         """``terms``: of the log's entries up to ``seq``."""
         self.points, self.segments, self.live, self.columns = points, segments, live, columns
         self.config, self.terms, self.seq, self.config_version = config, terms, seq, config_version
         self.meter: Meter | None = None
+        self.origin = origin
 
     @property
     def shapes(self) -> dict[str, VectorShape]:
@@ -222,6 +225,7 @@ class Applier:
                 self._edit(batch, seq, prepared)
             case _:
                 self._configure(operation, prepared)
+                self.origin = self.origin.configured(seq)
 
     def _put(
         self, batch: PointsBatch, seq: int, keys: Sequence[bytes], slots: Slots, payloads: Sequence[bytes]

@@ -135,6 +135,7 @@ def _open_applier(directory: Path, config: CollectionConfig, points: PointStore,
         terms=meta.terms,
         seq=meta.seq,
         config_version=meta.config_version,
+        origin=meta.origin,
     )
     applier.renew_columns()
     return applier

@@ -11,7 +11,7 @@ what was acknowledged without this replica.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 from node import query
@@ -51,6 +51,10 @@ class Holder(Protocol):
         """Raises: ShardUnavailable if its files are not open."""
         ...
 
+    async def settled_life(self) -> Life:
+        """As ``life``; while a snapshot's files take its place, that which follows."""
+        ...
+
     def check_readable(self) -> None:
         """Raises: ShardUnavailable if the replica may not serve reads."""
         ...
@@ -77,8 +81,7 @@ class Session:
         return result
 
     async def search(self, requests: list[SearchRequest]) -> list[Hits]:
-        life, view = await self._ready()
-        return await life.files.search_in(view, requests)
+        return await self._answered(lambda life, view: life.files.search_in(view, requests))
 
     async def scroll(self, request: ScrollRequest) -> list[Record]:
         return await self._read(query.scroll, request)
@@ -99,20 +102,29 @@ class Session:
         return await self._read(query.frequencies, requests)
 
     async def info(self) -> ShardInfo:
-        return await self._holder.life.info()
+        return await (await self._holder.settled_life()).info()
 
     async def memory(self) -> ShardMemory:
-        return await self._holder.life.files.memory()
+        return await (await self._holder.settled_life()).files.memory()
 
     async def _read(self, call: Callable[Concatenate[View, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        life, view = await self._ready()
-        return await life.files.read(view, call, *args, **kwargs)
+        return await self._answered(lambda life, view: life.files.read(view, call, *args, **kwargs))
+
+    async def _answered(self, call: Callable[[Life, View], Awaitable[T]]) -> T:
+        """``call``, and again where a snapshot's files have taken the place of what it was to read."""
+        while True:
+            life, view = await self._ready()
+            try:
+                return await call(life, view)
+            except ShardUnavailable:
+                if await self._holder.settled_life() is life:
+                    raise
 
     async def _ready(self) -> tuple[Life, View]:
         """The replica, and the view to answer from, which the session is told. Raises: as ``_view``."""
         if self._checked:
             self._holder.check_readable()
-        life = self._holder.life
+        life = await self._holder.settled_life()
         view = await self._view(life)
         self._session.position = life.position(view.seq)
         return life, view

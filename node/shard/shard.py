@@ -80,6 +80,7 @@ class ReplicatedShard:
         self._filling = False
         self._restored = ""  # the snapshot's files that are in place
         self._outdated: Life | None = None  # to be closed: a snapshot's files take its place
+        self._replacing = False
         self._unreachable: frozenset[int] = frozenset()
         self._told: Life | None = None  # of ``_unreachable``
         self._proposals = Proposals(node.propose)
@@ -97,6 +98,7 @@ class ReplicatedShard:
             # At once: under the term that has just begun nothing may be logged behind the old points.
             self._outdated, self._life = self._life, None
             self._settled.clear()
+            self._replacing = True
         self._tell_machine()
         self._wake.set()
 
@@ -185,6 +187,11 @@ class ReplicatedShard:
             reason = self._failure or "its files are not open yet"
             raise ShardUnavailable(f"the replica of shard {self.shard_id} cannot answer: {reason}")
         return self._life
+
+    async def settled_life(self) -> Life:
+        if self._replacing:
+            await self._settled.wait()
+        return self.life
 
     @property
     def files(self) -> ReplicaFiles:
@@ -314,6 +321,7 @@ class ReplicatedShard:
             except Exception as error:
                 self._failure = repr(error)
                 log.exception("shard_not_opened", collection=self.name, shard_id=self.shard_id)
+            self._replacing = False
             self._settled.set()
             await self._until_woken(retry_s if self._life is None else None)
 

@@ -14,6 +14,7 @@ import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 from crc32c import crc32c
@@ -57,35 +58,38 @@ class Checksums(Struct, frozen=True):
 
 def write_archive(sink: Sink, description: SnapshotDescription, bases: Mapping[int, Base]) -> None:
     """``bases``: by shard id, as ``description`` names them. Raises: OSError, SegmentError."""
-    writer, sums = _SummingWriter(sink), {}
-    sums[DESCRIPTION] = writer.add_whole(DESCRIPTION, encode_description(description))
+    writer = ArchiveWriter(sink, description)
     for shard_id, base in sorted(bases.items()):
         for file in base.files:
-            name = f"shards/{shard_id}/{file.path}"
-            sums[name] = writer.add_file(name, base.directory, file)
-    writer.add_whole(CHECKSUMS, msgspec.json.encode(Checksums(CHECKSUMS_FORMAT, sums)))
+            writer.add_file(shard_id, base.directory, file)
     writer.end()
 
 
-class _SummingWriter:
-    def __init__(self, sink: Sink) -> None:
+class ArchiveWriter:
+    """Between the description, which it begins with, and the checksums, which it ends with."""
+
+    def __init__(self, sink: Sink, description: SnapshotDescription) -> None:
         self._tar = TarWriter(sink)
         self._unix_s = int(time.time())
         self._crc = 0
+        self._sums: dict[str, Checked] = {}
+        self.add_whole(DESCRIPTION, encode_description(description))
 
-    def add_whole(self, name: str, data: bytes) -> Checked:
-        return self._add(name, len(data), (data,))
+    def add_whole(self, name: str, data: bytes) -> None:
+        self.add(name, len(data), (data,))
 
-    def add_file(self, name: str, directory: Path, file: BaseFile) -> Checked:
-        return self._add(name, file.size, blocks_of(directory, file))
+    def add_file(self, shard_id: int, directory: Path, file: BaseFile) -> None:
+        self.add(f"shards/{shard_id}/{file.path}", file.size, blocks_of(directory, file))
 
-    def end(self) -> None:
-        self._tar.end()
-
-    def _add(self, name: str, size: int, chunks: Iterable[bytes]) -> Checked:
+    def add(self, name: str, size: int, chunks: Iterable[bytes]) -> None:
         self._crc = 0
         self._tar.add(name, size, self._summed(chunks), unix_s=self._unix_s)
-        return Checked(size, self._crc)
+        self._sums[name] = Checked(size, self._crc)
+
+    def end(self) -> None:
+        data = msgspec.json.encode(Checksums(CHECKSUMS_FORMAT, self._sums))
+        self._tar.add(CHECKSUMS, len(data), (data,), unix_s=self._unix_s)
+        self._tar.end()
 
     def _summed(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
         for chunk in chunks:
@@ -96,30 +100,51 @@ class _SummingWriter:
 # --- reading -----------------------------------------------------------------------------------------------
 
 
-def unpack_archive(
-    source: Source, accept: Callable[[SnapshotDescription], None], place: Callable[[int], Path]
-) -> SnapshotDescription:
-    """Write each shard's files below ``place(shard id)``, which must not exist, durably.
+class Taking(Protocol):
+    """What becomes of the members between the description and the checksums."""
 
-    ``accept`` sees the description before anything is written. On any failure what was written is the
-    caller's to remove. Raises: ArchiveDamaged, OSError, what ``accept`` raises.
+    def take(self, member: Member) -> Checked:
+        """Raises: ArchiveDamaged, OSError."""
+        ...
+
+    def finish(self) -> None:
+        """Every member is what was archived. Make it durable. Raises: ArchiveDamaged, OSError."""
+        ...
+
+
+def read_archive(
+    source: Source,
+    accept: Callable[[SnapshotDescription], None],
+    begin: Callable[[SnapshotDescription], Taking],
+) -> SnapshotDescription:
+    """Hand an archive's members on. ``accept`` sees the description before anything is written.
+
+    On any failure what was written is the caller's to remove. Raises: ArchiveDamaged, OSError, what
+    ``accept`` and ``begin`` raise.
     """
     incoming = members(source)
     description, first = _description(next(incoming, None))
     accept(description)
-    unpacking = _Unpacking(description, place)
-    unpacking.found[DESCRIPTION] = first
+    taking, found = begin(description), {DESCRIPTION: first}
     for member in incoming:
         if member.name == CHECKSUMS:
-            unpacking.compare(_checksums(member))
+            _compare(_checksums(member), found)
             break
-        unpacking.take(member)
+        if member.name in found or len(found) >= FILES_MAX:
+            raise ArchiveDamaged(f"{member.name!r} comes twice, or there are too many files")
+        found[member.name] = taking.take(member)
     else:
         raise ArchiveDamaged(f"it ends without {CHECKSUMS}")
     if next(incoming, None) is not None:
         raise ArchiveDamaged(f"there is something behind {CHECKSUMS}")
-    unpacking.sync()
+    taking.finish()
     return description
+
+
+def _compare(sums: Checksums, found: Mapping[str, Checked]) -> None:
+    for name in sorted(sums.files.keys() | found.keys()):
+        if sums.files.get(name) != found.get(name):
+            raise ArchiveDamaged(f"{name!r} is not what was archived: size or checksum differ")
 
 
 def _description(member: Member | None) -> tuple[SnapshotDescription, Checked]:
@@ -144,8 +169,8 @@ def _checksums(member: Member) -> Checksums:
     return sums
 
 
-class _Unpacking:
-    """``found``: what came, by the names of members."""
+class Unpacking:
+    """Each shard's files below ``place(shard id)``, which must not exist. Implements ``Taking``."""
 
     def __init__(self, description: SnapshotDescription, place: Callable[[int], Path]) -> None:
         shard_ids = [shard.id for shard in description.shards]
@@ -154,38 +179,30 @@ class _Unpacking:
         self._directories = {shard_id: place(shard_id) for shard_id in shard_ids}
         for directory in self._directories.values():
             directory.mkdir(parents=True)
-        self.found: dict[str, Checked] = {}
 
-    def take(self, member: Member) -> None:
-        path = self._path(member.name)
-        if member.name in self.found or len(self.found) >= FILES_MAX:
-            raise ArchiveDamaged(f"{member.name!r} comes twice, or there are too many files")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self.found[member.name] = _write(path, member)
+    def take(self, member: Member) -> Checked:
+        shard_id, path = shard_file(member.name)
+        if shard_id not in self._directories:
+            raise ArchiveDamaged(f"no snapshot has a file {member.name!r}")
+        return write_member(self._directories[shard_id] / path, member)
 
-    def _path(self, name: str) -> Path:
-        match = _FILE.fullmatch(name)
-        directory = None if match is None else self._directories.get(int(match[1]))
-        if match is None or directory is None or not is_base_path(match[2]):
-            raise ArchiveDamaged(f"no snapshot has a file {name!r}")
-        return directory / match[2]
-
-    def compare(self, sums: Checksums) -> None:
-        for name in sorted(sums.files.keys() | self.found.keys()):
-            if sums.files.get(name) != self.found.get(name):
-                raise ArchiveDamaged(f"{name!r} is not what was archived: size or checksum differ")
-        for directory in self._directories.values():
-            if not (directory / POINTS_FILE).exists():
-                raise ArchiveDamaged(f"a shard without {POINTS_FILE}")
-
-    def sync(self) -> None:
+    def finish(self) -> None:
         """The files were synced as they came."""
-        for root in self._directories.values():
-            for directory, _, _ in os.walk(root, topdown=False):
-                sync_directory(Path(directory))
+        for directory in self._directories.values():
+            finish_shard(directory)
 
 
-def _write(path: Path, member: Member) -> Checked:
+def shard_file(name: str) -> tuple[int, str]:
+    """Which shard's a member is, and its path below the shard's directory. Raises: ArchiveDamaged."""
+    match = _FILE.fullmatch(name)
+    if match is None or not is_base_path(match[2]):
+        raise ArchiveDamaged(f"no snapshot has a file {name!r}")
+    return int(match[1]), match[2]
+
+
+def write_member(path: Path, member: Member) -> Checked:
+    """Write a member's bytes to ``path``, which must not exist, and sync the file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     crc = 0
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
     try:
@@ -196,6 +213,14 @@ def _write(path: Path, member: Member) -> Checked:
     finally:
         os.close(fd)
     return Checked(member.size, crc)
+
+
+def finish_shard(directory: Path) -> None:
+    """Sync the directories of a shard whose files are. Raises: ArchiveDamaged, OSError."""
+    if not (directory / POINTS_FILE).exists():
+        raise ArchiveDamaged(f"a shard without {POINTS_FILE}")
+    for changed, _, _ in os.walk(directory, topdown=False):
+        sync_directory(Path(changed))
 
 
 # --- from contents that were kept one by one --------------------------------------------------------------
@@ -211,10 +236,7 @@ def assemble(directory: Path, files: Sequence[ContentFile]) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         if _copied(file.content, target) != file.sha256:
             raise ArchiveDamaged(f"{file.content} is not what was kept: its checksum differs")
-    if not (directory / POINTS_FILE).exists():
-        raise ArchiveDamaged(f"a shard without {POINTS_FILE}")
-    for changed, _, _ in os.walk(directory, topdown=False):
-        sync_directory(Path(changed))
+    finish_shard(directory)
 
 
 def _copied(source: Path, target: Path) -> str:

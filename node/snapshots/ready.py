@@ -28,6 +28,7 @@ from node.replica.checkpoint import (
     encode_meta,
 )
 from node.replica.identity import Identity
+from node.replica.origin import Origin
 from node.replica.recovery import blank_meta, open_replica
 from node.storage.points import PointStore
 from node.storage.wal import Wal
@@ -87,7 +88,7 @@ class ReadyFiles:
             if meta.seq != shard.seq or not -1 <= meta.seq <= SEQ_MAX:
                 raise DamagedFile(f"a shard as of seq {meta.seq}, not of {shard.seq}")
             seq = max(meta.seq + 1, after.seq)
-            meta = _begun(meta, seq, after.term)
+            meta = _begun(meta, seq, after.term, shard.stamp)
             points.freeze()
             points.checkpoint(encode_meta(meta))
         finally:
@@ -114,8 +115,16 @@ class ReadyFiles:
         directories.install(files, directory, identity)
 
 
-def _begun(meta: Meta, seq: int, term: int) -> Meta:
-    return replace(meta, seq=seq, term=term, starts=((term, seq),), config_version=0, operation_ids=())
+def _begun(meta: Meta, seq: int, term: int, stamp: str) -> Meta:
+    return replace(
+        meta,
+        seq=seq,
+        term=term,
+        starts=((term, seq),),
+        config_version=0,
+        operation_ids=(),
+        origin=Origin(stamp, seq),
+    )
 
 
 def names_of(state: ClusterState) -> set[str]:

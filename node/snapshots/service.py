@@ -20,22 +20,29 @@ import structlog
 from consensus.buckets import owned_buckets
 from consensus.state import CollectionState, ShardState
 from node.client.snapshots import (
+    MANIFEST_FORMAT,
+    PARTIAL,
     SNAPSHOT_FORMAT,
     ContentFile,
+    FileState,
+    PartialManifest,
+    PartialReceiver,
     Ready,
     ShardDescription,
     SnapshotDescription,
     Written,
 )
 from node.replica.checkpoint import DamagedFile
-from node.replica.opened import ReplicaFiles
+from node.replica.opened import CheckpointPostponed, ReplicaFiles
 from node.replica.recovery import DAMAGE
 from node.segments import SegmentError
-from node.snapshots.archive import assemble, unpack_archive, write_archive
+from node.snapshots.archive import Taking, Unpacking, assemble, read_archive, write_archive
+from node.snapshots.changes import Completing, changes_between, write_changes
 from node.snapshots.ready import ReadyFiles
-from node.snapshots.tar import ArchiveDamaged
+from node.snapshots.states import check_states, states_of
+from node.snapshots.tar import ArchiveDamaged, Sink
 from node.storage.points import RecordCorrupted, StoreFormatUnknown
-from node.transfer.export import Base, export_base
+from node.transfer.export import Base, export_base, stamp_of
 from node.transfer.workshop import Workshop
 from node.workers import to_its_end
 from protos.errors import BadInput, ServiceError, storage_failed
@@ -70,6 +77,25 @@ class Host(Protocol):
         ...
 
 
+# What takes an archive's members, given where each shard's files are to lie.
+Beginning = Callable[[SnapshotDescription, Callable[[int], Path]], Taking]
+
+
+class _Receiver:
+    """Implements ``node.client.snapshots.PartialReceiver``."""
+
+    def __init__(
+        self, snapshots: Snapshots, manifest: PartialManifest, own: Path, files: Mapping[str, FileState]
+    ) -> None:
+        self._snapshots, self.manifest, self._own, self._files = snapshots, manifest, own, files
+
+    async def read(self, path: Path, accept: Callable[[SnapshotDescription], None]) -> Ready:
+        def begin(description: SnapshotDescription, place: Callable[[int], Path]) -> Completing:
+            return Completing(description, self._own, self._files, place)
+
+        return await self._snapshots.read_as(path, accept, begin)
+
+
 class Snapshots:
     """One per node."""
 
@@ -89,13 +115,13 @@ class Snapshots:
                     replica = await self._host.copyable(collection, shard_id)
                     bases[shard_id] = await exports.enter_async_context(self._exported(replica))
                 description = self._describe(collection, bases, kind)
-                return await to_its_end(asyncio.to_thread(_write, path, description, bases))
+                return await to_its_end(asyncio.to_thread(_write_whole, path, description, bases))
 
     @asynccontextmanager
-    async def _exported(self, replica: ReplicaFiles) -> AsyncIterator[Base]:
+    async def _exported(self, replica: ReplicaFiles, *, exact: bool = False) -> AsyncIterator[Base]:
         place = self._workshop.place()
         try:
-            yield await export_base(replica, place, background=self._workshop.background)
+            yield await export_base(replica, place, background=self._workshop.background, exact=exact)
         finally:
             await self._workshop.remove(place)
 
@@ -117,9 +143,55 @@ class Snapshots:
             created_ms=time.time_ns() // 1_000_000,
         )
 
+    # --- what differs -----------------------------------------------------------------------------------
+
+    async def manifest(self, collection: CollectionState, shard_id: int) -> PartialManifest:
+        async with self.receiving(collection, shard_id) as receiver:
+            return receiver.manifest
+
+    async def write_partial(
+        self, collection: CollectionState, shard_id: int, theirs: PartialManifest, path: Path
+    ) -> Written | None:
+        check_states(theirs.files)
+        async with self._turn:
+            with _explained("the snapshot cannot be written"):
+                replica = await self._host.copyable(collection, shard_id)
+                if await self._holds(replica, theirs):
+                    return None
+                async with self._exported(replica, exact=True) as base:
+                    description = self._describe(collection, {shard_id: base}, PARTIAL)
+                    call = asyncio.to_thread(_write_partial, path, description, shard_id, base, theirs)
+                    return await to_its_end(call)
+
+    async def _holds(self, replica: ReplicaFiles, theirs: PartialManifest) -> bool:
+        """Are they, or are they made of, what the replica is now?"""
+        try:
+            await replica.checkpoint()
+        except CheckpointPostponed:
+            return False  # the export says why
+        async with replica.stored() as stored:
+            return stamp_of(stored.points.meta()) in (theirs.stamp, theirs.origin)
+
+    @asynccontextmanager
+    async def receiving(self, collection: CollectionState, shard_id: int) -> AsyncIterator[PartialReceiver]:
+        async with AsyncExitStack() as stack:
+            with _explained("the shard's files cannot be read"):
+                replica = await self._host.copyable(collection, shard_id)
+                base = await stack.enter_async_context(self._exported(replica, exact=True))
+                files = await to_its_end(self._workshop.background.run(states_of, base))
+            origin = "" if base.meta is None else base.meta.origin.at(base.seq)
+            manifest = PartialManifest(MANIFEST_FORMAT, collection.name, shard_id, base.stamp, origin, files)
+            yield _Receiver(self, manifest, base.directory, files)
+
     # --- reading ----------------------------------------------------------------------------------------
 
     async def read(self, path: Path, accept: Callable[[SnapshotDescription], None]) -> Ready:
+        return await self.read_as(path, accept, Unpacking)
+
+    async def read_as(
+        self, path: Path, accept: Callable[[SnapshotDescription], None], begin: Beginning
+    ) -> Ready:
+        """As ``read``, with the members handed to what ``begin`` makes."""
         names: dict[int, str] = {}
 
         def place(shard_id: int) -> Path:
@@ -129,7 +201,7 @@ class Snapshots:
         async with self._turn:
             try:
                 with _explained("the snapshot cannot be unpacked"):
-                    description = await to_its_end(asyncio.to_thread(_unpack, path, accept, place))
+                    description = await to_its_end(asyncio.to_thread(_unpack, path, accept, begin, place))
             except BaseException:
                 await to_its_end(asyncio.to_thread(self._ready.remove, list(names.values())))
                 raise
@@ -179,7 +251,13 @@ class Snapshots:
 def _describe_shard(collection: CollectionState, shard: ShardState, base: Base) -> ShardDescription:
     owned = owned_buckets(collection, shard.id)
     return ShardDescription(
-        id=shard.id, seq=base.seq, term=base.term, points=base.points, buckets=owned, key=shard.key
+        id=shard.id,
+        seq=base.seq,
+        term=base.term,
+        points=base.points,
+        buckets=owned,
+        key=shard.key,
+        stamp=base.stamp,
     )
 
 
@@ -212,11 +290,11 @@ class _Hashing:
         self.size += len(data)
 
 
-def _write(path: Path, description: SnapshotDescription, bases: Mapping[int, Base]) -> Written:
+def _write(path: Path, fill: Callable[[Sink], None]) -> Written:
     try:
         with path.open("xb", buffering=BUFFER_BYTES) as file:
             sink = _Hashing(file)
-            write_archive(sink, description, bases)
+            fill(sink)
             file.flush()
             os.fsync(file.fileno())
         sync_directory(path.parent)
@@ -226,8 +304,22 @@ def _write(path: Path, description: SnapshotDescription, bases: Mapping[int, Bas
     return Written(sink.size, sink.sha256.hexdigest())
 
 
+def _write_whole(path: Path, description: SnapshotDescription, bases: Mapping[int, Base]) -> Written:
+    return _write(path, lambda sink: write_archive(sink, description, bases))
+
+
+def _write_partial(
+    path: Path, description: SnapshotDescription, shard_id: int, base: Base, theirs: PartialManifest
+) -> Written:
+    changes = changes_between(base, theirs)
+    return _write(path, lambda sink: write_changes(sink, description, shard_id, base, changes))
+
+
 def _unpack(
-    path: Path, accept: Callable[[SnapshotDescription], None], place: Callable[[int], Path]
+    path: Path,
+    accept: Callable[[SnapshotDescription], None],
+    begin: Beginning,
+    place: Callable[[int], Path],
 ) -> SnapshotDescription:
     with path.open("rb", buffering=BUFFER_BYTES) as file:
-        return unpack_archive(file, accept, place)
+        return read_archive(file, accept, lambda description: begin(description, place))

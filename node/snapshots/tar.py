@@ -66,6 +66,13 @@ class Member:
             self._left -= len(data)
             yield data
 
+    def exactly(self, size: int) -> bytes:
+        """The next bytes. Raises: ArchiveDamaged, also if there are not so many."""
+        if size > self._left:
+            raise ArchiveDamaged(f"{self.name!r} has only {self.size} bytes")
+        self._left -= size
+        return _exactly(self._source, size)
+
     def whole(self, bytes_max: int) -> bytes:
         """Raises: ArchiveDamaged, also if it is larger than that."""
         if self.size > bytes_max:

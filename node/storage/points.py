@@ -235,9 +235,15 @@ class PointStore:
                 view = self._view
                 self._view = PointsView(view.active, EMPTY_LAYER, generation, view.count)
 
-    def copy(self) -> PointsCopy:
-        """Fix the last checkpoint, for writing it elsewhere. Raises: StoreFailed, RecordCorrupted."""
-        return self._file.copy()
+    def copy(self, *, exact: bool = False) -> PointsCopy:
+        """Fix the last checkpoint, for writing it elsewhere; ``exact``: see ``PointsCopy``.
+
+        Raises: StoreFailed, RecordCorrupted; RuntimeError for an exact one while a checkpoint is under way.
+        """
+        if not exact:
+            return self._file.copy()
+        with self._only_one(self._checkpointing, "a checkpoint is under way"):
+            return self._file.copy(exact=True)
 
     def close(self) -> None:
         """Close the file, after a running checkpoint. Views must not be read any more."""

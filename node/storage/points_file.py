@@ -28,6 +28,7 @@ from struct import Struct as Layout
 from typing import TypeAlias, TypeVar
 
 import lmdb
+import msgspec
 from crc32c import crc32c
 
 from node.storage.records import RecordCorrupted
@@ -141,11 +142,18 @@ class Generation:
 
 
 class PointsCopy:
-    """The state of the last ``store``, kept readable until it is written out or forgotten."""
+    """The state of the last ``store``, kept readable until it is written out or forgotten.
 
-    def __init__(self, env: lmdb.Environment, meta: lmdb._Database, using: threading.Lock) -> None:
-        """Raises: lmdb.Error."""
+    ``exact``: page by page, so that two copies differ where pages were written between them, and free pages
+    come along; otherwise it is compacted. No ``store`` may be under way while an exact one is made.
+    """
+
+    def __init__(
+        self, env: lmdb.Environment, meta: lmdb._Database, using: threading.Lock, *, exact: bool = False
+    ) -> None:
+        """Raises: lmdb.Error, OSError."""
         self._env, self._using = env, using
+        self._image = _Image.of(env) if exact else None
         self._txn: Reader = env.begin()
         try:
             self.blob = _unchecked(b"checkpoint", self._txn.get(b"checkpoint", None, meta))
@@ -163,7 +171,10 @@ class PointsCopy:
         """
         try:
             with self._using:
-                self._env.copy(str(path), compact=True, txn=self._txn)
+                if self._image is not None:
+                    self._image.write(Path(os.fsdecode(self._env.path())), path)
+                else:
+                    self._env.copy(str(path), compact=True, txn=self._txn)
         except lmdb.Error as error:
             raise _write_failure(error) from error
         finally:
@@ -173,6 +184,35 @@ class PointsCopy:
         """Let go of the state: as long as it is kept, LMDB cannot use its pages again."""
         with contextlib.suppress(lmdb.Error):  # the store was closed, and all of its transactions with it
             self._txn.abort()
+
+
+class _Image(msgspec.Struct, frozen=True):
+    """The pages of a file as they are now. ``head``: the two that say which state is the last; LMDB writes
+    them in place. Every other page that a transaction begun now can see stays as it is until that ends."""
+
+    head: bytes
+    size: int
+
+    @classmethod
+    def of(cls, env: lmdb.Environment) -> _Image:
+        page_bytes = int(env.stat()["psize"])
+        fd = os.open(env.path(), os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            head = os.pread(fd, 2 * page_bytes, 0)
+        finally:
+            os.close(fd)
+        return cls(head, (int(env.info()["last_pgno"]) + 1) * page_bytes)
+
+    def write(self, source: Path, target: Path) -> None:
+        """Raises: OSError."""
+        with source.open("rb", buffering=0) as reading, target.open("xb", buffering=0) as writing:
+            done = 0
+            while done < self.size:
+                count = os.sendfile(writing.fileno(), reading.fileno(), done, self.size - done)
+                if not count:
+                    raise StoreFailed(errno.EIO, f"{source} ends at byte {done}, not at {self.size}")
+                done += count
+            os.pwrite(writing.fileno(), self.head, 0)
 
 
 class PointsFile:
@@ -241,10 +281,10 @@ class PointsFile:
     def path(self) -> Path:
         return Path(os.fsdecode(self._env.path()))
 
-    def copy(self) -> PointsCopy:
+    def copy(self, *, exact: bool = False) -> PointsCopy:
         """Raises: StoreFailed, RecordCorrupted."""
         try:
-            return PointsCopy(self._env, self._meta, self._copying)
+            return PointsCopy(self._env, self._meta, self._copying, exact=exact)
         except lmdb.Error as error:
             raise _write_failure(error) from error
 

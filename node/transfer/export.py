@@ -9,6 +9,7 @@ May not live here: what becomes of the directory.
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import shutil
 from collections.abc import Awaitable, Callable, Iterable
@@ -42,7 +43,7 @@ class BaseFile(Struct, frozen=True):
 class Base(Struct, frozen=True):
     """An exported checkpoint. ``seq`` is -1 and ``meta`` None if the shard has never held anything.
 
-    ``term``: of operation ``seq``. ``points``: how many there are.
+    ``term``: of operation ``seq``. ``points``: how many there are. ``stamp``: no other checkpoint has it.
     """
 
     directory: Path
@@ -51,15 +52,18 @@ class Base(Struct, frozen=True):
     meta: Meta | None
     points: int
     files: tuple[BaseFile, ...]
+    stamp: str
 
     @property
     def total_bytes(self) -> int:
         return sum(file.size for file in self.files)
 
 
-async def export_base(replica: ReplicaFiles, into: Path, *, background: WorkerPool) -> Base:
+async def export_base(
+    replica: ReplicaFiles, into: Path, *, background: WorkerPool, exact: bool = False
+) -> Base:
     """Bring the last checkpoint up to date and export it into ``into``, a new directory on the same file
-    system. Nothing is synced: it is meant to be sent and removed again.
+    system. Nothing is synced: it is meant to be sent and removed again. ``exact``: see ``PointsCopy``.
 
     Raises: OSError, RecordCorrupted, SegmentError; ShardUnavailable: the replica is being closed, or may not
     store what it has. ``into`` is the caller's to remove then, too.
@@ -69,7 +73,7 @@ async def export_base(replica: ReplicaFiles, into: Path, *, background: WorkerPo
     except CheckpointPostponed as reason:
         raise ShardUnavailable(f"the shard cannot be copied now: {reason}") from reason
     async with replica.stored() as stored:
-        links = await to_its_end(background.run(_link, stored, into))
+        links = await to_its_end(background.run(_link, stored, into, exact=exact))
     return await to_its_end(background.run(_complete, stored, links, into))
 
 
@@ -95,11 +99,11 @@ class _Links(Struct, frozen=True):
     points: PointsCopy
 
 
-def _link(stored: Stored, into: Path) -> _Links:
+def _link(stored: Stored, into: Path, *, exact: bool = False) -> _Links:
     """Make names for everything the checkpoint consists of."""
     into.mkdir(parents=True)
     with stored.gate:
-        points = stored.points.copy()
+        points = stored.points.copy(exact=exact)
     try:
         meta = None if points.blob is None else decode_meta(points.blob)
         if meta is not None:
@@ -158,7 +162,13 @@ def _complete(stored: Stored, links: _Links, into: Path) -> Base:
         meta=meta,
         points=links.points.count,
         files=tuple(list_files(into)),
+        stamp=stamp_of(links.points.blob),
     )
+
+
+def stamp_of(blob: bytes | None) -> str:
+    """What tells a checkpoint from all others, by its record: it names a file that is made anew each time."""
+    return hashlib.blake2b(blob or b"", digest_size=16).hexdigest()
 
 
 def _detach(directory: Path, entry: SegmentEntry) -> None:

@@ -16,6 +16,7 @@ class Unconvertible(VecraftError):
 
 
 CODES: dict[type[VecraftError], StatusCode] = {
+    errors.NothingChanged: StatusCode.FAILED_PRECONDITION,
     errors.BadInput: StatusCode.INVALID_ARGUMENT,
     errors.BadRequest: StatusCode.INVALID_ARGUMENT,
     errors.NotSupported: StatusCode.UNIMPLEMENTED,
@@ -31,6 +32,7 @@ CODES: dict[type[VecraftError], StatusCode] = {
     errors.Timeout: StatusCode.DEADLINE_EXCEEDED,
     errors.RateLimited: StatusCode.RESOURCE_EXHAUSTED,
     errors.Overloaded: StatusCode.RESOURCE_EXHAUSTED,
+    errors.AlreadyInProgress: StatusCode.UNAVAILABLE,
     errors.InsufficientStorage: StatusCode.RESOURCE_EXHAUSTED,
     errors.ShardUnavailable: StatusCode.UNAVAILABLE,
     errors.NotPrimary: StatusCode.UNAVAILABLE,

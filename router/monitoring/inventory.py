@@ -16,7 +16,7 @@ from node.client import NodeClient, QuotaReport, SearchLoad
 from protos.errors import VecraftError
 from protos.hardware import HardwareUsage
 from protos.shard import ShardInfo, ShardStatus
-from router.snapshots.statistics import SnapshotCounts, SnapshotStatistics
+from router.snapshots.statistics import PartialCounts, SnapshotCounts, SnapshotStatistics
 
 
 class ShardEntry(Struct, frozen=True):
@@ -25,6 +25,7 @@ class ShardEntry(Struct, frozen=True):
     id: int
     info: ShardInfo | None
     local: bool = True
+    partial: PartialCounts = PartialCounts()
 
 
 class CollectionEntry(Struct, frozen=True):
@@ -114,7 +115,11 @@ class Inventory:
 
     async def _shards(self, state: CollectionState, peer_id: int) -> list[ShardEntry]:
         return [
-            ShardEntry(shard_id, await self._info(state.name, shard_id))
+            ShardEntry(
+                shard_id,
+                await self._info(state.name, shard_id),
+                partial=self._snapshots.of_shard(state.name, shard_id),
+            )
             if peer_id in shard.replicas
             else ShardEntry(shard_id, None, local=False)
             for shard_id, shard in sorted(state.shards.items())

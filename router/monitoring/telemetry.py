@@ -243,6 +243,11 @@ def _shard(entry: CollectionEntry, shard: ShardEntry, level: int) -> Json:
             if peer_id != entry.peer_id
         ],
         "replicate_states": {str(peer_id): state.value for peer_id, state in sorted(agreed.replicas.items())},
+        "partial_snapshot": {
+            "ongoing_create_snapshot_requests": shard.partial.creating,
+            "is_recovering": shard.partial.recovering,
+            "recovery_timestamp": shard.partial.recovered_unix_s,
+        },
     }
 
 

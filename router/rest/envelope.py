@@ -10,7 +10,7 @@ import msgspec
 from aiohttp import web
 from msgspec import UNSET, Struct, UnsetType
 
-from protos.errors import RateLimited, VecraftError
+from protos.errors import AlreadyInProgress, NothingChanged, RateLimited, VecraftError
 from protos.hardware import HardwareUsage
 from router.auth.errors import NotAuthenticated
 from router.inference.calls import begin
@@ -34,7 +34,9 @@ class _Success(Struct, omit_defaults=True):
     usage: dict[str, object] | UnsetType = UNSET
 
 
-class _Accepted(Struct):
+class _Told(Struct):
+    """Without a result."""
+
     status: str
     time: float
 
@@ -72,7 +74,7 @@ def _usage(tokens: Mapping[str, int] | None, hardware: HardwareUsage | None) -> 
 
 def accepted(started_s: float) -> web.Response:
     """202: it is being done; there is no result."""
-    body = _encoder.encode(_Accepted("accepted", time.perf_counter() - started_s))
+    body = _encoder.encode(_Told("accepted", time.perf_counter() - started_s))
     return json_response(body, status=202)
 
 
@@ -96,9 +98,13 @@ def enveloped(operation: Operation) -> Callable[[web.Request], Awaitable[web.Str
 
 
 def failure(error: VecraftError, started_s: float) -> web.Response:
-    """What went wrong, in the envelope; bare text for a caller who is not known (reference 1.3)."""
+    """What went wrong, in the envelope; bare text for a caller who is not known (reference 1.1, 1.3)."""
     if isinstance(error, NotAuthenticated):
         return web.Response(status=status_of(error), text=str(error))
+    if isinstance(error, NothingChanged):
+        return web.Response(status=status_of(error))
+    if isinstance(error, AlreadyInProgress):
+        return json_response(_encoder.encode(_Told("already_in_progress", 0.0)), status=status_of(error))
     elapsed_s = 0.0 if isinstance(error, BEFORE_WORK) else time.perf_counter() - started_s
     body = _encoder.encode(_Failure({"error": str(error)}, elapsed_s))
     response = json_response(body, status=status_of(error))

@@ -34,6 +34,7 @@ class PayloadTooLarge(VecraftError):
 
 
 STATUS: dict[type[VecraftError], int] = {
+    errors.NothingChanged: 304,
     errors.BadInput: 400,
     errors.BadRequest: 400,
     errors.NotSupported: 400,
@@ -49,6 +50,7 @@ STATUS: dict[type[VecraftError], int] = {
     errors.Timeout: 408,
     errors.RateLimited: 429,
     errors.Overloaded: 429,
+    errors.AlreadyInProgress: 503,
     errors.InsufficientStorage: 507,
     errors.ShardUnavailable: 503,
     errors.NotPrimary: 503,

@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from aiohttp import BodyPartReader, hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
 
+from node.client.snapshots import PartialManifest
 from protos.errors import BadRequest
 from router.auth.needs import Need
 from router.rest.bodies.reading import read_body
-from router.rest.bodies.snapshots import RecoverBody, decode_recover, upload_options
+from router.rest.bodies.snapshots import (
+    RecoverBody,
+    RecoverFromBody,
+    decode_recover,
+    decode_recover_from,
+    upload_options,
+)
 from router.rest.cluster import unsigned
 from router.rest.envelope import Operation, accepted, enveloped, success
 from router.rest.params import collection_name, flag
 from router.rest.routes import Handler, Route
 from router.snapshots.naming import WHOLE, Folder, SnapshotFile
 from router.snapshots.operations import SnapshotOperations
+from router.snapshots.partial import PartialSnapshots
+from router.snapshots.requests import RecoverOptions
 from router.snapshots.store import Content
 from router.snapshots.whole import WholeSnapshots
 
@@ -31,7 +41,9 @@ _CHUNK_BYTES = 1 << 20
 _BYTES = "application/octet-stream"
 
 
-def snapshot_routes(snapshots: SnapshotOperations, whole: WholeSnapshots) -> list[Route]:
+def snapshot_routes(
+    snapshots: SnapshotOperations, whole: WholeSnapshots, partial: PartialSnapshots
+) -> list[Route]:
     handlers = _SnapshotHandlers(snapshots, whole)
     read, write = Need.READ_EXTRAS_OF_COLLECTION, Need.WRITE_EXTRAS_OF_COLLECTION
     manage, one, many = Need.MANAGE_COLLECTION, SnapshotFile, list[SnapshotFile]
@@ -61,7 +73,40 @@ def snapshot_routes(snapshots: SnapshotOperations, whole: WholeSnapshots) -> lis
                 query=("wait", "priority", "checksum"),
             ),
         ]
-    return routes
+    return routes + _partial_routes(_PartialHandlers(snapshots, partial))
+
+
+def _partial_routes(handlers: _PartialHandlers) -> list[Route]:
+    path, read, manage = f"{_SHARD}/snapshot/partial", Need.READ_EXTRAS_OF_COLLECTION, Need.MANAGE_COLLECTION
+    return [
+        _get(f"{path}/manifest", handlers.manifest, read, "What a shard consists of", PartialManifest),
+        Route(
+            "POST",
+            f"{path}/create",
+            handlers.create,
+            read,
+            "Download what a shard that consists of a manifest lacks; 304 if nothing",
+            "Snapshots",
+            body=PartialManifest,
+            media_type=_BYTES,
+        ),
+        _change(
+            "POST",
+            f"{path}/recover",
+            handlers.recover,
+            manage,
+            "Recover a shard from what it lacks",
+            query=("wait", "priority", "checksum"),
+        ),
+        _change(
+            "POST",
+            f"{path}/recover_from",
+            handlers.recover_from,
+            manage,
+            "Make a shard what it is on another node; false if it is that already",
+            body=RecoverFromBody,
+        ),
+    ]
 
 
 def _get(path: str, operation: Operation, needs: Need, summary: str, result: Any) -> Route:
@@ -135,23 +180,13 @@ class _SnapshotHandlers:
         options, wait = upload_options(request), _wait(request)
         if shard_id is not None:
             self._snapshots.folder(name, shard_id)
-        started_s = time.perf_counter()
-        chunks = await _uploaded(request)
-        async with AsyncExitStack() as stack:
-            received = self._snapshots.drafts.received(chunks, checksum=options.checksum)
-            path = await stack.enter_async_context(received)
-            kept = stack.pop_all()
 
-        async def restore() -> bool:
-            async with kept:
-                if shard_id is None:
-                    return await self._snapshots.restore_collection(name, path, options)
-                return await self._snapshots.restore_shard(name, shard_id, path, options)
+        async def restore(path: Path) -> bool:
+            if shard_id is None:
+                return await self._snapshots.restore_collection(name, path, options)
+            return await self._snapshots.restore_shard(name, shard_id, path, options)
 
-        if not wait:
-            self._snapshots.begin(restore(), "recover uploaded snapshot")
-            return accepted(started_s)
-        return success(await self._snapshots.finish(restore(), "recover uploaded snapshot"), started_s)
+        return await _restored(self._snapshots, request, restore, options, wait=wait)
 
     def _folder(self, request: web.Request) -> Folder:
         return self._snapshots.folder(*_target(request))
@@ -159,16 +194,7 @@ class _SnapshotHandlers:
     async def _answer(
         self, request: web.Request, call: Coroutine[Any, Any, Any], what: str
     ) -> web.StreamResponse:
-        started_s = time.perf_counter()
-        try:
-            wait = _wait(request)
-        except BaseException:
-            call.close()
-            raise
-        if wait:
-            return success(await self._snapshots.finish(call, what), started_s)
-        self._snapshots.begin(call, what)
-        return accepted(started_s)
+        return await _answered(self._snapshots, request, call, what)
 
     # --- of the whole storage ----------------------------------------------------------------------------
 
@@ -185,6 +211,80 @@ class _SnapshotHandlers:
     async def delete_whole(self, request: web.Request) -> web.StreamResponse:
         call = self._snapshots.delete(WHOLE, request.match_info["snapshot_name"])
         return await self._answer(request, call, "delete full snapshot")
+
+
+class _PartialHandlers:
+    def __init__(self, snapshots: SnapshotOperations, partial: PartialSnapshots) -> None:
+        self._snapshots, self._partial = snapshots, partial
+
+    async def manifest(self, request: web.Request) -> Any:
+        return await self._partial.manifest(*_shard(request))
+
+    async def create(self, request: web.Request) -> web.StreamResponse:
+        manifest = await read_body(request)
+        async with self._partial.created(*_shard(request), manifest) as (file, content):
+            return await _stream(request, file, content)
+
+    async def recover(self, request: web.Request) -> web.StreamResponse:
+        name, shard_id = _shard(request)
+        options, wait = upload_options(request), _wait(request)
+        self._partial.require_idle(name, shard_id)
+
+        async def restore(path: Path) -> bool:
+            return await self._partial.recover(name, shard_id, path, options)
+
+        return await _restored(self._snapshots, request, restore, options, wait=wait)
+
+    async def recover_from(self, request: web.Request) -> web.StreamResponse:
+        name, shard_id = _shard(request)
+        peer_url, api_key = decode_recover_from(await read_body(request))
+        call = self._partial.recover_from(name, shard_id, peer_url, api_key)
+        return await _answered(self._snapshots, request, call, "follow another node's shard")
+
+
+async def _restored(
+    snapshots: SnapshotOperations,
+    request: web.Request,
+    restore: Callable[[Path], Awaitable[bool]],
+    options: RecoverOptions,
+    *,
+    wait: bool,
+) -> web.StreamResponse:
+    """Take in what is uploaded, and ``restore`` from it."""
+    started_s = time.perf_counter()
+    chunks = await _uploaded(request)
+    async with AsyncExitStack() as stack:
+        received = snapshots.drafts.received(chunks, checksum=options.checksum)
+        path = await stack.enter_async_context(received)
+        kept = stack.pop_all()
+
+    async def restored() -> bool:
+        async with kept:
+            return await restore(path)
+
+    if not wait:
+        snapshots.begin(restored(), "recover uploaded snapshot")
+        return accepted(started_s)
+    return success(await snapshots.finish(restored(), "recover uploaded snapshot"), started_s)
+
+
+async def _answered(
+    snapshots: SnapshotOperations, request: web.Request, call: Coroutine[Any, Any, Any], what: str
+) -> web.StreamResponse:
+    started_s = time.perf_counter()
+    try:
+        wait = _wait(request)
+    except BaseException:
+        call.close()
+        raise
+    if wait:
+        return success(await snapshots.finish(call, what), started_s)
+    snapshots.begin(call, what)
+    return accepted(started_s)
+
+
+def _shard(request: web.Request) -> tuple[str, int]:
+    return collection_name(request), unsigned(request, "shard_id", bits=32)
 
 
 def _target(request: web.Request) -> tuple[str, int | None]:

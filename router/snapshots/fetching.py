@@ -14,6 +14,7 @@ from urllib.parse import urljoin, urlsplit
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
+from msgspec import Struct
 
 from protos.errors import BadRequest, Forbidden, Timeout
 
@@ -74,6 +75,30 @@ def _judge_literal(host: str) -> None:
     _judge(host, host)
 
 
+class _Asked(Struct, frozen=True):
+    """``body``: JSON that is sent along."""
+
+    url: str
+    body: bytes | None = None
+
+    @property
+    def method(self) -> str:
+        return "GET" if self.body is None else "POST"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {} if self.body is None else {"Content-Type": "application/json"}
+
+    @property
+    def fine(self) -> tuple[int, ...]:
+        return (200,) if self.body is None else (200, 304)
+
+    @property
+    def redirects(self) -> tuple[int, ...]:
+        """The last two ask for the same again, whatever it was."""
+        return (301, 302, 303, 307, 308) if self.body is None else (307, 308)
+
+
 class SnapshotFetcher:
     """``user_agent`` is sent along."""
 
@@ -86,6 +111,20 @@ class SnapshotFetcher:
 
         Raises: BadRequest if it cannot be had, within the block, too; Forbidden; Timeout.
         """
+        async with self._answer(_Asked(url), api_key) as response:
+            yield response.content.iter_chunked(CHUNK_BYTES)
+
+    @asynccontextmanager
+    async def made_for(
+        self, url: str, api_key: str | None, manifest: bytes
+    ) -> AsyncIterator[AsyncIterator[bytes] | None]:
+        """The bytes that ``url`` makes for a manifest (JSON); None: of nothing. Raises: as ``chunks``."""
+        async with self._answer(_Asked(url, manifest), api_key) as response:
+            yield None if response.status == 304 else response.content.iter_chunked(CHUNK_BYTES)
+
+    @asynccontextmanager
+    async def _answer(self, asked: _Asked, api_key: str | None) -> AsyncIterator[aiohttp.ClientResponse]:
+        url = asked.url
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S, sock_read=SILENCE_S)
         connector = aiohttp.TCPConnector(resolver=_JudgingResolver(), use_dns_cache=False)
         headers = {"User-Agent": self._user_agent, "Accept-Encoding": "identity"}
@@ -94,17 +133,17 @@ class SnapshotFetcher:
                 aiohttp.ClientSession(connector=connector, timeout=timeout, headers=headers) as session,
                 AsyncExitStack() as stack,
             ):
-                response = await self._open(session, stack, url, api_key)
-                yield response.content.iter_chunked(CHUNK_BYTES)
+                yield await self._open(session, stack, asked, api_key)
         except TimeoutError as error:
             raise Timeout(f"the snapshot at {url} does not come") from error
         except (aiohttp.ClientError, aiohttp.InvalidURL) as error:
             raise BadRequest(f"Failed to download snapshot from {url}: {error}") from error
 
     async def _open(
-        self, session: aiohttp.ClientSession, stack: AsyncExitStack, url: str, api_key: str | None
+        self, session: aiohttp.ClientSession, stack: AsyncExitStack, asked: _Asked, api_key: str | None
     ) -> aiohttp.ClientResponse:
         """Follow redirects; the key goes to the origin that it was given for alone."""
+        url = asked.url
         origin = _origin(url)
         for _ in range(REDIRECTS_MAX + 1):
             parts = urlsplit(url)
@@ -112,13 +151,14 @@ class SnapshotFetcher:
                 raise BadRequest(f"Failed to download snapshot: {url} is no http or https URL")
             _judge_literal(parts.hostname)
             headers = {API_KEY_HEADER: api_key} if api_key is not None and _origin(url) == origin else {}
-            response = await stack.enter_async_context(
-                session.get(url, headers=headers, allow_redirects=False)
+            call = session.request(
+                asked.method, url, data=asked.body, headers=headers | asked.headers, allow_redirects=False
             )
-            if response.status == 200:
+            response = await stack.enter_async_context(call)
+            if response.status in asked.fine:
                 return response
             target = response.headers.get("Location")
-            if response.status not in (301, 302, 303, 307, 308) or target is None:
+            if response.status not in asked.redirects or target is None:
                 raise BadRequest(f"Failed to download snapshot from {url}: status - {response.status}")
             url = urljoin(url, target)
         raise BadRequest(f"Failed to download snapshot from {url}: more than {REDIRECTS_MAX} redirects")

@@ -44,6 +44,10 @@ def shard_file(collection: str, shard_id: int, unix_s: float) -> str:
     return f"{collection}-shard-{shard_id}-{_stamp(unix_s)}{SUFFIX}"
 
 
+def partial_file(collection: str, shard_id: int, unix_s: float) -> str:
+    return f"{collection}-shard-{shard_id}-{_stamp(unix_s)}.partial"
+
+
 def whole_file(unix_s: float) -> str:
     return f"full-snapshot-{_stamp(unix_s)}{SUFFIX}"
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -50,6 +50,7 @@ from router.snapshots.store import Content, SnapshotStore
 from router.snapshots.turns import Turns
 
 T = TypeVar("T")
+Read = Callable[[Path, Callable[[SnapshotDescription], None]], Awaitable[Ready]]
 
 log = structlog.get_logger(__name__)
 
@@ -123,7 +124,7 @@ class SnapshotOperations:
 
     async def create_of_shard(self, name: str, shard_id: int) -> SnapshotFile:
         """Raises: as ``create``; NotFound for an unknown shard."""
-        collection = await self._with_shard(name, shard_id)
+        collection = await self.with_shard(name, shard_id)
 
         def called(unix_s: float) -> str:
             return shard_file(collection.name, shard_id, unix_s)
@@ -138,7 +139,7 @@ class SnapshotOperations:
 
         Raises: as ``create_of_shard``.
         """
-        collection = await self._with_shard(name, shard_id)
+        collection = await self.with_shard(name, shard_id)
         with self.statistics.creating(collection.name):
             async with self._written(collection, [shard_id], planning.SHARD) as (path, written):
                 file = shard_file(collection.name, shard_id, self._unix_s())
@@ -270,7 +271,7 @@ class SnapshotOperations:
                     planning.check_points_of(shard, existing, shard.id)
 
         with self.statistics.recovering(name if existing is None else existing.name):
-            async with self._ready(path, accept) as ready:
+            async with self.ready(self._node.read, path, accept) as ready:
                 if existing is None:
                     return await self._restore_new(name, ready)
                 same = {shard.id: shard.id for shard in ready.description.shards}
@@ -285,15 +286,37 @@ class SnapshotOperations:
         return await self._turns.take(self._real(name), once)
 
     async def _restore_shard(self, name: str, shard_id: int, path: Path, options: RecoverOptions) -> bool:
-        collection = await self._with_shard(name, shard_id)
+        collection = await self.with_shard(name, shard_id)
 
         def accept(description: SnapshotDescription) -> None:
-            planning.check_kind(description, planning.SHARD)
-            planning.check_compatible(description, collection)
-            planning.check_points_of(description.shards[0], collection, shard_id)
+            planning.check_shard(description, planning.SHARD, collection, shard_id)
 
+        ready = self.ready(self._node.read, path, accept)
+        return await self._restore_ready_shard(collection, shard_id, ready, options)
+
+    async def restore_ready_shard(
+        self,
+        collection: CollectionState,
+        shard_id: int,
+        reading: AbstractAsyncContextManager[Ready],
+        options: RecoverOptions,
+    ) -> bool:
+        """``reading``: what ``ready`` returned, of one shard.
+
+        Raises: as ``restore_shard``; Outdated: it may go well when it is done anew from its beginning.
+        """
+        async with self._turns.held(collection.name):
+            return await self._restore_ready_shard(collection, shard_id, reading, options)
+
+    async def _restore_ready_shard(
+        self,
+        collection: CollectionState,
+        shard_id: int,
+        reading: AbstractAsyncContextManager[Ready],
+        options: RecoverOptions,
+    ) -> bool:
         with self.statistics.recovering(collection.name):
-            async with self._ready(path, accept) as ready:
+            async with reading as ready:
                 source = ready.description.shards[0].id
                 return await self._restore(collection.name, ready, {source: shard_id}, options)
 
@@ -303,14 +326,16 @@ class SnapshotOperations:
         def accept(description: SnapshotDescription) -> None:
             planning.check_kind(description, planning.COLLECTION)
 
-        async with self._ready(path, accept):
+        async with self.ready(self._node.read, path, accept):
             pass
 
     @asynccontextmanager
-    async def _ready(self, path: Path, accept: Callable[[SnapshotDescription], None]) -> AsyncIterator[Ready]:
-        """An archive's files, for the time of the block."""
+    async def ready(
+        self, read: Read, path: Path, accept: Callable[[SnapshotDescription], None]
+    ) -> AsyncIterator[Ready]:
+        """An archive's files, for the time of the block; ``read`` makes them of it."""
         self._require_level()
-        async with self._kept(await self._node.read(path, accept)) as ready:
+        async with self._kept(await read(path, accept)) as ready:
             yield ready
 
     @asynccontextmanager
@@ -391,8 +416,8 @@ class SnapshotOperations:
         if self._collections.clustered and self._metadata.state.feature_level < LEVEL_OF_RESTORING:
             raise BadRequest("Snapshots can be recovered once every member of the cluster runs this version")
 
-    async def _with_shard(self, name: str, shard_id: int) -> CollectionState:
-        """Raises: NotFound."""
+    async def with_shard(self, name: str, shard_id: int) -> CollectionState:
+        """The collection, once it is open. Raises: NotFound."""
         collection = await self._collections.opened(name)
         if shard_id not in collection.shards:
             raise shard_not_found(shard_id)

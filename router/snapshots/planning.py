@@ -26,8 +26,17 @@ def check_kind(description: SnapshotDescription, kind: str) -> None:
     """Raises: BadInput."""
     if description.kind != kind:
         raise BadInput(f"This is the snapshot of a {description.kind}, that of a {kind} is expected")
-    if kind == SHARD and len(description.shards) != 1:
+    if kind != COLLECTION and len(description.shards) != 1:
         raise BadInput(f"This snapshot of a shard holds {len(description.shards)} shards")
+
+
+def check_shard(
+    description: SnapshotDescription, kind: str, collection: CollectionState, target: int
+) -> None:
+    """May the archive's only shard take the place of shard ``target``? Raises: BadInput."""
+    check_kind(description, kind)
+    check_compatible(description, collection)
+    check_points_of(description.shards[0], collection, target)
 
 
 def check_compatible(description: SnapshotDescription, collection: CollectionState) -> None:

@@ -72,10 +72,10 @@ async def test_shards_appear_and_go_with_the_state(node: LocalNode, tmp_path: Pa
 
 async def test_reconciling_twice_changes_nothing(node: LocalNode) -> None:
     await node.reconcile(state(collection()))
-    shard = node.shard("things", 0)
+    shard = node.held("things", 0)
     await put(node, 1)
     await node.reconcile(state(collection()))
-    assert node.shard("things", 0) is shard
+    assert node.held("things", 0) is shard
     assert await found(node, 1) == [1]
 
 

@@ -142,6 +142,10 @@ REST: dict[str, set[str]] = {
             ("POST", "/upload", MANAGERS),
         )
     },
+    f"GET {C}/shards/{{shard_id}}/snapshot/partial/manifest": EXTRAS_READERS,
+    f"POST {C}/shards/{{shard_id}}/snapshot/partial/create": EXTRAS_READERS,
+    f"POST {C}/shards/{{shard_id}}/snapshot/partial/recover": MANAGERS,
+    f"POST {C}/shards/{{shard_id}}/snapshot/partial/recover_from": MANAGERS,
     "POST /cluster/backups": MANAGERS,
     "GET /cluster/backups": MANAGERS,
     "POST /cluster/backups/{backup_name}/recover": MANAGERS,

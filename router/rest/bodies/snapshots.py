@@ -21,6 +21,14 @@ class RecoverBody(Struct, kw_only=True):
     api_key: str | None = None
 
 
+class RecoverFromBody(Struct, kw_only=True):
+    """``peer_url``: of the node that is followed; ``api_key``: sent to it."""
+
+    peer_url: str
+    api_key: str | None = None
+
+
+_recover_from = msgspec.json.Decoder(RecoverFromBody)
 _recover = msgspec.json.Decoder(RecoverBody)
 
 
@@ -32,6 +40,14 @@ def decode_recover(body: bytes) -> tuple[str, str | None, RecoverOptions]:
         raise InvalidField("location", "value invalid, must not be empty")
     options = RecoverOptions(asked.priority or Priority.SNAPSHOT, asked.checksum)
     return asked.location, asked.api_key, options
+
+
+def decode_recover_from(body: bytes) -> tuple[str, str | None]:
+    """The URL and the key. Raises: MalformedBody, InvalidField."""
+    asked = decode(body, _recover_from)
+    if not asked.peer_url:
+        raise InvalidField("peer_url", "value invalid, must not be empty")
+    return asked.peer_url, asked.api_key
 
 
 def upload_options(request: web.Request) -> RecoverOptions:

@@ -518,11 +518,14 @@ def test_a_checkpoint_without_a_free_reader_is_stored_and_read_from_the_overlay(
 # --- copies -------------------------------------------------------------------------------------------
 
 
-def test_a_copy_is_the_last_checkpoint_whatever_comes_after_it(store: PointStore, tmp_path: Path) -> None:
+@pytest.mark.parametrize("exact", [False, True])
+def test_a_copy_is_the_last_checkpoint_whatever_comes_after_it(
+    store: PointStore, tmp_path: Path, exact: bool
+) -> None:
     put_points(store, range(100))
     checkpoint(store, b"first")
     put_points(store, range(100, 150))
-    copy = store.copy()
+    copy = store.copy(exact=exact)
     put_points(store, range(100), version=1)
     checkpoint(store, b"second")
     copy.write(tmp_path / "copy.mdb")
@@ -536,9 +539,10 @@ def test_a_copy_is_the_last_checkpoint_whatever_comes_after_it(store: PointStore
     copied.close()
 
 
-def test_a_copy_before_the_first_checkpoint_is_empty(store: PointStore, tmp_path: Path) -> None:
+@pytest.mark.parametrize("exact", [False, True])
+def test_a_copy_before_the_first_checkpoint_is_empty(store: PointStore, tmp_path: Path, exact: bool) -> None:
     put_points(store, range(3))
-    copy = store.copy()
+    copy = store.copy(exact=exact)
     copy.write(tmp_path / "copy.mdb")
     assert copy.blob is None
     copied = PointStore.open(tmp_path / "copy.mdb", 1)
@@ -546,27 +550,32 @@ def test_a_copy_before_the_first_checkpoint_is_empty(store: PointStore, tmp_path
     copied.close()
 
 
-def test_a_copy_overwrites_nothing(store: PointStore, tmp_path: Path) -> None:
+@pytest.mark.parametrize("exact", [False, True])
+def test_a_copy_overwrites_nothing(store: PointStore, tmp_path: Path, exact: bool) -> None:
     (tmp_path / "taken.mdb").write_bytes(b"mine")
-    with pytest.raises(StoreFailed, match="exists"):
-        store.copy().write(tmp_path / "taken.mdb")
+    with pytest.raises(OSError, match="exists"):
+        store.copy(exact=exact).write(tmp_path / "taken.mdb")
     assert (tmp_path / "taken.mdb").read_bytes() == b"mine"
 
 
+@pytest.mark.parametrize("exact", [False, True])
 def test_a_copy_of_a_closed_store_fails_instead_of_ending_the_process(
-    store: PointStore, tmp_path: Path
+    store: PointStore, tmp_path: Path, exact: bool
 ) -> None:
-    copy = store.copy()
+    copy = store.copy(exact=exact)
     store.close()
     with pytest.raises(StoreFailed):
         copy.write(tmp_path / "copy.mdb")
     assert not (tmp_path / "copy.mdb").exists()
 
 
-def test_closing_waits_for_a_copy_that_is_being_written(store: PointStore, tmp_path: Path) -> None:
+@pytest.mark.parametrize("exact", [False, True])
+def test_closing_waits_for_a_copy_that_is_being_written(
+    store: PointStore, tmp_path: Path, exact: bool
+) -> None:
     put_points(store, range(20_000))
     checkpoint(store)
-    copy = store.copy()
+    copy = store.copy(exact=exact)
     writing = threading.Thread(target=copy.write, args=(tmp_path / "copy.mdb",))
     writing.start()
     while not (tmp_path / "copy.mdb").exists() and writing.is_alive():
@@ -578,9 +587,48 @@ def test_closing_waits_for_a_copy_that_is_being_written(store: PointStore, tmp_p
     copied.close()
 
 
-def test_copies_given_up_hold_no_pages(store: PointStore, tmp_path: Path) -> None:
+@pytest.mark.parametrize("exact", [False, True])
+def test_copies_given_up_hold_no_pages(store: PointStore, tmp_path: Path, exact: bool) -> None:
     for version in range(30):
         put_points(store, range(2000), version)
-        store.copy().close()
+        store.copy(exact=exact).close()
         checkpoint(store)
     assert (tmp_path / "points.mdb").stat().st_size < 10 * 2000 * 200
+
+
+def test_exact_copies_differ_where_something_was_written_between_them(
+    store: PointStore, tmp_path: Path
+) -> None:
+    put_points(store, range(20_000))
+    checkpoint(store)
+    store.copy(exact=True).write(tmp_path / "first.mdb")
+    put_points(store, [5], version=1)
+    checkpoint(store)
+    store.copy(exact=True).write(tmp_path / "second.mdb")
+    first, second = (tmp_path / f"{name}.mdb" for name in ("first", "second"))
+    pages = [
+        [data[at : at + 4096] for at in range(0, len(data), 4096)]
+        for data in map(Path.read_bytes, (first, second))
+    ]
+    grown = len(pages[1]) - len(pages[0])
+    differing = sum(one != other for one, other in zip(*pages, strict=False)) + grown
+    assert 0 < differing < 30
+    assert len(pages[1]) > 300
+
+
+def test_an_exact_copy_is_refused_while_a_checkpoint_is_under_way(
+    store: PointStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pages that say which state is the last are written just then."""
+    refusals = []
+
+    def storing(*_: object) -> None:
+        with pytest.raises(RuntimeError) as refusal:
+            store.copy(exact=True)
+        refusals.append(str(refusal.value))
+
+    put_points(store, range(3))
+    store.freeze()
+    monkeypatch.setattr(store._file, "store", storing)
+    store.checkpoint(b"meta")
+    assert refusals == ["a checkpoint is under way"]

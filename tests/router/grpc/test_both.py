@@ -76,6 +76,10 @@ REST_ALONE = {
     f"PUT {BASE}/snapshots/recover",
     f"POST {BASE}/snapshots/upload",
     f"GET {SHARD}/snapshot",
+    f"GET {SHARD}/snapshot/partial/manifest",
+    f"POST {SHARD}/snapshot/partial/create",
+    f"POST {SHARD}/snapshot/partial/recover",
+    f"POST {SHARD}/snapshot/partial/recover_from",
     f"GET {SHARD}/snapshots",
     f"POST {SHARD}/snapshots",
     f"GET {SHARD}/snapshots/{{snapshot_name}}",
@@ -105,7 +109,7 @@ def test_every_operation_exists_over_both() -> None:
     makers: list[Any] = [collection_routes, point_routes, read_routes, query_routes, cluster_routes]
     makers += [analysis_routes, group_routes, explain_routes]
     routes = {f"{route.method} {route.path}" for make in makers for route in make(nobody)}
-    routes |= {f"{route.method} {route.path}" for route in snapshot_routes(nobody, nobody)}
+    routes |= {f"{route.method} {route.path}" for route in snapshot_routes(nobody, nobody, nobody)}
     assert routes - REST_ALONE == set(SAME.values())
     methods = {f"{service.name}.{each.name}" for service in SERVICES for each in service.methods}
     assert methods == SAME.keys()

@@ -56,6 +56,14 @@ def test_status_and_text_are_qdrants(error: VecraftError, status: int, text: str
     assert json.loads(response.body)["status"] == {"error": text}
 
 
+def test_what_is_no_error_is_told_by_its_status_alone() -> None:
+    nothing = failure(errors.NothingChanged(3), 0.0)
+    assert (nothing.status, nothing.body) == (304, None)
+    busy = failure(errors.AlreadyInProgress("x"), 0.0)
+    assert isinstance(busy.body, bytes)
+    assert (busy.status, json.loads(busy.body)) == (503, {"status": "already_in_progress", "time": 0.0})
+
+
 @pytest.mark.parametrize(
     ("error", "status"),
     [(auth_errors.no_credentials(), 401), (auth_errors.TokenRefused("ExpiredSignature"), 403)],

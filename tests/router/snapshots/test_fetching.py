@@ -110,3 +110,46 @@ async def test_what_cannot_be_had_is_the_callers_to_mend(server: TestServer) -> 
     await server.close()
     with pytest.raises(BadRequest, match="Failed to download"):
         await fetched(f"http://127.0.0.1:{port}/")
+
+
+# --- what is made for a manifest ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+async def maker() -> AsyncIterator[TestServer]:
+    async def make(request: web.Request) -> web.Response:
+        sent = await request.text()
+        return web.Response(status=304) if sent == "same" else web.Response(text=f"made for {sent}")
+
+    async def moved(request: web.Request) -> web.Response:
+        return web.Response(status=int(request.query["status"]), headers={"Location": request.query["to"]})
+
+    app = web.Application()
+    app.router.add_post("/make", make)
+    app.router.add_post("/moved", moved)
+    async with TestServer(app) as server:
+        yield server
+
+
+async def made(url: str, manifest: bytes) -> bytes | None:
+    async with FETCHER.made_for(url, None, manifest) as chunks:
+        return None if chunks is None else b"".join([chunk async for chunk in chunks])
+
+
+async def test_the_manifest_is_sent_along_also_to_where_it_is_sent_on(maker: TestServer) -> None:
+    assert await made(str(maker.make_url("/make")), b"this") == b"made for this"
+    assert await made(str(maker.make_url("/make")), b"same") is None
+    for status in (307, 308):
+        assert await made(str(maker.make_url(f"/moved?status={status}&to=/make")), b"x") == b"made for x"
+
+
+@pytest.mark.parametrize("status", [301, 302, 303])
+async def test_redirects_that_ask_for_something_else_are_not_followed(maker: TestServer, status: int) -> None:
+    with pytest.raises(BadRequest, match=f"status - {status}"):
+        await made(str(maker.make_url(f"/moved?status={status}&to=/make")), b"x")
+
+
+async def test_a_manifest_is_not_sent_to_link_local_addresses(maker: TestServer) -> None:
+    for url in (METADATA, str(maker.make_url(f"/moved?status=307&to={METADATA}"))):
+        with pytest.raises(Forbidden):
+            await made(url, b"x")
