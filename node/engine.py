@@ -6,7 +6,6 @@ Lives here: the pools, made and ended together. May not live here: shards.
 from __future__ import annotations
 
 import asyncio
-import os
 from pathlib import Path
 
 from node.client import SearchLoad
@@ -17,6 +16,7 @@ from node.replica.opened import Machinery
 from node.workers import SerialExecutor, WorkerPool
 from protos.clock import Clock, SystemClock
 from protos.collections import OptimizersConfigDiff
+from protos.cores import cores
 from protos.hardware import HardwareUsage
 from protos.quotas import NO_QUOTAS
 
@@ -41,10 +41,10 @@ class Engine:
         """``search_threads`` and ``builds_max`` (builder processes at once): None chooses by the cores.
         ``build_memory``: bytes that all builds together may take; None: most of what is free.
         ``quotas`` None: there are none. ``hardware_reporting``: measure what reads and writes cost."""
-        cores = os.cpu_count() or 1
-        builds_max = builds_max or max(1, cores // 2)
+        allowed = cores()
+        builds_max = builds_max or max(1, allowed // 2)
         self.quotas = quotas or Quotas(NO_QUOTAS, measure_of(Path()))
-        self.search = WorkerPool(search_threads or max(2, cores), "search")
+        self.search = WorkerPool(search_threads or max(2, allowed), "search")
         self._writers = WorkerPool(WRITER_THREADS, "writer")
         self.background = WorkerPool(BACKGROUND_THREADS, "background")
         self.machinery = Machinery(
@@ -54,7 +54,7 @@ class Engine:
             builds=asyncio.Semaphore(builds_max),
             memory=BuildMemory(builds_max, build_memory),
             clock=clock or SystemClock(),
-            cores=cores,
+            cores=allowed,
             overrides=overrides or OptimizersConfigDiff(),
             quotas=self.quotas,
             hardware=Hardware() if hardware_reporting else None,

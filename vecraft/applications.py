@@ -229,8 +229,18 @@ def _keys(settings: Settings) -> Keys:
 
 
 def _metrics_app(endpoints: ServiceEndpoints) -> RestApplication:
-    """``/metrics`` and nothing else, with the other port's error responses."""
-    table = RouteTable([Route("GET", "/metrics", endpoints.metrics, Need.PUBLIC)])
+    """``/metrics`` and what probes ask, with the other port's error responses.
+
+    Neither a key nor a certificate is needed here: probes seldom have one.
+    """
+    health = ("/healthz", "/livez")
+    table = RouteTable(
+        [
+            Route("GET", "/metrics", endpoints.metrics, Need.PUBLIC),
+            Route("GET", "/readyz", endpoints.ready, Need.PUBLIC),
+            *(Route("GET", path, endpoints.health, Need.PUBLIC) for path in health),
+        ]
+    )
     return RestApplication(Edge(table, OPEN, enable_cors=False, metrics_hook=None))
 
 

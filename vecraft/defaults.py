@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any, TypedDict
 
 import msgspec
@@ -10,6 +9,7 @@ import msgspec
 from consensus.controller import Limits
 from consensus.state import TransferMethod
 from protos.collections import CollectionDefaults, OptimizersConfigDiff
+from protos.cores import cores
 from protos.quotas import QuotaConfig
 from router.cluster.status import ClusterOptions
 from vecraft.configuration import ConfigurationError
@@ -62,7 +62,7 @@ def node_options(settings: Settings) -> NodeOptions:
     performance = settings.storage.performance
     return NodeOptions(
         search_threads=search_threads(settings),
-        builds_max=builds_max(performance, os.cpu_count() or 1),
+        builds_max=builds_max(performance, cores()),
         build_memory=performance.optimizer_memory_budget_mb * _MIB or None,
         recovery_mode=settings.storage.recovery_mode or None,
         overrides=msgspec.convert(

@@ -12,6 +12,7 @@ their checkpoint, the log closes.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from pathlib import Path
@@ -47,7 +48,8 @@ def run(loaded: Loaded) -> int:
     for problem in logs.problems + loaded.warnings:
         _log.warning("configuration_doubtful", problem=problem)
     _log.info("starting", version=__version__, api=QDRANT_VERSION, configuration=loaded.sources)
-    MARKER.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        MARKER.unlink(missing_ok=True)
     try:
         with tracing():
             status = uvloop.run(_serve(loaded, logs))
@@ -103,7 +105,10 @@ async def _listen(stack: AsyncExitStack, settings: Settings, apps: Applications)
 
 
 def _mark_as_serving() -> None:
-    MARKER.touch()
+    try:
+        MARKER.touch()
+    except OSError as error:  # a container's own files may be read-only
+        _log.info("no_marker_file", path=str(MARKER), reason=error.strerror)
 
 
 def _composition(

@@ -20,11 +20,11 @@ an unknown key is reported with the nearest known one.
 
 from __future__ import annotations
 
-import math
-import os
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
+
+from protos.cores import cores
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Count = Annotated[int, Meta(ge=0)]
@@ -280,7 +280,7 @@ KEY_ALIASES = {
 
 def search_threads(settings: Settings) -> int:
     """Threads that serve reads: as configured, else one per core (FAISS and numpy keep a core busy each)."""
-    return settings.storage.performance.max_search_threads or max(2, math.ceil(os.cpu_count() or 2))
+    return settings.storage.performance.max_search_threads or max(2, cores())
 
 
 def read_timeout_ms(settings: Settings) -> int:

@@ -72,10 +72,12 @@ def test_logs_may_be_json(tmp_path: Path) -> None:
         assert all({"level", "timestamp", "logger"} <= set(event) for event in events)
 
 
-def test_the_metrics_port_serves_metrics_and_nothing_else(tmp_path: Path) -> None:
+def test_the_metrics_port_serves_metrics_and_probes_and_nothing_else(tmp_path: Path) -> None:
     other = LiveNode(tmp_path / "port").port
     with LiveNode(tmp_path, environment={"VECRAFT__SERVICE__METRICS_PORT": str(other)}) as node:
         assert "app_info{" in httpx.get(f"http://127.0.0.1:{other}/metrics").text
+        for path in ("/healthz", "/livez", "/readyz"):
+            assert httpx.get(f"http://127.0.0.1:{other}{path}").text == httpx.get(f"{node.url}{path}").text
         assert httpx.get(f"http://127.0.0.1:{other}/collections").status_code == 404
         refused = httpx.get(f"http://127.0.0.1:{other}/metrics?per_collection=maybe")
         main = httpx.get(f"{node.url}/metrics?per_collection=maybe")

@@ -14,6 +14,7 @@ service:
   http_port: 6333
   grpc_port: 6334
   metrics_port: 6336
+  shutdown_delay_sec: 5
   enable_tls: {{ and .Values.tls.enabled .Values.tls.rest }}
   verify_https_client_certificate: {{ and .Values.tls.enabled .Values.tls.rest .Values.tls.verifyClients }}
   {{- if .Values.apiKey }}
