@@ -46,26 +46,29 @@ def optimizations_info(
     return {"summary": summary, "running": running, **{part: shown[part] for part in wanted}}
 
 
-def _optimization(one: Optimization) -> dict[str, Any]:
-    status: Any = "optimizing" if one.ended_ms is None else "done"
+def status_of(one: Optimization) -> str | dict[str, str]:
     if one.error is not None:
-        status = {"error": one.error}
-    elif one.cancelled is not None:
-        status = {"cancelled": one.cancelled}
-    progress: dict[str, Any] = {"name": one.optimizer, "started_at": _moment(one.started_ms)}
+        return {"error": one.error}
+    if one.cancelled is not None:
+        return {"cancelled": one.cancelled}
+    return "optimizing" if one.ended_ms is None else "done"
+
+
+def _optimization(one: Optimization) -> dict[str, Any]:
+    progress: dict[str, Any] = {"name": one.optimizer, "started_at": moment(one.started_ms)}
     if one.ended_ms is not None:
-        progress["finished_at"] = _moment(one.ended_ms)
+        progress["finished_at"] = moment(one.ended_ms)
         progress["duration_sec"] = (one.ended_ms - one.started_ms) / 1000
     return {
         "uuid": str(uuid.UUID(one.id)),
         "optimizer": one.optimizer,
-        "status": status,
+        "status": status_of(one),
         "segments": [{"uuid": str(uuid.UUID(part.id)), "points_count": part.points} for part in one.segments],
         "progress": progress,
     }
 
 
-def _moment(unix_ms: int) -> str:
+def moment(unix_ms: int) -> str:
     return datetime.fromtimestamp(unix_ms / 1000, UTC).isoformat()
 
 

@@ -25,6 +25,7 @@ from router.monitoring import machine
 from router.monitoring.cluster import cluster_section
 from router.monitoring.inventory import CollectionEntry, ShardEntry
 from router.monitoring.metrics import Durations, RequestKey, Requests, RequestStatistics, unindexed
+from router.monitoring.optimizations import optimizations_section
 
 Json = dict[str, Any]
 
@@ -274,11 +275,7 @@ def _local(info: ShardInfo, config: CollectionConfig, level: int) -> Json:
         "num_points": info.points,
         "num_vectors": vectors,
         "num_vectors_by_name": info.vectors,
-        "optimizations": {
-            "status": "ok" if info.optimizer_error is None else {"error": info.optimizer_error},
-            "optimizations": {"count": 0},
-            "log": [],
-        },
+        "optimizations": optimizations_section(info),
         "async_scorer": False,
         "update_queue": {"length": info.update_queue_length, "op_num": info.operations_applied}
         | _deferred("deferred_points", config),

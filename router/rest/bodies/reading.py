@@ -30,7 +30,12 @@ async def read_body(request: web.Request) -> bytes:
     except web.HTTPRequestEntityTooLarge as error:
         raise PayloadTooLarge(request.client_max_size) from error
     except web.RequestPayloadError as error:
-        raise MalformedBody(str(error)) from error
+        raise MalformedBody(_reason(error)) from error
+
+
+def _reason(error: web.RequestPayloadError) -> str:
+    cause = error.__cause__ or error.__context__ or error
+    return getattr(cause, "message", "") or str(error)
 
 
 async def _whole(request: web.Request) -> bytes:

@@ -10,6 +10,7 @@ import pytest
 from msgspec import structs
 
 from protos.hardware import HardwareUsage
+from protos.shard import Optimization, OptimizedSegment
 from router.audit.files import AuditFigures
 from router.monitoring import machine
 from router.monitoring.inventory import CollectionEntry
@@ -105,6 +106,41 @@ def test_the_audit_log_is_told_of_if_there_is_one() -> None:
         "log_api": True,
         "dir_size_bytes": 99,
     }
+
+
+def test_a_local_shard_tells_what_its_optimizers_did_last() -> None:
+    part = OptimizedSegment("0" * 20 + "f" * 12, 5)
+    done = Optimization("1" * 32, "indexing", [part], started_ms=1000, ended_ms=1500)
+    told = [
+        Optimization("2" * 32, "merge", [part], started_ms=9000),
+        done,
+        structs.replace(done, ended_ms=1100),
+        structs.replace(done, error="no room"),
+        structs.replace(done, cancelled="closed"),
+    ]
+    (shard,) = at(3, [entry("one", optimizations=told)])["collections"]["collections"][0]["shards"]
+    shown = shard["local"]["optimizations"]
+    assert shown["optimizations"] == {
+        "count": 2,
+        "fail_count": 2,
+        "avg_duration_micros": 300_000.0,
+        "min_duration_micros": 100_000.0,
+        "max_duration_micros": 500_000.0,
+        "total_duration_micros": 600_000,
+        "last_responded": "1970-01-01T00:00:01.500000+00:00",
+    }
+    running, first = shown["log"][:2]
+    assert (running["status"], "end_at" in running) == ("optimizing", False)
+    assert first == {
+        "name": "indexing",
+        "uuid": "11111111-1111-1111-1111-111111111111",
+        "segment_ids": [2**48 - 1],
+        "segment_uuids": ["00000000-0000-0000-0000-ffffffffffff"],
+        "status": "done",
+        "start_at": "1970-01-01T00:00:01+00:00",
+        "end_at": "1970-01-01T00:00:01.500000+00:00",
+    }
+    assert [one["status"] for one in shown["log"][3:]] == [{"error": "no room"}, {"cancelled": "closed"}]
 
 
 def test_segments_tell_which_vectors_are_indexed() -> None:

@@ -125,7 +125,13 @@ async def test_the_limit_holds_for_what_a_compressed_body_unpacks_to(rest: Rest)
 
 
 @pytest.mark.parametrize(
-    ("encoding", "encode"), [("gzip", gzip.compress), ("deflate", zlib.compress), ("br", brotli.compress)]
+    ("encoding", "encode"),
+    [
+        ("gzip", gzip.compress),
+        ("deflate", zlib.compress),
+        ("br", brotli.compress),
+        ("zstd", zstd.compress),
+    ],
 )
 async def test_compressed_bodies_are_decoded(rest: Rest, encoding: str, encode: object) -> None:
     await rest.create()
@@ -149,6 +155,7 @@ async def test_a_body_that_is_not_compressed_as_it_says_is_a_client_error(rest: 
     headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
     answer = await rest.call("POST", "/collections/c/points/scroll", data=b"plain text", headers=headers)
     assert answer.status == 400
+    assert answer.error == "Format error in JSON body: Can not decode content-encoding: gzip"
 
 
 # --- compression ---------------------------------------------------------------------------------------
