@@ -6,7 +6,7 @@ and without a selector, so a caller that takes the whole of what was walked (``c
 it may return gets the same rows, and also learns how many of the nearest rows pass.
 
 Links are always made over codes that lose nothing; codes too coarse for that take their place afterwards.
-Files are FAISS's own format, mapped on opening. ``docs/decisions/0002-graphs-over-codes.md`` and
+Files (``graph_file``) are mapped on opening. ``docs/decisions/0002-graphs-over-codes.md`` and
 ``0003-quantization.md`` have the measurements behind the codes.
 """
 
@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from node.index import graph_file
 from node.index.codes import Code, Encoding, for_faiss, integers_of, metric_of, sq_type
 from node.index.exact import NO_ROW, Rows
 from node.index.kernels import kernel_of
@@ -106,14 +107,13 @@ class HnswGraph:
 
         Raises: OSError if there is no such file, RuntimeError if FAISS cannot read it.
         """
-        path.stat()  # FAISS reports a missing file as a RuntimeError
-        index = _map(path)
+        index = graph_file.open_mapped(path)
         speak(index, encoding, metric_of(distance, encoding.code))
         return cls(index, rows, params, encoding, distance, path)
 
     def save(self, path: Path) -> None:
         speak(self._index, self.encoding, faiss.METRIC_L2)
-        faiss.write_index(self._index, str(path))
+        graph_file.write(self._index, path, self.count * int(self._storage.code_size))
         speak(self._index, self.encoding, metric_of(self.distance, self.encoding.code))
 
     def candidates(self, queries: FloatArray, ef: int, count: int) -> Rows:
@@ -244,7 +244,11 @@ class HnswGraph:
         """The same links and codes, but with queries compared as floats."""
         with self._making:
             if self._floats is None:
-                index = faiss.clone_index(self._index) if self._path is None else _map(self._path)
+                index = (
+                    faiss.clone_index(self._index)
+                    if self._path is None
+                    else graph_file.open_mapped(self._path)
+                )
                 low, step = self.encoding.low, self.encoding.step
                 quantizer = faiss.downcast_index(index.storage).sq
                 quantizer.qtype = sq_type(Code.UNIFORM_8BIT)
@@ -273,7 +277,3 @@ class HnswGraph:
 def _walk_parameters(ef: int) -> Any:
     """FAISS only reads them, so that threads share them."""
     return faiss.SearchParametersHNSW(efSearch=ef)
-
-
-def _map(path: Path) -> Any:
-    return faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)

@@ -19,7 +19,7 @@ from node.segments.schema import VectorSchema
 from node.segments.values import ValueGraphsEntry
 from protos.files import replace_synced
 
-FORMAT = 2  # 1 had dense float32 vectors only
+FORMAT = 3  # 1 had dense float32 vectors only; up to 2 graphs were FAISS's own files
 MANIFEST_FILE = "segment.json"
 BLOCK_BYTES = 1024 * 1024
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from node.index import Code, Encoding, GraphParams, HnswGraph, choose_encoding, set_threads
+from node.index import Code, Encoding, GraphParams, HnswGraph, choose_encoding, graph_file, set_threads
 from node.index.distances import normalize
+from node.index.library import faiss
 from protos.collections import Distance
 from tests.node.index import oracle
 
@@ -41,6 +43,53 @@ def test_a_saved_graph_answers_as_before_when_mapped(tmp_path: Path) -> None:
     again = HnswGraph.open(tmp_path / "graph", None, PARAMS, encoding, Distance.COSINE)
     assert again.count == 2000
     np.testing.assert_array_equal(graph.candidates(QUERIES, 64, 10), again.candidates(QUERIES, 64, 10))
+
+
+@pytest.mark.parametrize("code", [Code.INTEGER_8BIT, Code.UNIFORM_8BIT, Code.FLOAT16, Code.FLOAT32])
+def test_codes_begin_where_a_line_of_the_cache_does(tmp_path: Path, code: Code) -> None:
+    encoding = choose_encoding(Distance.COSINE, MATRIX) if code is Code.INTEGER_8BIT else Encoding(code)
+    assert encoding.code is code
+    for rows in (17, 100):
+        path = tmp_path / f"graph-{rows}"
+        HnswGraph.build(Distance.COSINE, MATRIX[:rows], None, PARAMS, encoding).save(path)
+        index = graph_file.open_mapped(path)
+        storage = faiss.downcast_index(index.storage)
+        assert int(storage.codes.data()) % 64 == 0
+
+
+def test_files_of_former_versions_are_faiss_alone(tmp_path: Path) -> None:
+    """What comes before FAISS's data was not there up to 0.3."""
+    encoding = choose_encoding(Distance.COSINE, MATRIX)
+    graph = HnswGraph.build(Distance.COSINE, MATRIX, None, PARAMS, encoding)
+    graph.save(tmp_path / "now")
+    data = (tmp_path / "now").read_bytes()
+    before = int.from_bytes(data[len(graph_file.MAGIC) :][:4], "little")
+    (tmp_path / "then").write_bytes(data[before:])
+    assert faiss.read_index(str(tmp_path / "then")).ntotal == 2000
+    again = HnswGraph.open(tmp_path / "then", None, PARAMS, encoding, Distance.COSINE)
+    np.testing.assert_array_equal(graph.candidates(QUERIES, 64, 10), again.candidates(QUERIES, 64, 10))
+    far = QUERIES * np.float32(50)  # compared as floats, by another index over the same file
+    np.testing.assert_array_equal(graph.candidates(far, 64, 10), again.candidates(far, 64, 10))
+
+
+def test_a_mapped_graph_outlives_its_file_and_who_opened_it(tmp_path: Path) -> None:
+    encoding = choose_encoding(Distance.COSINE, MATRIX)
+    graph = HnswGraph.build(Distance.COSINE, MATRIX, None, PARAMS, encoding)
+    graph.save(tmp_path / "graph")
+    again = HnswGraph.open(tmp_path / "graph", None, PARAMS, encoding, Distance.COSINE)
+    (tmp_path / "graph").unlink()
+    gc.collect()
+    np.testing.assert_array_equal(graph.candidates(QUERIES, 64, 10), again.candidates(QUERIES, 64, 10))
+
+
+@pytest.mark.parametrize("size", [0, 10, 18, 70, 500, 20_000])
+def test_a_file_cut_short_is_told(tmp_path: Path, size: int) -> None:
+    encoding = choose_encoding(Distance.COSINE, MATRIX)
+    graph = HnswGraph.build(Distance.COSINE, MATRIX, None, PARAMS, encoding)
+    graph.save(tmp_path / "graph")
+    (tmp_path / "short").write_bytes((tmp_path / "graph").read_bytes()[:size])
+    with pytest.raises(RuntimeError):
+        HnswGraph.open(tmp_path / "short", None, PARAMS, encoding, Distance.COSINE)
 
 
 def test_nodes_of_a_partial_graph_are_reported_as_rows() -> None:
