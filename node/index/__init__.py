@@ -16,6 +16,7 @@ from node.index.sparse import SparseIndex
 from node.index.sparse_build import SparseParams, SparseRows, build_sparse_index, sparse_build_bytes
 from node.index.sparse_file import SparseIndexCorrupted
 from node.index.threads import set_threads
+from node.index.twins import Twins
 
 __all__ = [
     "NO_ROW",
@@ -28,6 +29,7 @@ __all__ = [
     "SparseIndexCorrupted",
     "SparseParams",
     "SparseRows",
+    "Twins",
     "best_of",
     "build_sparse_index",
     "choose_encoding",

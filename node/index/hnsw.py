@@ -27,6 +27,7 @@ from node.index.kernels import kernel_of
 from node.index.library import faiss
 from node.index.linking import GraphParams, GraphRows, linked_index, linking, speak
 from node.index.narrow import Originals
+from node.index.twins import Twins
 from node.index.walk import ScoredGraph
 from node.index.walking import walked
 from protos.collections import Distance
@@ -44,6 +45,7 @@ class HnswGraph:
 
     Attributes:
         count: nodes in it. ``rows``: (count,) uint32, the matrix row of each node; None: node i is row i.
+        twins: rows that are no nodes because they equal one; who searches puts them beside it.
         params, encoding, distance: how it was built.
     """
 
@@ -55,6 +57,7 @@ class HnswGraph:
         encoding: Encoding,
         distance: Distance,
         path: Path | None = None,
+        twins: Twins | None = None,
     ) -> None:
         self._index = index
         self._storage = faiss.downcast_index(index.storage)
@@ -63,7 +66,7 @@ class HnswGraph:
         self._making = Lock()
         self._scored: tuple[Originals, ScoredGraph | None] | None = None  # on the vectors asked for last
         self._walked = walked(index, encoding) if encoding.code is Code.INTEGER_8BIT else None
-        self.rows = rows
+        self.rows, self.twins = rows, twins
         self.params = params
         self.encoding = encoding
         self.distance = distance
@@ -101,7 +104,13 @@ class HnswGraph:
 
     @classmethod
     def open(
-        cls, path: Path, rows: GraphRows | None, params: GraphParams, encoding: Encoding, distance: Distance
+        cls,
+        path: Path,
+        rows: GraphRows | None,
+        params: GraphParams,
+        encoding: Encoding,
+        distance: Distance,
+        twins: Twins | None = None,
     ) -> HnswGraph:
         """Map the graph at ``path``; nothing is read before it is needed.
 
@@ -109,7 +118,18 @@ class HnswGraph:
         """
         index = graph_file.open_mapped(path)
         speak(index, encoding, metric_of(distance, encoding.code))
-        return cls(index, rows, params, encoding, distance, path)
+        return cls(index, rows, params, encoding, distance, path, twins)
+
+    @property
+    def covered(self) -> int:
+        """Rows that a search finds: nodes and their twins."""
+        return self.count + (0 if self.twins is None else len(self.twins))
+
+    @property
+    def covered_rows(self) -> GraphRows:
+        """(covered,) in no order."""
+        rows = np.arange(self.count, dtype=np.uint32) if self.rows is None else self.rows
+        return rows if self.twins is None else np.concatenate([rows, self.twins.members])
 
     def save(self, path: Path) -> None:
         speak(self._index, self.encoding, faiss.METRIC_L2)

@@ -28,6 +28,7 @@ from node.index import (
     sparse_build_bytes,
 )
 from node.index.linking import build_bytes, linking
+from node.index.twins import equal_most, set_apart
 from node.segments.encoding import originals
 from node.segments.errors import BuildTooLarge
 from node.segments.graph_codes import choose_codes
@@ -51,6 +52,7 @@ from node.segments.schema import (
     graph_rows_file,
     postings_file,
     present_file,
+    twins_file,
 )
 from node.segments.sealed import SealedSegment
 from node.segments.value_build import ValueBuild
@@ -205,18 +207,23 @@ class Assembly:
         former = worth_continuing(self._formers(schema, params, stored), wanted)
         count = int(np.count_nonzero(wanted)) + (0 if former is None else _dead(former, wanted))
         self._check_memory(build_bytes(schema.dim, count, params, encoding, linked))
-        nodes = nodes_of(wanted, former)
         kept = None if former is None else former.graph
+        nodes, twins = nodes_of(wanted, former), None
+        if not isinstance(stored, Ragged):
+            first = 0 if kept is None else kept.count
+            nodes, twins = set_apart(stored, nodes, first, equal_most(params.m))
         path = self.draft / graph_file(position)
         HnswGraph.build(schema.distance, matrix, nodes, params, encoding, linked, kept).save(path)
         self._finish(path)
         has_rows = len(nodes) != len(matrix) or bool((nodes[1:] < nodes[:-1]).any())
         if has_rows:
             self._write(graph_rows_file(position), nodes.astype("<u4").tobytes())
+        if twins is not None:
+            self._write(twins_file(position), twins.to_bytes())
         continued = 0 if kept is None else kept.count
         took = time.monotonic() - started
         self.graphs.append(GraphResult(schema.name, encoding.code, len(nodes), took, continued))
-        return GraphEntry(params, encoding.code, has_rows, encoding)
+        return GraphEntry(params, encoding.code, has_rows, encoding, has_twins=twins is not None)
 
     def _formers(self, schema: VectorSchema, params: GraphParams, stored: Rows) -> Iterator[Former]:
         """The sources' graphs of these vectors whose links are of the kind that ``params`` asks for."""
@@ -231,8 +238,7 @@ class Assembly:
     ) -> ValueGraphsEntry:
         stored = layout_of(schema, position).open(self.draft, self.rows)
         assert not isinstance(stored, Ragged)
-        matrix = originals(stored, schema)
-        build = ValueBuild(schema, matrix, self._wanted(present), params, rows_of=self._rows_of)
+        build = ValueBuild(schema, stored, self._wanted(present), params, rows_of=self._rows_of)
         return build.run(
             self.job.groups, self.draft, position, check_memory=self._check_memory, finish=self._finish
         )

@@ -2,8 +2,8 @@
 
 Lives here: carrying out what ``planner`` decides. May not live here: slots, files, other kinds of vectors.
 
-Invariants: every row that a caller may allow and that has a vector is in the graph, if there is one (rows
-kept out were dead when it was built, and slots never come back to life).
+Invariants: every row that a caller may allow and that has a vector is in the graph, if there is one, as a
+node or as the twin of one (rows kept out were dead when it was built, and slots never come back to life).
 """
 
 from __future__ import annotations
@@ -145,7 +145,7 @@ class VectorsView:
         """What ``search`` would do without a filter and hints; None: something else than one walk."""
         graph, chosen = self.graph, self._chosen(allowed, Hints(count=count))
         scored, k = None if graph is None else graph.scored(self._originals), min(k, chosen.count)
-        if graph is None or scored is None or not k:
+        if graph is None or scored is None or not k or graph.twins is not None:
             return None
         scoring = scoring_of(graph, quantization)
         ef = width = _width(graph, k, ef, scoring)
@@ -177,7 +177,7 @@ class VectorsView:
             width, chosen.count, planner.node_rows(self.schema.dim, quick=graph.quick)
         ):
             return self._best_rows(queries, k, chosen, hints.trace)
-        if chosen.count >= graph.count:
+        if chosen.count >= graph.covered:
             return self._walk(graph, queries, k, width, chosen, scoring, hints.trace)
         return self._walk_filtered(graph, queries, k, width, chosen, scoring, hints.trace)
 
@@ -209,14 +209,15 @@ class VectorsView:
         trace: Trace | None,
     ) -> Ranking:
         """Every node may be returned."""
+        wanted = min(k, graph.count)
         if scoring.rescore:
             count = scoring.count(k, width)
-            ranking = self.best_of_walks(graph, queries, width, count, k)[:2]
+            ranking = self.best_of_walks(graph, queries, width, count, wanted)[:2]
             # Too few candidates: parts of the graph cannot be reached.
             last = ranking[0][:, -1]
             short = np.flatnonzero(last < 0).tolist() if last.min() < 0 else []
         else:
-            count, ranking = 0, blank(len(queries), k)
+            count, ranking = 0, blank(len(queries), wanted)
             short = _walk_codes(ranking, graph, queries, width)
         way, scored = self._way(graph, Way.GRAPH), count * len(queries)
         tell(
@@ -228,6 +229,8 @@ class VectorsView:
             row_bytes=self.schema.row_bytes,
             width=width,
         )
+        if graph.twins is not None:
+            ranking = graph.twins.beside(ranking, k)
         self._finish_exactly(ranking, short, queries, chosen, trace)
         return ranking
 
@@ -245,10 +248,11 @@ class VectorsView:
 
         What passes is scored on the original vectors, whatever was asked: it may be scored so anyway.
         """
-        mask = chosen.mask(len(self.rows))
+        mask, twins = chosen.mask(len(self.rows)), graph.twins
         assert mask is not None
-        ranking = blank(len(queries), k)
-        balls = _Balls(self, graph, mask, chosen.count, ef, k, scoring.count(k, ef))
+        admitted, nodes = (mask, chosen.count) if twins is None else twins.admitting(mask, chosen.count)
+        ranking = blank(len(queries), min(k, nodes))
+        balls = _Balls(self, graph, admitted, nodes, ef, ranking[0].shape[1], scoring.count(k, ef))
         hard = balls.into(ranking, queries)
         way, walked = self._way(graph, Way.WIDENED), len(queries) - len(hard)
         tell(
@@ -260,6 +264,8 @@ class VectorsView:
             row_bytes=self.schema.row_bytes,
             width=balls.widest,
         )
+        if twins is not None:
+            ranking = twins.beside(ranking, k, mask)
         self._finish_exactly(ranking, hard, queries, chosen, trace)
         return ranking
 

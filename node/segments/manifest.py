@@ -19,7 +19,7 @@ from node.segments.schema import VectorSchema
 from node.segments.values import ValueGraphsEntry
 from protos.files import replace_synced
 
-FORMAT = 3  # 1 had dense float32 vectors only; up to 2 graphs were FAISS's own files
+FORMAT = 3  # 1 had dense float32 vectors only; up to 2 graphs were FAISS's own files, and had no twins
 MANIFEST_FILE = "segment.json"
 BLOCK_BYTES = 1024 * 1024
 
@@ -33,7 +33,8 @@ class FileEntry(Struct, frozen=True):
 
 
 class GraphEntry(Struct, frozen=True):
-    """``has_rows``: nodes are not all rows in order; their rows are in a file.
+    """``has_rows``: nodes are not all rows in order; their rows are in a file. ``has_twins``: likewise which
+    rows equal a node and are none.
 
     ``encoding`` is None in files of 0.2.0, whose codes need no more than ``code`` to be told.
     """
@@ -42,6 +43,7 @@ class GraphEntry(Struct, frozen=True):
     code: Code
     has_rows: bool
     encoding: Encoding | None = None
+    has_twins: bool = False
 
     @property
     def stored(self) -> Encoding:

@@ -85,6 +85,11 @@ def graph_rows_file(position: int) -> str:
     return f"{GRAPH}.{position}.rows"
 
 
+def twins_file(position: int) -> str:
+    """Little-endian uint32: the heads of the graph's twins, then the twins (``node.index.twins``)."""
+    return f"{GRAPH}.{position}.twins"
+
+
 def value_graph_file(position: int, number: int) -> str:
     return f"{GRAPH}.{position}.{number}.faiss"
 
@@ -92,6 +97,11 @@ def value_graph_file(position: int, number: int) -> str:
 def value_rows_file(position: int, number: int) -> str:
     """Little-endian uint32, the row of each node."""
     return f"{GRAPH}.{position}.{number}.rows"
+
+
+def value_twins_file(position: int, number: int) -> str:
+    """As ``twins_file``."""
+    return f"{GRAPH}.{position}.{number}.twins"
 
 
 POSTINGS = "postings"

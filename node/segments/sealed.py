@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from node import bits
-from node.index import Encoding, GraphParams, HnswGraph, SparseIndex, SparseIndexCorrupted
+from node.index import Encoding, GraphParams, HnswGraph, SparseIndex, SparseIndexCorrupted, Twins
 from node.segments.errors import SegmentCorrupted
 from node.segments.files import allocated_bytes, map_array
 from node.segments.growing import GrowingSegment
@@ -38,8 +38,10 @@ from node.segments.schema import (
     is_index,
     postings_file,
     present_file,
+    twins_file,
     value_graph_file,
     value_rows_file,
+    value_twins_file,
 )
 from node.segments.value_graphs import ValueGraph, ValueGraphs
 from node.segments.values import ValueGraphsEntry
@@ -170,7 +172,8 @@ def _open_vectors(directory: Path, position: int, entry: VectorsEntry, rows: int
 
 def _open_graph(directory: Path, position: int, schema: VectorSchema, entry: GraphEntry) -> HnswGraph:
     rows = directory / graph_rows_file(position) if entry.has_rows else None
-    return _map_graph(directory / graph_file(position), rows, entry.params, entry.stored, schema)
+    twins = directory / twins_file(position) if entry.has_twins else None
+    return _map_graph(directory / graph_file(position), rows, twins, entry.params, entry.stored, schema)
 
 
 def _value_graphs(
@@ -179,22 +182,32 @@ def _value_graphs(
     def opener(number: int) -> Callable[[], HnswGraph]:
         path = directory / value_graph_file(position, number)
         rows = directory / value_rows_file(position, number)
-        return lambda: _map_graph(path, rows, entry.wanted.params, entry.encoding, schema)
+        twins = directory / value_twins_file(position, number) if entry.graphs[number].has_twins else None
+        return lambda: _map_graph(path, rows, twins, entry.wanted.params, entry.encoding, schema)
 
     graphs = {(each.field, each.value): ValueGraph(opener(i)) for i, each in enumerate(entry.graphs)}
     return ValueGraphs(entry.wanted, graphs)
 
 
 def _map_graph(
-    path: Path, rows_path: Path | None, params: GraphParams, encoding: Encoding, schema: VectorSchema
+    path: Path,
+    rows_path: Path | None,
+    twins_path: Path | None,
+    params: GraphParams,
+    encoding: Encoding,
+    schema: VectorSchema,
 ) -> HnswGraph:
-    rows = None
-    if rows_path is not None:
-        rows = map_array(rows_path, "<u4", (rows_path.stat().st_size // 4,))
+    rows = None if rows_path is None else _map_numbers(rows_path)
+    twins = None if twins_path is None else Twins.of(_map_numbers(twins_path))
     try:
-        return HnswGraph.open(path, rows, params, encoding, schema.distance)
+        return HnswGraph.open(path, rows, params, encoding, schema.distance, twins)
     except RuntimeError as error:
         raise SegmentCorrupted(path, 0, f"FAISS cannot read it: {error}") from error
+
+
+def _map_numbers(path: Path) -> npt.NDArray[np.uint32]:
+    numbers: npt.NDArray[np.uint32] = map_array(path, "<u4", (path.stat().st_size // 4,))
+    return numbers
 
 
 def _open_sparse(path: Path, rows: int) -> SparseIndex:

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from node.index import HnswGraph
 from node.index.linking import build_bytes, linking
-from node.index.narrow import Originals
+from node.index.twins import equal_most, set_apart
+from node.segments.encoding import originals
 from node.segments.graph_codes import choose_codes
-from node.segments.schema import VectorSchema, value_graph_file, value_rows_file
+from node.segments.rows import Matrix
+from node.segments.schema import VectorSchema, value_graph_file, value_rows_file, value_twins_file
 from node.segments.values import (
     VALUES_MAX,
     ValueGraphEntry,
@@ -26,7 +29,7 @@ Flags = npt.NDArray[np.bool_]
 
 
 class ValueBuild:
-    """The graphs for one vector name: ``matrix`` (rows, dim), of which ``wanted`` (rows,) may be nodes.
+    """The graphs for one vector name: ``stored`` (rows, width), of which ``wanted`` (rows,) may be nodes.
 
     ``rows_of``: the rows that ascending slots have come to lie in, less those that are not there.
     """
@@ -34,13 +37,14 @@ class ValueBuild:
     def __init__(
         self,
         schema: VectorSchema,
-        matrix: Originals,
+        stored: Matrix,
         wanted: Flags,
         params: ValueGraphParams,
         *,
         rows_of: Callable[[npt.NDArray[np.int64]], npt.NDArray[np.int64]],
     ) -> None:
-        self._schema, self._matrix, self._wanted, self._params = schema, matrix, wanted, params
+        self._schema, self._wanted, self._params = schema, wanted, params
+        self._stored, self._matrix = stored, originals(stored, schema)
         self._rows_of = rows_of
 
     def run(
@@ -60,14 +64,20 @@ class ValueBuild:
         linked = linking(distance, self._matrix, rows, encoding)
         if chosen:
             check_memory(build_bytes(self._schema.dim, len(chosen[0][1]), params, encoding, linked))
-        for number, (_, nodes) in enumerate(chosen):
+        entries = []
+        for number, (entry, wanted) in enumerate(chosen):
+            nodes, twins = set_apart(self._stored, wanted, 0, equal_most(params.m))
             path = draft / value_graph_file(position, number)
             HnswGraph.build(distance, self._matrix, nodes, params, encoding, linked).save(path)
             finish(path)
-            path = draft / value_rows_file(position, number)
-            path.write_bytes(nodes.astype("<u4").tobytes())
-            finish(path)
-        return ValueGraphsEntry(self._params, encoding, tuple(entry for entry, _ in chosen))
+            beside = {value_rows_file(position, number): nodes.astype("<u4").tobytes()}
+            if twins is not None:
+                beside[value_twins_file(position, number)] = twins.to_bytes()
+            for name, data in beside.items():
+                (draft / name).write_bytes(data)
+                finish(draft / name)
+            entries.append(msgspec.structs.replace(entry, has_twins=twins is not None))
+        return ValueGraphsEntry(self._params, encoding, tuple(entries))
 
     def _chosen(self, groups: tuple[ValueGroup, ...]) -> Iterator[tuple[ValueGraphEntry, GraphRows]]:
         most = self._params.share_max * np.count_nonzero(self._wanted)

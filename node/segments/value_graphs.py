@@ -69,16 +69,14 @@ class ValueGraph:
     @cached_property
     def _span(self) -> tuple[int, int]:
         """First row, a multiple of 8, and one past the last."""
-        rows = self.graph.rows
-        assert rows is not None
+        rows = self.graph.covered_rows
         return int(rows.min()) & ~7, int(rows.max()) + 1
 
     @cached_property
     def _bits(self) -> PackedBits:
         """Of the span."""
         first, end = self._span
-        assert self.graph.rows is not None
-        return bits.pack(self.graph.rows - np.uint32(first), bits.bytes_for(end - first))
+        return bits.pack(self.graph.covered_rows - np.uint32(first), bits.bytes_for(end - first))
 
     def cover(self, chosen: Chosen, allowed: PackedBits | None, total: int) -> Cover:
         """``allowed``: the bits that ``chosen`` was made of, with those rows only; None: it has a list."""
@@ -100,7 +98,7 @@ class ValueGraph:
             rows = np.arange(total)
         first, end = self._span
         low, high = np.searchsorted(rows, (first, end))
-        if high - low == len(rows) == self.graph.count == end - first:
+        if high - low == len(rows) == self.graph.covered == end - first:
             return Cover(chosen, _NONE)  # side by side, all of them: no need to look
         inside = np.zeros(len(rows), dtype=np.bool_)
         inside[low:high] = bits.contains(self._bits, rows[low:high] - first)
@@ -121,7 +119,7 @@ class ValueGraphs(Struct, frozen=True, eq=False):
     def smallest(self, keys: Iterable[Key]) -> ValueGraph | None:
         """Of those that there are."""
         found = [self.graphs[key] for key in keys if key in self.graphs and self.graphs[key].is_there]
-        return found[0] if len(found) == 1 else min(found, key=lambda one: one.graph.count, default=None)
+        return found[0] if len(found) == 1 else min(found, key=lambda one: one.graph.covered, default=None)
 
 
 class ValuedVectors(VectorsView):
@@ -169,9 +167,9 @@ class ValuedVectors(VectorsView):
             planner.search_width(graph.params.ef_construct if ef is None else ef, k),
             min(k, cover.inside.count),
             inside=cover.inside.count,
-            nodes=graph.count,
+            nodes=graph.covered,
             strays=len(cover.strays),
-            all_nodes=None if self.graph is None else self.graph.count,
+            all_nodes=None if self.graph is None else self.graph.covered,
             rows_per_node=planner.node_rows(self.schema.dim, quick=graph.quick),
         )
 

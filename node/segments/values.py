@@ -37,8 +37,11 @@ class ValueGroup(Struct, frozen=True):
 
 
 class ValueGraphEntry(Struct, frozen=True):
+    """``has_twins``: a file says which rows equal a node and are none."""
+
     field: str
     value: FacetValue
+    has_twins: bool = False
 
 
 class ValueGraphsEntry(Struct, frozen=True):
