@@ -6,12 +6,22 @@ all the same, until those who balance load have heard of it (``service.shutdown_
 
 from __future__ import annotations
 
+import asyncio
+
 
 class Departure:
     """``begun`` stays so."""
 
     def __init__(self) -> None:
-        self.begun = False
+        self._begun = asyncio.Event()
+
+    @property
+    def begun(self) -> bool:
+        return self._begun.is_set()
 
     def begin(self) -> None:
-        self.begun = True
+        self._begun.set()
+
+    async def wait(self) -> None:
+        """Until it has begun."""
+        await self._begun.wait()

@@ -11,7 +11,6 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-import grpc.aio
 from msgspec import Struct
 
 from consensus.log import MetadataLog
@@ -35,6 +34,7 @@ from router.dashboard import configured, dashboard_routes
 from router.departure import Departure
 from router.grpc.server import create_server
 from router.grpc.service import grpc_metrics_hook
+from router.grpc.transport.server import GrpcServer
 from router.inference.embedding import Inference
 from router.inference.objects import BM25_NAMES
 from router.inference.remote import TIMEOUT_S, RemoteService
@@ -76,7 +76,7 @@ class Applications(Struct):
     departure: Departure
     hand_over: Callable[[], Awaitable[None]]
     metrics: tuple[RestApplication, int] | None = None
-    grpc: tuple[grpc.aio.Server, int] | None = None
+    grpc: tuple[GrpcServer, int] | None = None
 
     @property
     def ports(self) -> list[int]:

@@ -11,17 +11,17 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import grpc.aio
 import structlog
 from aiohttp import web
 from aiohttp.web_log import AccessLogger
 
 from router.auth.tokens import TOKEN_BYTES_MAX
+from router.grpc.transport.server import GrpcServer
 from router.rest.app import RestApplication
 from vecraft.ending import CannotStart
 from vecraft.logs import ACCESS_LOGGER
 from vecraft.settings import ServiceSettings
-from vecraft.tls import CertificateFiles, http_context, server_credentials
+from vecraft.tls import CertificateFiles, grpc_context, http_context
 
 SHUTDOWN_S_MAX = 5.0  # for requests that run when the end is asked for
 BACKLOG = 1024
@@ -73,27 +73,18 @@ async def listening(
 
 @asynccontextmanager
 async def grpc_listening(
-    server: grpc.aio.Server,
+    server: GrpcServer,
     port: int,
     service: ServiceSettings,
     certificates: CertificateFiles | None = None,
 ) -> AsyncIterator[None]:
     """As ``listening``. Raises: CannotStart if the port is taken."""
-    address = f"{_bracketed(service.host)}:{port}"
+    context = None if certificates is None else grpc_context(certificates)
     try:
-        if certificates is None:
-            server.add_insecure_port(address)
-        else:
-            server.add_secure_port(address, server_credentials(certificates))
-    except RuntimeError as error:
+        await server.listen(service.host, port, context)
+    except OSError as error:
         raise CannotStart(f"port {port} on {service.host} cannot be used: {error}") from error
-    await server.start()
     try:
         yield
     finally:
         await server.stop(SHUTDOWN_S_MAX)
-
-
-def _bracketed(host: str) -> str:
-    """An IPv6 address stands in brackets before a port."""
-    return f"[{host}]" if ":" in host else host

@@ -1,7 +1,7 @@
 """Certificates, re-read while the process runs (reference 5.3).
 
 Lives here: reading the files of ``tls`` and noticing that they are others now, and the forms in which the
-listeners and the peers take them: an ``SSLContext`` for REST, gRPC's credentials for the rest.
+listeners and the peers take them: an ``SSLContext`` for REST and gRPC, gRPC's credentials between nodes.
 
 Files are looked at when a connection is made, at most once a second, and read anew when one of them has
 changed or ``tls.cert_ttl`` has run out. What cannot be used (a certificate without its key yet, say) is told
@@ -33,12 +33,13 @@ _Seen = tuple[tuple[int, int, int], ...]  # of each file: inode, size, time of c
 
 class Certificates(Struct, frozen=True):
     """What the files held at one time; ``authority``: who signs certificates of others, None: nobody is asked
-    for one. ``context``: for listening over HTTP."""
+    for one. ``http`` and ``grpc``: for listening."""
 
     certificate: bytes
     key: bytes
     authority: bytes | None
-    context: ssl.SSLContext
+    http: ssl.SSLContext
+    grpc: ssl.SSLContext
 
 
 class CertificateFiles:
@@ -94,17 +95,22 @@ class CertificateFiles:
     def _read(self) -> Certificates:
         """Raises: OSError, ValueError (``ssl.SSLError`` is the former)."""
         certificate, key, *authority = (path.read_bytes() for path in self._paths)
+        http, grpc = self._context("http/1.1"), self._context("h2")
+        if [certificate, key, *authority] != [path.read_bytes() for path in self._paths]:
+            raise ValueError("the files changed while they were read")
+        return Certificates(certificate, key, authority[0] if authority else None, http, grpc)
+
+    def _context(self, protocol: str) -> ssl.SSLContext:
+        """``protocol``: what is spoken over it, as ALPN calls it."""
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.load_cert_chain(self._tls.cert, self._tls.key, password=_no_password)
-        context.set_alpn_protocols(["http/1.1"])
+        context.set_alpn_protocols([protocol])
         if self._mutual:
             context.load_verify_locations(self._tls.ca_cert)
             context.verify_mode = ssl.CERT_REQUIRED
             context.num_tickets = 0  # a session taken up again would not show its certificate again
             context.options |= ssl.OP_NO_TICKET
-        if [certificate, key, *authority] != [path.read_bytes() for path in self._paths]:
-            raise ValueError("the files changed while they were read")
-        return Certificates(certificate, key, authority[0] if authority else None, context)
+        return context
 
 
 def _no_password() -> str:
@@ -116,17 +122,25 @@ def _no_password() -> str:
 
 def http_context(files: CertificateFiles) -> ssl.SSLContext:
     """For a listener: each handshake goes on with the certificates of its time."""
-    first = files.current().context
+    return _renewed(lambda: files.current().http)
 
-    def current(connection: ssl.SSLObject | ssl.SSLSocket, _name: str | None, _first: ssl.SSLContext) -> None:
-        connection.context = files.current().context
 
-    first.sni_callback = current  # called whether or not a name is asked for
+def grpc_context(files: CertificateFiles) -> ssl.SSLContext:
+    """As ``http_context``."""
+    return _renewed(lambda: files.current().grpc)
+
+
+def _renewed(current: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
+    def renew(connection: ssl.SSLObject | ssl.SSLSocket, _name: str | None, _first: ssl.SSLContext) -> None:
+        connection.context = current()
+
+    first = current()
+    first.sni_callback = renew  # called whether or not a name is asked for
     return first
 
 
 def server_credentials(files: CertificateFiles) -> Any:
-    """For one gRPC server, which asks at each handshake."""
+    """For a gRPC server of other nodes, which asks at each handshake."""
     served = files.current()
 
     def fetch() -> Any:

@@ -1,8 +1,8 @@
 """gRPC: protobuf into domain values, results into protobuf, errors into status codes (reference 2.2, 17).
 
-Lives here: the server (``server``), what surrounds every method (``methods``), the services by topic
-(``collections``, ``cluster``, ``updates``, ``queries``, ``service``), and ``convert``, the only place that
-knows both protobuf messages and ours. ``later`` lists what the API has and this version has not.
+Lives here: the server (``server``), gRPC itself (``transport``), what surrounds every method (``methods``),
+the services by topic (``collections``, ``cluster``, ``updates``, ``queries``, ``service``), and ``convert``,
+the only place that knows both protobuf messages and ours.
 May not live here: decisions about data. A handler converts, calls the operation of ``router`` that REST calls
 too, and converts the answer.
 

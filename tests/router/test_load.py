@@ -113,8 +113,7 @@ async def both(tmp_path: Path) -> AsyncIterator[Both]:
         version="1",
         load=load,
     )
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
+    port = await server.listen("127.0.0.1", 0)
     async with (
         TestClient(AppServer(app)) as rest,
         grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel,

@@ -350,8 +350,7 @@ async def test_an_origin_is_told_what_is_allowed_without_a_key(rest: TestClient[
 async def channel(served: Applications) -> AsyncIterator[grpc.aio.Channel]:
     assert served.grpc is not None
     server = served.grpc[0]
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
+    port = await server.listen("127.0.0.1", 0)
     try:
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as opened:
             yield opened

@@ -268,8 +268,7 @@ async def test_an_idempotency_key_is_a_tenants_own(rest: Rest) -> None:
 async def test_the_same_holds_over_grpc(rest: Rest, served: Applications) -> None:
     assert served.grpc is not None
     server = served.grpc[0]
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
+    port = await server.listen("127.0.0.1", 0)
     metadata = (("api-key", token("acme")),)
     try:
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:

@@ -18,6 +18,8 @@ from structlog.testing import capture_logs
 
 from router.auth.gate import OPEN
 from router.auth.needs import Need
+from router.grpc.transport.calls import Incoming, Reply, Unary
+from router.grpc.transport.server import GrpcServer
 from router.rest.app import Edge, RestApplication
 from router.rest.routes import Route, RouteTable
 from tests.certificates import HOST, Authority
@@ -131,12 +133,11 @@ async def rest(files: CertificateFiles, port: int) -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def public_grpc(files: CertificateFiles, port: int) -> AsyncIterator[str]:
-    async def echo(request: bytes, _context: object) -> bytes:
-        return request
+    async def echo(request: bytes, _incoming: Incoming) -> Reply:
+        return Reply(request)
 
-    server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
-    handlers = {"Echo": grpc.unary_unary_rpc_method_handler(echo)}
-    server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler("test", handlers)])
+    server = GrpcServer(metadata_bytes_max=1 << 15)
+    server.add({"/test/Echo": Unary(echo)})
     async with grpc_listening(server, port, SERVICE, files):
         yield f"{HOST}:{port}"
 

@@ -92,8 +92,7 @@ async def server(tmp_path: Path) -> AsyncIterator[Grpc]:
         commit="c0ffee",
         metrics_hook=grpc_metrics_hook(statistics, lambda: 5.0),
     )
-    port = running.add_insecure_port("127.0.0.1:0")
-    await running.start()
+    port = await running.listen("127.0.0.1", 0)
     try:
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
             yield Grpc(channel, port, node, statistics)

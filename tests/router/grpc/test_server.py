@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2
@@ -17,15 +15,10 @@ from protos.qdrant.service_pb2 import HealthCheckReply
 from router.auth.gate import OPEN
 from router.auth.needs import Need
 from router.grpc.errors import CODES, Unconvertible, code_of, metadata_of, text_of
-from router.grpc.methods import Call, Served, service_handler
+from router.grpc.methods import Call, Served, service_methods
 from router.grpc.service import REFLECTION
+from router.grpc.transport.calls import Incoming, Unary
 from tests.router.grpc.conftest import Grpc
-
-
-class HandlerCallDetails(NamedTuple):
-    method: str
-    invocation_metadata: tuple[tuple[str, str], ...]
-
 
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
 
@@ -141,41 +134,19 @@ async def test_calls_are_counted_by_method_code_and_collection(server: Grpc) -> 
     assert counted == {("", "/qdrant.Collections/Get", 5): 1, ("", "/qdrant.Collections/List", 0): 1}
 
 
-class FakeContext:
-    """What an answer asks of gRPC."""
-
-    def __init__(self) -> None:
-        self.compression: grpc.Compression | None = None
-
-    def peer(self) -> str:
-        return "ipv4:127.0.0.1:1"
-
-    def invocation_metadata(self) -> tuple[tuple[str, str], ...]:
-        return ()
-
-    def set_trailing_metadata(self, _: object) -> None: ...
-
-    def set_compression(self, compression: grpc.Compression) -> None:
-        self.compression = compression
-
-
 @pytest.mark.parametrize(
-    ("compressible", "size", "compression"),
-    [(True, 2000, grpc.Compression.Gzip), (True, 10, None), (False, 2000, None)],
+    ("compressible", "size", "compressed"), [(True, 2000, True), (True, 10, False), (False, 2000, False)]
 )
 async def test_only_long_answers_of_text_are_compressed(
-    compressible: bool, size: int, compression: grpc.Compression | None
+    compressible: bool, size: int, compressed: bool
 ) -> None:
     async def answer(_request: object, call: Call) -> HealthCheckReply:
         call.compressible = compressible
         return HealthCheckReply(title="x" * size)
 
     served = {"HealthCheck": Served(Need.PUBLIC, answer)}
-    handler = service_handler(service_pb2.DESCRIPTOR.services_by_name["Qdrant"], served, OPEN)
-    details = HandlerCallDetails("/qdrant.Qdrant/HealthCheck", ())
-    method = handler.service(details)
-    context = FakeContext()
-    assert method is not None
-    assert method.unary_unary is not None
-    await method.unary_unary(b"", context)
-    assert context.compression is compression
+    methods = service_methods(service_pb2.DESCRIPTOR.services_by_name["Qdrant"], served, OPEN)
+    method = methods["/qdrant.Qdrant/HealthCheck"]
+    assert isinstance(method, Unary)
+    reply = await method.answer(b"", Incoming({}, lambda: "ipv4:127.0.0.1:1"))
+    assert reply.compress is compressed
