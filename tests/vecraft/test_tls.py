@@ -246,6 +246,41 @@ async def test_grpc_asks_clients_for_a_certificate(
                 await call(address, authority, certificate=shown)
 
 
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+async def test_grpc_speaks_http2_by_agreement(
+    authority: Authority, unused_tcp_port: int, version: ssl.TLSVersion
+) -> None:
+    """Also with certificates that were read since."""
+    async with public_grpc(files_of(authority), unused_tcp_port) as address:
+        for _ in range(2):
+            context = ssl.create_default_context(cadata=authority.certificate.decode())
+            context.minimum_version = context.maximum_version = version
+            context.set_alpn_protocols(["http/1.1", "h2"])
+            _, writer = await asyncio.open_connection(HOST, unused_tcp_port, ssl=context)
+            assert writer.get_extra_info("ssl_object").selected_alpn_protocol() == "h2"
+            writer.close()
+            authority.issue()
+            await call(address, authority)
+
+
+async def test_a_large_message_goes_both_ways_over_tls(authority: Authority, unused_tcp_port: int) -> None:
+    async with public_grpc(files_of(authority), unused_tcp_port) as address:
+        credentials = grpc.ssl_channel_credentials(authority.certificate)
+        options = [("grpc.max_receive_message_length", -1), ("grpc.use_local_subchannel_pool", 1)]
+        async with grpc.aio.secure_channel(address, credentials, options=options) as channel:
+            assert await channel.unary_unary("/test/Echo")(bytes(5_000_000)) == bytes(5_000_000)
+
+
+async def test_plain_text_is_no_way_in_to_grpc(authority: Authority, unused_tcp_port: int) -> None:
+    async with (
+        public_grpc(files_of(authority), unused_tcp_port) as address,
+        grpc.aio.insecure_channel(address) as channel,
+    ):
+        with pytest.raises(grpc.aio.AioRpcError):
+            await channel.unary_unary("/test/Echo")(b"x", timeout=10)
+        await call(address, authority)
+
+
 async def test_plain_text_is_no_way_in(authority: Authority, unused_tcp_port: int) -> None:
     async with rest(files_of(authority), unused_tcp_port), aiohttp.ClientSession() as session:
         with pytest.raises(aiohttp.ClientError):

@@ -158,7 +158,8 @@ class ServerConnection(asyncio.Protocol):
         name = self._transport.get_extra_info("peername")
         if not name:
             return "unknown"
-        return f"ipv6:%5B{name[0]}%5D:{name[1]}" if ":" in name[0] else f"ipv4:{name[0]}:{name[1]}"
+        host = str(name[0]).removeprefix("::ffff:")  # of IPv4, where both families are listened to
+        return f"ipv6:%5B{host}%5D:{name[1]}" if ":" in host else f"ipv4:{host}:{name[1]}"
 
     def _flush(self) -> None:
         """Handle what has come and send what can be sent, by turns: handling makes things to send, and when

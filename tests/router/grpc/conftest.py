@@ -14,8 +14,10 @@ from protos.qdrant.pool import PUBLIC_POOL
 from router.auth.gate import OPEN
 from router.cluster import ClusterOperations
 from router.collections import CollectionOperations
+from router.departure import Departure
 from router.grpc.server import create_server
 from router.grpc.service import grpc_metrics_hook
+from router.grpc.transport.server import GrpcServer
 from router.monitoring.metrics import GRPC, RequestStatistics
 from router.points import PointOperations
 from router.queries.operations import SearchOperations
@@ -28,9 +30,15 @@ class Grpc:
     """The server under test: requests in, answers out, and the fakes behind it."""
 
     def __init__(
-        self, channel: grpc.aio.Channel, port: int, node: FakeNode, statistics: RequestStatistics
+        self,
+        channel: grpc.aio.Channel,
+        running: GrpcServer,
+        departure: Departure,
+        node: FakeNode,
+        statistics: RequestStatistics,
     ) -> None:
-        self.channel, self.port, self.node, self.statistics = channel, port, node, statistics
+        self.channel, self.running, self.departure = channel, running, departure
+        self.node, self.statistics = node, statistics
 
     @property
     def shard(self) -> FakeShard:
@@ -77,7 +85,7 @@ class Grpc:
 
 @pytest.fixture
 async def server(tmp_path: Path) -> AsyncIterator[Grpc]:
-    log, node, statistics = FakeLog(), FakeNode(), RequestStatistics(GRPC)
+    log, node, statistics, departure = FakeLog(), FakeNode(), RequestStatistics(GRPC), Departure()
     collections = CollectionOperations(log, node)
     snapshots = fake_snapshots(log, collections, tmp_path)
     running = create_server(
@@ -91,11 +99,12 @@ async def server(tmp_path: Path) -> AsyncIterator[Grpc]:
         version="1.19.0",
         commit="c0ffee",
         metrics_hook=grpc_metrics_hook(statistics, lambda: 5.0),
+        departure=departure,
     )
     port = await running.listen("127.0.0.1", 0)
     try:
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-            yield Grpc(channel, port, node, statistics)
+            yield Grpc(channel, running, departure, node, statistics)
     finally:
         await running.stop(0)
         await collections.close()

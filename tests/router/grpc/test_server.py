@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import grpc
+import grpc.aio
 import pytest
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
@@ -21,6 +21,8 @@ from router.grpc.transport.calls import Incoming, Unary
 from tests.router.grpc.conftest import Grpc
 
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
+LIST_RESPONSE = getattr(health_pb2, "HealthListResponse")  # noqa: B009 - which the stubs do not know yet
+SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
 
 
 async def test_it_says_who_it_is(server: Grpc) -> None:
@@ -33,6 +35,46 @@ async def test_probes_are_told_that_it_serves(server: Grpc) -> None:
         "/grpc.health.v1.Health/Check", response_deserializer=health_pb2.HealthCheckResponse.FromString
     )
     assert (await check(b"")).status == health_pb2.HealthCheckResponse.SERVING
+
+
+async def test_every_service_is_listed_as_serving(server: Grpc) -> None:
+    path = "/grpc.health.v1.Health/List"
+    found = await server.channel.unary_unary(path, response_deserializer=LIST_RESPONSE.FromString)(b"")
+    assert {name: each.status for name, each in found.statuses.items()} == {"": SERVING}
+
+
+async def test_watchers_are_told_when_the_node_is_about_to_go_and_do_not_hold_it_up(server: Grpc) -> None:
+    watch = server.channel.unary_stream(
+        "/grpc.health.v1.Health/Watch", response_deserializer=health_pb2.HealthCheckResponse.FromString
+    )(b"")
+    assert (await watch.read()).status == SERVING
+    server.departure.begin()
+    assert (await watch.read()).status == NOT_SERVING
+    late = server.channel.unary_stream("/grpc.health.v1.Health/Watch")(b"")
+    assert await late.read() == b"\x08\x02"
+    await server.running.stop(60)
+    assert await watch.read() is await late.read() is grpc.aio.EOF
+
+
+async def test_watchers_are_told_of_an_end_that_nobody_announced(server: Grpc) -> None:
+    watch = server.channel.unary_stream(
+        "/grpc.health.v1.Health/Watch", response_deserializer=health_pb2.HealthCheckResponse.FromString
+    )(b"")
+    assert (await watch.read()).status == SERVING
+    await server.running.stop(60)
+    assert (await watch.read()).status == NOT_SERVING
+    assert await watch.read() is grpc.aio.EOF
+
+
+async def test_what_is_no_request_is_refused_by_the_standard_services_too(server: Grpc) -> None:
+    for path in ("/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/List"):
+        with pytest.raises(grpc.aio.AioRpcError) as failed:
+            await server.channel.unary_unary(path)(b"\xff\xff\xff")
+        assert failed.value.code() is INVALID
+    for path in ("/grpc.health.v1.Health/Watch", f"/{REFLECTION[0]}/ServerReflectionInfo"):
+        with pytest.raises(grpc.aio.AioRpcError) as failed:
+            await server.channel.stream_stream(path)(iter([b"\xff\xff\xff"])).read()
+        assert failed.value.code() is INVALID
 
 
 @pytest.mark.parametrize("version", REFLECTION)
