@@ -173,7 +173,9 @@ class StreamingCall(Call):
 
     @property
     def ready(self) -> bool:
-        return self.task is None
+        """Not before there is a message: gRPC's own client takes an answer that comes while it is about to
+        send the first for an error of its own."""
+        return self.task is None and (self.complete or bool(self._requests))
 
     @property
     def full(self) -> bool:

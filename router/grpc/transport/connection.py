@@ -241,8 +241,6 @@ class ServerConnection(asyncio.Protocol):
             call.deadline = self._loop.call_later(call.head.timeout_s, self._expire, call)
         if event.end_stream:
             self._end(call)
-        elif call.ready:
-            self._start(call)
 
     def _call(self, stream: int, headers: Headers) -> Call:
         """Raises: NoCall, Refused."""
@@ -268,6 +266,8 @@ class ServerConnection(asyncio.Protocol):
             return
         if event.end_stream:
             self._end(call)
+        elif call.ready:
+            self._start(call)
 
     def _receive(self, call: Call, data: bytes) -> None:
         """Raises: Refused."""

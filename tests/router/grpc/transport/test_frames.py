@@ -309,6 +309,16 @@ def _send(client: Raw, stream: int, data: bytes) -> None:
         client.h2.send_data(stream, data[at : at + 16_384])
 
 
+async def test_a_method_of_many_messages_begins_with_the_first(served: Served) -> None:
+    async with raw(served) as client:
+        stream = await client.begin("/test/Each")
+        await _ping(client)
+        assert not [each for each in client.events if isinstance(each, h2.events.ResponseReceived)]
+        client.h2.send_data(stream, frame(b"refuse"))
+        await client.send()
+        assert (await client.ended(stream))["grpc-status"] == "11"
+
+
 async def test_a_deadline_is_kept_while_the_request_is_still_coming(served: Served) -> None:
     async with raw(served) as client:
         stream = await client.begin("/test/Echo", [("grpc-timeout", "50m")])
