@@ -7,8 +7,9 @@ What is measured:
 - ``vector_io_*``: bytes of stored vectors that were compared with a query or returned, and that were written.
   Graphs and their codes are not counted: walking them is processor time.
 - ``payload_io_*``: bytes of stored payloads, read or written.
-- ``payload_index_io_*``: bytes of the slots and bitmaps that payload indexes gave for filters and orders, and
-  of the entries that a write put there, eight bytes each for a value, or its code, and a slot.
+- ``payload_index_io_*``: bytes of the slots and bitmaps that payload indexes gave for filters, of the entries
+  that facets and orders read, and of those that a write put there, eight bytes each for a value, or its code,
+  and a slot.
 
 Whoever reads or writes asks for the figures of the call that runs in its thread, ``counting``: None, unless
 somebody measures. May not live here: to which request it is charged (``protos.hardware``).

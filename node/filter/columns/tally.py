@@ -21,6 +21,7 @@ from node.filter.columns.base import SlotColumn, Values
 from node.filter.columns.delta import Codes
 from node.filter.columns.dictionary import Dictionary
 from node.filter.columns.view import ColumnView
+from node.hardware import counting as measured
 from protos.facets import FacetValue
 
 Counts = npt.NDArray[np.int64]
@@ -43,6 +44,10 @@ def tally(view: ColumnView, counting: PackedBits | None, limit: int | None) -> T
     """
     base, delta = view.base, view.delta
     stale = None if not len(view.stale) else view.stale
+    usage = measured()
+    if usage is not None:
+        usage.payload_index_io_read += base.values.nbytes + base.slots.nbytes
+        usage.payload_index_io_read += delta.values.nbytes + delta.slots.nbytes
     values = base.values
     kept = _kept(base.slots, counting, stale)
     old = _runs(values if kept is None else values[kept])

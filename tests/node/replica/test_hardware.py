@@ -22,6 +22,7 @@ from protos.collections import (
     VectorParams,
     encode_index_params,
 )
+from protos.facets import FacetRequest
 from protos.hardware import HardwareUsage, billed, charge
 from protos.operations import CreateIndex, DeletePoints, SetPayload, UpdateVectors, Upsert
 from protos.rewriting import batch_of
@@ -112,6 +113,15 @@ async def test_an_order_is_charged_with_the_entries_it_reads(measured: Shards) -
     await write(replica, upsert(range(10), PAYLOADS))
     usage = await used(replica.scroll(ScrollRequest(limit=10, order_by=OrderBy("n", Direction.DESC))))
     assert usage.payload_index_io_read >= 10 * INDEX_ENTRY_BYTES
+
+
+async def test_a_facet_is_charged_with_the_entries_it_counts(measured: Shards) -> None:
+    replica = await measured.open()
+    await replica.apply_config(CreateIndex("k", encode_index_params(KeywordIndexParams())))
+    await write(replica, upsert(range(10), PAYLOADS))
+    usage = await used(replica.facet(FacetRequest("k", None)))
+    assert usage.payload_index_io_read >= 10 * INDEX_ENTRY_BYTES
+    assert (usage.payload_io_read, usage.vector_io_read) == (0, 0)
 
 
 async def test_other_kinds_of_vectors_are_charged_with_what_their_rows_take(measured: Shards) -> None:
