@@ -15,7 +15,7 @@ from node.quotas import Quotas, measure_of
 from node.replica.opened import Machinery
 from node.workers import SerialExecutor, WorkerPool
 from protos.clock import Clock, SystemClock
-from protos.collections import OptimizersConfigDiff
+from protos.collections import Memory, OptimizersConfigDiff
 from protos.cores import cores
 from protos.hardware import HardwareUsage
 from protos.quotas import NO_QUOTAS
@@ -37,10 +37,12 @@ class Engine:
         quotas: Quotas | None = None,
         clock: Clock | None = None,
         hardware_reporting: bool = False,
+        memory_ceiling: Memory = Memory.PINNED,
     ) -> None:
         """``search_threads`` and ``builds_max`` (builder processes at once): None chooses by the cores.
         ``build_memory``: bytes that all builds together may take; None: most of what is free.
-        ``quotas`` None: there are none. ``hardware_reporting``: measure what reads and writes cost."""
+        ``quotas`` None: there are none. ``hardware_reporting``: measure what reads and writes cost.
+        ``memory_ceiling``: no file of vectors or indexes is kept in memory more than that."""
         allowed = cores()
         builds_max = builds_max or max(1, allowed // 2)
         self.quotas = quotas or Quotas(NO_QUOTAS, measure_of(Path()))
@@ -58,6 +60,7 @@ class Engine:
             overrides=overrides or OptimizersConfigDiff(),
             quotas=self.quotas,
             hardware=Hardware() if hardware_reporting else None,
+            ceiling=memory_ceiling,
         )
 
     def search_load(self) -> SearchLoad:

@@ -34,7 +34,7 @@ from node.snapshots.ready import ReadyFiles, names_of
 from node.snapshots.service import Snapshots
 from node.transfer.workshop import Workshop
 from protos.clock import Clock
-from protos.collections import OptimizersConfigDiff
+from protos.collections import Memory, OptimizersConfigDiff
 from protos.errors import ServiceError, ShardUnavailable, VecraftError
 from protos.hardware import HardwareUsage
 from protos.operations import UpdateResult, UpdateStatus
@@ -102,12 +102,13 @@ class LocalNode:
         quotas: QuotaConfig = NO_QUOTAS,
         clock: Clock | None = None,
         hardware_reporting: bool = False,
+        memory_ceiling: Memory = Memory.PINNED,
     ) -> None:
         """``search_threads`` and ``builds_max`` (builder processes at once): None chooses by the cores.
         ``build_memory``: bytes that all builds together may take; None: most of what is free.
         ``recovery_mode``: no shard is opened, and this is told instead. ``overrides``: of every collection's
         optimizers. ``quotas`` count until others are set. ``hardware_reporting``: measure what reads and
-        writes cost."""
+        writes cost. ``memory_ceiling``: no file of vectors or indexes is kept in memory more than that."""
         self._directories = ShardDirectories(storage)
         self._recovery_mode = recovery_mode
         self._engine = Engine(
@@ -118,6 +119,7 @@ class LocalNode:
             quotas=Quotas(quotas, measure_of(storage)),
             clock=clock,
             hardware_reporting=hardware_reporting,
+            memory_ceiling=memory_ceiling,
         )
         self._ready = ReadyFiles(storage, self._engine.machinery.clock)
         self._workshop = Workshop(storage, self._engine.background)

@@ -8,7 +8,7 @@ import msgspec
 
 from consensus.controller import Limits
 from consensus.state import TransferMethod
-from protos.collections import CollectionDefaults, OptimizersConfigDiff
+from protos.collections import CollectionDefaults, Memory, OptimizersConfigDiff
 from protos.cores import cores
 from protos.quotas import QuotaConfig
 from router.cluster.status import ClusterOptions
@@ -45,6 +45,7 @@ def collection_defaults(settings: Settings) -> CollectionDefaults:
 
 
 _MIB = 1024 * 1024
+_CEILINGS = {"disabled": Memory.PINNED, "no_resident": Memory.CACHED, "no_populate": Memory.COLD}
 
 
 class NodeOptions(TypedDict):
@@ -55,6 +56,7 @@ class NodeOptions(TypedDict):
     overrides: OptimizersConfigDiff
     quotas: QuotaConfig
     hardware_reporting: bool
+    memory_ceiling: Memory
 
 
 def node_options(settings: Settings) -> NodeOptions:
@@ -70,6 +72,7 @@ def node_options(settings: Settings) -> NodeOptions:
         ),
         quotas=msgspec.convert(msgspec.to_builtins(settings.storage.quotas), QuotaConfig),
         hardware_reporting=settings.service.hardware_reporting,
+        memory_ceiling=_CEILINGS[settings.storage.low_memory_mode],
     )
 
 

@@ -52,7 +52,7 @@ from node.transfer.sending import BaseSender
 from node.transfer.wire import BaseRefused, BaseRequest
 from node.transfer.workshop import Workshop
 from protos.clock import Clock
-from protos.collections import OptimizersConfigDiff
+from protos.collections import Memory, OptimizersConfigDiff
 from protos.errors import ServiceError, ShardUnavailable, VecraftError
 from protos.hardware import HardwareUsage
 from protos.quotas import NO_QUOTAS, QuotaConfig
@@ -91,6 +91,7 @@ class ClusterNode:
         quotas: QuotaConfig = NO_QUOTAS,
         clock: Clock | None = None,
         hardware_reporting: bool = False,
+        memory_ceiling: Memory = Memory.PINNED,
     ) -> None:
         """``incarnation`` is the process's. ``down_since_ms``: peers at whose addresses nobody answers, and
         since when. Others as for ``node.local.LocalNode``."""
@@ -109,6 +110,7 @@ class ClusterNode:
             quotas=Quotas(quotas, measure_of(storage)),
             clock=clock,
             hardware_reporting=hardware_reporting,
+            memory_ceiling=memory_ceiling,
         )
         self._workshop = Workshop(storage, self._engine.background)
         self._sender = BaseSender(self._workshop)

@@ -54,6 +54,7 @@ from node.segments.jobs import AnyJob
 from node.segments.placement import placements_of
 from node.workers import WorkerPool, to_its_end
 from protos.clock import Clock
+from protos.collections import Memory
 from protos.shard import ShardStatus
 
 log = structlog.get_logger()
@@ -80,11 +81,13 @@ class Optimizer:
         cores: int,
         clock: Clock,
         changed: Callable[[], None],
+        ceiling: Memory = Memory.PINNED,
     ) -> None:
-        """``changed`` is called after segments have changed: there is something to checkpoint."""
+        """``changed`` is called after segments have changed: there is something to checkpoint. ``ceiling``:
+        no file is kept in memory more than that, whatever the settings of the collection."""
         self._contents, self._on_writer, self._background = contents, on_writer, background
         self._builds, self._cores, self._changed = builds, cores, changed
-        self._memory, self._clock = memory, clock
+        self._memory, self._clock, self._ceiling = memory, clock, ceiling
         self._joining = JoinLimit()
         self._quiet = QuietWatch(clock.monotonic_ms())
         self._busy: frozenset[str] = frozenset()  # replaced, never changed: other threads read it
@@ -190,7 +193,7 @@ class Optimizer:
 
     def _place_segments(self) -> None:
         config = self._contents.view.config
-        wanted = {name: placements_of(config, name) for name in config.all_vectors}
+        wanted = {name: placements_of(config, name).at_most(self._ceiling) for name in config.all_vectors}
         for segment in list(self._contents.applier.segments.sealed.values()):
             segment.place(wanted)
 

@@ -39,7 +39,7 @@ from node.segments import SealedSegment, SegmentError, VectorSchema
 from node.storage.points import PointStore, RecordCorrupted, StoreFailed
 from node.workers import SerialExecutor, WorkerPool
 from protos.clock import Clock
-from protos.collections import CollectionConfig, OptimizersConfigDiff, overlay
+from protos.collections import CollectionConfig, Memory, OptimizersConfigDiff, overlay
 from protos.errors import ServiceError, ShardUnavailable
 from protos.facets import FacetHit, FacetRequest
 from protos.filters import Filter
@@ -76,7 +76,8 @@ def _verify(segment: SealedSegment) -> list[str]:
 class Machinery(Struct, frozen=True):
     """What replicas of one process share. ``builds`` bounds the builder processes that run at once,
     ``recovery_mode``: no shard is opened, and this is told instead. ``overrides``: of every collection's
-    optimizers. ``quotas`` count until others are set. ``hardware`` None: nothing is measured."""
+    optimizers. ``quotas`` count until others are set. ``hardware`` None: nothing is measured.
+    ``ceiling``: no file is kept in memory more than that."""
 
     search: WorkerPool
     writers: SerialExecutor
@@ -88,6 +89,7 @@ class Machinery(Struct, frozen=True):
     quotas: Quotas
     overrides: OptimizersConfigDiff = OptimizersConfigDiff()
     hardware: Hardware | None = None
+    ceiling: Memory = Memory.PINNED
 
     def effective(self, config: CollectionConfig) -> CollectionConfig:
         """``config`` as replicas of this process go by it."""
@@ -189,6 +191,7 @@ class ReplicaFiles:
             cores=machinery.cores,
             clock=machinery.clock,
             changed=self._dirty.set,
+            ceiling=machinery.ceiling,
         )
         self._optimizer.start()
         self._loop = asyncio.create_task(self._checkpoint_loop(), name="checkpoints")
@@ -486,4 +489,5 @@ async def open_files(
         config_version=config_version,
         readers=machinery.search.threads + machinery.background.threads + 2,
         clock=machinery.clock,
+        ceiling=machinery.ceiling,
     )

@@ -45,7 +45,7 @@ from node.segments.schema import is_index
 from node.storage.points import PointStore, RecordCorrupted, StoreFormatUnknown
 from node.storage.wal import Wal, WalError
 from protos.clock import Clock
-from protos.collections import CollectionConfig
+from protos.collections import CollectionConfig, Memory
 from protos.errors import VecraftError
 
 log = structlog.get_logger()
@@ -75,9 +75,18 @@ class Opened(Struct, frozen=True):
 
 
 def open_replica(
-    directory: Path, config: CollectionConfig, *, config_version: int, readers: int, clock: Clock
+    directory: Path,
+    config: CollectionConfig,
+    *,
+    config_version: int,
+    readers: int,
+    clock: Clock,
+    ceiling: Memory = Memory.PINNED,
 ) -> Opened:
-    """Open, or create, the replica in ``directory``. Raises: any of ``DAMAGE``."""
+    """Open, or create, the replica in ``directory``. ``ceiling``: no file is kept in memory more than that.
+
+    Raises: any of ``DAMAGE``.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     points = PointStore.open(directory / POINTS_FILE, readers)
     wal: Wal | None = None
@@ -91,7 +100,7 @@ def open_replica(
         wal = open_wal()
         base = meta or blank_meta(config, config_version=config_version)
         _require_continuous(base, wal)
-        applier = _open_applier(directory, config, points, base)
+        applier = _open_applier(directory, config, points, base, ceiling)
         operation_ids = OperationIds()
         operation_ids.load(base.operation_ids)
         contents = Contents(applier, operation_ids, clock)
@@ -120,7 +129,9 @@ def _require_continuous(meta: Meta, wal: Wal) -> None:
         raise DamagedFile(f"the log begins at seq {wal.first_seq}, the checkpoint ends at seq {meta.seq}")
 
 
-def _open_applier(directory: Path, config: CollectionConfig, points: PointStore, meta: Meta) -> Applier:
+def _open_applier(
+    directory: Path, config: CollectionConfig, points: PointStore, meta: Meta, ceiling: Memory
+) -> Applier:
     segments_directory = directory / SEGMENTS_DIRECTORY
     schemas = {schema.name: schema for schema in meta.schemas}
     repair_indexes(segments_directory, meta.segments)
@@ -130,7 +141,7 @@ def _open_applier(directory: Path, config: CollectionConfig, points: PointStore,
         points=points,
         segments=segments,
         live=live,
-        columns=Columns.load(directory / COLUMNS_DIRECTORY, meta.columns),
+        columns=Columns.load(directory / COLUMNS_DIRECTORY, meta.columns, ceiling),
         config=config,
         terms=meta.terms,
         seq=meta.seq,

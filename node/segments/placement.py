@@ -39,6 +39,9 @@ class Placements(Struct, frozen=True):
     vectors: Memory = Memory.CACHED
     index: Memory = Memory.CACHED
 
+    def at_most(self, ceiling: Memory) -> Placements:
+        return Placements(self.vectors.at_most(ceiling), self.index.at_most(ceiling))
+
 
 def placements_of(config: CollectionConfig, name: str) -> Placements:
     """What the settings ask for one vector name."""

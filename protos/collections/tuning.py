@@ -26,6 +26,10 @@ class Memory(enum.Enum):
     CACHED = "cached"
     PINNED = "pinned"
 
+    def at_most(self, ceiling: Memory) -> Memory:
+        """Whichever keeps less in memory."""
+        return min(self, ceiling, key=list(Memory).index)
+
 
 class HnswConfig(Struct, frozen=True):
     """``m`` 0 builds no global graph; ``full_scan_threshold`` in KB; 0 threads: chosen by the node."""

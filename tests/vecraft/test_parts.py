@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import re
+from typing import Any
 
 import pytest
 
-from protos.collections import CollectionDefaults
+from protos.collections import CollectionDefaults, Memory
 from vecraft.build import commit
 from vecraft.configuration import ConfigurationError
-from vecraft.defaults import builds_max, collection_defaults
+from vecraft.defaults import builds_max, collection_defaults, node_options
 from vecraft.logs import parse_filter
 from vecraft.settings import CollectionDefaults as Chosen
 from vecraft.settings import PerformanceSettings, Settings, StorageSettings, read_timeout_ms
@@ -32,6 +33,15 @@ def test_log_levels_are_taken_as_qdrant_takes_them(
 ) -> None:
     found_level, found_targets, found_problems = parse_filter(text)
     assert (found_level, found_targets, len(found_problems)) == (level, targets, problems)
+
+
+@pytest.mark.parametrize(
+    ("mode", "ceiling"),
+    [("disabled", Memory.PINNED), ("no_resident", Memory.CACHED), ("no_populate", Memory.COLD)],
+)
+def test_a_low_memory_mode_bounds_what_is_kept_in_memory(mode: Any, ceiling: Memory) -> None:
+    settings = Settings(storage=StorageSettings(low_memory_mode=mode))
+    assert node_options(settings)["memory_ceiling"] is ceiling
 
 
 def test_default_settings_give_qdrants_defaults_for_collections() -> None:

@@ -22,7 +22,7 @@ from node.filter.columns.ordering import ordered
 from node.filter.columns.sizes import IndexMemory
 from node.filter.columns.tally import Tally, tally
 from node.filter.columns.view import ColumnView
-from protos.collections import IntegerIndexParams, PayloadIndexParams
+from protos.collections import IntegerIndexParams, Memory, PayloadIndexParams
 from protos.errors import BadInput
 from protos.facets import FacetValue, can_count, no_facet_index
 from protos.json_path import JsonPath, Step, parse_path
@@ -131,14 +131,16 @@ class Columns:
         self._view: ColumnsView | None = None
 
     @classmethod
-    def load(cls, directory: Path, manifest: Manifest) -> Columns:
-        """The columns a manifest describes; bases are mapped, not read.
+    def load(cls, directory: Path, manifest: Manifest, ceiling: Memory = Memory.PINNED) -> Columns:
+        """The columns a manifest describes. Bases are mapped, and read ahead unless their placement or
+        ``ceiling`` says otherwise.
 
         Raises: ColumnsCorrupted if a file is missing or not what was saved.
         """
         columns = cls()
         columns._columns = {
-            field: Column.restored(field, view) for field, view in files.load(directory, manifest).items()
+            field: Column.restored(field, view)
+            for field, view in files.load(directory, manifest, ceiling).items()
         }
         return columns
 

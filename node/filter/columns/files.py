@@ -82,14 +82,17 @@ def save(columns: Mapping[str, ColumnView], directory: Path) -> Manifest:
     return manifest
 
 
-def load(directory: Path, manifest: Manifest) -> dict[str, ColumnView]:
-    """Raises: ColumnsCorrupted; ValueError if the format is newer than this program."""
+def load(directory: Path, manifest: Manifest, ceiling: Memory = Memory.PINNED) -> dict[str, ColumnView]:
+    """``ceiling``: no base is kept in memory more than that.
+
+    Raises: ColumnsCorrupted; ValueError if the format is newer than this program.
+    """
     if manifest.format not in _READ:
         raise ValueError(
             f"format {manifest.format} of payload indexes is not known here (this program knows {FORMAT})"
         )
     kind = kind_of if manifest.format == FORMAT else former_kind_of
-    return {saved.field: _load_column(saved, directory, kind) for saved in manifest.columns}
+    return {saved.field: _load_column(saved, directory, kind, ceiling) for saved in manifest.columns}
 
 
 def verify(directory: Path, manifest: Manifest) -> None:
@@ -102,13 +105,18 @@ def _save_column(field: str, view: ColumnView, directory: Path) -> SavedColumn:
     base = view.base.saved
     if base is None or not all((directory / file.name).exists() for file in base.values()):
         base = view.base.saved = _save_base(view.base, directory)
-        view.base.adopt({part: _mapped(directory / file.name, view.params) for part, file in base.items()})
+        view.base.adopt(
+            {part: _mapped(directory / file.name, view.params.placement) for part, file in base.items()}
+        )
     recent = _save_recent(view, directory)
     return SavedColumn(field, encode_index_params(view.params).decode(), base, recent, view.points)
 
 
 def _load_column(
-    saved: SavedColumn, directory: Path, kind_of: Callable[[PayloadIndexParams], Kind]
+    saved: SavedColumn,
+    directory: Path,
+    kind_of: Callable[[PayloadIndexParams], Kind],
+    ceiling: Memory,
 ) -> ColumnView:
     params = decode_index_params(saved.params.encode())
     kind = kind_of(params)
@@ -116,7 +124,7 @@ def _load_column(
     return ColumnView(
         kind=kind,
         params=params,
-        base=_load_base(saved.base, directory, kind, params),
+        base=_load_base(saved.base, directory, kind, params.placement.at_most(ceiling)),
         delta=_delta_of(recent, kind),
         stale=recent["stale"],
         held=recent["held"],
@@ -137,8 +145,8 @@ def _write_array(path: Path, array: npt.NDArray[Any]) -> SavedFile:
     return _write(path, lambda file: np.save(file, array, allow_pickle=False))
 
 
-def _load_base(saved: dict[str, SavedFile], directory: Path, kind: Kind, params: PayloadIndexParams) -> Base:
-    parts = {part: _mapped(directory / file.name, params) for part, file in saved.items()}
+def _load_base(saved: dict[str, SavedFile], directory: Path, kind: Kind, placement: Memory) -> Base:
+    parts = {part: _mapped(directory / file.name, placement) for part, file in saved.items()}
     expected = {"values", "slots", *kind.extras, *(("offsets", "blob") if kind.worded else ())}
     if set(parts) != expected:
         raise ColumnsCorrupted(f"{sorted(parts)} are not the parts of a {kind.name} index")
@@ -151,7 +159,7 @@ def _load_base(saved: dict[str, SavedFile], directory: Path, kind: Kind, params:
     return base
 
 
-def _mapped(path: Path, params: PayloadIndexParams) -> npt.NDArray[Any]:
+def _mapped(path: Path, placement: Memory) -> npt.NDArray[Any]:
     try:
         try:
             mapped = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -159,7 +167,7 @@ def _mapped(path: Path, params: PayloadIndexParams) -> npt.NDArray[Any]:
             return np.asarray(np.load(path, allow_pickle=False))
     except (OSError, ValueError, EOFError) as error:
         raise ColumnsCorrupted(f"{path.name}: {error}") from error
-    advice = _ADVICE.get(params.placement)
+    advice = _ADVICE.get(placement)
     if advice is not None:
         mapped._mmap.madvise(advice)
     return np.asarray(mapped)

@@ -30,6 +30,7 @@ from protos.collections import (
     HnswConfig,
     IntegerIndexParams,
     KeywordIndexParams,
+    Memory,
     OptimizersConfig,
     QuantizationConfig,
     SparseIndexParams,
@@ -395,6 +396,21 @@ async def test_a_segment_too_large_by_itself_waits_and_says_so(
     free = 1 << 40
     info = await until_green(replica)
     assert (info.indexed_vectors, info.optimizer_error) == (ROWS, None)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ceiling", [Memory.CACHED, Memory.COLD])
+async def test_no_file_is_kept_in_memory_beyond_the_ceiling(shards: Shards, ceiling: Memory) -> None:
+    shards.machinery = msgspec.structs.replace(shards.machinery, ceiling=ceiling)
+    vectors = {"": VectorParams(DIM, Distance.COSINE)}
+    replica = await shards.open(config_of(vectors, HnswConfig(memory=Memory.PINNED), **ONE_KB))
+    await write(replica, random_points(0, ROWS))
+    await until_green(replica)
+    (segment,) = replica.contents.applier.segments.sealed.values()
+    async with asyncio.timeout(60):
+        while not segment.placed:  # noqa: ASYNC110 - as above
+            await asyncio.sleep(0.02)
+    assert {placed.memory for placed in segment.placed.values()} == {ceiling}
 
 
 @pytest.mark.slow

@@ -88,6 +88,19 @@ def test_settings_say_where_files_lie(config: CollectionConfig, expected: Placem
     assert placements_of(config, "") == expected
 
 
+@pytest.mark.parametrize(
+    ("ceiling", "expected"),
+    [
+        (Memory.PINNED, Placements(Memory.CACHED, Memory.PINNED)),
+        (Memory.CACHED, Placements(Memory.CACHED, Memory.CACHED)),
+        (Memory.COLD, Placements(Memory.COLD, Memory.COLD)),
+    ],
+)
+def test_a_ceiling_lowers_what_lies_higher(ceiling: Memory, expected: Placements) -> None:
+    assert Placements(Memory.CACHED, Memory.PINNED).at_most(ceiling) == expected
+    assert Placements(Memory.COLD, Memory.COLD).at_most(ceiling) == Placements(Memory.COLD, Memory.COLD)
+
+
 def test_cached_and_cold_files_tell_what_is_resident(segment: SealedSegment) -> None:
     segment.place({"": Placements(Memory.CACHED, Memory.COLD), "other": Placements()})
     usage = segment.memory_usage()
