@@ -26,6 +26,7 @@ from tests.deploy.rendering import (
     profiles,
     rendered,
 )
+from tests.vecraft.commands.server import Answer, Asked, serving
 from tools import chart_schema
 from vecraft.cli import parser
 from vecraft.commands.running import topic_parser
@@ -331,6 +332,46 @@ def test_keys_are_generated_given_or_taken_from_a_secret() -> None:
     }
     assert variables["VECRAFT__SERVICE__API_KEY"] == elsewhere["valueFrom"]
     assert variables["VECRAFT__SERVICE__READ_ONLY_API_KEY"] == elsewhere["valueFrom"]
+
+
+def test_an_upgrade_keeps_generated_keys() -> None:
+    """As Helm renders it beside an API server that has the Secret, and beside one that has not."""
+    data = {"api-key": "b2xk", "read-only-api-key": "b2xkZXI="}
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "vecraft-keys"}, "data": data}
+    kinds = {
+        "kind": "APIResourceList",
+        "groupVersion": "v1",
+        "resources": [{"name": "secrets", "kind": "Secret", "namespaced": True, "verbs": ["get"]}],
+    }
+    known: dict[str, Any] = {"/api/v1": kinds, "/api/v1/namespaces/default/secrets/vecraft-keys": secret}
+
+    def answer(asked: Asked) -> Answer:
+        path = asked.path.partition("?")[0]
+        missing = {
+            "kind": "Status",
+            "apiVersion": "v1",
+            "status": "Failure",
+            "reason": "NotFound",
+            "code": 404,
+        }
+        found = known.get(path, missing)
+        status = 404 if found is missing else 200
+        headers = {"Content-Type": "application/json"}
+        return Answer(status=status, raw=json.dumps(found).encode(), headers=headers)
+
+    def keys() -> dict[str, str]:
+        with (
+            serving(answer) as server,
+            helm_python.Config(kube_apiserver=server.url) as config,
+            helm_python.Chart.load(CHART) as chart,
+        ):
+            files = config.render(chart, {}, name="vecraft", namespace="default", is_upgrade=True)
+        return yaml.safe_load(files["vecraft/templates/secret-keys.yaml"])["data"]
+
+    assert keys() == data
+    del known["/api/v1/namespaces/default/secrets/vecraft-keys"]
+    assert keys().keys() == data.keys()
+    assert keys() != data
 
 
 def test_nodes_show_each_other_the_key_if_there_is_one() -> None:
