@@ -20,9 +20,14 @@ N ?= 3
 PORT ?= 6333
 CLEAN ?=
 CLUSTER ?=
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+IMAGE ?= vecraft:$(VERSION)
+BUILDER ?= docker build
+BASE ?=
+BUILD_ARGS ?=
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help install tools fmt lint types types-js imports protos docs chart generated test-unit check test demo cluster crash faults sim fuzz screenshots bench clean
+.PHONY: help install tools fmt lint types types-js imports protos docs chart generated test-unit check test demo cluster crash faults sim fuzz image image-test screenshots bench clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  %-11s %s\n", $$1, $$2}'
@@ -129,10 +134,19 @@ sim: install ## The simulations at full size: SEEDS schedules (2000) of the meta
 fuzz: install ## Property tests and congruence with examples nobody has seen, SHARE times (5) as many of requests; ARGS for pytest
 	HYPOTHESIS_PROFILE=fuzz CONGRUENCE_SHARE=$(SHARE) $(PYTEST) -q -n 2 --timeout=0 tests $(ARGS)
 
+image: ## Build the image IMAGE (vecraft:<version>); BASE=<image>, BUILDER="buildah bud" and BUILD_ARGS if need be
+	$(BUILDER) $(if $(BASE),--build-arg BASE=$(BASE)) --build-arg VERSION=$(VERSION) \
+	  --build-arg REVISION=$$(git rev-parse HEAD 2>/dev/null || true) $(BUILD_ARGS) --tag $(IMAGE) .
+
+image-test: install ## Build the image with buildah on BASE (Debian with Python, apt reachable), run it, measure it
+	command -v buildah >/dev/null || { apt-get update -qq && apt-get install -y -qq buildah >/dev/null; }
+	test -n "$(BASE)" || { echo "BASE=<image> is missing, such as python:3.11-slim-bookworm" >&2; exit 1; }
+	IMAGE_BASE=$(BASE) $(PYTEST) -q -s --timeout=0 tests/deploy/test_image.py
+
 screenshots: install tools ## The pictures of the dashboard in docs/dashboard, anew
 	$(BIN)/python -m tests.dashboard.screenshots
 
-bench: install ## Benchmarks: PARTS="recall startup engine filters tenants mixed overhead serve sparse cluster", DATA=<folder> for the full set, ARGS for a part's options
+bench: install ## Benchmarks: PARTS="recall startup sizes engine filters tenants mixed overhead serve sparse cluster", DATA=<folder> for the full set, ARGS for a part's options
 	for part in $(PARTS); do DATA="$(DATA)" $(BIN)/python -m vecraft.bench $$part $(ARGS); done
 
 clean: ## Remove what can be made again

@@ -18,6 +18,7 @@ from vecraft.bench import (
     quality,
     selectivity,
     serving,
+    sizes,
     sparse,
     startup,
     tenants,
@@ -55,6 +56,13 @@ def configure(root: argparse.ArgumentParser) -> None:
     restart.add_argument("--dim", type=int, default=128)
     restart.add_argument("--seed", type=int, default=0)
     restart.add_argument("--tail", type=int, default=20_000, help="points written right before the last kill")
+    taken = parts.add_parser(
+        "sizes", parents=[common], help="disk and memory of a vector, by dimension and quantization"
+    )
+    taken.add_argument("--points", type=int, default=50_000)
+    taken.add_argument("--dims", type=_numbers, default=(128, 384, 768, 1536))
+    kinds = tuple(sizes.QUANTIZATIONS)
+    taken.add_argument("--quantization", type=_some_of(kinds), default=kinds, help=",".join(kinds))
     inside = parts.add_parser("overhead", parents=[common, real], help="in process: a search above FAISS")
     inside.add_argument("--edge", action="store_true", help="compare with qdrant-edge-py")
     chosen = _set_arguments()
@@ -153,6 +161,8 @@ def _run(options: argparse.Namespace, folder: Path) -> Report:
             return startup.measure(
                 startup.StartupPlan(options.points, options.dim, options.seed, options.tail, folder)
             )
+        case "sizes":
+            return sizes.measure(sizes.SizesPlan(options.points, options.dims, options.quantization, folder))
         case "cluster":
             return cluster.measure(
                 cluster.ClusterPlan(options.data, folder, options.effort, options.seconds, options.rounds)

@@ -10,7 +10,7 @@ import numpy as np
 import orjson
 import pytest
 
-from vecraft.bench import data
+from vecraft.bench import data, sizes
 from vecraft.bench.__main__ import main
 from vecraft.bench.filtered import cases
 from vecraft.bench.quality import upsert_body
@@ -97,3 +97,13 @@ def test_filter_cases_name_the_rows_that_match_and_leave_out_what_is_too_rare():
     ]
     found = {case.field: case.rows.tolist() for case in cases(payloads, matches_min=2)}
     assert found == {"relations": [1, 2], "pos": [0, 2]}
+
+
+@pytest.mark.slow
+def test_a_vector_takes_its_components_and_some_more(tmp_path: Path):
+    report = sizes.measure(sizes.SizesPlan(1000, (16,), ("binary",), tmp_path))
+    found = {measurement.name: measurement.value for measurement in report.measurements}
+    assert found["16, binary: of it the vectors"] >= 16 * 4
+    assert found["16, binary: of it graph and codes"] > 0
+    assert found["16, binary: disk"] >= found["16, binary: of it the vectors"]
+    assert "16, binary: private memory" in found
