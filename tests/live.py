@@ -56,10 +56,11 @@ class LiveNode:
 
     Args:
         environment: further variables, such as ``{"VECRAFT__STORAGE__WAL__WAL_CAPACITY_MB": "1"}``.
-        arguments: of the command line; the attribute counts for the next start.
+        arguments: of the command line; the attribute counts for the next start, as ``environment`` does.
         preexec: runs in the child before the program, for resource limits.
         host: the address to listen on and to be reached by.
         prefix: a command that runs the program, such as one that enters a network namespace.
+        module: what is run; it takes the program's command line.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class LiveNode:
         preexec: Callable[[], None] | None = None,
         host: str = "127.0.0.1",
         prefix: tuple[str, ...] = (),
+        module: str = "vecraft.cli",
     ) -> None:
         self.directory = directory
         self.host = host
@@ -78,10 +80,10 @@ class LiveNode:
         self.grpc_port: int | None = free_port()  # None: as configured
         self.url = f"http://{host}:{self.port}"
         self.process: subprocess.Popen[bytes] | None = None
-        self._environment = dict(environment or {})
+        self.environment = dict(environment or {})
         self.arguments = arguments
         self._preexec = preexec
-        self._prefix = prefix
+        self._prefix, self._module = prefix, module
 
     @property
     def storage(self) -> Path:
@@ -100,7 +102,7 @@ class LiveNode:
         self.directory.mkdir(parents=True, exist_ok=True)
         with self.log_path.open("ab") as output:
             self.process = subprocess.Popen(
-                [*self._prefix, sys.executable, "-m", "vecraft.cli", "serve", *self.arguments],
+                [*self._prefix, sys.executable, "-m", self._module, "serve", *self.arguments],
                 cwd=self.directory,
                 env=self._full_environment(),
                 stdin=subprocess.DEVNULL,
@@ -167,7 +169,7 @@ class LiveNode:
             ours["VECRAFT__SERVICE__GRPC_PORT"] = str(self.grpc_port)
         # Nodes are started hundreds of times; with its modules compiled, each takes a third of the time.
         inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-        return {**inherited, **ours, **self._environment}
+        return {**inherited, **ours, **self.environment}
 
     def _answers(self) -> bool:
         assert self.process is not None

@@ -78,7 +78,7 @@ class Repository:
 
     def clear(self) -> None:
         """Remove what an earlier process left half written; nobody may be writing. Raises: OSError."""
-        for path in self.root.glob(f"{_CONTENTS}/*.draft"):
+        for path in (*self.root.glob(f"{_CONTENTS}/*.draft"), *self.root.glob(f"*{SUFFIX}.tmp")):
             path.unlink()
 
     def has(self, sha256: str, size: int) -> bool:
@@ -88,6 +88,11 @@ class Repository:
     def content(self, sha256: str) -> Path:
         assert _SHA256.fullmatch(sha256)
         return self.root / _CONTENTS / sha256[:2] / sha256
+
+    def contents(self) -> list[Path]:
+        """All that are there."""
+        found = (self.root / _CONTENTS).glob("*/*")
+        return [path for path in found if _SHA256.fullmatch(path.name) and path == self.content(path.name)]
 
     async def keep(self, sha256: str, size: int, chunks: AsyncIterator[bytes]) -> None:
         """Take a content in, durably. Raises: ServiceError if it is another one; InsufficientStorage."""

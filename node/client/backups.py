@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Protocol
 
@@ -28,6 +29,24 @@ class Backup(Struct, frozen=True):
     aliases: dict[str, str]
 
 
+class Retention(Struct, frozen=True):
+    """Which backups stay: the newest ``keep`` (at least 1), and with ``older_than_ms`` those not older."""
+
+    keep: int = 1
+    older_than_ms: int | None = None
+
+
+class Pruned(Struct, frozen=True):
+    """``removed``: names, oldest first. ``freed_bytes``: of contents that no backup needs any more."""
+
+    removed: list[str]
+    freed_bytes: int
+
+
+# A time in which nobody begins to read a backup, with the names of those that are being read.
+Undisturbed = Callable[[], AbstractAsyncContextManager[Collection[str]]]
+
+
 class BackupNode(Protocol):
     """``root``: a folder of backups (``node.backup.repository``)."""
 
@@ -45,4 +64,11 @@ class BackupNode(Protocol):
 
     async def backup(self, root: Path, name: str) -> Backup:
         """Raises: NotFound, BadInput."""
+        ...
+
+    async def prune(self, root: Path, retention: Retention, undisturbed: Undisturbed) -> Pruned:
+        """Remove old backups when none is being taken, within ``undisturbed``.
+
+        Raises: BadInput if one cannot be read: nothing is removed; ServiceError.
+        """
         ...

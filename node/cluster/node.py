@@ -15,6 +15,7 @@ import contextlib
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -27,10 +28,11 @@ from consensus.state import ClusterState, CollectionState, ShardState, Transfer
 from consensus.transitions import Events
 from node.backup.coordinator import Coordinator
 from node.backup.participant import CutShard, Participant
+from node.backup.pruning import prune
 from node.backup.reading import read_backup
 from node.backup.repository import Repository
 from node.client import QuotaReport, ReplicaClient, SearchLoad
-from node.client.backups import Backup
+from node.client.backups import Backup, Pruned, Retention, Undisturbed
 from node.client.snapshots import SnapshotNode
 from node.cluster.copying import PointCopies
 from node.directories import ShardDirectories
@@ -397,6 +399,13 @@ class ClusterNode:
 
     async def backup(self, root: Path, name: str) -> Backup:
         return await self._engine.background.run(read_backup, Repository(root), name)
+
+    async def prune(self, root: Path, retention: Retention, undisturbed: Undisturbed) -> Pruned:
+        # What a backup has brought is named by its manifest at the end only.
+        async with self._backing_up, undisturbed() as spared:
+            now_ms = time.time_ns() // 1_000_000
+            call = partial(prune, Repository(root), retention, now_ms=now_ms, spared=spared)
+            return await self._engine.background.run(call)
 
     def _own(self, collection: CollectionState, shard_id: int) -> ReplicatedShard:
         shard = self._shards.get((collection.uuid, shard_id))

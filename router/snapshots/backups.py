@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 import uuid
+from collections import Counter
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from msgspec import Struct
 
 from consensus.log import MetadataLog
-from node.client.backups import BackedUp, Backup, BackupNode
+from node.client.backups import BackedUp, Backup, BackupNode, Pruned, Retention
 from protos.collections import CreateAlias
 from protos.errors import AlreadyExists, StandaloneMode
 from router.collections import CollectionOperations
@@ -48,6 +52,8 @@ class BackupOperations:
     ) -> None:
         self._metadata, self._collections, self._snapshots = metadata, collections, snapshots
         self._node, self._root = node, root / BACKUPS_DIRECTORY
+        self._read: Counter[str] = Counter()  # names of backups that are being restored
+        self._turn = asyncio.Lock()  # of whoever looks at which those are
 
     async def create(self) -> BackupDescription:
         """Raises: StandaloneMode, ShardUnavailable, ServiceError, InsufficientStorage."""
@@ -62,7 +68,32 @@ class BackupOperations:
         """Create every collection of a backup, led by this node at first, and set its aliases; each one is
         all or nothing. Raises: StandaloneMode, NotFound; AlreadyExists if one of the collections is there.
         """
-        backup = await self._clustered().backup(self._root, name)
+        async with self._reading(name) as backup:
+            return await self._restore_all(backup)
+
+    @asynccontextmanager
+    async def _reading(self, name: str) -> AsyncIterator[Backup]:
+        """Nothing of the backup is pruned within the block."""
+        async with self._turn:
+            backup = await self._clustered().backup(self._root, name)
+            self._read[name] += 1
+        try:
+            yield backup
+        finally:
+            self._read[name] -= 1
+
+    async def prune(self, retention: Retention) -> Pruned:
+        """Remove old backups of this node, but for those that are just being restored; while one is being
+        taken it waits for that. Raises: StandaloneMode, BadInput, ServiceError.
+        """
+        return await self._clustered().prune(self._root, retention, self._undisturbed)
+
+    @asynccontextmanager
+    async def _undisturbed(self) -> AsyncIterator[Collection[str]]:
+        async with self._turn:
+            yield frozenset(+self._read)
+
+    async def _restore_all(self, backup: Backup) -> bool:
         for one in backup.collections:
             if self._collections.exists(one.description.collection):
                 raise AlreadyExists(f"Collection `{one.description.collection}` already exists!")

@@ -147,6 +147,7 @@ REST: dict[str, set[str]] = {
     f"POST {C}/shards/{{shard_id}}/snapshot/partial/recover": MANAGERS,
     f"POST {C}/shards/{{shard_id}}/snapshot/partial/recover_from": MANAGERS,
     "POST /cluster/backups": MANAGERS,
+    "POST /cluster/backups/prune": MANAGERS,
     "GET /cluster/backups": MANAGERS,
     "POST /cluster/backups/{backup_name}/recover": MANAGERS,
     # points

@@ -2,6 +2,7 @@
 
 vecraft backup create
 vecraft backup restore 2026-11-29-10-00-00
+vecraft backup prune --keep 7 --older-than 30d
 
 They lie on the node that is asked, in `backups` below its snapshots; docs/BACKUP.md tells how they are copied
 away and restored elsewhere. A node on its own has snapshots instead.
@@ -15,8 +16,8 @@ import time
 from msgspec import Struct
 
 from vecraft.client import path_of
-from vecraft.commands import OK
-from vecraft.commands.options import connect, server_options, subcommand
+from vecraft.commands import MISUSED, OK, CommandFailed
+from vecraft.commands.options import connect, duration_s, server_options, subcommand
 from vecraft.commands.output import note, print_json, show, table
 
 TIMEOUT_S = 3600.0  # of what reads or writes all that a cluster holds
@@ -38,6 +39,11 @@ class Backup(Struct, frozen=True):
     shards: dict[str, list[ShardPosition]]
 
 
+class Pruned(Struct, frozen=True):
+    removed: list[str]
+    freed_bytes: int
+
+
 class Backups(Struct, frozen=True):
     backups: list[str]
 
@@ -51,6 +57,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     restored = subcommand(commands, "restore", _restore, "create all collections of a backup", server)
     restored.add_argument("name")
     restored.set_defaults(timeout=TIMEOUT_S)
+    pruned = subcommand(commands, "prune", _prune, "remove old backups; the newest stays", server)
+    pruned.add_argument(
+        "--keep", type=int, metavar="N", help="so many stay, the newest (1); --older-than is of the others"
+    )
+    pruned.add_argument(
+        "--older-than", type=duration_s, metavar="DURATION", help="only what is older than, say, 30d or 12h"
+    )
+    pruned.set_defaults(timeout=TIMEOUT_S)
 
 
 def _create(options: argparse.Namespace) -> int:
@@ -72,6 +86,22 @@ def _list(options: argparse.Namespace) -> int:
         print_json(found)
     else:
         print("\n".join(found))
+    return OK
+
+
+def _prune(options: argparse.Namespace) -> int:
+    if options.keep is None and options.older_than is None:
+        raise CommandFailed("--keep or --older-than is needed: which backups are old?", status=MISUSED)
+    given = {"keep": options.keep, "older_than_sec": options.older_than}
+    body = {name: value for name, value in given.items() if value is not None}
+    with connect(options) as client:
+        pruned = client.call("POST", "/cluster/backups/prune", Pruned, body)
+    if options.json:
+        print_json(pruned)
+        return OK
+    for name in pruned.removed:
+        print(name)
+    note(f"removed {len(pruned.removed)} backups; {pruned.freed_bytes} bytes are free again")
     return OK
 
 

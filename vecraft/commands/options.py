@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,6 +14,7 @@ from vecraft.commands import MISUSED, CommandFailed
 
 DEFAULT_URL = "http://localhost:6333"
 DEFAULT_TIMEOUT_S = 30.0
+_UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 Run = Callable[[argparse.Namespace], int]
 
@@ -129,3 +131,11 @@ def _api_key(options: argparse.Namespace, environ: Mapping[str, str]) -> str | N
     if options.api_key_file:
         return secret(options.api_key_file, "the API key")
     return options.api_key or environ.get("VECRAFT_API_KEY") or None
+
+
+def duration_s(text: str) -> int:
+    """Seconds of a duration such as 30d; for argparse."""
+    found = re.fullmatch(r"([1-9][0-9]{0,8})([smhd])", text)
+    if found is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no duration such as 90s, 15m, 24h or 30d")
+    return int(found[1]) * _UNITS_S[found[2]]

@@ -10,7 +10,6 @@ vecraft token revoke acme-1
 from __future__ import annotations
 
 import argparse
-import re
 import time
 
 import msgspec
@@ -21,12 +20,11 @@ from router.auth.claims import BadClaims, Claims, CollectionClaim
 from router.auth.tokens import SECRET_BYTES_MIN, mint
 from vecraft.client import path_of
 from vecraft.commands import MISUSED, OK, CommandFailed
-from vecraft.commands.options import connect, endpoint, server_options, subcommand
+from vecraft.commands.options import connect, duration_s, endpoint, server_options, subcommand
 from vecraft.commands.output import note, print_json, show, table
 
 LEVELS = ("r", "rw", "prw")
 DEFAULT_EXPIRY = "24h"
-_UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
 class _Revoked(Struct, frozen=True):
@@ -199,9 +197,4 @@ def _condition(text: str) -> tuple[str, Match]:
 
 def _duration(text: str) -> int | None:
     """Seconds; None: for ever."""
-    if text == "never":
-        return None
-    found = re.fullmatch(r"([1-9][0-9]{0,8})([smhd])", text)
-    if found is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is no duration such as 90s, 15m, 24h or 30d, nor never")
-    return int(found[1]) * _UNITS_S[found[2]]
+    return None if text == "never" else duration_s(text)

@@ -6,6 +6,7 @@ import msgspec
 from aiohttp import web
 from msgspec import Struct
 
+from node.client.backups import Retention
 from protos.errors import InvalidField
 from router.rest.bodies.reading import decode
 from router.rest.errors import BadQuery
@@ -28,6 +29,15 @@ class RecoverFromBody(Struct, kw_only=True):
     api_key: str | None = None
 
 
+class PruneBody(Struct, kw_only=True):
+    """The newest ``keep`` backups stay, one if it is left out; the others go, with ``older_than_sec`` only
+    those that are older."""
+
+    keep: int | None = None
+    older_than_sec: int | None = None
+
+
+_prune = msgspec.json.Decoder(PruneBody)
 _recover_from = msgspec.json.Decoder(RecoverFromBody)
 _recover = msgspec.json.Decoder(RecoverBody)
 
@@ -48,6 +58,18 @@ def decode_recover_from(body: bytes) -> tuple[str, str | None]:
     if not asked.peer_url:
         raise InvalidField("peer_url", "value invalid, must not be empty")
     return asked.peer_url, asked.api_key
+
+
+def decode_prune(body: bytes) -> Retention:
+    """Raises: MalformedBody, InvalidField."""
+    asked = decode(body, _prune)
+    if asked.keep is None and asked.older_than_sec is None:
+        raise InvalidField("keep", "value invalid, either this or older_than_sec must be given")
+    for name, value, least in (("keep", asked.keep, 1), ("older_than_sec", asked.older_than_sec, 0)):
+        if value is not None and value < least:
+            raise InvalidField(name, f"value {value} invalid, must be {least} or larger")
+    older_than_ms = None if asked.older_than_sec is None else asked.older_than_sec * 1000
+    return Retention(1 if asked.keep is None else asked.keep, older_than_ms)
 
 
 def upload_options(request: web.Request) -> RecoverOptions:

@@ -40,3 +40,18 @@ def test_backups_are_made_listed_and_restored(capsys: pytest.CaptureFixture[str]
         "/cluster/backups",
         "/cluster/backups/b%201/recover",
     ]
+
+
+def test_old_backups_are_removed_by_number_or_age(capsys: pytest.CaptureFixture[str]) -> None:
+    pruned = {"removed": ["b 1", "b 2"], "freed_bytes": 1234}
+    with serving(lambda _: Answer(result=pruned)) as server:
+        url = ["--url", server.url]
+        assert main(["backup", "prune", "--keep", "7", "--older-than", "30d", *url]) == 0
+        assert capsys.readouterr().out == "b 1\nb 2\n"
+        assert main(["backup", "prune", "--keep", "1", "--json", *url]) == 0
+        assert json.loads(capsys.readouterr().out) == pruned
+        assert main(["backup", "prune", *url]) == 2
+        assert "--keep or --older-than is needed" in capsys.readouterr().err
+    bodies = [json.loads(asked.body) for asked in server.asked]
+    assert bodies == [{"keep": 7, "older_than_sec": 30 * 86_400}, {"keep": 1}]
+    assert {asked.path for asked in server.asked} == {"/cluster/backups/prune"}
