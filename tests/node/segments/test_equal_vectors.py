@@ -129,6 +129,20 @@ def test_more_may_be_asked_for_than_there_are_nodes(tmp_path: Path) -> None:
     assert all(len(set(slots.tolist())) == 50 for slots in found)
 
 
+@pytest.mark.parametrize("what", ["zeros", "one vector"])
+def test_all_may_be_equal(tmp_path: Path, what: str) -> None:
+    matrix = (
+        np.zeros((ROWS, 16), dtype=np.float32) if what == "zeros" else np.repeat(vectors(1), ROWS, axis=0)
+    )
+    segment = indexed(tmp_path, matrix)
+    assert segment.graph("").count == 1  # type: ignore[union-attr]
+    live = np.random.default_rng(1).random(ROWS) < 0.5
+    for mask, expected in ((None, np.arange(K)), (pack(live), np.flatnonzero(live)[:K])):
+        found, scores = segment.search("", vectors(2, seed=5), K, allowed=mask, ef=EF)
+        assert [slots.tolist() for slots in found] == [expected.tolist()] * 2
+        assert all(len(set(each.tolist())) == 1 for each in scores)
+
+
 @pytest.mark.parametrize("datatype", [Datatype.FLOAT16, Datatype.UINT8, Datatype.TURBO4])
 def test_whatever_vectors_are_stored_as(tmp_path: Path, datatype: Datatype) -> None:
     schema = VectorSchema("", 16, Distance.EUCLID, datatype=datatype)
