@@ -27,7 +27,7 @@ BASE ?=
 BUILD_ARGS ?=
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help install tools fmt lint types types-js imports protos docs chart generated test-unit check test demo cluster crash faults sim fuzz image image-test screenshots bench clean
+.PHONY: help install tools fmt lint types types-js imports protos docs chart generated test-unit check test demo cluster crash faults play sim fuzz image image-test screenshots bench clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  %-11s %s\n", $$1, $$2}'
@@ -110,9 +110,9 @@ types-js: tests/dashboard/js/node_modules/.package-lock.json ## The types that t
 
 test: tools check types-js $(OLD_CLIENT) $(FRAMEWORKS) $(JS_CLIENTS) ## Everything: slow tests, congruence, clients, documentation snippets, crashes
 	$(PYTEST) -q -n 2 -m slow tests --ignore=tests/congruence --ignore=tests/clients --ignore=tests/seeds
-	$(PYTEST) -q -n 2 tests/congruence tests/clients tests/seeds tests_cluster --ignore-glob='*/test_cluster_*'
+	$(PYTEST) -q -n 2 tests/congruence tests/clients tests/seeds tests_cluster --ignore-glob='*/test_cluster_*' --ignore-glob='*/test_kubernetes_*'
 	CONGRUENCE_NODES=3 CONGRUENCE_SHARE=0.2 $(PYTEST) -q tests/congruence
-	$(PYTEST) -q tests_cluster/test_cluster_*.py
+	$(PYTEST) -q tests_cluster/test_cluster_*.py tests_cluster/test_kubernetes_*.py
 
 demo: install ## Start a node, load real data, search it, and leave it running; CLUSTER=1 uses that of `make cluster`
 	$(BIN)/python -m vecraft.demo $(if $(CLUSTER),--url http://127.0.0.1:$(PORT)) $(ARGS)
@@ -126,6 +126,10 @@ crash: install ## Kill a node under load ROUNDS times (200) and look for lost wr
 faults: install ## Fail nodes of a cluster of three under load, ROUNDS times (20) at random; SEED=n repeats one
 	FAULTS_ROUNDS=$(if $(filter file,$(origin ROUNDS)),20,$(ROUNDS)) FAULTS_SEED=$(SEED) \
 	  $(PYTEST) -q -s --timeout=0 tests_cluster/test_cluster_faults.py
+
+play: install tools ## Play the chart's pods as processes: ROUNDS steps (20) at random under load, and every upgrade; SEED=n repeats one
+	PLAY_ROUNDS=$(if $(filter file,$(origin ROUNDS)),20,$(ROUNDS)) PLAY_SEED=$(SEED) \
+	  $(PYTEST) -q -s --timeout=0 tests_cluster/test_kubernetes_*.py
 
 sim: install ## The simulations at full size: SEEDS schedules (2000) of the metadata log and of a shard's replicas
 	$(BIN)/python -m tests.sim.raft --seeds $(SEEDS)

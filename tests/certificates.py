@@ -15,7 +15,8 @@ HOST = "127.0.0.1"
 class Authority:
     """``issue`` puts a new certificate, its key and the authority's certificate where ``settings`` says."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, host: str = HOST) -> None:
+        self._host = host
         directory.mkdir(parents=True, exist_ok=True)
         self._authority = trustme.CA()
         self._directory = directory
@@ -33,7 +34,7 @@ class Authority:
 
     def pair(self) -> tuple[bytes, bytes]:
         """A new certificate and its key."""
-        made = self._authority.issue_cert(HOST, "localhost")
+        made = self._authority.issue_cert(self._host, "localhost")
         return made.cert_chain_pems[0].bytes(), made.private_key_pem.bytes()
 
     def issue(self) -> bytes:

@@ -66,6 +66,7 @@ class Recorder:
         urls: nodes; each client keeps to one until it fails, then tries the next.
         read_query: parameters of reads, such as ``{"consistency": "all"}``.
         write_query: parameters of writes; the default waits until the write is visible.
+        http: what sends the requests, and is the caller's; None: one of its own.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class Recorder:
         keys: int = 20,
         read_query: Json | None = None,
         write_query: Json | None = None,
+        http: httpx.AsyncClient | None = None,
     ) -> None:
         self.history: list[Operation] = []
         self._urls = list(urls)
@@ -86,7 +88,7 @@ class Recorder:
         self._read_query = read_query or {}
         self._write_query = {"wait": "true", **(write_query or {})}
         self._values = itertools.count(1)
-        self._http = httpx.AsyncClient(
+        self._http = http or httpx.AsyncClient(
             timeout=REQUEST_S_MAX, limits=httpx.Limits(max_connections=None), trust_env=False
         )
 

@@ -33,6 +33,7 @@ import subprocess
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from pathlib import Path
 from types import TracebackType
 
 PACKAGES = {"ip": "iproute2", "tc": "iproute2", "nft": "nftables"}
@@ -43,6 +44,7 @@ NODES_MAX = 200
 HOST = 254  # this machine's last octet
 CLONE_NEWNET = 0x40000000
 _TABLE = "vecraft"
+_HOSTS = Path("/etc/netns")
 _NAME = re.compile(rf"^{PREFIX}-(\d+)-\d+-\w+$")
 _numbers = itertools.count()
 
@@ -65,6 +67,21 @@ class NetworkNode:
     @property
     def prefix(self) -> tuple[str, ...]:
         return ("ip", "netns", "exec", self.namespace)
+
+    @property
+    def hosts(self) -> Path:
+        """What `ip netns exec` puts in the place of /etc/hosts, if it is there when a process begins."""
+        return _HOSTS / self.namespace / "hosts"
+
+    @contextlib.contextmanager
+    def own_hosts(self) -> Iterator[None]:
+        """Processes that begin in the block find names in ``hosts``, which may be written anew in place."""
+        self.hosts.parent.mkdir(parents=True, exist_ok=True)
+        self.hosts.write_text("127.0.0.1 localhost\n")
+        try:
+            yield
+        finally:
+            shutil.rmtree(self.hosts.parent, ignore_errors=True)
 
     def socket(self, kind: socket.SocketKind = socket.SOCK_STREAM) -> socket.socket:
         """A socket of this process that lives on the node."""
@@ -216,6 +233,7 @@ def remove_leftovers() -> None:
         if match is not None and not os.path.exists(f"/proc/{match[1]}"):
             with contextlib.suppress(subprocess.CalledProcessError):  # another process was faster
                 _run("ip", "netns", "del", name)
+            shutil.rmtree(_HOSTS / name, ignore_errors=True)
 
 
 def _free_subnet() -> ipaddress.IPv4Network:

@@ -24,6 +24,12 @@ _T = TypeVar("_T")
 _log = structlog.get_logger(__name__)
 
 
+def ignore_signals() -> None:
+    """The process ends already: being told so once more must not take its status away."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
+
+
 class CannotStart(Exception):
     """The node cannot run here; the text tells the operator why."""
 

@@ -24,7 +24,7 @@ from vecraft import QDRANT_VERSION, __version__
 from vecraft.applications import Applications
 from vecraft.clustered import clustered
 from vecraft.configuration import ConfigurationError, Loaded
-from vecraft.ending import EXIT_FAILED, CannotStart, Ended, Ending
+from vecraft.ending import EXIT_FAILED, CannotStart, Ended, Ending, ignore_signals
 from vecraft.listening import grpc_listening, listening
 from vecraft.logs import LogControl
 from vecraft.otel import tracing
@@ -53,6 +53,7 @@ def run(loaded: Loaded) -> int:
     try:
         with tracing():
             status = uvloop.run(_serve(loaded, logs))
+        ignore_signals()
     except CannotStart as error:
         _log.error("cannot_start", reason=str(error))
         return error.status

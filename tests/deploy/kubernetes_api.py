@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from tests.certificates import Authority
+from tests.certificates import HOST, Authority
 from tests.vecraft.commands.server import Answer, Asked, serving
 
 TOKEN = "token-of-the-account"
@@ -64,8 +64,8 @@ class KubernetesApi:
 
 
 @contextmanager
-def kubernetes_api(directory: Path, **options: Any) -> Iterator[KubernetesApi]:
-    authority = Authority(directory / "authority")
+def kubernetes_api(directory: Path, *, host: str = HOST, **options: Any) -> Iterator[KubernetesApi]:
+    authority = Authority(directory / "authority", host=host)
     account = directory / "account"
     account.mkdir(parents=True)
     (account / "token").write_text(TOKEN)
@@ -73,7 +73,7 @@ def kubernetes_api(directory: Path, **options: Any) -> Iterator[KubernetesApi]:
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(authority.settings.cert, authority.settings.key)
     api = KubernetesApi(account, **options)
-    with serving(api.answer, tls) as server:
+    with serving(api.answer, tls, host) as server:
         host, _, port = server.url.removeprefix("https://").rpartition(":")
         api.environment = {"KUBERNETES_SERVICE_HOST": host, "KUBERNETES_SERVICE_PORT": port}
         api.asked = server.asked

@@ -41,7 +41,9 @@ class Server:
 
 
 @contextmanager
-def serving(answer: Callable[[Asked], Answer], tls: ssl.SSLContext | None = None) -> Iterator[Server]:
+def serving(
+    answer: Callable[[Asked], Answer], tls: ssl.SSLContext | None = None, host: str = "127.0.0.1"
+) -> Iterator[Server]:
     asked: list[Asked] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -65,14 +67,14 @@ def serving(answer: Callable[[Asked], Answer], tls: ssl.SSLContext | None = None
         def log_message(self, *_: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer((host, 0), Handler)
     server.daemon_threads = True
     if tls is not None:
         server.socket = tls.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
-        yield Server(f"{'https' if tls else 'http'}://127.0.0.1:{server.server_port}", asked)
+        yield Server(f"{'https' if tls else 'http'}://{host}:{server.server_port}", asked)
     finally:
         server.shutdown()
         thread.join()
