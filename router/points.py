@@ -72,8 +72,15 @@ class Draft(Struct, frozen=True):
 
 class PointOperations:
     def __init__(
-        self, collections: CollectionOperations, node: NodeClient, inference: Inference | None = None
+        self,
+        collections: CollectionOperations,
+        node: NodeClient,
+        inference: Inference | None = None,
+        *,
+        timeout_ms: int = WRITE_TIMEOUT_MS,
     ) -> None:
+        """``timeout_ms``: how long writes may take that name no time of their own."""
+        self._timeout_ms = timeout_ms
         self._collections = collections
         self._inference = inference or Inference()
         self._primaries = PrimaryCalls(collections.watch, node, retrying=collections.clustered)
@@ -121,14 +128,14 @@ class PointOperations:
         parts = split_change(state, change, draft.shard_keys)
         if not parts:
             return UpdateResult(UpdateStatus.ACKNOWLEDGED)
+        timeout_ms = self._timeout_ms if options.timeout_ms is None else options.timeout_ms
         outcomes = await asyncio.gather(
             *(
-                self._send(state, shard_id, part, options, position=position)
+                self._send(state, shard_id, part, options, position=position, timeout_ms=timeout_ms)
                 for shard_id, part in parts.items()
             ),
             return_exceptions=True,
         )
-        timeout_ms = WRITE_TIMEOUT_MS if options.timeout_ms is None else options.timeout_ms
         return merge_results(outcomes, timeout_ms=timeout_ms)
 
     def _check_all_know_tenants(self) -> None:
@@ -144,12 +151,13 @@ class PointOperations:
         options: WriteOptions,
         *,
         position: int,
+        timeout_ms: int,
     ) -> UpdateResult:
         request = UpdateRequest(
             part,
             wait=options.wait,
             ordering=options.ordering,
-            timeout_ms=options.timeout_ms,
+            timeout_ms=timeout_ms,
             operation_id=operation_id(_key_of(options, part), state.uuid, shard_id, position),
         )
         session = ReadSession()

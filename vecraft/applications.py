@@ -127,7 +127,7 @@ def applications(
     if serve_telemetry is not None:
         serve_telemetry(endpoints.telemetry_for_peers)
     inference = _inference(settings)
-    points = PointOperations(collections, node, inference)
+    points = PointOperations(collections, node, inference, timeout_ms=settings.cluster.grpc_timeout_ms)
     slow_reads = SlowReads(issues, slow_s=service.slow_query_secs)
     searches = SearchOperations(
         collections, node, slow_reads, inference, timeout_ms=read_timeout_ms(settings)

@@ -7,10 +7,15 @@ from typing import Any
 
 import pytest
 
+from protos.collections import decode_create
 from protos.errors import BadInput
-from protos.operations import UpdateStatus, WriteOrdering
+from protos.operations import DeletePoints, UpdateStatus, WriteOrdering
+from router.collections import CollectionOperations
+from router.points import Draft, PointOperations, WriteOptions
+from router.primaries.calls import WRITE_TIMEOUT_MS
 from router.rest.bodies.upserts import PAYLOAD_DEPTH_MAX
 from router.tokens import decode_tokens
+from tests.router.fakes import FakeLog, FakeNode
 from tests.router.rest.conftest import Answer, Rest
 
 POINTS = "/collections/c/points"
@@ -329,6 +334,23 @@ async def test_a_wait_that_ends_without_the_change_is_told(rest: Rest) -> None:
     rest.shards()[0].status = UpdateStatus.WAIT_TIMEOUT
     answer = await _upsert(rest, {"points": [_POINT]}, "?wait=true&timeout=1")
     assert answer.result["status"] == "wait_timeout"
+
+
+async def test_a_write_without_a_timeout_of_its_own_may_take_as_long_as_calls_between_nodes(
+    rest: Rest,
+) -> None:
+    await rest.create()
+    await _upsert(rest, {"points": [_POINT]}, "?wait=true")
+    assert rest.shards()[0].requests[-1].timeout_ms == WRITE_TIMEOUT_MS
+    log, node = FakeLog(), FakeNode()
+    collections = CollectionOperations(log, node)
+    await collections.create("c", decode_create({"vectors": {"size": 2, "distance": "Dot"}}))
+    points = PointOperations(collections, node, timeout_ms=1234)
+    draft = Draft(lambda _: DeletePoints(ids=[1]))
+    await points.apply("c", draft, WriteOptions(wait=True))
+    await points.apply("c", draft, WriteOptions(wait=True, timeout_ms=5))
+    assert [request.timeout_ms for request in node.shards["c", 0].requests] == [1234, 5]
+    await collections.close()
 
 
 async def test_a_timeout_of_zero_is_accepted_on_writes(rest: Rest) -> None:
