@@ -79,6 +79,7 @@ def test_a_pod_that_is_scaled_away_is_emptied_and_comes_back_as_a_new_peer(
 ) -> None:
     """With its old storage: what a claim holds that Kubernetes kept."""
     view.create("kept", replicas=12)
+    view.create("everywhere", replication_factor=NODES, replicas=6 * NODES)
     view.put(cluster[0], "kept", range(200), 1)
     last = cluster[2]
     last.stop()

@@ -88,7 +88,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         console.print(f"[red]The demo's data is missing: {DATA}[/]")
         return 1
     node = _own_node(console) if options.url is None else _other_node(options.url, console)
-    client = QdrantClient(url=node.url, timeout=60)
+    client = QdrantClient(url=node.url, api_key=os.environ.get("VECRAFT_API_KEY"), timeout=60)
     prepare(client, sharded=is_clustered(client, console))
     load(client, console)
     wait_until_indexed(client, console)

@@ -51,6 +51,7 @@ def refuse_storage_of_a_cluster(storage: Path) -> None:
 async def member_options(settings: Settings, membership: Membership) -> MemberOptions:
     """Raises: CannotStart if the flags make no sense, or not with this storage."""
     _check_uris(membership)
+    _check_reinit(membership)
     storage, cluster = Path(settings.storage.storage_path), settings.cluster
     identity = _identity(storage / CLUSTER)
     alone = None if identity is not None and identity.cluster_id else await _ran_alone(storage)
@@ -107,6 +108,17 @@ def _check_uris(membership: Membership) -> None:
             address_of(uri)
         except BadInput as error:
             raise CannotStart(f"{flag}: {error}") from error
+
+
+def _check_reinit(membership: Membership) -> None:
+    """Peers that are all given the same list would all forget their cluster, and found an empty one."""
+    uris = [normal_uri(uri) for uri in membership.bootstrap]
+    own = normal_uri(membership.uri) if membership.uri is not None else None
+    if membership.reinit and len(uris) > 1 and own in uris:
+        raise CannotStart(
+            "--reinit with a list of peers that names this one is refused. Give no other peer, to go on "
+            "without them, or those of the cluster to join"
+        )
 
 
 def _may_found(membership: Membership) -> bool:

@@ -101,6 +101,18 @@ def test_a_refused_bootstrap_ends_with_status_101(tmp_path: Path) -> None:
         assert first.is_alive()
 
 
+def test_all_of_a_cluster_cannot_be_told_to_forget_it(tmp_path: Path) -> None:
+    with member(tmp_path) as node:
+        own, before = node.arguments[1], identity(node)
+        node.stop()
+    again = member(tmp_path, "--bootstrap", own, "--bootstrap", "http://other:6335", "--reinit")
+    again.arguments = (*node.arguments, *again.arguments[2:])
+    again.launch()
+    assert again.wait() == 1
+    assert "--reinit with a list of peers that names this one is refused" in again.log()
+    assert identity(node)["cluster_id"] == before["cluster_id"]
+
+
 def test_a_bootstrap_that_nobody_answers_ends_with_a_reason(tmp_path: Path) -> None:
     nobody = f"http://127.0.0.1:{free_port()}"
     node = member(tmp_path, "--bootstrap", nobody, CLUSTER__CONSENSUS__BOOTSTRAP_TIMEOUT_SEC="1").launch()

@@ -10,7 +10,9 @@ from vecraft.commands import CommandFailed
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--url", metavar="URL", help="of a node that runs already")
+    parser.add_argument(
+        "--url", metavar="URL", help="of a node that runs already; VECRAFT_API_KEY is shown there"
+    )
     parser.set_defaults(run=_run)
 
 
