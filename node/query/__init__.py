@@ -13,7 +13,7 @@ from node.query.counting import count
 from node.query.faceting import facet
 from node.query.frequencies import frequencies
 from node.query.matching import matching_slots
-from node.query.plain import is_plain
+from node.query.plain import is_plain, quick_hits
 from node.query.retrieve import retrieve
 from node.query.scroll import scroll
 from node.query.search import Known, search
@@ -30,6 +30,7 @@ __all__ = [
     "frequencies",
     "is_plain",
     "matching_slots",
+    "quick_hits",
     "retrieve",
     "run_stages",
     "scroll",

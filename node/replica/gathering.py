@@ -1,8 +1,9 @@
 """Plain searches that wait for a worker at the same moment are answered in one call.
 
-A search that finds a worker idle is begun at once, alone. Those that come while all are busy wait, and the
-worker that is free next takes its share of them: they cost one hop together, one look at what searches have
-in common, and one waking of the event loop.
+A search of a caller that is alone is answered where it is asked, if it is sure to be quick (``alone``).
+Another one that finds a worker idle is begun at once, alone. Those that come while all are busy wait, and
+the worker that is free next takes its share of them: they cost one hop together, one look at what searches
+have in common, and one waking of the event loop.
 
 Lives here: which searches may be gathered and how they are shared out. May not live here: what a search does.
 
@@ -14,12 +15,14 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
 from msgspec import Struct
 
 from node.query import is_plain
+from node.replica.alone import Alone
 from node.workers import WorkerPool
 from protos.shard import Hits, SearchRequest
 
@@ -27,6 +30,8 @@ _SHARE_MAX = 16  # more would make the first of them wait too long
 
 # Answers each of the requests, in a worker.
 Search = Callable[[list[SearchRequest]], list[Hits]]
+# Answers a request on the event loop, if it is quick to answer; else None.
+Now = Callable[[SearchRequest], Hits | None]
 Outcome = Hits | BaseException
 
 
@@ -43,11 +48,25 @@ def may_be_gathered(request: SearchRequest) -> bool:
 class GatheredSearches:
     """Of one replica."""
 
-    def __init__(self, workers: WorkerPool, search: Search) -> None:
-        self._workers, self._search = workers, search
+    def __init__(self, workers: WorkerPool, search: Search, now: Now) -> None:
+        self._workers, self._search, self._now = workers, search, now
+        self._alone = Alone()
         self._lock = threading.Lock()
         self._waiting: deque[_Asked] = deque()
         self._called = 0  # workers that were called and have not come yet
+
+    def answer_now(self, request: SearchRequest) -> Hits | None:
+        """For a search that ``may_be_gathered``, on the event loop; None: ``ask`` for it.
+
+        Raises: what answering raises.
+        """
+        started_s = time.perf_counter()
+        if not self._alone.asked(id(asyncio.current_task()), started_s):
+            return None
+        try:
+            return self._now(request)
+        finally:
+            self._alone.took(time.perf_counter() - started_s)
 
     def ask(self, request: SearchRequest) -> asyncio.Future[Hits]:
         """For a search that ``may_be_gathered``. Raises: what ``search`` raises, in time."""
@@ -75,7 +94,10 @@ class GatheredSearches:
                 call = bool(self._waiting) and self._may_call()
             again = call and not self._another_called()
             if asked:
-                _tell(asked, self._outcomes([each.request for each in asked]))
+                started_s = time.perf_counter()
+                outcomes = self._outcomes([each.request for each in asked])
+                self._alone.took((time.perf_counter() - started_s) / len(asked))
+                _tell(asked, outcomes)
 
     def _another_called(self) -> bool:
         try:

@@ -175,7 +175,7 @@ class ReplicaFiles:
         self._machinery = machinery
         self.quiet = asyncio.Lock()
         self._gate = ReadGate()
-        self._gathered = GatheredSearches(machinery.search, self._search_now)
+        self._gathered = GatheredSearches(machinery.search, self._search_now, self._answer_now)
         self._damage: str | None = None
         self._checkpoint_failure: str | None = None
         self._checkpointing = asyncio.Lock()
@@ -244,7 +244,8 @@ class ReplicaFiles:
 
     async def search(self, requests: list[SearchRequest]) -> list[Hits]:
         if len(requests) == 1 and self._meter is None and may_be_gathered(requests[0]):
-            return [await self._gathered.ask(requests[0])]
+            hits = self._gathered.answer_now(requests[0])
+            return [await self._gathered.ask(requests[0]) if hits is None else hits]
         return await self.search_in(self.view, requests)
 
     async def scroll(self, request: ScrollRequest) -> list[Record]:
@@ -281,6 +282,10 @@ class ReplicaFiles:
 
     def _search_now(self, requests: list[SearchRequest]) -> list[Hits]:
         return self._read_now(self.view, query.search, requests)
+
+    def _answer_now(self, request: SearchRequest) -> Hits | None:
+        """On the event loop."""
+        return self._read_now(self.view, query.quick_hits, request)
 
     async def memory(self) -> ShardMemory:
         return await self._machinery.search.run(partial(self._read_now, self.view, self._measure))
@@ -487,7 +492,7 @@ async def open_files(
         directory,
         machinery.effective(config),
         config_version=config_version,
-        readers=machinery.search.threads + machinery.background.threads + 2,
+        readers=machinery.search.threads + machinery.background.threads + 3,  # and the event loop
         clock=machinery.clock,
         ceiling=machinery.ceiling,
     )

@@ -302,9 +302,12 @@ class VectorsView:
 
 
 class PlainWalk:
-    """A search without a filter that is one walk, with all that does not depend on the queries."""
+    """A search without a filter that is one walk, with all that does not depend on the queries.
 
-    __slots__ = ("_count", "_counter", "_enough", "_k", "_mask", "_search", "_width")
+    ``width``: nodes that it keeps.
+    """
+
+    __slots__ = ("_count", "_counter", "_enough", "_k", "_mask", "_search", "width")
 
     def __init__(
         self,
@@ -317,7 +320,7 @@ class PlainWalk:
         way: Way,
     ) -> None:
         """``count`` of a walk's ``width`` nodes are scored; of all, ``enough`` must be in ``mask``."""
-        self._search, self._width, self._count = scored.search, width, count
+        self._search, self.width, self._count = scored.search, width, count
         self._k, self._enough, self._mask = k, enough, mask
         self._counter = SEGMENT_SEARCHES[way]
 
@@ -326,7 +329,7 @@ class PlainWalk:
         many = len(queries)
         rows, scores = np.empty((many, self._k), dtype=np.int64), np.empty((many, self._k), dtype=np.float32)
         walked = np.empty((many, 2), dtype=np.int64)
-        if not self._search(queries, self._width, self._count, rows, scores, walked, self._mask):
+        if not self._search(queries, self.width, self._count, rows, scores, walked, self._mask):
             return None
         if (walked[0, 1] if many == 1 else walked[:, 1].min()) < self._enough:
             return None

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -13,7 +14,7 @@ from node.filter.columns import Columns
 from node.hardware import counted
 from node.index.distances import normalize
 from node.query import search
-from node.query.plain import plain_hits
+from node.query.plain import plain_hits, quick_hits
 from node.replica.view import View
 from node.segments import SegmentView, VectorSchema
 from node.storage.points import PointStore
@@ -126,6 +127,31 @@ def test_equal_scores_at_the_edge_are_left_to_other_ways(view: View) -> None:
     several = [request, SearchRequest("", queries(1)[0], 3)]
     assert [hits is None for hits in plain_hits(view, several)] == [True, False]
     assert_same(search(view, several), otherwise(view, several))
+
+
+def test_only_what_is_known_to_be_little_work_is_answered_at_once(view: View) -> None:
+    segment, request = view.segments[0], SearchRequest("", queries(1)[0], 10)
+    live = np.packbits(np.ones(ROWS, dtype=np.bool_), bitorder="little")
+    fresh = View(0, view.points, live, (segment,), Columns().view(), view.config)
+    assert quick_hits(fresh, request) is None  # nothing is known of the view yet
+    (wanted,) = search(fresh, [request])
+    found = quick_hits(fresh, request)
+    if segment.schemas[0].distance is Distance.DOT:  # FAISS walks it
+        assert found is None
+        return
+    assert found is not None
+    assert_same([found], [wanted])
+    for more in (
+        msgspec.structs.replace(request, params=SearchParams(hnsw_ef=600)),
+        msgspec.structs.replace(request, params=SearchParams(exact=True)),
+        msgspec.structs.replace(request, score_threshold=-9.0),
+        msgspec.structs.replace(request, projection=Projection(vectors=True)),
+        msgspec.structs.replace(request, projection=Projection(payload=PayloadSelector(include=("slot",)))),
+    ):
+        search(fresh, [more])
+        assert quick_hits(fresh, more) is None
+    search(view, [request])
+    assert quick_hits(view, request) is None  # one of its segments has no graph
 
 
 def test_vectors_may_be_asked_for(view: View) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
+from node.replica.alone import IN_A_ROW_MAX, QUICK_MIN
 from node.replica.gathering import GatheredSearches, may_be_gathered
 from node.workers import WorkerPool
 from protos.errors import BadInput
@@ -18,6 +19,10 @@ from protos.shard import Hits, SearchParams, SearchRequest
 
 def request(number: float) -> SearchRequest:
     return SearchRequest("", np.array([number], dtype=np.float32), 1)
+
+
+def never(_: SearchRequest) -> Hits | None:
+    return None
 
 
 class Searcher:
@@ -63,7 +68,7 @@ async def occupied(
 
 async def test_a_search_that_finds_a_worker_idle_is_begun_alone(pool: WorkerPool) -> None:
     searcher = Searcher()
-    searches = GatheredSearches(pool, searcher)
+    searches = GatheredSearches(pool, searcher, never)
     first = await occupied(pool, searcher, searches)
     searcher.gate.set()
     await asyncio.gather(*first)
@@ -74,7 +79,7 @@ async def test_what_waits_is_shared_out_among_the_workers_and_each_gets_its_own_
     pool: WorkerPool,
 ) -> None:
     searcher = Searcher()
-    searches = GatheredSearches(pool, searcher)
+    searches = GatheredSearches(pool, searcher, never)
     first = await occupied(pool, searcher, searches)
     waiting = [searches.ask(request(number)) for number in range(8)]
     searcher.gate.set()
@@ -86,7 +91,7 @@ async def test_what_waits_is_shared_out_among_the_workers_and_each_gets_its_own_
 
 async def test_a_share_is_bounded() -> None:
     pool, searcher = WorkerPool(1, "test"), Searcher()
-    searches = GatheredSearches(pool, searcher)
+    searches = GatheredSearches(pool, searcher, never)
     first = await occupied(pool, searcher, searches)
     waiting = [searches.ask(request(number)) for number in range(100)]
     searcher.gate.set()
@@ -97,7 +102,7 @@ async def test_a_share_is_bounded() -> None:
 
 async def test_an_error_is_only_that_of_the_search_that_caused_it(pool: WorkerPool) -> None:
     searcher = Searcher()
-    searches = GatheredSearches(pool, searcher)
+    searches = GatheredSearches(pool, searcher, never)
     first = await occupied(pool, searcher, searches)
     waiting = [searches.ask(request(number)) for number in (1, -1, 2, -1)]
     searcher.gate.set()
@@ -108,7 +113,7 @@ async def test_an_error_is_only_that_of_the_search_that_caused_it(pool: WorkerPo
 
 async def test_what_is_cancelled_before_its_turn_is_never_searched(pool: WorkerPool) -> None:
     searcher = Searcher()
-    searches = GatheredSearches(pool, searcher)
+    searches = GatheredSearches(pool, searcher, never)
     first = await occupied(pool, searcher, searches)
     cancelled = [searches.ask(request(-1)) for _ in range(5)]
     for each in cancelled:
@@ -122,7 +127,7 @@ async def test_what_is_cancelled_before_its_turn_is_never_searched(pool: WorkerP
 
 async def test_what_waits_when_the_pool_is_closed_is_still_answered(pool: WorkerPool) -> None:
     searcher = Searcher()
-    searches = GatheredSearches(pool, searcher)
+    searches = GatheredSearches(pool, searcher, never)
     first = await occupied(pool, searcher, searches)
     waiting = [searches.ask(request(number)) for number in range(40)]
     closing = asyncio.create_task(asyncio.to_thread(pool.close))
@@ -144,3 +149,53 @@ async def test_what_waits_when_the_pool_is_closed_is_still_answered(pool: Worker
 )
 def test_what_may_take_long_is_not_gathered(search: SearchRequest, gathered: bool) -> None:
     assert may_be_gathered(search) is gathered
+
+
+# --- answering where it is asked -----------------------------------------------------------------------
+
+
+class Places:
+    """Answers in workers, and at once, and tells where: thread by thread."""
+
+    def __init__(self) -> None:
+        self.threads: list[int] = []
+
+    def search(self, requests: list[SearchRequest]) -> list[Hits]:
+        self.threads.append(threading.get_ident())
+        return [Hits([], np.zeros(1, dtype=np.float32)) for _ in requests]
+
+    def now(self, request: SearchRequest) -> Hits | None:
+        if request.vector == -1:
+            raise BadInput("this one")
+        return self.search([request])[0] if request.vector != 0 else None
+
+
+async def answered(searches: GatheredSearches, number: float) -> Hits:
+    return searches.answer_now(request(number)) or await searches.ask(request(number))
+
+
+async def test_a_caller_that_is_alone_is_answered_where_it_asks(pool: WorkerPool) -> None:
+    places = Places()
+    searches = GatheredSearches(pool, places.search, places.now)
+    for _ in range(QUICK_MIN + IN_A_ROW_MAX):
+        await answered(searches, 1)
+    here = [thread == threading.get_ident() for thread in places.threads]
+    assert here == [False] * QUICK_MIN + [True] * (IN_A_ROW_MAX - 1) + [False]
+    with pytest.raises(BadInput):
+        await answered(searches, -1)
+    await answered(searches, 0)  # not to be answered at once
+    assert places.threads[-1] != threading.get_ident()
+
+
+async def test_callers_beside_each_other_are_answered_in_workers(pool: WorkerPool) -> None:
+    places = Places()
+    searches = GatheredSearches(pool, places.search, places.now)
+
+    async def caller() -> None:
+        for _ in range(2 * QUICK_MIN):
+            await answered(searches, 1)
+            await asyncio.sleep(0)
+
+    await asyncio.gather(caller(), caller())
+    here = [thread == threading.get_ident() for thread in places.threads]
+    assert here.count(True) <= 1  # before the second one came
