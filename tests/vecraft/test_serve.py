@@ -140,6 +140,16 @@ def test_a_node_that_is_told_to_stop_is_not_ready_and_answers_until_the_delay_is
             assert stub(b"") == b"\x08\x02"  # NOT_SERVING
 
 
+@pytest.mark.parametrize("begun", [b"", b"GET / HTTP/1.1\r\nHost: x\r\n"])
+def test_a_head_that_does_not_come_is_not_waited_for(tmp_path: Path, begun: bytes) -> None:
+    environment = {"QDRANT__SERVICE__HTTP_KEEP_ALIVE_TIMEOUT_SEC": "1"}
+    with LiveNode(tmp_path, environment=environment) as node:
+        with socket.create_connection((node.host, node.port), timeout=30) as slow:
+            slow.sendall(begun)
+            assert slow.recv(100) == b""  # closed without an answer
+        assert httpx.get(node.url).status_code == 200
+
+
 def test_requests_under_way_are_answered_before_the_end(tmp_path: Path) -> None:
     with LiveNode(tmp_path) as node:
         collection = {"vectors": {"size": 2, "distance": "Dot"}}
