@@ -233,6 +233,8 @@ _VALUES: Schema = {
             "schedule": {"type": "string", "pattern": "^(@[a-z]+|\\S+( \\S+){4})$"},
             "timeZone": TEXT,
             "ordinal": COUNT,
+            "keep": COUNT,
+            "olderThan": {"type": "string", "pattern": "^([0-9]+[smhd])?$"},
             "activeDeadlineSeconds": POSITIVE,
             "successfulJobsHistoryLimit": COUNT,
             "failedJobsHistoryLimit": COUNT,
