@@ -20,6 +20,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
@@ -51,6 +52,17 @@ def free_port() -> int:
         return port
 
 
+@dataclass(frozen=True)
+class Program:
+    """What runs: a checkout of Vecraft, and the interpreter with its packages."""
+
+    root: Path = ROOT
+    python: Path = Path(sys.executable)
+
+
+THIS = Program()
+
+
 class LiveNode:
     """One server process in ``directory``; usable as a context manager.
 
@@ -61,6 +73,7 @@ class LiveNode:
         host: the address to listen on and to be reached by.
         prefix: a command that runs the program, such as one that enters a network namespace.
         module: what is run; it takes the program's command line.
+        program: which code; the attribute counts for the next start.
     """
 
     def __init__(
@@ -73,6 +86,7 @@ class LiveNode:
         host: str = "127.0.0.1",
         prefix: tuple[str, ...] = (),
         module: str = "vecraft.cli",
+        program: Program = THIS,
     ) -> None:
         self.directory = directory
         self.host = host
@@ -84,6 +98,7 @@ class LiveNode:
         self.arguments = arguments
         self._preexec = preexec
         self._prefix, self._module = prefix, module
+        self.program = program
 
     @property
     def storage(self) -> Path:
@@ -102,7 +117,7 @@ class LiveNode:
         self.directory.mkdir(parents=True, exist_ok=True)
         with self.log_path.open("ab") as output:
             self.process = subprocess.Popen(
-                [*self._prefix, sys.executable, "-m", self._module, "serve", *self.arguments],
+                [*self._prefix, str(self.program.python), "-m", self._module, "serve", *self.arguments],
                 cwd=self.directory,
                 env=self._full_environment(),
                 stdin=subprocess.DEVNULL,
@@ -162,7 +177,7 @@ class LiveNode:
         ours = {
             "VECRAFT__SERVICE__HOST": self.host,
             "VECRAFT__SERVICE__HTTP_PORT": str(self.port),
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": str(self.program.root),
             "PYTHONPYCACHEPREFIX": str(ROOT / ".cache/bytecode"),
         }
         if self.grpc_port is not None:

@@ -22,7 +22,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
-from tests.live import LiveNode, free_port, wait_for
+from tests.live import THIS, LiveNode, Program, free_port, wait_for
 from tests_cluster.network import Network
 
 LOG_TAIL = 10_000  # characters of each node's log that a failure shows
@@ -94,6 +94,7 @@ class Cluster:
     Args:
         network: where the nodes live; None: all on loopback, by ports.
         environment: further variables of every node.
+        program: the code that nodes are made with.
     """
 
     def __init__(
@@ -104,8 +105,9 @@ class Cluster:
         network: Network | None = None,
         arguments: Arguments = alone,
         environment: Mapping[str, str] | None = None,
+        program: Program = THIS,
     ) -> None:
-        self.network = network
+        self.network, self._program = network, program
         self._directory = directory
         self._arguments = arguments
         self._environment = dict(environment or {})
@@ -126,6 +128,7 @@ class Cluster:
             environment={**_ports(member), **self._environment, **(environment or {})},
             arguments=self._arguments(member, first),
             prefix=network[index].prefix if network else (),
+            program=self._program,
         )
         self._nodes.append(node)
         return node
@@ -191,6 +194,7 @@ def clustered(
     *,
     network: Network | None = None,
     environment: Mapping[str, str] | None = None,
+    program: Program = THIS,
 ) -> Cluster:
     """Nodes of one cluster; ``environment`` without the prefix and with these defaults."""
     settings = {
@@ -200,7 +204,9 @@ def clustered(
         **(environment or {}),
     }
     variables = {f"VECRAFT__{name}": value for name, value in settings.items()}
-    return Cluster(directory, nodes, network=network, arguments=joined, environment=variables)
+    return Cluster(
+        directory, nodes, network=network, arguments=joined, environment=variables, program=program
+    )
 
 
 def _ports(member: Member) -> dict[str, str]:

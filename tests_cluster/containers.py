@@ -1,7 +1,7 @@
 """A container of a pod as a process: its own command, variables and mounts, in a network namespace.
 
 The root is this machine's, with the pod's volumes mounted over it, so paths are those of the manifest. What
-a real one has beside: an image, another user, a file system that cannot be written. ``Program`` says which
+a real one has beside: an image, another user, a file system that cannot be written. ``image`` says which
 code answers to the command's name.
 
 Not mounted is /tmp: this machine's programs may lie there.
@@ -12,13 +12,12 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.live import ROOT
+from tests.live import ROOT, Program
 from tests_cluster.network import NetworkNode
 
 Json = dict[str, Any]
@@ -42,30 +41,20 @@ exec chroot $root sh -c 'cd "$0" && exec "$@"' "$@"
 """
 
 
-@dataclass(frozen=True)
-class Program:
-    """The code that ``vecraft`` stands for: a checkout, and the interpreter with its packages."""
-
-    root: Path = ROOT
-    python: Path = Path(sys.executable)
-
-    def install(self, directory: Path) -> Path:
-        """Returns: a folder to put into PATH."""
-        script = directory / "vecraft"
-        if not script.exists():
-            directory.mkdir(parents=True, exist_ok=True)
-            script.write_text(f'#!/bin/sh\nexec {self.python} -m vecraft.cli "$@"\n')
-            script.chmod(0o755)
-        return directory
-
-    def variables(self, directory: Path) -> dict[str, str]:
-        return {
-            "PATH": f"{self.install(directory)}:{os.environ['PATH']}",
-            "PYTHONPATH": str(self.root),
-            "PYTHONPYCACHEPREFIX": str(ROOT / ".cache/bytecode"),
-            "HOME": "/tmp",
-            "LANG": "C.UTF-8",
-        }
+def image(program: Program, directory: Path) -> dict[str, str]:
+    """The variables of containers in which ``vecraft`` is ``program``; the script goes into ``directory``."""
+    script = directory / "vecraft"
+    if not script.exists():
+        directory.mkdir(parents=True, exist_ok=True)
+        script.write_text(f'#!/bin/sh\nexec {program.python} -m vecraft.cli "$@"\n')
+        script.chmod(0o755)
+    return {
+        "PATH": f"{directory}:{os.environ['PATH']}",
+        "PYTHONPATH": str(program.root),
+        "PYTHONPYCACHEPREFIX": str(ROOT / ".cache/bytecode"),
+        "HOME": "/tmp",
+        "LANG": "C.UTF-8",
+    }
 
 
 @dataclass(frozen=True)

@@ -30,8 +30,8 @@ from typing import Any
 
 from tests.deploy.kubernetes_api import KubernetesApi, kubernetes_api
 from tests.deploy.rendering import Manifest, container, one, rendered
-from tests.live import wait_for
-from tests_cluster.containers import Program
+from tests.live import Program, wait_for
+from tests_cluster.containers import image
 from tests_cluster.kubelet import Pod
 from tests_cluster.network import Network, NetworkNode
 from vecraft.ending import EXIT_REMOVED
@@ -256,7 +256,7 @@ class Installation:
     def _variables(self, pod: str, template: Manifest) -> dict[str, str]:
         spec = container(self._pod_of(template))
         program = self._programs.get(spec["image"].rpartition(":")[2], Program())
-        found = {**program.variables(self._directory / "bin" / program.root.name), **self._api.environment}
+        found = {**image(program, self._directory / "bin" / program.root.name), **self._api.environment}
         fields = {"metadata.name": pod, "metadata.namespace": NAMESPACE, "spec.nodeName": f"machine-of-{pod}"}
         for variable in spec.get("env", ()):
             source = variable.get("valueFrom")

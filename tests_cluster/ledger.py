@@ -63,6 +63,12 @@ class Writer:
             while self._one_write(http):
                 self.acknowledged += 1
 
+    def write(self, count: int) -> None:
+        """So many writes, all of which must be acknowledged."""
+        with httpx.Client(base_url=self.url, timeout=30) as http:
+            for _ in range(count):
+                assert self._one_write(http)
+
     def state(self, point_id: int) -> State:
         """The one state a point is known to have."""
         (state,) = self.allowed[point_id]

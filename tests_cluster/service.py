@@ -21,7 +21,7 @@ from tests_cluster.kubelet import Pod
 
 BUFFER = 1 << 16
 PAUSE_S = 0.3  # before a request is sent a third time
-_CUT_OFF = (httpx.ConnectError, httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError)
+CUT_OFF = (httpx.ConnectError, httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError)
 
 
 class Service:
@@ -111,7 +111,7 @@ class Again(httpx.AsyncBaseTransport):
                 if response.status_code != 503:
                     return response
                 self.why[(await response.aread()).decode()[:200]] += 1
-            except _CUT_OFF as error:
+            except CUT_OFF as error:
                 self.why[type(error).__name__] += 1
             if attempt:
                 await asyncio.sleep(PAUSE_S)

@@ -7,6 +7,7 @@ May not live here: choosing (``consistency``), asking (``asking``), which shards
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import itertools
 from collections import Counter
@@ -33,6 +34,9 @@ from router.watch import StateWatch
 T = TypeVar("T")
 
 REPLAN_S = 0.3  # a failed read waits this long for news of the shard's replicas
+# A read of several replicas needs leases, which a new primary gives only when it is ready: so long it is
+# tried again, as writes are, while the state says that there are replicas enough.
+FAIL_OVER_S = 5.0
 
 
 class ShardReader(Protocol):
@@ -157,7 +161,8 @@ class ShardReaders:
 
 
 class _Replicated:
-    """Each read makes a plan; one that fails makes another if the shard's replicas are others by now."""
+    """Each read makes a plan; one that fails makes another if the shard's replicas are others by now. Where
+    leases count, also if they may be led anew soon."""
 
     def __init__(
         self,
@@ -193,15 +198,20 @@ class _Replicated:
         return await self._read(lambda reads: reads.frequencies(requests))
 
     async def _read(self, call: Callable[[ShardReads], Awaitable[T]]) -> T:
-        try:
-            return await call(self._plan(self._collection))
-        except VecraftError as error:
-            if not error.transient or isinstance(error, Timeout):
-                raise
-            now = await self._owner.changed(self._collection, self._shard_id)
-            if now is None:
-                raise
-        return await call(self._plan(now))
+        collection, loop = self._collection, asyncio.get_running_loop()
+        end_s: float | None = None
+        while True:
+            try:
+                return await call(self._plan(collection))
+            except VecraftError as error:
+                if not error.transient or isinstance(error, Timeout):
+                    raise
+                first, end_s = end_s is None, end_s or loop.time() + FAIL_OVER_S
+                changed = await self._owner.changed(collection, self._shard_id)
+                again = loop.time() < end_s if self._consistency != 1 else first and changed is not None
+                if not again:
+                    raise
+                collection = changed or collection
 
     def _plan(self, collection: CollectionState) -> ShardReads:
         return self._owner.plan(collection, self._shard_id, self._consistency, self._affinity, self._at_least)
