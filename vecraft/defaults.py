@@ -29,6 +29,7 @@ def collection_defaults(settings: Settings) -> CollectionDefaults:
         "replication_factor": chosen.replication_factor,
         "write_consistency_factor": chosen.write_consistency_factor,
         "on_disk_payload": storage.on_disk_payload,
+        "payload": None if storage.payload.memory is None else {"memory": storage.payload.memory},
         "vectors_on_disk": vectors.get("on_disk"),
         "vectors_memory": vectors.get("memory"),
         "hnsw_config": msgspec.to_builtins(storage.hnsw_index),

@@ -149,13 +149,19 @@ class SnapshotsSettings(Struct, frozen=True, kw_only=True):
     s3_config: S3Settings = S3Settings()
 
 
+class PayloadSettings(Struct, frozen=True, kw_only=True):
+    """Default for new collections; wins over ``on_disk_payload``, which says the same in older terms."""
+
+    memory: Literal["cold", "cached"] | None = None
+
+
 class StorageSettings(Struct, frozen=True, kw_only=True):
     storage_path: str = "./storage"
     snapshots_path: str = "./snapshots"
     snapshots_config: SnapshotsSettings = SnapshotsSettings()
     temp_path: str | None = None
     on_disk_payload: bool = True
-    payload: dict[str, Any] | None = None
+    payload: PayloadSettings = PayloadSettings()
     low_memory_mode: Literal["disabled", "no_resident", "no_populate"] = "disabled"
     mmap_advice: Literal["normal", "random", "sequential"] = "random"
     update_concurrency: Positive | None = None

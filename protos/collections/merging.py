@@ -9,7 +9,7 @@ from __future__ import annotations
 from msgspec import Struct
 from msgspec.structs import replace
 
-from protos.collections.config import CollectionConfig, CollectionParams, Metadata
+from protos.collections.config import CollectionConfig, CollectionParams, Metadata, PayloadStorageParams
 from protos.collections.quantization import QuantizationConfig, QuantizationConfigDiff
 from protos.collections.requests import CollectionParamsDiff, CreateCollection, UpdateCollection
 from protos.collections.strict_mode import StrictModeConfig
@@ -43,6 +43,7 @@ class CollectionDefaults(Struct, frozen=True):
     replication_factor: Unsigned = 1
     write_consistency_factor: Unsigned = 1
     on_disk_payload: bool = True
+    payload: PayloadStorageParams | None = None
     vectors_on_disk: bool | None = None
     vectors_memory: Memory | None = None
     hnsw_config: HnswConfig = HnswConfig()
@@ -113,6 +114,7 @@ def remove_vector(config: CollectionConfig, name: str) -> CollectionConfig:
 
 def _new_params(request: CreateCollection, defaults: CollectionDefaults, peers: int) -> CollectionParams:
     on_disk_payload = request.on_disk_payload
+    states_none = request.payload is None and on_disk_payload is None
     return CollectionParams(
         vectors={name: _new_vector(params, defaults) for name, params in request.vectors.items()},
         shard_number=_shard_number(request, defaults, peers),
@@ -120,7 +122,7 @@ def _new_params(request: CreateCollection, defaults: CollectionDefaults, peers: 
         replication_factor=request.replication_factor or defaults.replication_factor,
         write_consistency_factor=request.write_consistency_factor or defaults.write_consistency_factor,
         on_disk_payload=defaults.on_disk_payload if on_disk_payload is None else on_disk_payload,
-        payload=request.payload,
+        payload=defaults.payload if states_none else request.payload,
         sparse_vectors=request.sparse_vectors or None,
     )
 

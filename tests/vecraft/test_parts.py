@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from protos.collections import CollectionDefaults, Memory
+from protos.collections import CollectionDefaults, Memory, PayloadStorageParams, decode_create, new_config
 from vecraft.build import commit
 from vecraft.configuration import ConfigurationError
 from vecraft.defaults import builds_max, collection_defaults, node_options
 from vecraft.logs import parse_filter
 from vecraft.settings import CollectionDefaults as Chosen
-from vecraft.settings import PerformanceSettings, Settings, StorageSettings, read_timeout_ms
+from vecraft.settings import PayloadSettings, PerformanceSettings, Settings, StorageSettings, read_timeout_ms
 
 
 @pytest.mark.parametrize(
@@ -55,6 +55,22 @@ def test_defaults_for_collections_follow_the_settings() -> None:
     found = collection_defaults(Settings(storage=StorageSettings(collection=chosen, on_disk_payload=False)))
     assert (found.replication_factor, found.vectors_on_disk, found.on_disk_payload) == (2, True, False)
     assert found.quantization_config is not None
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ({}, PayloadStorageParams(Memory.CACHED)),
+        ({"on_disk_payload": True}, None),
+        ({"payload": {"memory": "cold"}}, PayloadStorageParams(Memory.COLD)),
+    ],
+)
+def test_where_payloads_lie_by_default_counts_where_a_collection_states_nothing(
+    asked: dict[str, Any], expected: PayloadStorageParams | None
+) -> None:
+    settings = Settings(storage=StorageSettings(payload=PayloadSettings(memory="cached")))
+    request = decode_create({"vectors": {"size": 2, "distance": "Dot"}, **asked})
+    assert new_config(request, collection_defaults(settings), peers=1).params.payload == expected
 
 
 def test_a_map_of_the_wrong_shape_is_refused() -> None:
