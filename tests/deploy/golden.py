@@ -9,7 +9,7 @@ import re
 import sys
 from pathlib import Path
 
-from tests.deploy.rendering import profile, profiles, rendered_text
+from tests.deploy.rendering import notes, profile, profiles, rendered_text
 
 FOLDER = Path(__file__).parent / "golden"
 _GENERATED = re.compile(r"^(  (?:read-only-)?api-key: ).+$", re.MULTILINE)
@@ -22,7 +22,9 @@ def path_of(name: str) -> Path:
 def text_of(name: str) -> str:
     """Generated keys are left out: no two renderings have the same."""
     files = rendered_text(profile(name), namespace="vectors")
-    whole = "".join(f"# {path}\n{text.strip()}\n---\n" for path, text in files.items() if text.strip())
+    printed = "".join(f"# {line}\n" for line in notes(profile(name), namespace="vectors").splitlines())
+    whole = printed + "---\n"
+    whole += "".join(f"# {path}\n{text.strip()}\n---\n" for path, text in files.items() if text.strip())
     return "\n".join(line.rstrip() for line in _GENERATED.sub(r"\1GENERATED", whole).splitlines()) + "\n"
 
 

@@ -44,6 +44,15 @@ def rendered_text(
     return {path.partition("/")[2]: text for path, text in sorted(files.items()) if path.endswith(".yaml")}
 
 
+def notes(
+    values: Mapping[str, Any] | None = None, *, name: str = "vecraft", namespace: str = "default"
+) -> str:
+    """What Helm prints after an installation."""
+    with helm_python.Chart.load(CHART) as chart:
+        files = chart.render(dict(values or {}), name=name, namespace=namespace)
+    return next(text for path, text in files.items() if path.endswith("NOTES.txt"))
+
+
 def one(manifests: list[Manifest], kind: str, name: str | None = None) -> Manifest:
     """The only object of this kind (and name)."""
     (found,) = each(manifests, kind, name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import tarfile
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from tests.deploy.rendering import (
     configuration,
     container,
     each,
+    notes,
     one,
     profile,
     profiles,
@@ -379,7 +381,39 @@ def test_nodes_show_each_other_the_key_if_there_is_one() -> None:
     assert "enforce_internal_auth" not in configuration(rendered({"apiKey": False}))["service"]
 
 
+# --- what is printed -------------------------------------------------------------------------------------
+
+
+@every_profile
+def test_the_next_commands_are_about_what_is_there(name: str) -> None:
+    manifests, text = rendered(profile(name)), notes(profile(name))
+    kinds = {"statefulset": "StatefulSet", "secret": "Secret", "service": "Service"}
+    for word, found in re.findall(r"(statefulset|secret|service)[/ ](\S+)", text):
+        one(manifests, kinds[word], found)
+    for pod, command in re.findall(r"exec (\S+) -- vecraft (.+)$", text, re.MULTILINE):
+        assert pod == f"{one(manifests, 'StatefulSet')['metadata']['name']}-0"
+        topic, *words = command.split()
+        topic_parser(topic).parse_args(words)
+
+
+def test_an_installation_without_a_key_or_backups_is_told_so() -> None:
+    text = notes({"apiKey": False, "readOnlyApiKey": False})
+    assert "whoever reaches the Service may do everything" in text
+    assert "No backups are taken" in text
+    assert "One replica of each shard" not in text
+    assert "One replica of each shard" in notes(
+        {"config": {"storage": {"collection": {"replication_factor": 1}}}}
+    )
+
+
 # --- versions -------------------------------------------------------------------------------------------
+
+
+def test_what_is_packaged_is_what_is_needed(tmp_path: Path) -> None:
+    with tarfile.open(helm_python.package(str(CHART), destination=str(tmp_path))) as package:
+        names = {Path(name).relative_to("vecraft").as_posix() for name in package.getnames()}
+    wanted = {path.relative_to(CHART).as_posix() for path in CHART.rglob("*") if path.is_file()}
+    assert names == {name for name in wanted if not name.startswith("ci/")}
 
 
 def test_the_chart_is_of_this_version() -> None:
