@@ -8,7 +8,8 @@ node or as the twin of one (rows kept out were dead when it was built, and slots
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -145,19 +146,24 @@ class VectorsView:
         """What ``search`` would do without a filter and hints; None: something else than one walk."""
         graph, chosen = self.graph, self._chosen(allowed, Hints(count=count))
         scored, k = None if graph is None else graph.scored(self._originals), min(k, chosen.count)
-        if graph is None or scored is None or not k or graph.twins is not None:
+        if graph is None or scored is None or not k:
             return None
         scoring = scoring_of(graph, quantization)
         ef = width = _width(graph, k, ef, scoring)
         rows_per_node = planner.node_rows(self.schema.dim, quick=graph.quick)
-        mask, enough, way = None, k, Way.GRAPH
-        if chosen.count < graph.count:
-            mask, way = chosen.mask(len(self.rows)), Way.WIDENED
-            width = planner.first_width(ef, k, graph.count, chosen.count)
-            enough = planner.enough(width, ef, k)
+        candidates, way = scoring.count(k, ef), Way.GRAPH
+        mask = chosen.mask(len(self.rows)) if chosen.count < graph.covered else None
+        beside = None if graph.twins is None else partial(graph.twins.beside, k=k, mask=mask)
+        if mask is None:
+            wanted = enough = min(k, graph.count)
+        else:
+            mask, nodes = _admitted(graph, mask, chosen.count)
+            wanted, way = min(k, nodes), Way.WIDENED
+            width = max(candidates, planner.first_width(ef, wanted, graph.count, nodes))
+            enough = min(nodes, planner.enough(width, ef, wanted))
         if not scoring.rescore or planner.exact_is_cheaper(width, chosen.count, rows_per_node):
             return None
-        return PlainWalk(scored, width, scoring.count(k, ef), k, enough, mask, way)
+        return PlainWalk(scored, width, candidates, wanted, enough, mask, way, beside)
 
     def by_graph(
         self,
@@ -250,9 +256,12 @@ class VectorsView:
         """
         mask, twins = chosen.mask(len(self.rows)), graph.twins
         assert mask is not None
-        admitted, nodes = (mask, chosen.count) if twins is None else twins.admitting(mask, chosen.count)
-        ranking = blank(len(queries), min(k, nodes))
-        balls = _Balls(self, graph, admitted, nodes, ef, ranking[0].shape[1], scoring.count(k, ef))
+        admitted, nodes = _admitted(graph, mask, chosen.count)
+        candidates, wanted = scoring.count(k, ef), min(k, nodes)
+        ranking = blank(len(queries), wanted)
+        balls = _Balls(
+            self, graph, admitted, nodes=nodes, rows=chosen.count, ef=ef, k=wanted, candidates=candidates
+        )
         hard = balls.into(ranking, queries)
         way, walked = self._way(graph, Way.WIDENED), len(queries) - len(hard)
         tell(
@@ -307,7 +316,7 @@ class PlainWalk:
     ``width``: nodes that it keeps.
     """
 
-    __slots__ = ("_count", "_counter", "_enough", "_k", "_mask", "_search", "width")
+    __slots__ = ("_beside", "_count", "_counter", "_enough", "_k", "_mask", "_search", "width")
 
     def __init__(
         self,
@@ -318,11 +327,15 @@ class PlainWalk:
         enough: int,
         mask: PackedBits | None,
         way: Way,
+        beside: Callable[[Ranking], Ranking] | None = None,
     ) -> None:
-        """``count`` of a walk's ``width`` nodes are scored; of all, ``enough`` must be in ``mask``."""
+        """``count`` of a walk's ``width`` nodes are scored; of all, ``enough`` must be in ``mask``.
+
+        ``beside``: makes a ranking of nodes one of rows, where they are not the same.
+        """
         self._search, self.width, self._count = scored.search, width, count
         self._k, self._enough, self._mask = k, enough, mask
-        self._counter = SEGMENT_SEARCHES[way]
+        self._counter, self._beside = SEGMENT_SEARCHES[way], beside
 
     def find(self, queries: FloatArray) -> Ranking | None:
         """As ``VectorsView.search``, of C-contiguous queries; None: it takes more than one walk."""
@@ -334,7 +347,7 @@ class PlainWalk:
         if (walked[0, 1] if many == 1 else walked[:, 1].min()) < self._enough:
             return None
         self._counter.inc(many)
-        return rows, scores
+        return (rows, scores) if self._beside is None else self._beside((rows, scores))
 
 
 Ball = tuple[Rows, FloatArray, int, int]
@@ -353,20 +366,24 @@ class _Balls:
         vectors: VectorsView,
         graph: HnswGraph,
         mask: PackedBits,
-        count: int,
+        *,
+        nodes: int,
+        rows: int,
         ef: int,
         k: int,
         candidates: int,
     ) -> None:
-        """``count`` rows are in ``mask``; of each ball ``candidates`` are scored."""
+        """``nodes`` are in ``mask``, to find ``rows`` that may be returned; of each ball ``candidates`` are
+        scored."""
         self._vectors, self._graph, self._mask = vectors, graph, mask
-        self._count, self._ef, self._k, self._candidates = count, ef, k, candidates
+        self._nodes, self._count, self._ef, self._k, self._candidates = nodes, rows, ef, k, candidates
         self._rows_per_node = planner.node_rows(vectors.schema.dim, quick=graph.quick)
         self.widest = self.scored = 0
 
     def into(self, ranking: Ranking, queries: FloatArray) -> list[int]:
         """Write the best of each query's ball; returns those whose rows are scored cheaper all, exactly."""
-        width = planner.first_width(self._ef, self._k, self._graph.count, self._count)
+        width = planner.first_width(self._ef, self._k, self._graph.count, self._nodes)
+        width = max(width, self._candidates)  # of few nodes, more may be asked for than there are
         if planner.exact_is_cheaper(width, self._count, self._rows_per_node):
             return list(range(len(queries)))
         hard = []
@@ -389,13 +406,18 @@ class _Balls:
         return zip(rows, scores, walked[:, 0].tolist(), walked[:, 1].tolist(), strict=True)
 
     def _widened(self, query: FloatArray, width: int, ball: Ball) -> Ball | None:
-        while not planner.ball_is_full(width, self._ef, self._k, ball[3]):
+        while ball[3] < self._nodes and not planner.ball_is_full(width, self._ef, self._k, ball[3]):
             is_whole = ball[2] < width  # there are no more nodes to be had
             width = planner.next_width(width, self._ef, self._k, ball[3])
             if is_whole or planner.exact_is_cheaper(width, self._count, self._rows_per_node):
                 return None
             (ball,) = self._walk(query[np.newaxis], width)
         return ball
+
+
+def _admitted(graph: HnswGraph, mask: PackedBits, count: int) -> tuple[PackedBits, int]:
+    """The nodes to be found so that the ``count`` rows of ``mask`` are, and how many these are."""
+    return (mask, count) if graph.twins is None else graph.twins.admitting(mask, count)
 
 
 def _allowed_first(nodes: Rows, mask: PackedBits) -> Rows:

@@ -87,8 +87,6 @@ def test_others_are_found_among_many_equal_ones(tmp_path: Path, name: str) -> No
     entry = segment.manifest.vectors[0].graph
     assert entry is not None
     assert entry.has_twins == (name not in ("none", "pairs"))
-    plain = segment.plain_walk("", K, allowed=None, allowed_count=ROWS, ef=EF, quantization=None)
-    assert (plain is None) == entry.has_twins  # the shortest way knows nothing of twins
 
 
 def test_equal_ones_are_all_found_lowest_first(tmp_path: Path) -> None:
@@ -99,6 +97,39 @@ def test_equal_ones_are_all_found_lowest_first(tmp_path: Path) -> None:
     found, scores = segment.search("", matrix[equal[:1]], 100, ef=128)
     assert found[0].tolist() == equal[:100].tolist()
     assert len(set(scores[0].tolist())) == 1
+
+
+@pytest.mark.parametrize("left", ["all", "no head", "most"])
+@pytest.mark.parametrize("crowds", [{2000: 2, 40: 40}, {1200: 5}])
+@pytest.mark.parametrize("k", [K, 80])
+def test_the_shortest_way_finds_the_same(tmp_path: Path, left: str, crowds: dict[int, int], k: int) -> None:
+    """Also where there are fewer nodes than rows are wanted."""
+    matrix, others = crowded(crowds)
+    segment = indexed(tmp_path, matrix)
+    twins = segment.graph("").twins  # type: ignore[union-attr]
+    assert twins is not None
+    live = np.ones(ROWS, dtype=np.bool_)
+    if left == "no head":
+        live[twins.heads] = False
+    elif left == "most":
+        live = np.random.default_rng(3).random(ROWS) < 0.7
+    queries = np.concatenate([matrix[others[:40]], matrix[twins.members[::60]]])
+    admitted = {"allowed": None if left == "all" else pack(live)}
+    count = int(np.count_nonzero(live))
+    walk = segment.plain_walk("", k, **admitted, allowed_count=count, ef=64, quantization=None)
+    assert walk is not None
+    compared, trace = 0, Trace()
+    for query in queries:
+        found = walk.find(query[np.newaxis])
+        if found is not None:
+            rows, scores = segment.search(
+                "", query[np.newaxis], k, **admitted, ef=64, hints=Hints(trace=trace)
+            )
+            np.testing.assert_array_equal(found[0], rows)
+            np.testing.assert_array_equal(found[1], scores)
+            compared += 1
+    assert compared >= 0.9 * len(queries)
+    assert sum(step.queries for step in trace.steps if step.way is Way.ROWS) <= 0.1 * len(queries)
 
 
 @pytest.mark.parametrize("left", ["no head", "one of a crowd", "half"])
