@@ -349,6 +349,7 @@ class ServerConnection(asyncio.Protocol):
         self._say(call.stream, None if call.begun else answer_headers(), framed)
         call.begun = True
         self._flush()
+        await asyncio.sleep(0)  # others have their turn, however fast the client is
         while not self._over and self._http2.queued_body_size(call.stream) > STREAM_ANSWERS_BYTES_MAX:
             waiter: asyncio.Future[None] = self._loop.create_future()
             self._drained.append(waiter)

@@ -92,6 +92,14 @@ class Methods:
         async with asyncio.timeout(20), self.changed:
             await self.changed.wait_for(condition)
 
+    async def until_still(self) -> None:
+        """Until no more is begun."""
+        async with asyncio.timeout(20):
+            before = -1
+            while not 0 < before == self.begun:
+                before = self.begun
+                await asyncio.sleep(0.05)
+
 
 class Served:
     def __init__(self, server: GrpcServer, port: int, methods: Methods) -> None:
@@ -131,7 +139,8 @@ class Raw:
         self.writer.write(self.h2.data_to_send())
         await self.writer.drain()
 
-    def headers(self, path: str, fields: Sequence[tuple[str, str]] = ()) -> list[tuple[str, str]]:
+    @staticmethod
+    def headers(path: str, fields: Sequence[tuple[str, str]] = ()) -> list[tuple[str, str]]:
         return [
             (":method", "POST"),
             (":scheme", "http"),

@@ -17,6 +17,8 @@ from router.grpc.transport import connection, flow
 from router.grpc.transport.messages import frame
 from tests.router.grpc.transport.served import HOST, METADATA_BYTES_MAX, Raw, Served, raw
 
+PING = b"\0\0\x08\6\0\0\0\0\0" + b"x" * 8
+
 _numbers = itertools.count(1 << 32)
 
 
@@ -205,11 +207,10 @@ async def test_pings_whose_answers_nobody_reads_close_the_connection(served: Ser
         plain.setblocking(False)
         loop = asyncio.get_running_loop()
         await loop.sock_sendall(plain, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0")
-        ping = b"\0\0\x08\6\0\0\0\0\0" + b"x" * 8
         with contextlib.suppress(ConnectionError):
             async with asyncio.timeout(60):
                 while True:
-                    await loop.sock_sendall(plain, ping * 1000)
+                    await loop.sock_sendall(plain, PING * 1000)
     await gone(served)
     await alive(served)
 
@@ -278,6 +279,65 @@ async def test_many_answers_are_made_as_fast_as_they_are_read(served: Served) ->
     await gone(served)
 
 
+async def test_answers_wait_for_the_connection_to_take_them(served: Served) -> None:
+    """Windows may be as wide as a client likes; what counts is whether it reads."""
+    async with raw(served, greet=False) as client:
+        await _greet_with_wide_windows(client)
+        await client.call("/test/Many", b"")
+        await served.methods.until_still()
+        assert served.methods.begun < 5000
+        assert served.server.calls == 1
+    await gone(served)
+
+
+async def test_whoever_does_not_read_even_the_last_is_hung_up_on(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "FAREWELL_S_MAX", 0.05)
+    async with raw(served, greet=False) as client:
+        await _greet_with_wide_windows(client)
+        await client.call("/test/Many", b"")
+        await served.methods.until_still()
+        client.writer.write(PING * 3000)
+        await gone(served)
+
+
+async def _greet_with_wide_windows(client: Raw) -> None:
+    client.h2.local_settings[SettingCodes.INITIAL_WINDOW_SIZE] = 2**31 - 1
+    client.h2.local_settings.acknowledge()
+    client.h2.initiate_connection()
+    client.h2.increment_flow_control_window(2**31 - 1 - 65_535)
+    await client.send()
+
+
+async def test_what_is_sent_after_the_answer_is_dropped(served: Served) -> None:
+    async with raw(served) as client:
+        stream = await client.begin("/nothing")
+        assert (await client.ended(stream))["grpc-status"] == "12"
+        for _ in range(20):
+            while client.h2.local_flow_control_window(stream) < 16_384:
+                await client.read()
+            client.h2.send_data(stream, bytes(16_384))
+            await client.send()
+        client.h2.end_stream(stream)
+        await client.send()
+        assert (await client.ended(await client.call("/test/Echo", b"x")))["grpc-status"] == "0"
+
+
+async def test_what_is_given_up_before_it_is_refused_disturbs_nothing(served: Served) -> None:
+    async with raw(served) as client:
+        for path, fields in (("/nothing", []), ("/test/Echo", [("grpc-timeout", "x")])):
+            stream = client.h2.get_next_available_stream_id()
+            client.h2.send_headers(stream, client.headers(path, fields))
+            client.h2.reset_stream(stream)
+        stream = client.h2.get_next_available_stream_id()
+        client.h2.send_headers(stream, client.headers("/test/Echo"))
+        client.h2.send_data(stream, b"\7\0\0\0\0")
+        client.h2.reset_stream(stream)
+        await client.send()
+        assert (await client.ended(await client.call("/test/Echo", b"x")))["grpc-status"] == "0"
+
+
 async def test_uploads_beyond_what_may_be_held_wait_for_the_oldest(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -324,6 +384,14 @@ async def test_a_deadline_is_kept_while_the_request_is_still_coming(served: Serv
         stream = await client.begin("/test/Echo", [("grpc-timeout", "50m")])
         assert (await client.ended(stream))["grpc-status"] == "4"
     await gone(served)
+
+
+async def test_the_longest_of_deadlines_is_one(served: Served) -> None:
+    async with raw(served) as client:
+        stream = await client.call("/test/Echo", b"x", [("grpc-timeout", "99999999H")])
+        assert (await client.ended(stream))["grpc-status"] == "0"
+        stream = await client.call("/test/Hold", b"x", [("grpc-timeout", "0n")])
+        assert (await client.ended(stream))["grpc-status"] == "4"
 
 
 async def test_the_end_is_told_and_the_connection_closes_when_all_is_answered(served: Served) -> None:
