@@ -5,8 +5,9 @@ asks one search after the other: the loop has nothing else to do meanwhile. It w
 took long, as one that reads from the disk does, or if several were asked for, which workers answer side by
 side.
 
-Rules: R1 one caller alone has asked lately; R2 the last searches were quick, wherever they were answered;
-R3 now and then a worker answers, so that whatever else waits for the loop has its turn.
+Rules: R1 lately no two callers asked at the same time, which is: in one turn of the loop, or one while
+another waited for a worker; R2 the last searches were quick, wherever they were answered; R3 now and then a
+worker answers, so that whatever else waits for the loop has its turn.
 Pure: times are given. May not live here: what a search is (``node.query.plain``), threads.
 """
 
@@ -14,31 +15,40 @@ from __future__ import annotations
 
 from typing import Final
 
-LATELY_S: Final = 0.05  # for so long after two callers asked, there may be two
+LATELY_S: Final = 0.05
 QUICK_S: Final = 0.001  # more is slow: longer than anything else that runs on the loop should take
 QUICK_MIN: Final = 16  # so many quick searches after a slow one, before it is tried again
 IN_A_ROW_MAX: Final = 32
 
 
 class Alone:
-    """Of one replica. ``asked`` on the event loop, ``took`` in any thread: a lost count does no harm."""
+    """Of one replica. For the event loop; ``took`` for any thread: a lost count does no harm.
+
+    ``callers``: how many ask in this turn of the loop, 2: more than one.
+    """
 
     def __init__(self) -> None:
-        self._caller: int | None = None
-        self._asked_s = self._crowded_until_s = 0.0
+        self.callers = 0
+        self._caller = 0
+        self._crowded_until_s = 0.0
         self._quick = self._in_a_row = 0
 
-    def asked(self, caller: int, now_s: float) -> bool:
-        """A search is asked for by ``caller``: is it to be answered at once?"""
-        if caller != self._caller:
-            if self._caller is not None and now_s < self._asked_s + LATELY_S:
-                self._crowded_until_s = now_s + LATELY_S
-            self._caller = caller
-        self._asked_s = now_s
+    def asked(self, caller: int, now_s: float, *, waiting: int) -> bool:
+        """A search is asked for by ``caller``: is it to be answered at once? ``waiting``: for workers."""
+        if not self.callers:
+            self.callers, self._caller = 1, caller
+        elif caller != self._caller:
+            self.callers = 2
+        if waiting or self.callers > 1:
+            self._crowded_until_s = now_s + LATELY_S
         if now_s < self._crowded_until_s or self._quick < QUICK_MIN:  # R1, R2
             return False
         self._in_a_row = (self._in_a_row + 1) % IN_A_ROW_MAX
         return self._in_a_row != 0  # R3
+
+    def turn_over(self) -> None:
+        """The loop has run everything that could run."""
+        self.callers = 0
 
     def took(self, seconds: float) -> None:
         """A search has taken so long."""

@@ -51,6 +51,7 @@ class GatheredSearches:
     def __init__(self, workers: WorkerPool, search: Search, now: Now) -> None:
         self._workers, self._search, self._now = workers, search, now
         self._alone = Alone()
+        self._unanswered = 0  # searches that workers have been asked for
         self._lock = threading.Lock()
         self._waiting: deque[_Asked] = deque()
         self._called = 0  # workers that were called and have not come yet
@@ -60,23 +61,30 @@ class GatheredSearches:
 
         Raises: what answering raises.
         """
-        started_s = time.perf_counter()
-        if not self._alone.asked(id(asyncio.current_task()), started_s):
+        started_s, alone = time.perf_counter(), self._alone
+        if not alone.callers:
+            asyncio.get_running_loop().call_soon(alone.turn_over)
+        if not alone.asked(id(asyncio.current_task()), started_s, waiting=self._unanswered):
             return None
         try:
             return self._now(request)
         finally:
-            self._alone.took(time.perf_counter() - started_s)
+            alone.took(time.perf_counter() - started_s)
 
     def ask(self, request: SearchRequest) -> asyncio.Future[Hits]:
         """For a search that ``may_be_gathered``. Raises: what ``search`` raises, in time."""
         waiter: asyncio.Future[Hits] = asyncio.get_running_loop().create_future()
+        self._unanswered += 1
+        waiter.add_done_callback(self._answered)
         with self._lock:
             self._waiting.append(_Asked(request, waiter))
             call = self._may_call()
         if call:
             self._workers.start(self._serve)
         return waiter
+
+    def _answered(self, _: asyncio.Future[Hits]) -> None:
+        self._unanswered -= 1
 
     def _may_call(self) -> bool:
         """Note that one more worker is called, unless as many are as there are. Under the lock."""

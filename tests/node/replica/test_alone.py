@@ -12,37 +12,54 @@ def quick() -> Alone:
     return alone
 
 
+def asked(alone: Alone, caller: int = 1, now_s: float = 0.0, waiting: int = 0) -> bool:
+    """In a turn of its own."""
+    answer = alone.asked(caller, now_s, waiting=waiting)
+    alone.turn_over()
+    return answer
+
+
 def test_nothing_is_known_to_be_quick_at_first() -> None:
     alone = Alone()
     for _ in range(QUICK_MIN):
-        assert not alone.asked(1, 0.0)
+        assert not asked(alone)
         alone.took(QUICK_S)
-    assert alone.asked(1, 0.0)
+    assert asked(alone)
 
 
 def test_after_a_slow_search_workers_show_that_others_are_quick_again() -> None:
     alone = quick()
     alone.took(2 * QUICK_S)
     for _ in range(QUICK_MIN):
-        assert not alone.asked(1, 0.0)
+        assert not asked(alone)
         alone.took(0.0)
-    assert alone.asked(1, 0.0)
+    assert asked(alone)
 
 
-def test_two_callers_at_a_time_are_a_crowd_until_one_of_them_has_gone() -> None:
+def test_two_callers_in_one_turn_are_a_crowd_for_some_time() -> None:
     alone = quick()
-    assert alone.asked(1, 10.0)
-    assert not alone.asked(2, 10.0 + LATELY_S / 2)
-    assert not alone.asked(2, 10.0 + LATELY_S)
-    assert alone.asked(2, 10.0 + LATELY_S * 1.6)
+    assert alone.asked(1, 10.0, waiting=0)
+    assert alone.asked(1, 10.0, waiting=0)  # one after the other, without giving way
+    assert not alone.asked(2, 10.0, waiting=0)
+    assert not alone.asked(1, 10.0, waiting=0)
+    alone.turn_over()
+    assert not asked(alone, now_s=10.0 + LATELY_S / 2)
+    assert asked(alone, now_s=10.0 + LATELY_S)
+
+
+def test_who_waits_for_a_worker_makes_a_crowd_of_who_comes() -> None:
+    alone = quick()
+    assert not asked(alone, now_s=10.0, waiting=1)
+    assert not asked(alone, now_s=10.0 + LATELY_S / 2)
+    assert asked(alone, now_s=10.0 + LATELY_S)
 
 
 def test_callers_one_after_another_are_no_crowd() -> None:
     alone = quick()
-    assert all(alone.asked(caller, caller * 2 * LATELY_S) for caller in range(1, IN_A_ROW_MAX))
+    assert all(asked(alone, caller) for caller in range(1, IN_A_ROW_MAX))
 
 
 def test_now_and_then_a_worker_answers() -> None:
     alone = quick()
-    at_once = [alone.asked(1, 0.0) for _ in range(3 * IN_A_ROW_MAX)]
+    at_once = [asked(alone) for _ in range(3 * IN_A_ROW_MAX)]
     assert at_once == 3 * ([True] * (IN_A_ROW_MAX - 1) + [False])
