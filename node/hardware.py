@@ -57,6 +57,7 @@ class Meter:
 
     def __init__(self, total: HardwareUsage) -> None:
         self._total = total
+        self._lock = threading.Lock()
         self._writes: dict[int, HardwareUsage] = {}
 
     def read(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -71,13 +72,15 @@ class Meter:
     def wrote(self, seq: int, usage: HardwareUsage) -> None:
         """The operation at ``seq`` has cost that. In the writer's thread, which works for many requests."""
         self._total.add(usage)
-        self._writes[seq] = usage
-        if len(self._writes) > _WRITES_MAX:
-            self._writes.pop(next(iter(self._writes)), None)
+        with self._lock:
+            self._writes[seq] = usage
+            if len(self._writes) > _WRITES_MAX:
+                del self._writes[next(iter(self._writes))]
 
     def charge_write(self, seq: int) -> None:
         """To the request under way; once. On the event loop."""
-        usage = self._writes.pop(seq, None)
+        with self._lock:
+            usage = self._writes.pop(seq, None)
         if usage is not None:
             charge(usage)
 

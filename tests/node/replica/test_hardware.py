@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
+import threading
 from typing import Any
 
 import msgspec
@@ -206,6 +208,35 @@ def test_costs_of_writes_are_kept_for_a_while_and_charged_once() -> None:
     assert bill.usage == HardwareUsage(cpu=1)
     charge(HardwareUsage(cpu=1))
     assert bill.usage == HardwareUsage(cpu=1)  # the block has ended
+
+
+def test_costs_are_taken_while_others_are_noted() -> None:
+    """The writer's thread must never stumble over the event loop's, or the replica could not go on."""
+    meter, ended = Meter(HardwareUsage()), threading.Event()
+    failures: list[BaseException] = []
+    last = 0
+
+    def note() -> None:
+        nonlocal last
+        try:
+            for last in range(60_000):
+                meter.wrote(last, HardwareUsage())
+        except BaseException as error:
+            failures.append(error)
+        finally:
+            ended.set()
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        writer = threading.Thread(target=note)
+        writer.start()
+        while not ended.is_set():
+            meter.charge_write(last)
+        writer.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert failures == []
 
 
 async def _write(replica: Any, change: Any) -> None:
