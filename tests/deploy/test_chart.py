@@ -142,6 +142,48 @@ def test_scaling_restarts_no_pod() -> None:
     assert three["template"] == five["template"]
 
 
+def test_what_kubernetes_lets_nobody_change_depends_on_little() -> None:
+    """An upgrade that touches these is refused, so only values that are about claims may."""
+
+    def fixed(values: dict[str, Any]) -> list[Any]:
+        spec = one(rendered(values), "StatefulSet")["spec"]
+        return [
+            spec[name] for name in ("volumeClaimTemplates", "selector", "serviceName", "podManagementPolicy")
+        ]
+
+    others = {
+        "image": {"tag": "9.9.9"},
+        "replicaCount": 7,
+        "additionalLabels": {"team": "search"},
+        "podLabels": {"a": "b"},
+        "podAnnotations": {"a": "b"},
+        "tls": {"enabled": True},
+        "config": {"log_level": "DEBUG"},
+        "apiKey": "other",
+        "serviceAccount": {"name": "other"},
+    }
+    assert fixed(others) == fixed({})
+    assert fixed({"persistence": {"size": "20Gi"}}) != fixed({})
+
+
+@pytest.mark.parametrize("release", ["v", "vecraft", "r" * 53])
+def test_names_stay_within_what_kubernetes_takes(release: str) -> None:
+    manifests = rendered(profile("production"), name=release, namespace="n" * 30)
+    for manifest in manifests:
+        metadata = manifest["metadata"]
+        assert re.fullmatch(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?", metadata["name"])
+        limit = {"CronJob": 52, "StatefulSet": 52, "ClusterRole": 253, "ClusterRoleBinding": 253}
+        assert len(metadata["name"]) <= limit.get(manifest["kind"], 63)
+        assert all(len(value) <= 63 for value in metadata["labels"].values())
+
+
+def test_the_test_asks_the_port_of_rest_wherever_it_stands() -> None:
+    ports = [{"name": "grpc", "port": 16334, "targetPort": "grpc"}]
+    ports += [{"name": "http", "port": 16333, "targetPort": "http"}]
+    variables = container(one(rendered({"service": {"ports": ports}}), "Pod"))["env"]
+    assert {"name": "VECRAFT_URL", "value": "http://vecraft.default.svc:16333"} in variables
+
+
 def test_another_version_of_the_chart_alone_restarts_no_pod() -> None:
     labels = one(rendered(), "StatefulSet")["spec"]["template"]["metadata"]["labels"]
     assert not {"helm.sh/chart", "app.kubernetes.io/version"} & labels.keys()
@@ -210,6 +252,19 @@ def test_the_zone_comes_from_the_pod_or_from_its_machine() -> None:
     assert "VECRAFT__CLUSTER__ZONE" not in {
         each["name"] for each in container(one(said, "StatefulSet"))["env"]
     }
+
+
+def test_a_node_reads_the_zone_that_its_init_container_wrote(tmp_path: Path) -> None:
+    manifests = rendered({"zone": {"from": "node"}})
+    spec = one(manifests, "StatefulSet")["spec"]["template"]["spec"]
+    node, (step,) = container(one(manifests, "StatefulSet")), spec["initContainers"]
+    written = step["args"][step["args"].index("--write") + 1]
+    mounted = {mount["mountPath"]: mount["name"] for mount in step["volumeMounts"]}
+    assert {"name": mounted[node["workingDir"]], "mountPath": node["workingDir"]} in node["volumeMounts"]
+    local = tmp_path / Path(written).relative_to(node["workingDir"])
+    local.parent.mkdir()
+    local.write_text("cluster: {zone: eu-1b}\n")
+    assert _loaded(manifests, tmp_path).settings.cluster.zone == "eu-1b"
 
 
 def test_only_the_container_that_asks_has_the_token_of_the_account() -> None:
