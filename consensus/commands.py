@@ -64,7 +64,9 @@ class AddCollection(Struct, frozen=True, tag="add_collection", omit_defaults=Tru
     """``max_collections`` is the proposer's limit, None: unlimited.
 
     The rest is of a collection that a snapshot brings back: its payload indexes, which points belong to which
-    shard (empty: dealt anew), and ``restoring``, the shards' points; see ``RestoreShards``.
+    shard (empty: dealt anew), and ``restoring``, the shards' points; see ``RestoreShards``. ``replaces``: the
+    uuid of a collection of this name that goes in the same step, and leaves its aliases; since feature level
+    ``consensus.state.LEVEL_OF_REPLACING``.
     """
 
     name: str
@@ -76,6 +78,7 @@ class AddCollection(Struct, frozen=True, tag="add_collection", omit_defaults=Tru
     payload_schema: dict[str, PayloadSchema] = {}
     groups: tuple[ShardGroup, ...] = ()
     restoring: Restoring | None = None
+    replaces: str = ""
 
 
 class RestoreShards(Struct, frozen=True, tag="restore_shards"):

@@ -78,8 +78,7 @@ class ShardDirectories:
         write_identity(files, identity)
         if directory.exists():
             self.discard(directory)
-        directory.parent.mkdir(parents=True, exist_ok=True)
-        files.rename(directory)
+        _move(files, directory)
         for changed in (files.parent, directory.parent, directory.parent.parent):
             sync_directory(changed)
         self._mark(identity.collection, identity.shard_id)
@@ -127,3 +126,17 @@ class ShardDirectories:
 
     def _marker(self, collection_uuid: str, shard_id: int) -> Path:
         return self._created / f"{collection_uuid}-{shard_id}"
+
+
+def _move(files: Path, directory: Path) -> None:
+    """Whoever discards another shard at the same moment may find the collection's directory empty, and remove
+    it before anything is in it. Raises: OSError."""
+    while True:
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            files.rename(directory)
+        except FileNotFoundError:
+            if not files.is_dir():
+                raise
+        else:
+            return

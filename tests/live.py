@@ -99,6 +99,7 @@ class LiveNode:
         self._preexec = preexec
         self._prefix, self._module = prefix, module
         self.program = program
+        self.ready_s_max = READY_S_MAX
 
     @property
     def storage(self) -> Path:
@@ -132,7 +133,7 @@ class LiveNode:
         return self.launch().wait_ready()
 
     def wait_ready(self) -> LiveNode:
-        wait_for(self._answers, seconds=READY_S_MAX, what="the node to be ready")
+        wait_for(self._answers, seconds=self.ready_s_max, what="the node to be ready")
         return self
 
     def stop(self) -> None:

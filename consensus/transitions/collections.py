@@ -28,6 +28,7 @@ from protos.errors import AlreadyExists, BadInput, BadRequest
 
 
 def add_collection(state: ClusterState, command: AddCollection) -> Outcome:
+    state, gone = _without_replaced(state, command)
     _check_add(state, command)
     collection = CollectionState(
         name=command.name,
@@ -40,7 +41,15 @@ def add_collection(state: ClusterState, command: AddCollection) -> Outcome:
     )
     if command.restoring is not None:
         collection, _ = restored(state, collection, command.restoring)
-    return put_collection(state, collection), (CollectionAdded(command.name),)
+    return put_collection(state, collection), (*gone, CollectionAdded(command.name))
+
+
+def _without_replaced(state: ClusterState, command: AddCollection) -> Outcome:
+    replaced = state.collections.get(command.name)
+    if not command.replaces or replaced is None or replaced.uuid != command.replaces:
+        return state, ()
+    collections = {name: kept for name, kept in state.collections.items() if name != command.name}
+    return replace(state, collections=collections), (CollectionDropped(replaced.name, replaced.uuid),)
 
 
 def _check_add(state: ClusterState, command: AddCollection) -> None:

@@ -25,7 +25,7 @@ from msgspec.structs import replace
 from consensus.commands import AddCollection, Restoring
 from consensus.log import MetadataLog
 from consensus.replica_sets import every_shard
-from consensus.state import LEVEL_OF_RESTORING, CollectionState
+from consensus.state import LEVEL_OF_REPLACING, LEVEL_OF_RESTORING, CollectionState
 from node.client.snapshots import ContentFile, Ready, SnapshotDescription, SnapshotNode, Written
 from protos.collections import check_new_collection_name
 from protos.errors import BadRequest, ChecksumMismatch, Forbidden, Timeout
@@ -277,6 +277,31 @@ class SnapshotOperations:
                 same = {shard.id: shard.id for shard in ready.description.shards}
                 return await self._restore(existing.name, ready, same, options)
 
+    async def replace_collection(self, name: str, path: Path) -> bool:
+        """Put a file's collection in the place of the one that is there, whatever that one is like; its
+        aliases stay. One of them is there at any moment, once every member of the cluster understands that.
+
+        Raises: NotFound; BadInput if the file cannot be used, ServiceError, Timeout.
+        """
+
+        def once() -> Coroutine[Any, Any, bool]:
+            return self._replace_collection(name, path)
+
+        return await self._turns.take(self._real(name), once)
+
+    async def _replace_collection(self, name: str, path: Path) -> bool:
+        existing = await self._collections.opened(name)
+
+        def accept(description: SnapshotDescription) -> None:
+            planning.check_kind(description, planning.COLLECTION)
+
+        with self.statistics.recovering(existing.name):
+            async with self.ready(self._node.read, path, accept) as ready:
+                if self._metadata.state.feature_level >= LEVEL_OF_REPLACING:
+                    return await self._restore_new(existing.name, ready, replaces=existing.uuid)
+                await self._collections.delete(existing.name)
+                return await self._restore_new(existing.name, ready)
+
     async def restore_shard(self, name: str, shard_id: int, path: Path, options: RecoverOptions) -> bool:
         """Raises: as ``restore_collection``; NotFound."""
 
@@ -320,15 +345,6 @@ class SnapshotOperations:
                 source = ready.description.shards[0].id
                 return await self._restore(collection.name, ready, {source: shard_id}, options)
 
-    async def check_collection(self, path: Path) -> None:
-        """Raises: BadInput if the file is no collection's snapshot."""
-
-        def accept(description: SnapshotDescription) -> None:
-            planning.check_kind(description, planning.COLLECTION)
-
-        async with self.ready(self._node.read, path, accept):
-            pass
-
     @asynccontextmanager
     async def ready(
         self, read: Read, path: Path, accept: Callable[[SnapshotDescription], None]
@@ -371,7 +387,7 @@ class SnapshotOperations:
         await self._node.settled(after, files)
         return True
 
-    async def _restore_new(self, name: str, ready: Ready) -> bool:
+    async def _restore_new(self, name: str, ready: Ready, *, replaces: str = "") -> bool:
         state = self._metadata.state
         command = planning.new_collection(
             state,
@@ -382,6 +398,7 @@ class SnapshotOperations:
             uuid=str(uuid.uuid4()),
             created_ms=int(self._unix_s() * 1000),
             max_collections=self._collections.max_collections,
+            replaces=replaces,
         )
         return await self.restore_as(command, ready)
 

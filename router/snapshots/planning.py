@@ -106,6 +106,7 @@ def new_collection(
     uuid: str,
     created_ms: int,
     max_collections: int | None,
+    replaces: str = "",
 ) -> AddCollection:
     """The collection as the snapshot has it, its shards dealt out to ``peers``; this peer is the first
     holder of those whose points the archive has. Raises: BadInput if the description contradicts itself.
@@ -131,6 +132,7 @@ def new_collection(
         max_collections=max_collections,
         payload_schema=description.payload_schema,
         groups=description.groups,
+        replaces=replaces,
     )
 
 

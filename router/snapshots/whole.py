@@ -86,8 +86,8 @@ class WholeSnapshots:
             if not force:
                 text = f"Collection {name} already exists. Use --force-snapshot to overwrite it."
                 raise AlreadyThere(text)
-            await self._snapshots.check_collection(path)
-            await self._collections.delete(name)
+            await self._snapshots.replace_collection(name, path)
+            return
         await self._snapshots.restore_collection(name, path, RecoverOptions())
 
     async def _recover_storage(self, path: Path, *, force: bool) -> None:

@@ -6,16 +6,17 @@ from msgspec.structs import replace
 
 from consensus.commands import (
     AddCollection,
+    ChangeAliases,
     EvictReplica,
     PlacedShard,
     RegisterPeer,
     RestoreShards,
     Restoring,
 )
-from consensus.events import Outdated
+from consensus.events import CollectionAdded, CollectionDropped, Outdated
 from consensus.state import ClusterState
-from protos.collections import CollectionConfig, CollectionParams
-from tests.consensus.material import ACTIVE, DEAD, DENSE, cluster, do, ref, refusal, shard, start
+from protos.collections import CollectionConfig, CollectionParams, CreateAlias
+from tests.consensus.material import ACTIVE, DEAD, DENSE, cluster, do, ref, refusal, shard, start, step
 
 
 def restore(state: ClusterState, peer: int, *shards: int, trim: bool = False) -> RestoreShards:
@@ -89,3 +90,17 @@ def test_groups_that_name_other_shards_are_refused() -> None:
     groups = state.collections["c"].groups
     command = AddCollection("d", "v", config, (PlacedShard(7, (1,)),), 0, groups=groups)
     assert "Its groups name shards [0]" in str(refusal(state, command))
+
+
+def test_a_collection_takes_the_place_of_its_namesake_in_one_step() -> None:
+    """Its aliases stay; only the namesake that was meant goes."""
+    state = do(cluster((1,)), ChangeAliases((CreateAlias("c", "alias"),)))
+    config = CollectionConfig(CollectionParams({"": DENSE}, 1))
+    placed = (PlacedShard(0, (2,)),)
+    command = AddCollection("c", "v", config, placed, 0, max_collections=1, replaces="u")
+    after, events = step(state, command)
+    assert [type(event) for event in events] == [CollectionDropped, CollectionAdded]
+    assert (after.collections["c"].uuid, after.aliases) == ("v", {"alias": "c"})
+    assert "already exists" in str(refusal(after, command))
+    fresh = AddCollection("d", "w", config, placed, 0, replaces="u")
+    assert do(state, fresh).collections.keys() == {"c", "d"}

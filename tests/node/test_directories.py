@@ -9,6 +9,7 @@ import pytest
 
 from node import directories as module
 from node.directories import ShardDirectories
+from node.replica.identity import FORMAT, Identity
 
 UUID = "11111111-2222-3333-4444-555555555555"
 
@@ -33,3 +34,24 @@ def test_the_last_shards_of_a_collection_may_be_removed_at_the_same_time(
     assert directories.remove("c", UUID, 0) is not None
     assert not (tmp_path / "collections/c").exists()
     assert len(list((tmp_path / "trash").iterdir())) == 2
+
+
+def test_the_directory_of_a_collection_may_go_while_a_shard_is_put_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another shard's is being discarded at that moment, and was the only one."""
+    directories = ShardDirectories(tmp_path)
+    directory, files = directories.of("c", 0), tmp_path / "files"
+    files.mkdir()
+    rename, removed = Path.rename, []
+
+    def renamed(path: Path, target: Path) -> Path:
+        if path == files and not removed:
+            removed.append(target.parent)
+            target.parent.rmdir()
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", renamed)
+    directories.install(files, directory, Identity(FORMAT, "u", 0, 1))
+    assert removed == [directory.parent]
+    assert directories.identity(directory, "u") == Identity(FORMAT, "u", 0, 1)

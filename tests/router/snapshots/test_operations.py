@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from consensus.commands import RestoreShards, Restoring
 from consensus.events import Outdated
-from consensus.state import CollectionState, Peer, ReplicaState
+from consensus.state import LEVEL_OF_REPLACING, CollectionState, Peer, ReplicaState
 from node.client.snapshots import SnapshotDescription, encode_description
 from protos.collections import CreateAlias, CreateCollection, Distance, VectorParams, decode_create
 from protos.errors import BadInput, BadRequest, ChecksumMismatch, Forbidden, NotFound, VecraftError
@@ -277,6 +277,23 @@ async def test_the_whole_storage_comes_back_with_its_aliases(tmp_path: Path, for
     assert there.left() == []
     with pytest.raises(Exception, match="Use --force-snapshot to overwrite it"):
         await there.whole.recover_first((), setting.root / made.name, force=False)
+
+
+@pytest.mark.parametrize("level", [LEVEL_OF_REPLACING - 1, LEVEL_OF_REPLACING])
+async def test_a_collection_that_is_replaced_is_there_at_any_moment(tmp_path: Path, level: int) -> None:
+    """Where a member does not understand that, it is deleted first."""
+    setting = Setting(tmp_path)
+    await setting.collections.create("c", create(shard_number=2))
+    setting.log.become(replace(setting.log.state, feature_level=level))
+    former, path = setting.collection, setting.file(described(setting.collection, [0], "collection"))
+    absent: list[bool] = []
+    setting.log.subscribe(lambda state, _: absent.append("c" not in state.collections))
+    assert await setting.snapshots.replace_collection("c", path)
+    assert setting.collection.uuid != former.uuid
+    assert any(absent) == (level < LEVEL_OF_REPLACING)
+    with pytest.raises(BadInput):
+        await setting.snapshots.replace_collection("c", setting.file(described(former, [0], "shard")))
+    assert len(setting.log.state.collections) == 1
 
 
 async def test_a_failed_call_does_not_disturb_others(setting: Setting) -> None:
