@@ -28,7 +28,7 @@ from node.query.settled import settle, to_hits
 from node.segments.dense import PlainWalk, Ranking
 from node.segments.hints import Hints
 from protos.collections import Datatype, Distance
-from protos.shard import FloatArray, Hits, Record, SearchParams, SearchRequest
+from protos.shard import FloatArray, Hits, Projection, Record, SearchParams, SearchRequest
 
 if TYPE_CHECKING:
     from node.query.view_port import View
@@ -67,8 +67,7 @@ def quick_hits(view: View, request: SearchRequest) -> Hits | None:
     was found out before, and records as they are stored. So no FAISS, and nothing that grows with the
     collection; it may be called on the event loop. None: ``search`` has to tell.
     """
-    wanted = request.projection
-    if wanted.vectors is not False or not isinstance(wanted.payload, bool) or counting() is not None:
+    if not _as_stored(request.projection) or counting() is not None:
         return None
     found = _kept(view).get((request.using, request.limit, request.params))
     if found is None or not found.quick or not _may_be_short(request, request):
@@ -127,17 +126,37 @@ class _Short:
         if found is None:
             return [None] * len(requests)
         slots, similarities = found
-        scores = self._vector.to_scores(similarities)
-        return [self._hits(view, *each) for each in zip(requests, slots, scores, strict=True)]
+        scores = similarities if self._cosine else self._vector.to_scores(similarities)
+        if len(requests) == 1:
+            return [self._hits(view, requests[0], slots[0], scores[0])]
+        together = self._hits_together(view, requests, slots, scores)
+        return together or [self._hits(view, *each) for each in zip(requests, slots, scores, strict=True)]
+
+    def _hits_together(
+        self, view: View, requests: Sequence[SearchRequest], slots: Slots, scores: FloatArray
+    ) -> list[Hits | None] | None:
+        """``_hits`` of each, with one look into the store; None: one of them needs a look of its own."""
+        wanted, limit = requests[0].projection, self._limit
+        if not _as_stored(wanted) or any(each.projection != wanted for each in requests):
+            return None
+        if not all(map(_are_distinct, scores.tolist())):
+            return None
+        slots = slots[:, :limit]
+        records = view.points.points(slots.ravel().tolist(), Record, payloads=wanted.payload is True)
+        if records is None:
+            return None
+        ends = range(slots.shape[1], len(records) + 1, slots.shape[1])
+        starts = range(0, len(records), slots.shape[1])
+        return [Hits(records[start:end], row[:limit]) for start, end, row in zip(starts, ends, scores)]
 
     def _hits(self, view: View, request: SearchRequest, slots: Slots, scores: FloatArray) -> Hits | None:
         """Of what was found for one request, best first; more than the limit, where there is more."""
         values, limit, wanted = scores.tolist(), self._limit, request.projection
+        if _are_distinct(values) and _as_stored(wanted):
+            records = view.points.points(slots[:limit].tolist(), Record, payloads=wanted.payload is True)
+            return None if records is None else Hits(records, scores[:limit])
         if not (math.isfinite(values[0]) and math.isfinite(values[-1])):
             return None
-        if len(set(values)) == len(values) and wanted.vectors is False and isinstance(wanted.payload, bool):
-            records = view.points.points(slots[:limit].tolist(), Record, payloads=wanted.payload)
-            return None if records is None else Hits(records, scores[:limit])
         if len(values) > limit and values[limit - 1] == values[-1]:
             return None  # there may be more that are equal
         descending = self._vector.descending
@@ -156,6 +175,8 @@ class _Short:
 
     def _find(self, queries: FloatArray) -> Ranking | None:
         """Slots and similarities."""
+        if len(self._segments) == 1:
+            return self._segments[0].find(queries)
         parts = []
         for segment in self._segments:
             found = segment.find(queries)
@@ -163,6 +184,15 @@ class _Short:
                 return None
             parts.append(found)
         return ranking.merge_segments(parts, self._limit + TIES_AHEAD)
+
+
+def _are_distinct(values: list[float]) -> bool:
+    """Of sorted scores: are all finite, and no two equal?"""
+    return len(set(values)) == len(values) and math.isfinite(values[0]) and math.isfinite(values[-1])
+
+
+def _as_stored(wanted: Projection) -> bool:
+    return wanted.vectors is False and isinstance(wanted.payload, bool)
 
 
 def _keep(view: View, key: Key) -> _Short | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -17,7 +18,7 @@ from node.query import search
 from node.query.plain import plain_hits, quick_hits
 from node.replica.view import View
 from node.segments import SegmentView, VectorSchema
-from node.storage.points import PointStore
+from node.storage.points import PointStore, PointsView
 from node.storage.records import pack_record
 from protos.collections import CollectionConfig, CollectionParams, Distance, VectorParams
 from protos.errors import BadInput
@@ -27,7 +28,7 @@ from protos.ids import id_key
 from protos.shard import FloatArray, Hits, PayloadSelector, Projection, SearchParams, SearchRequest
 from tests.node.segments.make import graphed, sealed
 
-ROWS, REST, DIM = 4000, 640, 20
+ROWS, REST, DIM = 2432, 320, 128
 TOTAL = 2 * ROWS + 64 + REST
 UUID = "c0ffee00-0000-4000-8000-%012x"
 DISTANCES = [Distance.COSINE, Distance.EUCLID, Distance.DOT]
@@ -97,9 +98,7 @@ def test_it_finds_what_other_ways_find(
     view: View, params: SearchParams, limit: int, payload: bool | PayloadSelector
 ) -> None:
     projection = Projection(payload=payload)
-    requests = [
-        SearchRequest("", query, limit, params=params, projection=projection) for query in queries(12)
-    ]
+    requests = [SearchRequest("", query, limit, params=params, projection=projection) for query in queries(5)]
     wanted = otherwise(view, requests)
     assert_same([hits for one in requests if (hits := plain_hits(view, [one])[0])], wanted)
     assert_same([hits for hits in plain_hits(view, requests) if hits], wanted)
@@ -191,6 +190,23 @@ def test_requests_of_several_kinds_are_left_to_other_ways(view: View) -> None:
     requests = [SearchRequest("", query, limit) for limit, query in zip((3, 4), queries(2), strict=True)]
     assert plain_hits(view, requests) == [None, None]
     assert_same(search(view, requests), otherwise(view, requests))
+
+
+def test_a_batch_is_read_from_the_store_at_once(view: View, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks, points = [], PointsView.points
+
+    def counted_points(self: PointsView, slots: list[int], make: Any, *, payloads: bool) -> Any:
+        looks.append(len(slots))
+        return points(self, slots, make, payloads=payloads)
+
+    monkeypatch.setattr(PointsView, "points", counted_points)
+    requests = [SearchRequest("", query, 3) for query in queries(5)]
+    assert None not in plain_hits(view, requests)
+    assert looks == [15]
+    with_payload = msgspec.structs.replace(requests[1], projection=Projection(payload=True))
+    found = plain_hits(view, [requests[0], with_payload])
+    assert looks == [15, 3, 3]
+    assert_same([hits for hits in found if hits], otherwise(view, [requests[0], with_payload]))
 
 
 def test_what_is_measured_is_left_to_ways_that_measure(view: View) -> None:
