@@ -190,6 +190,8 @@ class ServerConnection(asyncio.Protocol):
                 break
             sent = True
             self._transport.write(data)
+            if not many:  # that was all
+                break
         self._let_in()
         self._wake()
         return sent
