@@ -40,6 +40,7 @@ LEVEL_OF_RESTORING = 3  # snapshots are restored; 2: replica sets
 LEVEL_OF_KEYS = 3  # keys can be revoked, and callers bound to tenants
 LEVEL_OF_QUOTAS = 3
 LEVEL_OF_REPLACING = 4  # a collection takes the place of its namesake in one step
+LEVEL_OF_REPLICA_FILES = 4  # a replica's files as this program writes them, segments of format 3 among them
 REMOVED_PEERS_MAX = 256  # remembered; a registration older than that would have to be 256 removals late
 
 

@@ -28,7 +28,7 @@ from tests_cluster.history import Recorder
 from tests_cluster.kubernetes import Installation, installed
 from tests_cluster.linearizability import Outcome
 from tests_cluster.network import Network
-from tests_cluster.service import Again, Service
+from tests_cluster.service import PAUSE_S, Again, Service
 
 pytestmark = pytest.mark.slow
 
@@ -88,6 +88,8 @@ class Load:
             )
             while True:
                 for left in reversed(range(times)):
+                    if left < times - 2:
+                        await asyncio.sleep(PAUSE_S)
                     try:
                         await method(CountPoints(collection_name="c"), metadata=(("api-key", self._key),))
                         break

@@ -157,7 +157,8 @@ async def _replace(cluster: Cluster, view: View, balancer: InService, node: Clus
 
 
 def _use(view: View, name: str) -> None:
-    """A collection is made, written through one node, read through the others, and dropped."""
+    """A collection is made, written through one node, read through the others, and dropped; and a replica
+    goes from node to node."""
     view.create(name, replicas=NODES * 2, shard_number=2, replication_factor=NODES)
     first, *others = view.running()
     view.put(first, name, range(20), 1)
@@ -171,4 +172,18 @@ def _use(view: View, name: str) -> None:
         )
         assert len(found) == 20
         assert len(found[0]["vector"]) == DIM
+    view.drop(name)
+    _move_around(view, f"{name}-moved")
+
+
+def _move_around(view: View, name: str) -> None:
+    view.create(name, replicas=1, shard_number=1, replication_factor=1)
+    view.put(view.running()[0], name, range(1000), 1)
+    ((_, source),) = view.states(view.running()[0], name)
+    for target in [*(peer for peer in map(view.peer_id, view.running()) if peer != source), source]:
+        ((_, held),) = view.states(view.running()[0], name)
+        move = {"shard_id": 0, "from_peer_id": held, "to_peer_id": target}
+        view.change(view.running()[0], name, move_shard=move)
+        view.wait_states(name, {(0, target): "Active"})
+        assert len(view.values(view.running()[-1], name)) == 1000
     view.drop(name)

@@ -20,11 +20,11 @@ from pathlib import Path
 
 import structlog
 
-from consensus.commands import Command
+from consensus.commands import Command, PromotePrimary
 from consensus.raft_log import RaftLog
 from consensus.replica_sets import primary_counts
 from consensus.reports import ReplicaKey, ReplicaReport
-from consensus.state import ClusterState, CollectionState, ShardState, Transfer
+from consensus.state import LEVEL_OF_REPLICA_FILES, ClusterState, CollectionState, ShardState, Transfer
 from consensus.transitions import Events
 from node.backup.coordinator import Coordinator
 from node.backup.participant import CutShard, Participant
@@ -65,6 +65,7 @@ log = structlog.get_logger()
 TICK_S = 0.08  # several per heartbeat of the replicas
 PROPOSE_S = 3.0  # for one try to have the cluster agree on something about a replica
 HAND_OVER_S, HAND_OVER_RETRY_S = 5.0, 0.1  # for giving leads away, when the process is to end
+HAND_OVERS_MAX = 2  # of one shard: a lead that comes back again comes from another that ends
 FAREWELL_S = 1.5  # likewise, for those that came since
 FETCH_TRIES, FETCH_RETRY_S = 20, 0.25  # the source may hear of the transfer later than this node
 LIVES_BITS = 20  # openings of replicas of one process that are told apart
@@ -129,6 +130,7 @@ class ClusterNode:
         self._seen: dict[Key, tuple[CollectionState, ShardState]] = {}
         self._names: dict[tuple[str, int], Key] = {}
         self._dropping: dict[tuple[str, int], asyncio.Task[None]] = {}
+        self._handed_over: Counter[Key] = Counter()
         self._nudge = asyncio.Event()
         self._ticker: asyncio.Task[None] | None = None
         self._stop_following = _nothing
@@ -139,7 +141,7 @@ class ClusterNode:
         await background.run(self.directories.clean, self._metadata.state.collections)
         await self._workshop.clear()
         serve_shards(self._calls, self, measured=self._engine.machinery.hardware is not None)
-        serve_bases(self._calls, self._sender, self._transfers, self._copyable)
+        serve_bases(self._calls, self._sender, self._transfers, self._copyable, reads_files=self._reads_files)
         self._participant.serve(self._calls)
         self._follow(self._metadata.state, ())
         self._stop_following = self._metadata.subscribe(self._follow)
@@ -189,14 +191,17 @@ class ClusterNode:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(within_s):
                 while commands := self._hand_overs():
+                    self._handed_over.update((each.shard.uuid, each.shard.shard_id) for each in commands)
                     await asyncio.gather(*map(self._try_to_propose, commands))
                     await asyncio.sleep(HAND_OVER_RETRY_S)
 
-    def _hand_overs(self) -> list[Command]:
+    def _hand_overs(self) -> list[PromotePrimary]:
         """To peers that lead least."""
         leads = Counter(primary_counts(self._metadata.state))
         commands = []
-        for shard in list(self._shards.values()):
+        for key, shard in list(self._shards.items()):
+            if self._handed_over[key] >= HAND_OVERS_MAX:
+                continue
             heir = min(shard.heirs(), key=lambda peer: (leads[peer], peer), default=None)
             command = None if heir is None else shard.hand_over(heir)
             if heir is not None and command is not None:
@@ -353,6 +358,10 @@ class ClusterNode:
         if shard is None or not shard.feeds(peer_id, request.epoch):
             raise ShardUnavailable(f"peer {self.me} knows of no transfer of this shard to peer {peer_id}")
         return shard.files
+
+    def _reads_files(self, peer_id: int) -> bool:
+        peer = self._metadata.state.peers.get(peer_id)
+        return peer is not None and peer.feature_level >= LEVEL_OF_REPLICA_FILES
 
     def _by_name(self, collection: str, shard_id: int) -> ReplicatedShard:
         key = self._names.get((collection, shard_id))

@@ -30,7 +30,9 @@ from node.replica.slots import PackedBits
 from node.replication.terms import EMPTY_SEQ, Starts, TermList
 from node.segments import VectorSchema
 from node.storage.points import StoreFull
+from protos.collections import Datatype
 from protos.files import replace_synced, sync_directory
+from protos.operations import VectorKind
 
 log = structlog.get_logger()
 
@@ -70,6 +72,12 @@ class Meta(Struct, frozen=True):
         if self.starts:
             return TermList(self.starts)
         return TermList() if self.seq == EMPTY_SEQ else TermList().extended(self.term, 0)
+
+
+def oldest_format(meta: Meta) -> int:
+    """The first format that could say all that ``meta`` says."""
+    dense = all((each.kind, each.datatype) == (VectorKind.DENSE, Datatype.FLOAT32) for each in meta.schemas)
+    return 1 if dense else FORMAT
 
 
 def encode_meta(meta: Meta) -> bytes:

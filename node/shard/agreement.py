@@ -92,7 +92,7 @@ def command_of(effect: Effect, collection: CollectionState, shard: ShardState, *
     return None
 
 
-def hand_over(collection: CollectionState, shard: ShardState, *, me: int, heir: int) -> Command | None:
+def hand_over(collection: CollectionState, shard: ShardState, *, me: int, heir: int) -> PromotePrimary | None:
     """What a primary proposes before its process ends; None: it leads nothing, or ``heir`` must not.
 
     It stays in sync: whether writes go on without it is for the others to find out. When all processes end

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import structlog
 
-from consensus.commands import AbortTransfer, Command
+from consensus.commands import AbortTransfer, PromotePrimary
 from consensus.replica_sets import IN_SYNC, transfer_to
 from consensus.reports import ReplicaReport
 from consensus.state import CollectionState, ShardState, Transfer, TransferMethod
@@ -454,7 +454,7 @@ class ReplicatedShard:
         leads = self._registered and self._life is not None and self._shard.primary == self._node.me
         return self._life.machine.heirs() if leads and self._life is not None else []
 
-    def hand_over(self, heir: int) -> Command | None:
+    def hand_over(self, heir: int) -> PromotePrimary | None:
         """What to propose so that ``heir`` leads; it has been told what spares it waiting for leases."""
         command = hand_over(self._collection, self._shard, me=self._node.me, heir=heir)
         if command is not None and self._life is not None:

@@ -24,11 +24,19 @@ def form_of(method: TransferMethod) -> Form:
     return Form.FILES if method is TransferMethod.SNAPSHOT else Form.RECORDS
 
 
-def serve_bases(calls: PeerCalls, sender: BaseSender, transfers: Transfers, find: FindReplica) -> None:
-    """Answer members' requests. ``find`` gives the replica that the asking peer may copy.
+def serve_bases(
+    calls: PeerCalls,
+    sender: BaseSender,
+    transfers: Transfers,
+    find: FindReplica,
+    *,
+    reads_files: Callable[[int], bool],
+) -> None:
+    """Answer members' requests. ``find`` gives the replica that the asking peer may copy. ``reads_files``:
+    does that peer know the files as this program writes them? An older one is sent records instead.
 
-    It raises ShardUnavailable if this node does not hold it, or the transfer is not (yet, any more) one of
-    the cluster's state as this node knows it.
+    ``find`` raises ShardUnavailable if this node does not hold it, or the transfer is not (yet, any more) one
+    of the cluster's state as this node knows it.
     """
 
     async def answer(peer_id: int, data: bytes) -> AsyncIterator[bytes]:
@@ -36,11 +44,12 @@ def serve_bases(calls: PeerCalls, sender: BaseSender, transfers: Transfers, find
             request = decode_request(data)
         except BaseRefused as error:
             raise BadRequest(str(error)) from error
-        method = TransferMethod.SNAPSHOT if request.form is Form.FILES else TransferMethod.STREAM_RECORDS
+        form = request.form if reads_files(peer_id) else Form.RECORDS
+        method = TransferMethod.SNAPSHOT if form is Form.FILES else TransferMethod.STREAM_RECORDS
         replica = find(peer_id, request)
         key = TransferKey(request.collection, request.shard_id, request.epoch)
         progress = transfers.begin(key, method)
-        async with aclosing(sender.parts(replica, request.form, progress)) as parts:
+        async with aclosing(sender.parts(replica, form, progress)) as parts:
             async for part in parts:
                 yield part
 

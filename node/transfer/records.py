@@ -21,12 +21,14 @@ from node import bits
 from node.filter.columns import Columns
 from node.replica.checkpoint import (
     COLUMNS_DIRECTORY,
+    FORMAT,
     POINTS_FILE,
     SEGMENTS_DIRECTORY,
     DamagedFile,
     Meta,
     decode_meta,
     encode_meta,
+    oldest_format,
     write_live,
 )
 from node.replica.payloads import decode_payload
@@ -70,7 +72,7 @@ Batch = list[tuple[int, StoredRecord]]  # slots and what is there
 def record_parts(base: Base) -> Parts:
     """Raises: OSError, SegmentError, RecordCorrupted."""
     packing = Packing()
-    meta = b"" if base.meta is None else encode_meta(base.meta)
+    meta = b"" if base.meta is None else _told(base.meta)
     size = (base.directory / POINTS_FILE).stat().st_size
     header = Header(base.seq, base.term, base.points, Form.RECORDS, total_bytes=size, meta=meta)
     yield packing.header(header), 0
@@ -80,6 +82,11 @@ def record_parts(base: Base) -> Parts:
             done += len(batch.keys)
             yield packing.struct(RECORDS, batch), done
     yield packing.part(END), base.points
+
+
+def _told(meta: Meta) -> bytes:
+    """In the oldest format that will do: the target may run an older version, and makes files of its own."""
+    return encode_meta(replace(meta, format=oldest_format(meta)))
 
 
 def _batches(directory: Path, meta: Meta) -> Iterator[RecordBatch]:
@@ -203,6 +210,7 @@ class RecordsTarget:
         self._columns.rebuild()
         meta = replace(
             self._meta,
+            format=FORMAT,
             segments=tuple(self._segments.entries()),
             live_file=write_live(self._directory, self._live.snapshot(self._segments.ranges.end)),
             columns=self._columns.view().save(self._directory / COLUMNS_DIRECTORY),

@@ -30,6 +30,7 @@ class Pair:
         self.transfers = Transfers(lambda: 0.0)
         self.asked: list[tuple[int, BaseRequest]] = []
         self.replica: ShardReplica | None = None
+        self.target_is_older = False
 
     def find(self, peer_id: int, request: BaseRequest) -> ShardReplica:
         self.asked.append((peer_id, request))
@@ -45,7 +46,13 @@ async def pair(copying: Copying) -> AsyncIterator[Pair]:
         await caller.serve()
     pair.target.knows(pair.source)
     pair.source.knows(pair.target)
-    serve_bases(pair.source.calls, copying.sender, pair.transfers, pair.find)
+    serve_bases(
+        pair.source.calls,
+        copying.sender,
+        pair.transfers,
+        pair.find,
+        reads_files=lambda peer_id: not (pair.target_is_older and peer_id == 1),
+    )
     yield pair
     for caller in (pair.target, pair.source):
         await caller.close()
@@ -68,6 +75,16 @@ async def test_a_target_copies_what_its_source_lets_it(
     assert pair.transfers.comment(key_of("uuid", transfer)) == comment
     assert await state_of(await copying.open(received)) == await state_of(pair.replica)
     assert copying.leftovers == [received.directory.name]
+
+
+async def test_a_target_that_does_not_know_our_files_is_sent_records(
+    pair: Pair, shards: Shards, copying: Copying
+) -> None:
+    pair.replica, pair.target_is_older = await shards.open(), True
+    await write(pair.replica, upsert(range(3)))
+    received = await fetch_base(pair.target.calls, "uuid", SNAPSHOT, copying.workshop)
+    assert "records (3/3)" in str(pair.transfers.comment(key_of("uuid", SNAPSHOT)))
+    assert await state_of(await copying.open(received)) == await state_of(pair.replica)
 
 
 async def test_what_the_source_refuses_is_told_to_the_target(pair: Pair, copying: Copying) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from node.replica.checkpoint import DamagedFile
+from node.replica.checkpoint import FORMAT, DamagedFile, decode_meta, oldest_format
 from node.replica.replica import ShardReplica
 from node.transfer import records
 from node.transfer.export import export_base
@@ -25,6 +25,7 @@ from node.transfer.wire import (
     VectorRows,
     decoded,
 )
+from protos.collections import Datatype
 from protos.ids import id_key
 from tests.node.optimizer.test_runner import until_green
 from tests.node.replica.conftest import Shards
@@ -55,6 +56,17 @@ async def test_points_come_by_id_in_bounded_batches(source: ShardReplica, copyin
     keys = [key for batch in found for key in batch.keys]
     assert keys == [id_key(number) for number in range(1001)]
     assert max(len(batch.keys) for batch in found) == records.BATCH_POINTS
+
+
+async def test_an_older_target_can_read_what_it_could_have_written(
+    source: ShardReplica, copying: Copying
+) -> None:
+    """Which version may take a checkpoint is told by its format, and records are not its files."""
+    header = Unpacking().header((await copying.parts(source, Form.RECORDS))[0])
+    meta = decode_meta(header.meta)
+    assert meta.format == 1
+    half = (replace(meta.schemas[0], datatype=Datatype.FLOAT16),)
+    assert oldest_format(replace(meta, schemas=half)) == FORMAT
 
 
 async def test_batches_of_big_payloads_have_fewer_points(source: ShardReplica, copying: Copying) -> None:
