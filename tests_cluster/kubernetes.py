@@ -31,7 +31,7 @@ from typing import Any
 from tests.deploy.kubernetes_api import KubernetesApi, kubernetes_api
 from tests.deploy.rendering import Manifest, container, one, rendered
 from tests.live import Program, wait_for
-from tests_cluster.containers import image
+from tests_cluster.containers import expanded, image
 from tests_cluster.kubelet import Pod
 from tests_cluster.network import Network, NetworkNode
 from vecraft.ending import EXIT_REMOVED
@@ -44,7 +44,9 @@ Values = Mapping[str, Any]
 
 
 class Installation:
-    """``programs``: the code that an image's tag stands for; another tag is this checkout's."""
+    """``programs``: the code that an image's tag stands for; another tag is this checkout's.
+    ``secrets``: the files of Secrets that somebody else makes, by name.
+    """
 
     def __init__(
         self,
@@ -53,11 +55,12 @@ class Installation:
         api: KubernetesApi,
         values: Values,
         programs: Mapping[str, Program] | None = None,
+        secrets: Mapping[str, Mapping[str, bytes]] | None = None,
     ) -> None:
         self.pods: dict[int, Pod] = {}
         self.history: list[Pod] = []  # every one there ever was
         self._directory, self._network, self._api = directory, network, api
-        self._programs = dict(programs or {})
+        self._programs, self._secrets = dict(programs or {}), dict(secrets or {})
         self._free: deque[NetworkNode] = deque(network)
         self._lock = threading.RLock()
         self._restarts = 0
@@ -251,6 +254,9 @@ class Installation:
                 data = one(self._manifests, "ConfigMap", volume["configMap"]["name"])["data"]
                 for file, text in data.items():
                     (folders[volume["name"]] / file).write_text(text)
+            if "secret" in volume:
+                for file, content in self._secrets[volume["secret"]["secretName"]].items():
+                    (folders[volume["name"]] / file).write_bytes(content)
         return folders
 
     def _variables(self, pod: str, template: Manifest) -> dict[str, str]:
@@ -261,7 +267,7 @@ class Installation:
         for variable in spec.get("env", ()):
             source = variable.get("valueFrom")
             if source is None:
-                found[variable["name"]] = variable["value"]
+                found[variable["name"]] = expanded(variable["value"], found)
             elif "fieldRef" in source:
                 found[variable["name"]] = fields.get(source["fieldRef"]["fieldPath"], "")
             else:
@@ -299,7 +305,11 @@ class Installation:
 
 @contextmanager
 def installed(
-    directory: Path, network: Network, values: Values, programs: Mapping[str, Program] | None = None
+    directory: Path,
+    network: Network,
+    values: Values,
+    programs: Mapping[str, Program] | None = None,
+    secrets: Mapping[str, Mapping[str, bytes]] | None = None,
 ) -> Iterator[Installation]:
     with ExitStack() as stack:
         api = stack.enter_context(
@@ -307,7 +317,7 @@ def installed(
         )
         for node in network:
             stack.enter_context(node.own_hosts())
-        release = Installation(directory, network, api, values, programs)
+        release = Installation(directory, network, api, values, programs, secrets)
         stack.callback(release.close)
         try:
             yield release

@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from tests.deploy.rendering import Manifest, one, rendered
-from tests.live import wait_for
-from tests_cluster.containers import Container, Program
+from tests.live import Program, wait_for
+from tests_cluster.containers import Container, image
 from tests_cluster.kubernetes import NAMESPACE, RELEASE, Installation, installed
 from tests_cluster.network import Network, NetworkNode
 
@@ -37,7 +37,7 @@ class Jobs:
         return log.read_text()
 
     def _variables(self, spec: Manifest, url: str | None) -> dict[str, str]:
-        found = Program().variables(self._directory / "bin")
+        found = image(Program(), self._directory / "bin")
         for variable in spec["env"]:
             secret = variable.get("valueFrom", {}).get("secretKeyRef")
             name = variable["name"]

@@ -40,6 +40,8 @@ initContainers:
 containers:
   {{- include "vecraft.jobContainer" (merge (dict "name" "vecraft" "words" (last $commands)) .) | nindent 2 }}
 volumes:
+  - name: run
+    emptyDir: {}
   - name: tmp
     emptyDir: {}
   {{- if .root.Values.tls.enabled }}
@@ -62,7 +64,7 @@ volumes:
     {{- with include "vecraft.clientArguments" .root }}
     {{- . | trim | nindent 4 }}
     {{- end }}
-  workingDir: /tmp
+  workingDir: /vecraft/run
   env:
     - name: VECRAFT_URL
       value: {{ .url }}
@@ -76,6 +78,8 @@ volumes:
   securityContext:
     {{- toYaml .root.Values.containerSecurityContext | nindent 4 }}
   volumeMounts:
+    - name: run
+      mountPath: /vecraft/run
     - name: tmp
       mountPath: /tmp
     {{- if .root.Values.tls.enabled }}

@@ -26,11 +26,7 @@
 {{ include "vecraft.keyVariable" (dict "root" . "variable" "VECRAFT__SERVICE__READ_ONLY_API_KEY" "value" .Values.readOnlyApiKey "key" "read-only-api-key") }}
 {{- end }}
 - name: VECRAFT_URL  # of this node, for `vecraft pod stop` and for whoever opens a shell here
-  {{- if $config.service.enable_tls }}
-  value: {{ include "vecraft.url" (dict "root" . "pod" "$(POD_NAME)") }}
-  {{- else }}
-  value: http://localhost:{{ int $config.service.http_port }}
-  {{- end }}
+  value: {{ ternary "https" "http" $config.service.enable_tls }}://localhost:{{ int $config.service.http_port }}
 {{- with .Values.env }}
 {{ toYaml . }}
 {{- end }}
