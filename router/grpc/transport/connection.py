@@ -40,7 +40,7 @@ CHUNK_BYTES = 1 << 18  # made ready for the transport at a time
 ANSWERS_BYTES_MAX = 1 << 24
 STREAM_ANSWERS_BYTES_MAX = 1 << 16  # of one call with many answers
 CONNECTION_WINDOW_BYTES = 2**31 - 1  # it is the streams' windows that bound
-RESETS = (2000, 200)  # calls that a client may begin and give up: at once, and a second
+RESETS = (10_000, 1000)  # calls that a client may begin and give up: at once, and a second
 
 _log = structlog.get_logger(__name__)
 

@@ -174,9 +174,12 @@ async def test_headers_that_grow_when_they_are_unpacked_close_the_connection(ser
     await alive(served)
 
 
-async def test_calls_that_are_begun_and_given_up_without_end_close_the_connection(served: Served) -> None:
+async def test_calls_that_are_begun_and_given_up_without_end_close_the_connection(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "RESETS", (100, 1))
     async with raw(served) as client:
-        for _ in range(connection.RESETS[0] * 3):
+        for _ in range(500):
             stream = client.h2.get_next_available_stream_id()
             client.h2.send_headers(stream, client.headers("/test/Hold"))
             client.h2.reset_stream(stream)
