@@ -82,4 +82,5 @@ def configuration(manifests: list[Manifest], name: str = "vecraft") -> dict[str,
 
 def _documents(files: Mapping[str, str]) -> Iterator[Manifest]:
     for text in files.values():
-        yield from (document for document in yaml.safe_load_all(text) if document)
+        documents = yaml.load_all(text, Loader=yaml.CSafeLoader)  # a tenth of the time of the one in Python
+        yield from (document for document in documents if document)

@@ -267,6 +267,19 @@ def test_a_node_reads_the_zone_that_its_init_container_wrote(tmp_path: Path) -> 
     assert _loaded(manifests, tmp_path).settings.cluster.zone == "eu-1b"
 
 
+def test_files_of_secrets_are_for_the_group_that_volumes_are_given() -> None:
+    """Without such a group they belong to root, and must be readable for others."""
+
+    def mode(**values: Any) -> int:
+        manifests = rendered({"tls": {"enabled": True}, **values})
+        volumes = one(manifests, "StatefulSet")["spec"]["template"]["spec"]["volumes"]
+        return next(volume["secret"]["defaultMode"] for volume in volumes if volume["name"] == "tls")
+
+    assert mode() == 0o440
+    assert mode(updateVolumeFsOwnership=False) == 0o444
+    assert mode(podSecurityContext={"fsGroup": None, "runAsUser": None}) == 0o444
+
+
 def test_only_the_container_that_asks_has_the_token_of_the_account() -> None:
     values = {"sidecarContainers": [{"name": "other", "image": "x"}]}
     spec = one(rendered(values), "StatefulSet")["spec"]["template"]["spec"]

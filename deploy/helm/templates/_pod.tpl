@@ -111,7 +111,6 @@ podAntiAffinity:
 {{- define "vecraft.accountVolume" -}}
 - name: account
   projected:
-    defaultMode: 0440
     sources:
       - serviceAccountToken:
           path: token
@@ -132,7 +131,7 @@ podAntiAffinity:
 - name: tls
   secret:
     secretName: {{ include "vecraft.tlsSecret" . }}
-    defaultMode: 0440
+    defaultMode: {{ ternary "0440" "0444" (hasKey (include "vecraft.podSecurityContext" . | fromYaml) "fsGroup") }}
 {{- end }}
 
 {{/* Call with (dict "name" NAME "values" VALUES). Says all that the API server would fill in. */}}
