@@ -103,16 +103,17 @@ class Pod:
         return {port["name"]: port["containerPort"] for port in self._container_spec.get("ports", ())}
 
     def _run(self) -> None:
-        while not self._ended.is_set():
+        while self._process is None or not (self._ended.is_set() or self.terminating):
             with self._lock:
                 if self._ended.is_set():
                     return
                 self._process = self._container.launch(self._container.command, self.log_path)
             self._watch(self._process)
             self.ready = False
-            if not self._ended.is_set():
-                self.ends.append(self._process.wait())
-                self._ended.wait(RESTART_S)
+            if self.terminating:  # its container is not started again
+                return
+            self.ends.append(self._process.wait())
+            self._ended.wait(RESTART_S)
 
     def _watch(self, process: subprocess.Popen[bytes]) -> None:
         """Until the process ends, or is to be started again."""

@@ -9,8 +9,8 @@ the log closes.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -20,8 +20,11 @@ from consensus.identity import IdentityDamaged
 from consensus.raft.founding import RaftFilesMissing
 from consensus.raft.journal import JournalDamaged
 from consensus.raft.snapshots import SnapshotDamaged
+from consensus.raft_log import RaftLog
 from consensus.replicated import UnknownFormat
 from consensus.reports import PeerReport
+from consensus.state import ClusterState
+from consensus.transitions import Events
 from node.cluster.controlling import Controller
 from node.cluster.node import ClusterNode
 from node.cluster.reporting import Reporter, receive_reports
@@ -32,6 +35,7 @@ from protos.clock import SystemClock
 from protos.errors import VecraftError
 from router.cluster.checking import ReadyCheck
 from router.collections import CollectionOperations
+from router.departure import Departure
 from router.rest.operators import Logging
 from vecraft.applications import Applications, applications
 from vecraft.configuration import Membership, RestoreFirst
@@ -89,7 +93,7 @@ async def clustered(
         ready = ReadyCheck(member.log, cluster, joins=member.joined, withheld=withheld)
         ready.start()
         stack.push_async_callback(ready.close)
-        yield applications(
+        apps = applications(
             settings,
             logs,
             collections,
@@ -102,6 +106,22 @@ async def clustered(
             serve_telemetry=partial(serve_telemetry, member.calls),
             serve_audit=partial(serve_audit, member.calls),
         )
+        with _telling_of_drains(member.log, apps.departure):
+            yield apps
+
+
+@contextmanager
+def _telling_of_drains(log: RaftLog, departure: Departure) -> Iterator[None]:
+    def follow(state: ClusterState, _: Events) -> None:
+        own = state.peers.get(log.peer_id)
+        departure.drained(own is not None and own.draining)
+
+    follow(log.state, ())
+    stop = log.subscribe(follow)
+    try:
+        yield
+    finally:
+        stop()
 
 
 @asynccontextmanager

@@ -16,6 +16,7 @@ from aiohttp import web
 from aiohttp.web_log import AccessLogger
 
 from router.auth.tokens import TOKEN_BYTES_MAX
+from router.departure import Departure
 from router.grpc.transport.server import GrpcServer
 from router.rest.app import RestApplication
 from vecraft.ending import CannotStart
@@ -24,6 +25,7 @@ from vecraft.settings import ServiceSettings
 from vecraft.tls import CertificateFiles, grpc_context, http_context
 
 SHUTDOWN_S_MAX = 5.0  # for requests that run when the end is asked for
+SEND_AWAY_S = 1.0  # from one look at the gRPC connections that are to end to the next
 BACKLOG = 1024
 HEADER_BYTES_MAX = 2 * TOKEN_BYTES_MAX  # so that one that is too long is told so
 
@@ -77,6 +79,7 @@ async def grpc_listening(
     port: int,
     service: ServiceSettings,
     certificates: CertificateFiles | None = None,
+    departure: Departure | None = None,
 ) -> AsyncIterator[None]:
     """As ``listening``. Raises: CannotStart if the port is taken."""
     context = None if certificates is None else grpc_context(certificates)
@@ -84,7 +87,18 @@ async def grpc_listening(
         await server.listen(service.host, port, context)
     except OSError as error:
         raise CannotStart(f"port {port} on {service.host} cannot be used: {error}") from error
+    sending = asyncio.create_task(_send_away(server, departure or Departure()))
     try:
         yield
     finally:
+        sending.cancel()
+        await asyncio.gather(sending, return_exceptions=True)
         await server.stop(SHUTDOWN_S_MAX)
+
+
+async def _send_away(server: GrpcServer, departure: Departure) -> None:
+    """REST does so with each answer."""
+    while True:
+        await departure.until_connections_end()
+        server.send_away()
+        await asyncio.sleep(SEND_AWAY_S)

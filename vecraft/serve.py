@@ -98,7 +98,7 @@ async def _listen(stack: AsyncExitStack, settings: Settings, apps: Applications)
     """Raises: CannotStart."""
     service, certificates = settings.service, public_certificates(settings)
     if apps.grpc is not None:
-        await stack.enter_async_context(grpc_listening(*apps.grpc, service, certificates))
+        await stack.enter_async_context(grpc_listening(*apps.grpc, service, certificates, apps.departure))
     if apps.metrics is not None:
         await stack.enter_async_context(listening(apps.metrics[0], service, apps.metrics[1]))
     # Last, because probes ask there.

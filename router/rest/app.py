@@ -173,7 +173,7 @@ class Edge:
             if not self._running:
                 self._idle.set()
         response.headers[HEADER] = request_id
-        if self._departure.begun:
+        if self._departure.ends_connections:
             response.force_close()
         if hdrs.ACCEPT_ENCODING in headers:
             await compress(request, response)

@@ -184,3 +184,18 @@ def test_a_metadata_log_that_fails_ends_the_process_with_a_status_of_its_own(tmp
                 break
         assert node.wait() == 102
         assert "the metadata log has failed" in node.log()
+
+
+def test_while_a_node_is_drained_its_answers_end_their_connections(tmp_path: Path) -> None:
+    """It may leave when it is empty, and then nobody must be left who asks it."""
+    with member(tmp_path) as node, httpx.Client(base_url=node.url) as client:
+        path = f"/cluster/peer/{identity(node)['peer_id']}/drain"
+        for change, expected in ((client.put, "close"), (client.delete, None)):
+            assert change(path).status_code == 200
+
+            def told(expected: str | None = expected) -> bool:
+                answer = client.get("/readyz")
+                assert answer.status_code == 200  # it serves as ever
+                return answer.headers.get("connection") == expected
+
+            wait_for(told, what="the answers to end their connections, or no more")

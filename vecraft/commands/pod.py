@@ -33,6 +33,9 @@ from vecraft.kubernetes import ACCOUNT, Api, NoAnswer, Pod, StatefulSet, this_po
 ZONE_LABEL = "topology.kubernetes.io/zone"
 WITHIN_S = 3000.0
 POLL_S = 1.0
+# From when it is drained its connections end, idle ones after service.http_keep_alive_timeout_sec (5): a
+# node that has left answers nothing more, so it leaves when there are none.
+CONNECTIONS_S = 6.0
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -113,6 +116,7 @@ def _leave(client: Client, pod: Pod, goes: Callable[[], bool], deadline_s: float
     peer_id = view.own.peer_id
     client.call("PUT", path_of("cluster", "peer", peer_id, "drain"), bool)
     note(f"{pod.name} is scaled away: peer {peer_id} is being emptied")
+    quiet_s = time.monotonic() + CONNECTIONS_S
     while left := _replicas_left(view, peer_id):
         if time.monotonic() > deadline_s:
             raise CommandFailed(f"peer {peer_id} still has {left} replicas; it stops with them")
@@ -122,6 +126,7 @@ def _leave(client: Client, pod: Pod, goes: Callable[[], bool], deadline_s: float
             return OK
         time.sleep(POLL_S)
         view = require(client)
+    time.sleep(max(quiet_s - time.monotonic(), 0))
     client.call("DELETE", path_of("cluster", "peer", peer_id), bool)
     note(f"peer {peer_id} is empty and has left the cluster")
     return OK

@@ -22,6 +22,7 @@ class GrpcServer:
         self.stopping = asyncio.Event()
         self._listener: asyncio.Server | None = None
         self._connections: set[ServerConnection] = set()
+        self._sent_away: set[ServerConnection] = set()
         self._quiet = asyncio.Event()  # without connections
         self._quiet.set()
 
@@ -60,6 +61,12 @@ class GrpcServer:
         found: int = self._listener.sockets[0].getsockname()[1]
         return found
 
+    def send_away(self) -> None:
+        """End the connections there are, each when its calls have ended; others may be made."""
+        for connection in self._connections - self._sent_away:
+            connection.go_away()
+            self._sent_away.add(connection)
+
     async def stop(self, grace_s: float) -> None:
         """No new calls; those under way have ``grace_s`` to end, and are cancelled then."""
         self.stopping.set()
@@ -82,5 +89,6 @@ class GrpcServer:
 
     def closed(self, connection: ServerConnection) -> None:
         self._connections.discard(connection)
+        self._sent_away.discard(connection)
         if not self._connections:
             self._quiet.set()

@@ -52,6 +52,7 @@ def stop(
     for name, value in api.pod(ordinal).items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(pod, "POLL_S", 0.0)
+    monkeypatch.setattr(pod, "CONNECTIONS_S", 0.0)
     with serving(node.answer) as server:
         return main(["pod", "stop", "--account", str(api.account), "--url", server.url, *arguments])
 

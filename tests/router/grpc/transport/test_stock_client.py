@@ -193,3 +193,20 @@ async def test_what_takes_too_long_at_the_end_is_cancelled(served: Served, chann
     await served.server.stop(0.05)
     assert (await failure(running)).code() is StatusCode.UNAVAILABLE
     assert (served.methods.held, served.methods.cancelled) == (0, 1)
+
+
+async def test_a_client_that_is_sent_away_ends_its_call_and_comes_again(
+    served: Served, channel: grpc.aio.Channel
+) -> None:
+    held = channel.unary_unary("/test/Hold")(b"held")
+    await served.methods.until(lambda: served.methods.held == 1)
+    served.server.send_away()
+    served.server.send_away()
+    assert await channel.unary_unary("/test/Echo")(b"elsewhere") == b"elsewhere"
+    assert served.server.connections == 2
+    served.methods.go.set()
+    assert await held == b"held"
+    async with asyncio.timeout(10):
+        while served.server.connections != 1:  # noqa: ASYNC110 - the end of a connection is told to nobody
+            await asyncio.sleep(0.01)
+    assert await channel.unary_unary("/test/Echo")(b"again") == b"again"
