@@ -41,13 +41,36 @@ def deal_buckets(shards: Sequence[int]) -> bytes:
     return owners.tobytes()
 
 
+def owners_of(group: ShardGroup) -> ShardIds:
+    """Shape (BUCKETS,): the shard of each bucket, read-only."""
+    return np.frombuffer(group.buckets, dtype="<u4")
+
+
+def pack_buckets(mask: npt.NDArray[np.bool_]) -> bytes:
+    """One bit for each bucket, little bit order."""
+    return np.packbits(mask, bitorder="little").tobytes()
+
+
+def unpack_buckets(packed: bytes) -> npt.NDArray[np.bool_]:
+    """Shape (BUCKETS,): which are in the set; no bytes: none."""
+    if not packed:
+        return np.zeros(BUCKETS, dtype=np.bool_)
+    bits = np.unpackbits(np.frombuffer(packed, dtype=np.uint8), bitorder="little")
+    return bits.astype(np.bool_)
+
+
+def all_in(keys: Iterable[bytes], packed: bytes) -> bool:
+    """Do all points of these id keys belong to the buckets of the set?"""
+    return bool(unpack_buckets(packed)[buckets_of(keys)].all())
+
+
 def owned_buckets(collection: CollectionState, shard_id: int) -> bytes:
     """The buckets whose points belong to the shard: one bit for each, little bit order."""
     owned = np.zeros(BUCKETS, dtype=np.bool_)
     for group in collection.groups:
         if shard_id in group.shards:
-            owned |= np.frombuffer(group.buckets, dtype="<u4") == shard_id
-    return np.packbits(owned, bitorder="little").tobytes()
+            owned |= owners_of(group) == shard_id
+    return pack_buckets(owned)
 
 
 def group_of(collection: CollectionState, shard_key: ShardKey | None = None) -> ShardGroup:
@@ -83,5 +106,4 @@ def shards_of(
     group = group_of(collection, shard_key)
     if len(group.shards) == 1:
         return np.full(len(keys), group.shards[0], dtype=np.uint32)
-    owners = np.frombuffer(group.buckets, dtype="<u4")
-    return owners[buckets_of(keys)]
+    return owners_of(group)[buckets_of(keys)]

@@ -12,7 +12,7 @@ of them may be lost, repeated, late or out of order.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
@@ -351,6 +351,97 @@ class SetQuotas(Struct, frozen=True, tag="set_quotas"):
     config: QuotaConfig
 
 
+# --- resharding: since feature level ``consensus.state.LEVEL_OF_RESHARDING`` -------------------------
+#
+# ``uuid`` is the collection's, ``operation`` the resharding's. Claims of a source's primary name the step
+# that its log has reached (``consensus.ownership``); what they claim holds for good in that log.
+
+
+class StartResharding(Struct, frozen=True, tag="start_resharding", omit_defaults=True):
+    """``peers``, of ``up``: those that hold the new shard, its primary first. ``peer_id``: as it is shown."""
+
+    collection: str
+    uuid: str
+    operation: str
+    direction: Literal["up", "down"]
+    peer_id: int
+    peers: tuple[int, ...] = ()
+    key: ShardKey | None = None
+
+
+class AbortResharding(Struct, frozen=True, tag="abort_resharding"):
+    """Refused once the new owners answer."""
+
+    collection: str
+    uuid: str
+    operation: str
+
+
+class BeginMove(Struct, frozen=True, tag="begin_move"):
+    """The source's primary begins to copy, from nothing, in a later session than any before.
+
+    What was claimed in an earlier one is void; a fence is lowered, as this will take its time.
+    """
+
+    collection: str
+    uuid: str
+    operation: str
+    source: int
+    target: int
+    session: tuple[int, int]
+
+
+class MoveReady(Struct, frozen=True, tag="move_ready"):
+    """Nearly all was copied; when all moves are ready: FENCED."""
+
+    collection: str
+    uuid: str
+    operation: str
+    source: int
+    target: int
+    session: tuple[int, int]
+
+
+class MoveWhole(Struct, frozen=True, tag="move_whole"):
+    """The source's log has reached the fence, and the target has all before it; when all are: SWITCHED."""
+
+    collection: str
+    uuid: str
+    operation: str
+    source: int
+    target: int
+    session: tuple[int, int]
+    step: int
+
+
+class LowerFence(Struct, frozen=True, tag="lower_fence"):
+    """The copies take too long to be completed: back to MOVING."""
+
+    collection: str
+    uuid: str
+    operation: str
+    step: int
+
+
+class SourceReleased(Struct, frozen=True, tag="source_released"):
+    """No replica of the source answers for what moved. When all have: done, but for cleaning up."""
+
+    collection: str
+    uuid: str
+    operation: str
+    source: int
+    step: int
+
+
+class ShardCleaned(Struct, frozen=True, tag="shard_cleaned"):
+    """A shard's log has removed every point that was not its own at ``step``, and took none since."""
+
+    collection: str
+    uuid: str
+    shard_id: int
+    step: int
+
+
 Command = (
     AddCollection
     | RestoreShards
@@ -380,6 +471,14 @@ Command = (
     | CreateShardKey
     | DropShardKey
     | SetQuotas
+    | StartResharding
+    | AbortResharding
+    | BeginMove
+    | MoveReady
+    | MoveWhole
+    | LowerFence
+    | SourceReleased
+    | ShardCleaned
 )
 
 _command_decoder: msgspec.msgpack.Decoder[Command] = msgspec.msgpack.Decoder(Command)

@@ -73,6 +73,12 @@ class ShardKeysChanged(Struct, frozen=True):
     collection: str
 
 
+class ReshardingChanged(Struct, frozen=True):
+    """A resharding began, came further, or ended; or a shard was cleaned up after one."""
+
+    collection: str
+
+
 class DataLost(Struct, frozen=True):
     """A forced removal took the last replica in sync; its acknowledged writes may be gone."""
 
@@ -115,6 +121,7 @@ Event = (
     | ShardKeysChanged
     | DataLost
     | QuotasChanged
+    | ReshardingChanged
     | Rejected
 )
 

@@ -5,8 +5,12 @@ The numbers are those of ``consensus.state``. Raises AssertionError, which names
 
 from __future__ import annotations
 
+import numpy as np
+
+from consensus.buckets import unpack_buckets
+from consensus.ownership import ownership_of
 from consensus.replica_sets import FILLING, in_sync, is_in_sync, transfers_of
-from consensus.state import ClusterState, CollectionState, ReplicaState, ShardState
+from consensus.state import ClusterState, CollectionState, ReplicaState, ReshardingStage, ShardState
 
 
 def check_invariants(state: ClusterState) -> None:
@@ -32,6 +36,11 @@ def check_step(before: ClusterState, after: ClusterState, *, data_lost: bool = F
         if new is None or new.uuid != old.uuid:
             continue
         assert new.next_shard_id >= old.next_shard_id
+        assert new.buckets_step - old.buckets_step in (0, 1), "I8: steps"
+        if new.buckets_step == old.buckets_step:
+            for shard_id in new.shards.keys() & old.shards.keys():
+                same_buckets = ownership_of(old, shard_id) == ownership_of(new, shard_id)
+                assert same_buckets, "I8: a shard does something else at the same step"
         same = (old.config, old.payload_schema) == (new.config, new.payload_schema)
         assert new.config_version == old.config_version + (not same), f"I4: {name}"
         for shard_id in old.shards.keys() & new.shards.keys():
@@ -40,13 +49,46 @@ def check_step(before: ClusterState, after: ClusterState, *, data_lost: bool = F
 
 def _check_collection(state: ClusterState, collection: CollectionState) -> None:
     grouped = [shard_id for group in collection.groups for shard_id in group.shards]
-    assert sorted(grouped) == sorted(collection.shards), "I3: groups and shards differ"
+    lone = _owning_nothing(collection)
+    assert sorted([*grouped, *lone]) == sorted(collection.shards), "I3: groups and shards differ"
+    _check_resharding(collection)
     for group in collection.groups:
         assert set(memoryview(group.buckets).cast("I")) == set(group.shards), "I3: buckets"
     for shard_id, shard in collection.shards.items():
         assert shard_id == shard.id
         _check_shard(state, shard, f"{collection.name}:{shard_id}")
     _check_transfers(collection)
+
+
+def _owning_nothing(collection: CollectionState) -> list[int]:
+    """The shard that a resharding makes, before it answers, or has emptied."""
+    resharding = collection.resharding
+    if resharding is None:
+        return []
+    growing = resharding.direction == "up"
+    switched = resharding.stage is ReshardingStage.SWITCHED
+    return [] if growing is switched else [resharding.shard_id]
+
+
+def _check_resharding(collection: CollectionState) -> None:
+    """I8: of what each shard does by ``consensus.ownership``."""
+    resharding = collection.resharding
+    for group in collection.groups:
+        moving = resharding is not None and resharding.key == group.key
+        ids = {*group.shards, *(_owning_nothing(collection) if moving else ())}
+        owned = [ownership_of(collection, shard_id) for shard_id in ids]
+        found = [one for one in owned if one is not None]
+        if not found:
+            continue
+        answering = np.sum([unpack_buckets(one.answers) for one in found], axis=0)
+        assert (answering == 1).all(), "I8: a bucket has no owner, or two"
+        taking = np.sum([unpack_buckets(one.takes) for one in found], axis=0)
+        assert (taking <= 1).all(), "I8: two shards take writes of a bucket"
+        assert moving or (taking == 1).all(), "I8: nobody takes writes of a bucket"
+        for one in found:
+            assert not (unpack_buckets(one.takes) & ~unpack_buckets(one.answers)).any(), "I8: O2"
+            assert not (unpack_buckets(one.receives) & unpack_buckets(one.answers)).any(), "I8: O3"
+            assert one.strangers or not one.receives, "I8: copies come in that are not hidden"
 
 
 def _check_shard(state: ClusterState, shard: ShardState, where: str) -> None:

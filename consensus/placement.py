@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from consensus.commands import PlacedShard
-from consensus.replica_sets import replica_counts
+from consensus.replica_sets import replica_counts, wanted_replicas
 from consensus.state import ClusterState, CollectionState, Peer, ReplicaState, ShardKey, ShardState
 
 
@@ -59,6 +59,22 @@ def place_shards(
         holders = load.spread(order, min(replication_factor, len(order)))
         placed.append(PlacedShard(first_id + index, holders, key))
     return tuple(placed)
+
+
+def place_new_shard(
+    state: ClusterState, collection: CollectionState, *, like: int, first: int | None = None
+) -> tuple[int, ...]:
+    """The holders of one more shard, as many as the shard ``like`` is to have, its primary first: ``first``,
+    if that is given."""
+    order = eligible_peers(state)
+    copies = min(wanted_replicas(collection, collection.shards[like]), len(order))
+    load = Load(state, collection)
+    if first is None:
+        return load.spread(order, copies)
+    holders = [first]
+    while len(holders) < copies and (peer := load.next_holder(order, holders)) is not None:
+        holders.append(peer)
+    return tuple(holders)
 
 
 def eligible_peers(state: ClusterState) -> list[int]:

@@ -104,6 +104,11 @@ def wanted_replicas(collection: CollectionState, shard: ShardState) -> int:
     return max(1, factor if shard.wanted is None else shard.wanted)
 
 
+def is_resharded(collection: CollectionState) -> bool:
+    """Are points on their way between shards, or copies of them left over?"""
+    return collection.resharding is not None or any(shard.strangers for shard in collection.shards.values())
+
+
 def transfer_to(collection: CollectionState, shard_id: int, peer_id: int) -> Transfer | None:
     """The transfer that fills a peer's replica, if one does; there is at most one."""
     return next(

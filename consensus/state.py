@@ -15,7 +15,10 @@ Invariants:
   I6  a transfer's source holds a replica in sync, its target holds one that is not readable yet (or is
       another shard), and the target's replica has the transfer's epoch;
   I7  the term of a shard grows by one with each promotion (of another replica, or of its primary anew),
-      and never otherwise; epochs and shard ids are never used twice.
+      and never otherwise; epochs and shard ids are never used twice;
+  I8  ``buckets_step`` of a collection grows by one with every change of what its shards hold, answer and
+      take, and never otherwise; every bucket has one owner; only the shard that a resharding makes, or has
+      emptied, owns none, and is in no group.
 
 ``consensus.invariants`` checks them.
 """
@@ -41,6 +44,7 @@ LEVEL_OF_KEYS = 3  # keys can be revoked, and callers bound to tenants
 LEVEL_OF_QUOTAS = 3
 LEVEL_OF_REPLACING = 4  # a collection takes the place of its namesake in one step
 LEVEL_OF_REPLICA_FILES = 4  # a replica's files as this program writes them, segments of format 3 among them
+LEVEL_OF_RESHARDING = 4
 REMOVED_PEERS_MAX = 256  # remembered; a registration older than that would have to be 256 removals late
 
 
@@ -114,6 +118,52 @@ class Transfer(Struct, frozen=True, omit_defaults=True):
         return self.shard_id if self.to_shard_id is None else self.to_shard_id
 
 
+class ReshardingStage(enum.Enum):
+    """Where a resharding stands; each stage ends by a claim of every move's source (``commands``).
+
+    MOVING: points are copied, everything is asked of the former owners. FENCED: no owner takes writes of
+    points that move, until the copies are complete. SWITCHED: the new owners answer, and take writes of a
+    move as soon as its source has logged that it does not answer any more.
+    """
+
+    MOVING = "moving"
+    FENCED = "fenced"
+    SWITCHED = "switched"
+
+
+class Move(Struct, frozen=True, omit_defaults=True):
+    """Buckets on their way between two shards: packed bits, little bit order.
+
+    ``session``: who copies now (term of the source's primary, number); a later one begins from nothing.
+    ``ready``: nearly all was copied. ``whole``: the target has all that the source took before the fence.
+    ``released``: the source answers for them no more.
+    """
+
+    source: int
+    target: int
+    buckets: bytes
+    session: tuple[int, int] = (0, 0)
+    ready: bool = False
+    whole: bool = False
+    released: bool = False
+
+
+class Resharding(Struct, frozen=True, omit_defaults=True):
+    """A group gets a shard more (``up``: ``shard_id`` is new) or one less (``down``: it goes).
+
+    ``uuid`` names this operation. ``switched_step``: the step at which the new owners began to answer.
+    """
+
+    uuid: str
+    direction: Literal["up", "down"]
+    shard_id: int
+    peer_id: int
+    moves: tuple[Move, ...]
+    key: ShardKey | None = None
+    stage: ReshardingStage = ReshardingStage.MOVING
+    switched_step: int = 0
+
+
 class ShardState(Struct, frozen=True, omit_defaults=True):
     """One shard. ``term`` grows with each promotion of a primary.
 
@@ -122,6 +172,8 @@ class ShardState(Struct, frozen=True, omit_defaults=True):
     ``wanted`` is the number of replicas set by hand (None: the collection's replication factor).
     ``failed`` holds, by peer, the method of a transfer that could not fill its replica. ``restored`` names,
     by peer, the files that its replica was made of in this life, when they came from a snapshot.
+    ``answers_since``: the step (``CollectionState.buckets_step``) that last changed which buckets it answers
+    for. ``strangers``: the step since which it may hold points that are not its own; 0: it holds none.
     """
 
     id: int
@@ -134,6 +186,8 @@ class ShardState(Struct, frozen=True, omit_defaults=True):
     wanted: int | None = None
     failed: dict[int, TransferMethod] = {}
     restored: dict[int, str] = {}
+    answers_since: int = 0
+    strangers: int = 0
 
     def epoch_of(self, peer_id: int) -> int:
         return self.epochs.get(peer_id, 0)
@@ -154,6 +208,7 @@ class CollectionState(Struct, frozen=True, omit_defaults=True):
     """``uuid`` tells a collection from a later one of the same name; files are kept under it.
 
     ``next_shard_id`` is at least the next id to give out; ids of dropped shards do not come back.
+    ``buckets_step`` counts the steps of reshardings.
     """
 
     name: str
@@ -166,6 +221,8 @@ class CollectionState(Struct, frozen=True, omit_defaults=True):
     created_ms: int = 0
     transfers: tuple[Transfer, ...] = ()
     next_shard_id: int = 0
+    buckets_step: int = 0
+    resharding: Resharding | None = None
 
     @property
     def custom_sharding(self) -> bool:

@@ -130,7 +130,7 @@ class LocalNode:
         self._removals: set[asyncio.Task[None]] = set()
         self._started = False
 
-    def shard(self, collection: str, shard_id: int) -> ShardClient:
+    def shard(self, collection: str, shard_id: int, *, answers_since: int | None = None) -> ShardClient:  # noqa: ARG002
         return LocalSession(LocalReplica(self, collection, shard_id), ReadSession())
 
     def held(self, collection: str, shard_id: int) -> ShardReplica | FailedReplica:

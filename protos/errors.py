@@ -22,8 +22,10 @@
     ├── AlreadyInProgress     503  the same is being done for somebody else; nothing was done
     ├── InsufficientStorage   507  a quota or the disk is full; nothing was applied
     ├── ShardUnavailable      503  no replica can serve this now; nothing was applied
+    │   ├── PointsMoved       503  the points are another shard's, or about to be; look where, and ask again
     │   ├── NotPrimary        503  another replica takes the shard's writes; carries which, if known
     │   └── TooFewReplicas    503  fewer are in sync than the write consistency factor asks for
+    ├── IntakeOver            500  among members only: copies are not wanted (any more)
     └── ServiceError          500  our fault
 
 Only the edges know status codes: ``router.rest`` and ``router.grpc`` map each class. ``str(error)`` is the
@@ -150,6 +152,19 @@ class NotPrimary(ShardUnavailable):
     def __init__(self, message: str, *, primary: int | None = None) -> None:
         self.primary = primary
         super().__init__(message)
+
+
+class PointsMoved(ShardUnavailable):
+    """What is asked of a shard is not (yet, any more) its own; to be asked anew by the agreed state.
+
+    ``unknown``: an earlier attempt at the same write may have been carried out; for this node to know.
+    """
+
+    unknown: bool = False
+
+
+class IntakeOver(VecraftError):
+    """Copies of points come in by a later session, or no more: whoever sent these has to stop."""
 
 
 class TooFewReplicas(ShardUnavailable):

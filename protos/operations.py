@@ -284,6 +284,27 @@ class RemoveVectorName(LogOperation, frozen=True, tag="rm_vec"):
     name: str
 
 
+class SetOwnership(LogOperation, frozen=True, tag="own"):
+    """What the shard does from here on: a ``consensus.ownership.Ownership`` as msgpack."""
+
+    ownership: bytes
+
+
+class BeginIntake(LogOperation, frozen=True, tag="intake"):
+    """From here on copies of points come in from the shard ``source`` in this session alone: (term of the
+    source, number), the later the greater."""
+
+    source: int
+    term: int
+    number: int
+
+
+class KnowOperations(LogOperation, frozen=True, tag="known"):
+    """Operations that another shard had carried out on points that are now here."""
+
+    ids: list[bytes]
+
+
 class Noop(LogOperation, frozen=True, tag="noop"):
     """Takes a sequence number and changes nothing (a change that resolved to nothing)."""
 
@@ -301,6 +322,9 @@ AnyLogOperation = (
     | DropIndex
     | AddVectorName
     | RemoveVectorName
+    | SetOwnership
+    | BeginIntake
+    | KnowOperations
     | Noop
 )
 

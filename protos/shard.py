@@ -184,6 +184,21 @@ class UpdateRequest(Struct, frozen=True):
     ordering: WriteOrdering = WriteOrdering.WEAK
     timeout_ms: int | None = None
     operation_id: bytes = b""  # same id, same first result; empty: the shard makes one
+    answers_since: int = 0  # of the shard, as the router knows it (``consensus.ownership``)
+    former_ids: list[bytes] = []  # of a larger part that this is one of, whose points have parted since
+
+
+class Intake(Struct, frozen=True):
+    """Copies of points that come in from another shard: a session's beginning, or one change within it.
+
+    ``known``: operations that the source had carried out. Nothing but the session: it begins.
+    """
+
+    source: int
+    session: tuple[int, int]  # term of the source's primary, number
+    change: PointChange | None = None
+    known: list[bytes] = []
+    operation_id: bytes = b""
 
 
 class ShardStatus(enum.Enum):
@@ -291,6 +306,8 @@ class ReadSession(Struct):
     """One request to one replica.
 
     ``strong``: to be answered only under a lease. ``at_least``: answer as of this position or later.
+    ``answers_since``: of the shard, as the asker knows it; None: whatever it answers for.
+    ``everything``: also points that are not the shard's own.
     ``position`` is filled in by the replica's client: as of when it answered, or where a write was logged;
     None if it does not tell.
     """
@@ -298,3 +315,5 @@ class ReadSession(Struct):
     strong: bool = False
     at_least: Position | None = None
     position: Position | None = None
+    answers_since: int | None = None
+    everything: bool = False

@@ -12,11 +12,19 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from consensus.state import LEVEL_OF_KEYS, CollectionState
 from node.client import NodeClient
 from protos.collections import CollectionParams
-from protos.errors import BadRequest, ShardUnavailable, Timeout, VecraftError
+from protos.errors import (
+    BadRequest,
+    PointsMoved,
+    ShardUnavailable,
+    Timeout,
+    VecraftError,
+    operation_timed_out,
+)
 from protos.operations import (
     PointChange,
     UpdateResult,
@@ -34,13 +42,16 @@ from router.inference.embedding import Inference
 from router.inference.replacing import fill_rows, objects_of_rows
 from router.primaries import PrimaryCalls
 from router.primaries.calls import OPERATION_ID_BYTES, WRITE_TIMEOUT_MS
-from router.shards import ShardSelector, split_change
+from router.shards import ShardSelector, moved_parts, split_change
 from router.tenants import within
 from router.tokens import Positions
 from router.vectors import VectorRows, params_of, shape_of
 
 # Worst last: a write over several shards is what its worst part is.
 _BY_SEVERITY = (UpdateStatus.COMPLETED, UpdateStatus.ACKNOWLEDGED, UpdateStatus.WAIT_TIMEOUT)
+
+
+MOVED_PAUSE_S = 0.05  # before points are looked for again, if nothing is heard of them
 
 
 class WriteOptions(Struct, frozen=True):
@@ -153,19 +164,87 @@ class PointOperations:
         position: int,
         timeout_ms: int,
     ) -> UpdateResult:
+        since = state.shards[shard_id].answers_since
+        own_id = operation_id(_key_of(options, part), state.uuid, shard_id, position, since)
+        if not own_id and self._collections.clustered:  # one id, wherever the points will have moved to
+            own_id = self._primaries.new_operation_id()
         request = UpdateRequest(
             part,
             wait=options.wait,
             ordering=options.ordering,
             timeout_ms=timeout_ms,
-            operation_id=operation_id(_key_of(options, part), state.uuid, shard_id, position),
+            operation_id=own_id,
         )
-        session = ReadSession()
-        result = await self._primaries.update(state, shard_id, request, session)
+        end = asyncio.get_running_loop().time() + timeout_ms / 1000
+        return await self._deliver(state, shard_id, request, options, end)
+
+    async def _deliver(
+        self, state: CollectionState, shard_id: int, request: UpdateRequest, options: WriteOptions, end: float
+    ) -> UpdateResult:
+        """Have the shard's part done, wherever its points are by then, under the one operation id.
+
+        Raises: as ``PrimaryCalls.update``; Timeout if they are on their way until the request's time is over.
+        """
+        session, loop = ReadSession(), asyncio.get_running_loop()
+        asked = replace(request, answers_since=state.shards[shard_id].answers_since)
+        try:
+            result = await self._primaries.update(state, shard_id, asked, session)
+        except PointsMoved as error:
+            seconds = (options.timeout_ms or WRITE_TIMEOUT_MS) / 1000
+            now = await self._later(state, end)
+            if now is None or loop.time() >= end:  # an earlier attempt may have been taken
+                raise operation_timed_out("Update", seconds) from error
+            try:
+                return await self._deliver_anew(state, now, shard_id, request, options, end)
+            except ShardUnavailable as failure:
+                if not error.unknown:
+                    raise
+                raise operation_timed_out("Update", seconds) from failure
         if session.position is not None:
             place = state.uuid, shard_id
             options.written[place] = max(session.position, options.written.get(place, session.position))
         return result
+
+    async def _deliver_anew(
+        self,
+        then: CollectionState,
+        now: CollectionState,
+        shard_id: int,
+        request: UpdateRequest,
+        options: WriteOptions,
+        end: float,
+    ) -> UpdateResult:
+        left_ms = max(int((end - asyncio.get_running_loop().time()) * 1000), 1)
+        request = replace(request, timeout_ms=left_ms)
+        parts = moved_parts(then, now, shard_id, request.change)
+        requests = {shard: replace(request, change=part) for shard, part in parts.items()}
+        if parts.keys() != {shard_id}:
+            requests = {shard: _parted(part, shard) for shard, part in requests.items()}
+        outcomes = await asyncio.gather(
+            *(self._deliver(now, shard, part, options, end) for shard, part in requests.items()),
+            return_exceptions=True,
+        )
+        return merge_results(outcomes, timeout_ms=left_ms)
+
+    async def _later(self, state: CollectionState, end: float) -> CollectionState | None:
+        """The collection, as soon as its points are said to be elsewhere, or a little later. None: gone."""
+        watch = self._collections.watch
+
+        def moved_on() -> bool:
+            now = watch.same(state)
+            return now is None or now.buckets_step != state.buckets_step
+
+        left_s = max(end - asyncio.get_running_loop().time(), 0.0)
+        await watch.until(moved_on, timeout_s=min(MOVED_PAUSE_S, left_s))
+        return watch.same(state)
+
+
+def _parted(request: UpdateRequest, shard_id: int) -> UpdateRequest:
+    """One part of a part, under an id of its own: whether the whole was done is asked as well, since what one
+    shard has done of it says nothing of the others."""
+    own_id = hashlib.blake2b(request.operation_id, digest_size=OPERATION_ID_BYTES, salt=b"%d" % shard_id)
+    former = [*request.former_ids, request.operation_id]
+    return replace(request, operation_id=own_id.digest(), former_ids=former)
 
 
 def _key_of(options: WriteOptions, part: PointChange) -> str:
@@ -176,11 +255,18 @@ def _key_of(options: WriteOptions, part: PointChange) -> str:
     return f"{key}/{msgspec.json.encode(part.within).decode()}"
 
 
-def operation_id(key: str, collection_uuid: str, shard_id: int, position: int) -> bytes:
-    """The id of one shard's part of the ``position``-th change of a request; empty without a key."""
+def operation_id(
+    key: str, collection_uuid: str, shard_id: int, position: int, answers_since: int = 0
+) -> bytes:
+    """The id of one shard's part of the ``position``-th change of a request; empty without a key.
+
+    ``answers_since``: a shard's part is another one when its points are others, and must not pass for done.
+    """
     if not key:
         return b""
     text = f"{collection_uuid}/{shard_id}/{position}/{key}"
+    if answers_since:
+        text += f"/{answers_since}"
     return hashlib.blake2b(text.encode(), digest_size=OPERATION_ID_BYTES).digest()
 
 

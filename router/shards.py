@@ -15,10 +15,18 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
-from consensus.buckets import group_of, shards_of, show_shard_key
+from consensus.buckets import (
+    group_of,
+    owned_buckets,
+    pack_buckets,
+    shards_of,
+    show_shard_key,
+    unpack_buckets,
+)
 from consensus.replica_sets import readable
 from consensus.state import CollectionState, ReplicaState, ShardKey, ShardState
 from protos.errors import NotFound, ShardUnavailable
+from protos.filters import Filter, InBuckets, both
 from protos.ids import PointId, id_key
 from protos.operations import PointChange, UpdateVectors, Upsert, VectorBatch
 from router.vectors import take_rows
@@ -37,10 +45,15 @@ ShardSelector = ShardKeys | KeyWithFallback
 Indices = npt.NDArray[np.int64]
 
 
+def owning_shards(state: CollectionState) -> list[int]:
+    """All shards that points belong to: without one that a resharding is still filling, or has emptied."""
+    return sorted(shard_id for group in state.groups for shard_id in group.shards)
+
+
 def selected_shards(state: CollectionState, keys: ShardKeys | None) -> list[int]:
     """The shards of the given keys, all shards if None. Raises: BadInput on an unknown key."""
     if keys is None:
-        return sorted(state.shards)
+        return owning_shards(state)
     return sorted({shard for key in keys for shard in group_of(state, key).shards})
 
 
@@ -57,10 +70,10 @@ def shards_to_read(state: CollectionState, selector: ShardSelector | None) -> li
     Raises: BadInput on an unknown key; NotFound, ShardUnavailable if neither key of a fallback serves.
     """
     if selector is None:
-        shards = state.shards
+        shards = owning_shards(state)
         if state.custom_sharding:
-            shards = {shard_id: shard for shard_id, shard in shards.items() if readable(shard)}
-        return sorted(shards)
+            shards = [shard_id for shard_id in shards if readable(state.shards[shard_id])]
+        return shards
     if isinstance(selector, KeyWithFallback):
         selector = (_key_to_read(state, selector),)
     return selected_shards(state, selector)
@@ -85,6 +98,32 @@ def split_change(
     if _by_filter(change):
         for shard in selected_shards(state, keys):
             parts.setdefault(shard, msgspec.structs.replace(change, ids=None))
+    return parts
+
+
+def moved_parts(
+    then: CollectionState, now: CollectionState, shard_id: int, part: PointChange
+) -> dict[int, PointChange]:
+    """A shard's part of a change, split over those that own its points by now.
+
+    What goes by a filter goes, to each, for the points alone that were the shard's ``then``: others have a
+    part of their own. Raises: BadInput if the shard's key is gone.
+    """
+    key = then.shards[shard_id].key
+    parts: dict[int, PointChange] = {}
+    if part.ids is not None:
+        parts = {shard: _part(part, indices) for shard, indices in split_ids(now, part.ids, key).items()}
+    if isinstance(part, Upsert | UpdateVectors) or part.filter is None:
+        return parts
+    was = unpack_buckets(owned_buckets(then, shard_id))
+    for shard in group_of(now, key).shards:
+        owned = unpack_buckets(owned_buckets(now, shard))
+        common = owned & was
+        mine = parts.get(shard, msgspec.structs.replace(part, ids=None))
+        if common.any():
+            of_these = Filter(must=(InBuckets(pack_buckets(common)),))
+            restricted = part.filter if (common == owned).all() else both(part.filter, of_these)
+            parts[shard] = msgspec.structs.replace(mine, filter=restricted)
     return parts
 
 

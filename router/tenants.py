@@ -20,12 +20,13 @@ from msgspec.structs import replace
 from protos.errors import Forbidden
 from protos.facets import FacetHit, FacetRequest
 from protos.filters import Filter, HasId, both
-from protos.idf import Frequencies, FrequencyRequest, Weighing
+from protos.idf import Frequencies, FrequencyRequest
 from protos.ids import PointId
 from protos.json_path import flat_values_at, parse_path
 from protos.operations import ClearPayload, DeletePayload, OverwritePayload, PointChange, SetPayload, Upsert
+from protos.restricting import facet_within, frequencies_within, scroll_within, search_within, staged_within
 from protos.shard import Hits, Projection, Record, ScrollRequest, SearchRequest
-from protos.stages import Diverse, Listed, Searched, Stage, StagedRequest
+from protos.stages import StagedRequest
 from router.auth.access import Match, Tenant, filter_of
 from router.merge import in_order
 from router.replicas.readers import ShardReader
@@ -43,15 +44,13 @@ class _TenantReader:
         self._inner, self._own = inner, own
 
     async def search(self, requests: list[SearchRequest]) -> list[Hits]:
-        return await self._inner.search([self._search(request) for request in requests])
+        return await self._inner.search([search_within(request, self._own) for request in requests])
 
     async def query_staged(self, requests: list[StagedRequest]) -> list[Hits]:
-        return await self._inner.query_staged(
-            [replace(request, stage=self._stage(request.stage)) for request in requests]
-        )
+        return await self._inner.query_staged([staged_within(request, self._own) for request in requests])
 
     async def scroll(self, request: ScrollRequest) -> list[Record]:
-        return await self._inner.scroll(self._scroll(request))
+        return await self._inner.scroll(scroll_within(request, self._own))
 
     async def retrieve(self, ids: list[PointId], projection: Projection) -> list[Record]:
         if not ids:
@@ -63,32 +62,10 @@ class _TenantReader:
         return await self._inner.count(both(filter, self._own), exact=exact)
 
     async def facet(self, request: FacetRequest) -> list[FacetHit]:
-        return await self._inner.facet(replace(request, filter=both(request.filter, self._own)))
+        return await self._inner.facet(facet_within(request, self._own))
 
     async def frequencies(self, requests: list[FrequencyRequest]) -> list[Frequencies]:
-        return await self._inner.frequencies(
-            [replace(request, weighing=self._weighing(request.weighing)) for request in requests]
-        )
-
-    def _search(self, request: SearchRequest) -> SearchRequest:
-        weighing = None if request.weighing is None else self._weighing(request.weighing)
-        return replace(request, filter=both(request.filter, self._own), weighing=weighing)
-
-    def _scroll(self, request: ScrollRequest) -> ScrollRequest:
-        return replace(request, filter=both(request.filter, self._own))
-
-    def _weighing(self, weighing: Weighing) -> Weighing:
-        """How rare a word is shows, in scores, how others use it."""
-        return Weighing(both(weighing.corpus, self._own))
-
-    def _stage(self, stage: Stage) -> Stage:
-        """With the filter wherever points are found; stages above rank those."""
-        prefetch = tuple(map(self._stage, stage.prefetch))
-        if isinstance(stage, Searched | Diverse):
-            return replace(stage, search=self._search(stage.search), prefetch=prefetch)
-        if isinstance(stage, Listed):
-            return replace(stage, scroll=self._scroll(stage.scroll), prefetch=prefetch)
-        return replace(stage, prefetch=prefetch)
+        return await self._inner.frequencies([frequencies_within(request, self._own) for request in requests])
 
 
 # --- writes ------------------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from consensus.transitions import (
     peers,
     quotas,
     replicas,
+    resharding,
     restoring,
     shard_keys,
     transfers,
@@ -41,6 +42,7 @@ _HANDLERS: dict[type, Handler] = {
     **transfers.HANDLERS,
     **shard_keys.HANDLERS,
     **quotas.HANDLERS,
+    **resharding.HANDLERS,
 }
 
 

@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from consensus.commands import RestoreShards, Restoring
 from consensus.events import Outdated, ReplicaSetChanged
-from consensus.replica_sets import wanted_replicas
+from consensus.replica_sets import is_resharded, wanted_replicas
 from consensus.state import ClusterState, CollectionState, ReplicaState, ShardState
 from consensus.transitions.edits import Edited, abort_all, new_life, without_replica
 from consensus.transitions.outcome import (
@@ -20,10 +20,13 @@ from consensus.transitions.outcome import (
     put_shard,
     shard_in,
 )
+from protos.errors import BadRequest
 
 
 def restore(state: ClusterState, command: RestoreShards) -> Outcome:
     collection = collection_named(state, command.collection, command.uuid)
+    if is_resharded(collection):
+        raise BadRequest(f"Shards of collection {collection.name} cannot be restored while it is resharded")
     for shard_id in command.restoring.files:
         check_term(shard_in(collection, shard_id), command.terms.get(shard_id, 0))
     collection, events = restored(state, collection, command.restoring)

@@ -65,7 +65,7 @@ def drop(state: ClusterState, command: DropShardKey) -> Outcome:
     collection = collection_named(state, command.collection)
     if not collection.custom_sharding:
         raise BadRequest("Shard Key cannot be deleted with Auto sharding method")
-    gone = {shard_id for group in collection.groups if group.key == command.key for shard_id in group.shards}
+    gone = {shard_id for shard_id, shard in collection.shards.items() if shard.key == command.key}
     if not gone:
         key = show_shard_key(command.key)
         raise BadRequest(f"Sharding key {key} does not exist for collection {collection.name}")
@@ -79,6 +79,8 @@ def drop(state: ClusterState, command: DropShardKey) -> Outcome:
         groups=tuple(group for group in collection.groups if group.key != command.key),
         next_shard_id=_next_shard_id(collection),
     )
+    if after.resharding is not None and after.resharding.key == command.key:
+        after = replace(after, resharding=None, buckets_step=after.buckets_step + 1)
     return put_collection(state, after), (*events, ShardKeysChanged(collection.name))
 
 

@@ -10,6 +10,7 @@ from consensus.replica_sets import (
     IN_SYNC,
     RECEIVER_STATES,
     is_in_sync,
+    is_resharded,
     transfers_of,
     wanted_replicas,
 )
@@ -88,6 +89,8 @@ def _check_start(
             raise BadRequest(f'cannot transfer shard to itself, "to_peer_id" must be different than {source}')
         if is_in_sync(shard, target):
             raise BadRequest(f"Shard {shard.id} is already active on peer {target}")
+    elif is_resharded(collection):
+        raise BadRequest(f"Points cannot be copied while collection {collection.name} is resharded")
     elif target not in receiving.replicas:
         raise BadRequest(f"Peer {target} has no replica of shard {receiving.id}")
     ends = ((shard.id, source), (receiving.id, target))

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import structlog
 
-from consensus.replica_sets import every_shard
+from consensus.replica_sets import every_shard, is_resharded
 from consensus.state import ClusterState
 from node.backup.barrier import Barrier, CutAt, Phase, ShardKey
 from node.backup.repository import FORMAT, BackedCollection, BackedFile, BackedShard, Manifest, Repository
@@ -73,6 +73,9 @@ class Coordinator:
 
     async def _try(self, repository: Repository, created_ms: int, streams: AsyncExitStack) -> str:
         state, raft_index = self._state(), self._raft_index()
+        moving = [name for name, collection in state.collections.items() if is_resharded(collection)]
+        if moving:
+            raise CutNotGood(f"points are moving between shards of {', '.join(moving)}")
         cut = _Cut(self._calls, state)
         held = await cut.take(streams)
         if self._state().collections != state.collections:

@@ -64,8 +64,10 @@ class ReplicaClient(Protocol):
 
 
 class NodeClient(Protocol):
-    def shard(self, collection: str, shard_id: int) -> ShardClient:
+    def shard(self, collection: str, shard_id: int, *, answers_since: int | None = None) -> ShardClient:
         """This node's replica of a shard (the collection's real name, aliases are resolved above).
+
+        ``answers_since``: as in ``ReadSession``; None: all that it holds, whoever's points they are.
 
         Raises: ShardUnavailable if this node does not hold it (yet).
         """

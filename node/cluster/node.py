@@ -24,7 +24,14 @@ from consensus.commands import Command, PromotePrimary
 from consensus.raft_log import RaftLog
 from consensus.replica_sets import primary_counts
 from consensus.reports import ReplicaKey, ReplicaReport
-from consensus.state import LEVEL_OF_REPLICA_FILES, ClusterState, CollectionState, ShardState, Transfer
+from consensus.state import (
+    LEVEL_OF_REPLICA_FILES,
+    ClusterState,
+    CollectionState,
+    ShardState,
+    Transfer,
+    TransferMethod,
+)
 from consensus.transitions import Events
 from node.backup.coordinator import Coordinator
 from node.backup.participant import CutShard, Participant
@@ -37,6 +44,7 @@ from node.client.snapshots import SnapshotNode
 from node.cluster.copying import PointCopies
 from node.directories import ShardDirectories
 from node.engine import Engine
+from node.moving.driver import MovingReplica, Reshardings
 from node.peer.calls import Mail, PeerCalls
 from node.peer.remote import RemoteReplica
 from node.peer.shard_service import serve_shards
@@ -45,6 +53,7 @@ from node.replica.checkpoint import remove_all
 from node.replica.opened import Machinery, ReplicaFiles
 from node.replication.tuning import Tuning
 from node.shard.host import Base
+from node.shard.life import Life
 from node.shard.shard import ReplicatedShard
 from node.snapshots.ready import ReadyFiles, names_of
 from node.snapshots.service import Snapshots
@@ -126,6 +135,7 @@ class ClusterNode:
         self._copies = PointCopies(
             metadata.peer_id, lambda: metadata.state, self.replica, self.propose, self._transfers
         )
+        self._reshardings = Reshardings(self, time.monotonic)
         self._shards: dict[Key, ReplicatedShard] = {}  # by collection uuid and shard id
         self._seen: dict[Key, tuple[CollectionState, ShardState]] = {}
         self._names: dict[tuple[str, int], Key] = {}
@@ -150,8 +160,8 @@ class ClusterNode:
 
     # --- ``node.client.NodeClient`` -----------------------------------------------------------------------
 
-    def shard(self, collection: str, shard_id: int) -> ShardClient:
-        return self._by_name(collection, shard_id).local()
+    def shard(self, collection: str, shard_id: int, *, answers_since: int | None = None) -> ShardClient:
+        return self._by_name(collection, shard_id).local(answers_since)
 
     def replica(self, collection: CollectionState, shard_id: int, peer_id: int) -> ReplicaClient:
         if peer_id == self.me:
@@ -216,6 +226,7 @@ class ClusterNode:
             shard.leave()
         self._stop_following()
         await self._copies.close()
+        await self._reshardings.close()
         self._mail.receive(None)
         if self._ticker is not None:
             self._ticker.cancel()
@@ -250,6 +261,7 @@ class ClusterNode:
         self._forget_transfers(state)
         if registered:
             self._copies.follow(state)
+            self._reshardings.follow(state)
             if self._tidying is None:
                 self._tidying = asyncio.create_task(self._tidy(state))
 
@@ -343,11 +355,30 @@ class ClusterNode:
 
     def transfer_comment(self, collection_uuid: str, transfer: Transfer) -> str | None:
         """How far a transfer that this node sends has come."""
+        if transfer.method is TransferMethod.RESHARDING_STREAM_RECORDS:
+            return self._reshardings.comment(collection_uuid, transfer.shard_id, transfer.target_shard_id)
         return self._transfers.comment(key_of(collection_uuid, transfer))
+
+    # --- ``node.moving.driver.Host`` ----------------------------------------------------------------------
+
+    def state(self) -> ClusterState:
+        return self._metadata.state
+
+    def life(self, collection_uuid: str, shard_id: int) -> Life:
+        return self.hosted(collection_uuid, shard_id).life
+
+    async def settle(self, collection_uuid: str, shard_id: int) -> None:
+        await self.hosted(collection_uuid, shard_id).settle()
+
+    def moving_replica(self, collection: CollectionState, shard_id: int) -> MovingReplica:
+        primary = collection.shards[shard_id].primary
+        if primary == self.me:
+            return self.hosted(collection.uuid, shard_id)
+        return RemoteReplica(self._calls, primary, collection.uuid, shard_id)
 
     # --- for other peers ----------------------------------------------------------------------------------
 
-    def hosted(self, collection_uuid: str, shard_id: int) -> ReplicaClient:
+    def hosted(self, collection_uuid: str, shard_id: int) -> ReplicatedShard:
         shard = self._shards.get((collection_uuid, shard_id))
         if shard is None:
             raise ShardUnavailable(f"shard {shard_id} is not on peer {self.me}")

@@ -26,6 +26,7 @@ from protos.filters import (
     Filter,
     HasId,
     HasVector,
+    InBuckets,
     IsEmpty,
     IsNull,
     MinShould,
@@ -73,6 +74,8 @@ class _Estimator(Struct, frozen=True):
             case HasVector(name=name):
                 having = bits.fit(self.context.has_vector(name), len(self.context.live))
                 return _exactly(bits.count(having & self.context.live))
+            case InBuckets(buckets=buckets):
+                return _exactly(bits.count(self.context.in_buckets(buckets)))
             case Slice(total=total):
                 return Cardinality(0, self.total // total, self.total)
             case IsEmpty(key=key):

@@ -11,6 +11,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from consensus.buckets import all_in
 from node.filter import predicates, texts
 from node.filter.siphash import id_hash
 from protos.collections import PayloadIndexParams, TextIndexParams, UuidIndexParams
@@ -20,6 +21,7 @@ from protos.filters import (
     Filter,
     HasId,
     HasVector,
+    InBuckets,
     IsEmpty,
     IsNull,
     MatchText,
@@ -28,7 +30,7 @@ from protos.filters import (
     Predicate,
     Slice,
 )
-from protos.ids import PointId
+from protos.ids import PointId, id_key
 from protos.json_path import JsonPath, flat_values_at, parse_path, values_at
 
 Payload = dict[str, Any]
@@ -142,7 +144,7 @@ class _Compiler:
         )
 
 
-def _of_point(condition: HasId | HasVector | Slice) -> _Test:
+def _of_point(condition: HasId | HasVector | Slice | InBuckets) -> _Test:
     match condition:
         case HasId(ids=ids):
             wanted = frozenset(ids)
@@ -151,6 +153,8 @@ def _of_point(condition: HasId | HasVector | Slice) -> _Test:
             return lambda subject: name in subject.vectors
         case Slice(total=total, index=index):
             return lambda subject: id_hash(subject.id) % total == index
+        case InBuckets(buckets=buckets):
+            return lambda subject: all_in((id_key(subject.id),), buckets)
 
 
 def _on_values(path: JsonPath, test: predicates.OfValues) -> _Test:

@@ -33,6 +33,7 @@ from protos.filters import (
     Filter,
     HasId,
     HasVector,
+    InBuckets,
     IsEmpty,
     IsNull,
     MinShould,
@@ -66,12 +67,14 @@ class PointLookup(Protocol):
 
 
 class Context(Struct, frozen=True, eq=False):
-    """One view of a shard. ``has_vector`` gives the slots with a vector of a name, none if unknown."""
+    """One view of a shard. ``has_vector`` gives the slots with a vector of a name, none if unknown;
+    ``in_buckets`` the live slots of points of these buckets."""
 
     columns: ColumnsView
     points: PointLookup
     live: PackedBits
     has_vector: Callable[[str], PackedBits]
+    in_buckets: Callable[[bytes], PackedBits]
 
 
 class Selection(Struct, frozen=True, eq=False):
@@ -198,6 +201,10 @@ class _Evaluator:
             case HasVector(name=name):
                 having = bits.fit(self._context.has_vector(name), self.space.size)
                 return exactly(slot_sets.of_bits(having))
+            case InBuckets(buckets=buckets):
+                return exactly(
+                    slot_sets.of_bits(bits.fit(self._context.in_buckets(buckets), self.space.size))
+                )
             case Filter():
                 parts = [bounds for _, bounds in self.clauses(condition)]
                 return slot_sets.all_of(self.space, parts)
@@ -286,7 +293,7 @@ class _Evaluator:
                 return self._nested_upper(base, condition)
             case Nested(key=key, filter=filter):
                 return self._nested_upper(base.extended(parse_path(key).elements()), filter)
-            case HasId() | HasVector() | Slice():
+            case HasId() | HasVector() | Slice() | InBuckets():
                 return EMPTY
             case _:
                 return self.space.everything

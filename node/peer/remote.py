@@ -17,6 +17,7 @@ from protos.memory import ShardMemory
 from protos.operations import UpdateResult
 from protos.shard import (
     Hits,
+    Intake,
     Projection,
     ReadSession,
     Record,
@@ -49,6 +50,9 @@ class RemoteReplica:
     async def settle_schema(self, config_version: int) -> UpdateResult:
         timeout_s = WRITE_S + WRITE_MARGIN_S
         return await self.ask(wire.SETTLE_SCHEMA, ReadSession(), config_version, timeout_s=timeout_s)
+
+    async def take(self, intake: Intake) -> UpdateResult:
+        return await self.ask(wire.TAKE, ReadSession(), intake, timeout_s=WRITE_S + WRITE_MARGIN_S)
 
     async def ask(self, method: Method[Q, A], session: ReadSession, request: Q, *, timeout_s: float) -> A:
         """Raises: as ``PeerCalls.call``; BadInput: a number that cannot be sent."""

@@ -11,15 +11,24 @@ from node.peer.calls import Handler, PeerCalls
 from node.peer.shard_wire import Method
 from protos.errors import ShardUnavailable
 from protos.hardware import billed
-from protos.shard import ReadSession
+from protos.operations import UpdateResult
+from protos.shard import Intake, ReadSession
 
 Q = TypeVar("Q")
 A = TypeVar("A")
-Ask = Callable[[ReplicaClient, ReadSession, Q], Awaitable[A]]
+
+
+class HostedReplica(ReplicaClient, Protocol):
+    async def take(self, intake: Intake) -> UpdateResult:
+        """Copies of points from another shard (``node.moving``). Raises: as ``update``; IntakeOver."""
+        ...
+
+
+Ask = Callable[[HostedReplica, ReadSession, Q], Awaitable[A]]
 
 
 class ShardHost(Protocol):
-    def hosted(self, collection_uuid: str, shard_id: int) -> ReplicaClient:
+    def hosted(self, collection_uuid: str, shard_id: int) -> HostedReplica:
         """This node's replica. Raises: ShardUnavailable if it holds none (yet)."""
         ...
 
@@ -46,6 +55,7 @@ def serve_shards(calls: PeerCalls, host: ShardHost, *, measured: bool = False) -
     serve(wire.FREQUENCIES, lambda replica, session, requests: replica.open(session).frequencies(requests))
     serve(wire.INFO, lambda replica, session, _: replica.open(session).info())
     serve(wire.MEMORY, lambda replica, session, _: replica.open(session).memory())
+    serve(wire.TAKE, lambda replica, _, intake: replica.take(intake))
     serve(wire.SETTLE_SCHEMA, lambda replica, _, config_version: replica.settle_schema(config_version))
 
 
@@ -56,7 +66,12 @@ def _handler(host: ShardHost, method: Method[Q, A], ask: Ask[Q, A], *, measured:
             asked = method.decode_request(data)
         except ValueError as error:
             raise ShardUnavailable(f"{method.name} was not understood: {error}") from error
-        session = ReadSession(strong=asked.strong, at_least=asked.at_least)
+        session = ReadSession(
+            strong=asked.strong,
+            at_least=asked.at_least,
+            answers_since=asked.answers_since,
+            everything=asked.everything,
+        )
         replica = host.hosted(asked.collection_uuid, asked.shard_id)
         if not measured:
             result = await ask(replica, session, asked.request)

@@ -25,6 +25,7 @@ from protos.operations import UpdateResult
 from protos.shard import (
     AnyVector,
     Hits,
+    Intake,
     Position,
     Projection,
     ReadSession,
@@ -46,13 +47,15 @@ A = TypeVar("A")
 
 
 class Asked(Struct, Generic[Q], frozen=True, array_like=True):
-    """``strong`` and ``at_least``: of the ``ReadSession``."""
+    """All but the first two and the request: of the ``ReadSession``."""
 
     collection_uuid: str
     shard_id: int
     strong: bool
     at_least: Position | None
     request: Q
+    answers_since: int | None = None
+    everything: bool = False
 
 
 class Answered(Struct, Generic[A], frozen=True, array_like=True):
@@ -83,7 +86,9 @@ class Method(Generic[Q, A]):
 
     def encode_request(self, collection_uuid: str, shard_id: int, session: ReadSession, request: Q) -> bytes:
         """Raises: OverflowError: an integer of more than 64 bits."""
-        return _encode(Asked(collection_uuid, shard_id, session.strong, session.at_least, request))
+        strong, at_least = session.strong, session.at_least
+        since, everything = session.answers_since, session.everything
+        return _encode(Asked(collection_uuid, shard_id, strong, at_least, request, since, everything))
 
     def decode_request(self, data: bytes) -> Asked[Q]:
         """Raises: ValueError."""
@@ -179,4 +184,5 @@ FREQUENCIES: Method[list[FrequencyRequest], list[Frequencies]] = Method(
 )
 INFO: Method[None, ShardInfo] = Method("shard.info", None, ShardInfo)
 MEMORY: Method[None, ShardMemory] = Method("shard.memory", None, ShardMemory)
+TAKE: Method[Intake, UpdateResult] = Method("shard.take", Intake, UpdateResult)
 SETTLE_SCHEMA: Method[int, UpdateResult] = Method("shard.settle_schema", int, UpdateResult)

@@ -122,6 +122,7 @@ def context_of(view: View) -> Context:
         points=view.points,
         live=view.live,
         has_vector=lambda name: present_bits(view, name),
+        in_buckets=lambda buckets: view.slot_buckets.select(view.points, view.segments, view.live, buckets),
     )
 
 

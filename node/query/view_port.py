@@ -11,6 +11,7 @@ from node.bits import PackedBits
 
 if TYPE_CHECKING:
     from node.filter.columns import ColumnsView
+    from node.query.slot_buckets import SlotBuckets
     from node.segments import SegmentView
     from node.storage.points import PointsView
     from protos.collections import CollectionConfig
@@ -35,3 +36,6 @@ class View(Protocol):
 
     @property
     def config(self) -> CollectionConfig: ...
+
+    @property
+    def slot_buckets(self) -> SlotBuckets: ...

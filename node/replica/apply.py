@@ -22,8 +22,11 @@ from msgspec import Struct
 
 from node.filter.columns import Column, Columns
 from node.hardware import Meter, counted, counting
+from node.query.slot_buckets import SlotBuckets
+from node.replica import ownership
 from node.replica import vectors as named_vectors
 from node.replica.origin import NO_ORIGIN, Origin
+from node.replica.ownership import ShardBuckets
 from node.replica.payloads import Edit, checked, decode_payload, edit_of
 from node.replica.segment_set import SegmentSet
 from node.replica.slots import LiveBits, Slots
@@ -39,6 +42,7 @@ from protos.ids import PointId, id_key
 from protos.operations import (
     AddVectorName,
     AnyLogOperation,
+    BeginIntake,
     CreateIndex,
     DropIndex,
     DropPayloadKeys,
@@ -51,6 +55,7 @@ from protos.operations import (
     RemoveVectorName,
     RemoveVectors,
     ReplacePayload,
+    SetOwnership,
     VectorShape,
 )
 
@@ -94,8 +99,11 @@ class Applier:
         seq: int,
         config_version: int,
         origin: Origin = NO_ORIGIN,
+        buckets: ShardBuckets | None = None,
     ) -> None:
         """``terms``: of the log's entries up to ``seq``."""
+        self.buckets = buckets or ShardBuckets()
+        self._slot_buckets = SlotBuckets()
         self.points, self.segments, self.live, self.columns = points, segments, live, columns
         self.config, self.terms, self.seq, self.config_version = config, terms, seq, config_version
         self.meter: Meter | None = None
@@ -113,6 +121,8 @@ class Applier:
             segments=self.segments.views(),
             columns=self.columns.view(),
             config=self.config,
+            buckets=self.buckets,
+            slot_buckets=self._slot_buckets,
         )
 
     # --- before the log --------------------------------------------------------------------------------
@@ -295,6 +305,8 @@ class Applier:
             case AddVectorName() | RemoveVectorName() if prepared.schemas is not None:
                 known = operation.name in self.segments.schemas
                 self.segments.change_schemas(prepared.schemas, removed=operation.name if known else None)
+            case SetOwnership() | BeginIntake():
+                self.buckets = ownership.after(self.buckets, operation)
 
     def _built(self, field: str, params: PayloadIndexParams) -> Column:
         points = self.points.view()

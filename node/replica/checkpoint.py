@@ -25,6 +25,7 @@ from msgspec import Struct
 from node.filter.columns import ColumnsView, Manifest
 from node.replica.contents import Contents
 from node.replica.origin import NO_ORIGIN, Origin
+from node.replica.ownership import ShardBuckets
 from node.replica.segment_set import SegmentEntry
 from node.replica.slots import PackedBits
 from node.replication.terms import EMPTY_SEQ, Starts, TermList
@@ -65,6 +66,7 @@ class Meta(Struct, frozen=True):
     operation_ids: tuple[tuple[bytes, int, int], ...] = ()
     starts: Starts = ()
     origin: Origin = NO_ORIGIN
+    buckets: ShardBuckets = ShardBuckets()
 
     @property
     def terms(self) -> TermList:
@@ -185,6 +187,7 @@ class Checkpointer:
             operation_ids=tuple(self._contents.operation_ids.dump()),
             starts=applier.terms.starts,
             origin=applier.origin,
+            buckets=applier.buckets,
         )
         live = applier.live.snapshot(applier.segments.ranges.end)
         return Draft(meta, live, applier.columns.view(), applier.segments.generation)

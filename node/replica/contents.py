@@ -19,6 +19,7 @@ from node.replica.operation_ids import OperationIds
 from node.replica.view import View
 from protos.clock import Clock
 from protos.errors import ServiceError, VecraftError
+from protos.operations import KnowOperations
 
 log = structlog.get_logger()
 
@@ -55,3 +56,6 @@ class Contents:
         now_ms = self.clock.unix_ms()
         for seq, prepared in operations:
             self.operation_ids.remember(prepared.entry.operation_id, seq, now_ms=now_ms)
+            if isinstance(prepared.entry.operation, KnowOperations):
+                for operation_id in prepared.entry.operation.ids:
+                    self.operation_ids.remember(operation_id, seq, now_ms=now_ms)

@@ -326,7 +326,7 @@ class ReplicaFiles:
         counters = query.count_vectors(view)
         return ShardInfo(
             status=status,
-            points=view.points.count,
+            points=own_points(view),
             vectors=counters.vectors,
             indexed_vectors=counters.indexed_vectors,
             segments=len(view.segments),
@@ -496,3 +496,9 @@ async def open_files(
         clock=machinery.clock,
         ceiling=machinery.ceiling,
     )
+
+
+def own_points(view: View) -> int:
+    """How many points are the shard's own."""
+    own = view.buckets.own
+    return view.points.count if own is None else query.count(view, own, exact=True)

@@ -147,6 +147,7 @@ def _open_applier(
         seq=meta.seq,
         config_version=meta.config_version,
         origin=meta.origin,
+        buckets=meta.buckets,
     )
     applier.renew_columns()
     return applier

@@ -18,6 +18,7 @@ from msgspec import Struct
 
 from node.replica.apply import Prepared
 from node.replica.contents import Contents
+from node.replica.ownership import admitted, check_cleaning, check_intake, ownership_is_stale
 from node.replica.pending import PendingLookups
 from node.replica.resolve import Resolution, check, depends_on_filter, resolve
 from protos.errors import InsufficientStorage, ServiceError, VecraftError
@@ -30,6 +31,7 @@ from protos.operations import (
     UpdateVectors,
     encode_entry,
 )
+from protos.shard import Intake
 
 log = structlog.get_logger()
 
@@ -40,7 +42,9 @@ class Write(Struct, frozen=True):
     """A client's change, or an operation that is already one (indexes, vector names).
 
     ``visible``: to be answered when searches see it, not only when it is durable. ``confirm_term``: and only
-    after the cluster has confirmed the primary.
+    after the cluster has confirmed the primary. ``answers_since``, ``former_ids``: as in
+    ``UpdateRequest``. ``intake``: it
+    brings copies from another shard. ``cleans``: it removes points that are not the shard's own.
     """
 
     change: PointChange | None = None
@@ -49,6 +53,10 @@ class Write(Struct, frozen=True):
     config_version: int = 0
     visible: bool = True
     confirm_term: bool = False
+    answers_since: int = 0
+    former_ids: Sequence[bytes] = ()
+    intake: Intake | None = None
+    cleans: bool = False
 
 
 class Done(Struct, frozen=True):
@@ -131,7 +139,7 @@ class Stager:
     def _stage(self, group: Group, position: int, write: Write) -> None:
         if self._contents.parted is not None:
             raise self._contents.parted
-        known = self._first_seq(group, write.operation_id)
+        known = self._known(group, write)
         if known is not None:
             group.repeats.append((position, known))
             return
@@ -145,6 +153,11 @@ class Stager:
         body = encode_entry(entry)
         group.stage(position, body, self._prepare(entry), error)
 
+    def _known(self, group: Group, write: Write) -> int | None:
+        """The seq under which it was done before, here or where its points were then."""
+        seqs = (self._first_seq(group, known) for known in (write.operation_id, *write.former_ids))
+        return next((seq for seq in seqs if seq is not None), None)
+
     def _first_seq(self, group: Group, operation_id: bytes) -> int | None:
         if not operation_id:
             return None
@@ -154,11 +167,20 @@ class Stager:
         return self._contents.operation_ids.seq_of(operation_id, now_ms=self._contents.clock.unix_ms())
 
     def _resolve(self, group: Group, write: Write) -> Resolution:
+        applier = self._contents.applier
+        if write.intake is not None:
+            check_intake(applier.buckets, write.intake)
         if write.operation is not None:
-            return Resolution(write.operation)
-        assert write.change is not None
-        check(write.change, self._contents.applier.shapes)
-        return resolve(write.change, group.lookups)
+            stale = ownership_is_stale(applier.buckets, write.operation)
+            return Resolution(Noop() if stale else write.operation)
+        change = write.change
+        assert change is not None
+        if write.cleans:
+            check_cleaning(applier.buckets, change)
+        elif write.intake is None:
+            change = admitted(applier.buckets, change, write.answers_since)
+        check(change, applier.shapes)
+        return resolve(change, group.lookups)
 
     def _prepare(self, entry: LogEntry) -> Prepared:
         segments = self._contents.applier.segments

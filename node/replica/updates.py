@@ -12,8 +12,18 @@ from collections.abc import Callable
 from node.replica.staging import Done, Write
 from node.replica.writer import Writer
 from protos.errors import NotFound
-from protos.operations import AnyLogOperation, PointChange, UpdateResult, UpdateStatus, WriteOrdering
-from protos.shard import UpdateRequest
+from protos.ids import PointId
+from protos.operations import (
+    AnyLogOperation,
+    BeginIntake,
+    DeletePoints,
+    KnowOperations,
+    PointChange,
+    UpdateResult,
+    UpdateStatus,
+    WriteOrdering,
+)
+from protos.shard import Intake, UpdateRequest
 
 UPDATE_TIMEOUT_MS = 60_000  # of writes that name none
 
@@ -36,6 +46,8 @@ class Updates:
             operation_id=request.operation_id,
             visible=request.wait,
             confirm_term=request.ordering is WriteOrdering.STRONG,
+            answers_since=request.answers_since,
+            former_ids=request.former_ids,
         )
         timeout_ms = UPDATE_TIMEOUT_MS if request.timeout_ms is None else request.timeout_ms
         done = await self._within(write, timeout_ms if request.wait else None)
@@ -45,6 +57,26 @@ class Updates:
         """A change of payload indexes or vector names; durable and visible on return."""
         done = await self._within(Write(operation=operation, config_version=config_version), None)
         return _answer(done, wait=True)
+
+    async def take(self, intake: Intake) -> UpdateResult:
+        """Copies of points from another shard; durable and visible on return.
+
+        Raises: IntakeOver, and what writes raise.
+        """
+        operation: AnyLogOperation | None = None
+        if intake.change is None:
+            term, number = intake.session
+            operation = (
+                KnowOperations(intake.known) if intake.known else BeginIntake(intake.source, term, number)
+            )
+        else:
+            self._admit(intake.change)
+        write = Write(intake.change, operation, intake.operation_id, intake=intake)
+        return _answer(await self._within(write, None), wait=True)
+
+    async def clean(self, ids: list[PointId]) -> UpdateResult:
+        """Remove points that are not the shard's own; durable and visible on return."""
+        return _answer(await self._within(Write(DeletePoints(ids=ids), cleans=True), None), wait=True)
 
     async def _within(self, write: Write, timeout_ms: int | None) -> Done | None:
         """None: the time is over; the write goes on."""

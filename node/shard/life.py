@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -44,6 +44,7 @@ from protos.shard import Position, ReplicationInfo, ShardInfo
 log = structlog.get_logger()
 
 CLOSE_S = 2.0  # for writes under way when the end comes; then their outcome is unknown
+ENTRIES_BYTES = 4 << 20  # of the log that somebody reads at a time, about
 BATCH_ENTRIES_MAX = 1024  # entries that one sync, or one run of the state lane, covers at most
 
 
@@ -112,7 +113,7 @@ class Life:
         self._log_turn = asyncio.Lock()  # held while the log is written, or must not be
         self._state_idle = asyncio.Event()
         self._state_idle.set()
-        self._reading: set[asyncio.Task[None]] = set()
+        self._reading: set[asyncio.Future[Any]] = set()
         self._asking: set[asyncio.Task[None]] = set()
         self.applied = Milestones(self.machine.applied)
         self.committed = Milestones(self.machine.committed)
@@ -177,8 +178,10 @@ class Life:
     def _send(self, peer: int, message: Message) -> None:
         self._world.send(peer, encode_message(message))
 
-    def _in_background(self, tasks: set[asyncio.Task[None]], call: Any) -> None:
-        task = asyncio.create_task(call)
+    def _in_background(
+        self, tasks: set[asyncio.Future[Any]] | set[asyncio.Task[None]], call: Coroutine[Any, Any, None]
+    ) -> None:
+        task: asyncio.Task[None] = asyncio.create_task(call)
         tasks.add(task)
         task.add_done_callback(tasks.discard)
 
@@ -300,6 +303,18 @@ class Life:
             opened = await self._world.reopen()
             self._take_files(opened)
             return opened.contents.applier.seq
+
+    async def entries(self, from_seq: int) -> tuple[Entry, ...]:
+        """Some durable operations from ``from_seq`` on; none: there is none, or they are in no log any more.
+
+        Raises: ``recovery.DAMAGE``.
+        """
+        effect = do.ReadLog(self._options.me, 0, from_seq, ENTRIES_BYTES)
+        read = self._machinery.background.run(self.disk.read, effect, BATCH_ENTRIES_MAX)
+        task = asyncio.ensure_future(read)
+        self._reading.add(task)  # a cut waits for it
+        task.add_done_callback(self._reading.discard)
+        return await asyncio.shield(task)
 
     # --- reads ------------------------------------------------------------------------------------------
 

@@ -12,18 +12,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Concatenate, ParamSpec, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from node import query
+from node.replica.ownership import check_read, own_ids
 from node.replica.view import View
 from node.shard.life import Life
 from protos.errors import ShardUnavailable
 from protos.facets import FacetHit, FacetRequest
-from protos.filters import Filter
+from protos.filters import Filter, both
 from protos.idf import Frequencies, FrequencyRequest
 from protos.ids import PointId
 from protos.memory import ShardMemory
 from protos.operations import UpdateResult
+from protos.restricting import facet_within, frequencies_within, scroll_within, search_within, staged_within
 from protos.shard import (
     Hits,
     Projection,
@@ -39,8 +41,12 @@ from protos.stages import StagedRequest
 CATCH_UP_S_MAX = 5.0  # a replica that needs longer to apply what it confirmed lets another one answer
 LEASE_WAIT_MS, LEASE_POLL_S = 400, 0.02  # longer than between two messages of a primary
 
-P = ParamSpec("P")
+Q = TypeVar("Q")
 T = TypeVar("T")
+
+
+def _each(within: Callable[[Q, Filter], Q]) -> Callable[[list[Q], Filter], list[Q]]:
+    return lambda requests, own: [within(request, own) for request in requests]
 
 
 class Holder(Protocol):
@@ -81,25 +87,36 @@ class Session:
         return result
 
     async def search(self, requests: list[SearchRequest]) -> list[Hits]:
-        return await self._answered(lambda life, view: life.files.search_in(view, requests))
+        def search(life: Life, view: View) -> Awaitable[list[Hits]]:
+            own = self._own(view)
+            wanted = requests if own is None else [search_within(request, own) for request in requests]
+            return life.files.search_in(view, wanted)
+
+        return await self._answered(search)
 
     async def scroll(self, request: ScrollRequest) -> list[Record]:
-        return await self._read(query.scroll, request)
+        return await self._read(query.scroll, request, scroll_within)
 
     async def retrieve(self, ids: list[PointId], projection: Projection) -> list[Record]:
-        return await self._read(query.retrieve, ids, projection)
+        def retrieve(life: Life, view: View) -> Awaitable[list[Record]]:
+            wanted = ids if self._own(view) is None else own_ids(view.buckets, ids)
+            return life.files.read(view, query.retrieve, wanted, projection)
+
+        return await self._answered(retrieve)
 
     async def count(self, filter: Filter | None, *, exact: bool) -> int:
-        return await self._read(query.count, filter, exact=exact)
+        return await self._answered(
+            lambda life, view: life.files.read(view, query.count, both(filter, self._own(view)), exact=exact)
+        )
 
     async def query_staged(self, requests: list[StagedRequest]) -> list[Hits]:
-        return await self._read(query.run_stages, requests)
+        return await self._read(query.run_stages, requests, _each(staged_within))
 
     async def facet(self, request: FacetRequest) -> list[FacetHit]:
-        return await self._read(query.facet, request)
+        return await self._read(query.facet, request, facet_within)
 
     async def frequencies(self, requests: list[FrequencyRequest]) -> list[Frequencies]:
-        return await self._read(query.frequencies, requests)
+        return await self._read(query.frequencies, requests, _each(frequencies_within))
 
     async def info(self) -> ShardInfo:
         return await (await self._holder.settled_life()).info()
@@ -107,8 +124,18 @@ class Session:
     async def memory(self) -> ShardMemory:
         return await (await self._holder.settled_life()).files.memory()
 
-    async def _read(self, call: Callable[Concatenate[View, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        return await self._answered(lambda life, view: life.files.read(view, call, *args, **kwargs))
+    async def _read(self, call: Callable[[View, Q], T], request: Q, within: Callable[[Q, Filter], Q]) -> T:
+        """``within``: restricts a request to the points that match a filter."""
+
+        def read(life: Life, view: View) -> Awaitable[T]:
+            own = self._own(view)
+            return life.files.read(view, call, request if own is None else within(request, own))
+
+        return await self._answered(read)
+
+    def _own(self, view: View) -> Filter | None:
+        """The points that this request may see; None: all there are."""
+        return None if self._session.everything else view.buckets.own
 
     async def _answered(self, call: Callable[[Life, View], Awaitable[T]]) -> T:
         """``call``, and again where a snapshot's files have taken the place of what it was to read."""
@@ -121,11 +148,15 @@ class Session:
                     raise
 
     async def _ready(self) -> tuple[Life, View]:
-        """The replica, and the view to answer from, which the session is told. Raises: as ``_view``."""
+        """The replica, and the view to answer from, which the session is told.
+
+        Raises: as ``_view``; PointsMoved if the shard answers for other points than the asker believes.
+        """
         if self._checked:
             self._holder.check_readable()
         life = await self._holder.settled_life()
         view = await self._view(life)
+        check_read(view.buckets, self._session.answers_since)
         self._session.position = life.position(view.seq)
         return life, view
 

@@ -1,4 +1,4 @@
-"""Having a shard's log hold the vector names and payload indexes that the cluster has agreed on.
+"""Having a shard's log hold the vector names, payload indexes and buckets that the cluster has agreed on.
 
 Lives here: when the primary compares the two, and logging what is missing. May not live here: what is
 missing (``node.replica.schema``), what such an operation does.
@@ -14,12 +14,14 @@ from typing import Protocol
 
 import structlog
 
+from consensus.ownership import ownership_of
 from consensus.state import CollectionState
 from node.replica.drafting import drafted
+from node.replica.ownership import encode_ownership
 from node.replica.schema import missing_operations
 from node.shard.life import Life
 from protos.errors import NotPrimary, ShardUnavailable, VecraftError
-from protos.operations import UpdateResult, UpdateStatus
+from protos.operations import SetOwnership, UpdateResult, UpdateStatus
 
 log = structlog.get_logger()
 
@@ -89,7 +91,14 @@ class Settling:
             for operation in missing_operations(life.files, collection):
                 async with drafted(life.files, operation):
                     await life.updates.log(operation, config_version=collection.config_version)
+            await self._settle_ownership(life)
             return UpdateResult(UpdateStatus.COMPLETED, life.machine.last_seq)
+
+    async def _settle_ownership(self, life: Life) -> None:
+        """Log what the shard does with its buckets, if that is another step's. Raises: what writes raise."""
+        wanted = ownership_of(self._shard.collection, self._shard.shard_id)
+        if wanted is not None and wanted.step > life.files.view.buckets.step:
+            await life.updates.log(SetOwnership(encode_ownership(wanted)), config_version=0)
 
     async def close(self) -> None:
         tasks = list(self._running)

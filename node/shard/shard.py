@@ -21,6 +21,7 @@ from pathlib import Path
 import structlog
 
 from consensus.commands import AbortTransfer, PromotePrimary
+from consensus.ownership import moves_from
 from consensus.replica_sets import IN_SYNC, transfer_to
 from consensus.reports import ReplicaReport
 from consensus.state import CollectionState, ShardState, Transfer, TransferMethod
@@ -41,7 +42,7 @@ from node.transfer.export import Base as ExportedBase
 from node.transfer.export import export_cut
 from protos.errors import ServiceError, ShardUnavailable
 from protos.operations import UpdateResult
-from protos.shard import ReadSession
+from protos.shard import Intake, ReadSession
 from protos.shard_client import ShardClient
 
 log = structlog.get_logger()
@@ -162,9 +163,14 @@ class ReplicatedShard:
     def open(self, session: ReadSession) -> ShardClient:
         return Session(self, session, checked=True)
 
-    def local(self) -> ShardClient:
-        """What this replica has, whatever its state."""
-        return Session(self, ReadSession(), checked=False)
+    def local(self, answers_since: int | None = None) -> ShardClient:
+        """What this replica has, whatever its state. ``answers_since`` None: also what is not the shard's."""
+        session = ReadSession(answers_since=answers_since, everything=answers_since is None)
+        return Session(self, session, checked=False)
+
+    async def take(self, intake: Intake) -> UpdateResult:
+        """See ``node.moving``. Raises: as ``update``; IntakeOver."""
+        return await self.life.updates.take(intake)
 
     async def settle_schema(self, config_version: int) -> UpdateResult:
         if self._collection.config_version < config_version:
@@ -180,6 +186,10 @@ class ReplicatedShard:
     @property
     def primary(self) -> int:
         return self._shard.primary
+
+    async def settle(self) -> None:
+        """Have the log say what the agreed state does. Raises: as ``settle_schema``."""
+        await self._settling.settle(self.life)
 
     @property
     def life(self) -> Life:
@@ -292,7 +302,8 @@ class ReplicatedShard:
 
     def keep_bytes(self) -> int:
         shard = self._shard
-        if any(transfer.target_shard_id == shard.id for transfer in self._collection.transfers):
+        filling = any(transfer.target_shard_id == shard.id for transfer in self._collection.transfers)
+        if filling or moves_from(self._collection, shard.id):
             return KEEP_BYTES_FILLING
         return KEEP_BYTES if len(shard.replicas) > 1 else 0
 

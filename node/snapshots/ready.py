@@ -29,6 +29,7 @@ from node.replica.checkpoint import (
 )
 from node.replica.identity import Identity
 from node.replica.origin import Origin
+from node.replica.ownership import ShardBuckets
 from node.replica.recovery import blank_meta, open_replica
 from node.storage.points import PointStore
 from node.storage.wal import Wal
@@ -124,6 +125,7 @@ def _begun(meta: Meta, seq: int, term: int, stamp: str) -> Meta:
         config_version=0,
         operation_ids=(),
         origin=Origin(stamp, seq),
+        buckets=ShardBuckets(),
     )
 
 

@@ -18,6 +18,7 @@ from typing import BinaryIO, Protocol
 import structlog
 
 from consensus.buckets import owned_buckets
+from consensus.replica_sets import is_resharded
 from consensus.state import CollectionState, ShardState
 from node.client.snapshots import (
     MANIFEST_FORMAT,
@@ -45,7 +46,7 @@ from node.storage.points import RecordCorrupted, StoreFormatUnknown
 from node.transfer.export import Base, export_base, stamp_of
 from node.transfer.workshop import Workshop
 from node.workers import to_its_end
-from protos.errors import BadInput, ServiceError, storage_failed
+from protos.errors import BadInput, ServiceError, ShardUnavailable, storage_failed
 from protos.files import sync_directory
 from protos.shard import Position
 
@@ -248,7 +249,15 @@ class Snapshots:
         await self._host.settled(collection, files)
 
 
+def _check_whole(collection: CollectionState, base: Base) -> None:
+    """Raises: ShardUnavailable if the points of a shard's files may not be those of its buckets."""
+    step = 0 if base.meta is None else base.meta.buckets.step
+    if is_resharded(collection) or step != collection.buckets_step:
+        raise ShardUnavailable(f"collection `{collection.name}` is being resharded; try again later")
+
+
 def _describe_shard(collection: CollectionState, shard: ShardState, base: Base) -> ShardDescription:
+    _check_whole(collection, base)
     owned = owned_buckets(collection, shard.id)
     return ShardDescription(
         id=shard.id,

@@ -20,6 +20,7 @@ from protos.filters.tree import (
     GeoRadius,
     HasId,
     HasVector,
+    InBuckets,
     IsEmpty,
     IsNull,
     MatchAny,
@@ -68,6 +69,8 @@ def _condition(condition: Condition) -> dict[str, Any]:
             return {"has_vector": name}
         case Slice(total, index):
             return {"slice": {"total": total, "index": index}}
+        case InBuckets(buckets):  # for people alone: the API has no such condition
+            return {"in_buckets": buckets.hex()}
         case Nested(key, inner):
             return {"nested": {"key": key, "filter": encode_filter(inner)}}
 

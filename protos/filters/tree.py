@@ -154,6 +154,15 @@ class Slice(Struct, frozen=True, tag=True):
     index: int
 
 
+class InBuckets(Struct, frozen=True, tag=True):
+    """The point's bucket is in a set, as packed bits (``consensus.buckets``).
+
+    Not in the API: a shard restricts what it is asked to its own points with it.
+    """
+
+    buckets: bytes
+
+
 class MinShould(Struct, frozen=True):
     conditions: tuple[Condition, ...]
     min_count: int
@@ -175,7 +184,7 @@ class Nested(Struct, frozen=True, tag=True):
     filter: Filter
 
 
-Condition = FieldCondition | IsEmpty | IsNull | HasId | HasVector | Slice | Nested | Filter
+Condition = FieldCondition | IsEmpty | IsNull | HasId | HasVector | Slice | InBuckets | Nested | Filter
 
 
 def both(one: Filter | None, other: Filter | None) -> Filter | None:

@@ -9,12 +9,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
+from uuid import uuid4
+
+from msgspec.structs import replace
 
 from consensus.commands import Command, DrainPeer, RemovePeer, SetClusterMetadata
 from consensus.events import Outdated
 from consensus.log import MetadataLog
 from consensus.replica_sets import shards_on
 from consensus.state import ClusterState, CollectionState, ReplicaState, ShardKey, TransferMethod
+from consensus.transitions.outcome import collection_named
 from node.client.cluster import ClusterClient
 from protos.errors import (
     BadInput,
@@ -25,8 +29,18 @@ from protos.errors import (
     collection_not_found,
     operation_timed_out,
 )
+from router.cluster import resharding
 from router.cluster.planning import TransferOptions, plan
-from router.cluster.requests import ClusterChange, CreateShardingKey, DropShardingKey, ReplicaChange, check
+from router.cluster.requests import (
+    ClusterChange,
+    CreateShardingKey,
+    Drive,
+    DriveResharding,
+    DropShardingKey,
+    ReplicaChange,
+    StartResharding,
+    check,
+)
 from router.cluster.status import (
     ClusterOptions,
     ClusterReport,
@@ -38,8 +52,10 @@ from router.cluster.status import (
 )
 from router.cluster.telemetry import ClusterTelemetry, OwnTelemetry, collect
 from router.collections.background import Background
+from router.watch import StateWatch
 
 META_TIMEOUT_MS = 10_000
+DRIVE_S = 60.0  # nothing else than news ends the waiting for a stage, but somebody may stop waiting
 TELEMETRY_TIMEOUT_MS = 60_000
 OUTDATED_RETRIES_MAX = 5  # a shard's term moves on only so often while one command is agreed on
 METADATA_WRITES_MAX = 64  # that nobody waits for; further ones wait for a place
@@ -108,7 +124,7 @@ class ClusterOperations:
         comments = {
             (collection.uuid, transfer): comment
             for collection in state.collections.values()
-            for transfer in collection.transfers
+            for transfer in resharding.shown_transfers(collection)
             if (comment := cluster.transfer_comment(collection.uuid, transfer)) is not None
         }
         return ClusterReport(
@@ -240,6 +256,10 @@ class ClusterOperations:
             )
         elif isinstance(change, DropShardingKey):
             await self._shard_keys.delete_shard_key(real, change.shard_key, timeout_ms=timeout_ms)
+        elif isinstance(change, DriveResharding):
+            await self._complete(self._come_to(real, change.drive), "Update cluster setup", timeout_ms)
+        elif isinstance(change, StartResharding) and change.uuid is None:
+            await self._change_replicas(real, replace(change, uuid=uuid4()), timeout_ms)
         else:
             await self._change_replicas(real, change, timeout_ms)
         return True
@@ -249,6 +269,22 @@ class ClusterOperations:
             return plan(state, real, change, self._transfers)
 
         await self._complete(self._carry_out(planned), "Update cluster setup", timeout_ms)
+
+    async def _come_to(self, real: str, drive: Drive) -> None:
+        """Return when a resharding has come so far. Raises: BadRequest: there is none, or it was aborted."""
+        begun = collection_named(self._log.state, real)
+        running = resharding.running(begun)
+        watch = StateWatch(self._log)
+
+        def arrived() -> bool:
+            now = collection_named(self._log.state, real, begun.uuid)
+            return resharding.has_come_to(now, running, drive)
+
+        try:
+            while not await watch.until(arrived, timeout_s=DRIVE_S):
+                continue
+        finally:
+            watch.close()
 
     async def _carry_out(self, planned: Callable[[ClusterState], Command]) -> None:
         """Propose what is ``planned``; plan anew when the state has moved on meanwhile."""

@@ -22,18 +22,17 @@ from consensus.replica_sets import in_sync
 from consensus.state import ClusterState, CollectionState, ShardKey, ShardState, Transfer, TransferMethod
 from consensus.transitions.outcome import check_peer, collection_named, shard_in
 from protos.errors import BadRequest, NotFound
+from router.cluster import resharding
 from router.cluster.requests import (
+    AbortReshardingOf,
     AbortShardTransfer,
     ChangeReplicas,
-    DriveResharding,
     DropShardReplica,
     MoveShard,
     ReplicaChange,
     ReplicatePoints,
     RestartShardTransfer,
-    StartResharding,
 )
-from router.vectors import not_supported
 
 USER_REQUEST = "user request"
 
@@ -64,7 +63,9 @@ def plan(state: ClusterState, collection: str, change: ReplicaChange, options: T
         return _drop(state, found, change)
     if isinstance(change, ReplicatePoints):
         return _copy(found, change)
-    return _reshard(found, change, options)
+    if isinstance(change, AbortReshardingOf):
+        return resharding.abort(found)
+    return resharding.start(state, found, change, enabled=options.resharding_enabled)
 
 
 def _start(
@@ -151,13 +152,3 @@ def _best_source(shard: ShardState) -> int:
     if not sources:
         raise BadRequest(f"Shard {shard.id} is not active on any peer")
     return shard.primary if shard.primary in sources else sources[0]
-
-
-def _reshard(
-    collection: CollectionState, change: StartResharding | DriveResharding, options: TransferOptions
-) -> Command:
-    if isinstance(change, DriveResharding):
-        raise BadRequest(f"resharding is not in progress for collection {collection.name}")
-    if not options.resharding_enabled:
-        raise BadRequest("resharding is only supported in Qdrant Cloud")
-    raise not_supported("Resharding is")

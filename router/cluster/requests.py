@@ -5,7 +5,9 @@ JSON bodies decode straight into most of these. ``check`` holds the constraints 
 
 from __future__ import annotations
 
+import enum
 from typing import Annotated, Literal
+from uuid import UUID
 
 from msgspec import Meta, Struct
 
@@ -82,17 +84,31 @@ class ReplicatePoints(Struct, frozen=True, kw_only=True):
 
 
 class StartResharding(Struct, frozen=True, kw_only=True):
+    """``uuid`` names the operation: asked for again under the same one, it is still one."""
+
     direction: Literal["up", "down"]
-    uuid: str | None = None
+    uuid: UUID | None = None
     peer_id: PeerId | None = None
     shard_key: Key | None = None
 
 
-class DriveResharding(Struct, frozen=True, kw_only=True):
-    """Abort a resharding, or bring it one stage further."""
+class AbortReshardingOf(Struct, frozen=True, kw_only=True):
+    """The one that runs."""
 
-    shard_id: ShardId | None = None
-    peer_id: PeerId | None = None
+
+class Drive(enum.Enum):
+    """The end of a stage, as drivers of reshardings ask for it."""
+
+    FINISH_MIGRATING_POINTS = "finish_migrating_points"
+    COMMIT_READ_HASH_RING = "commit_read_hash_ring"
+    COMMIT_WRITE_HASH_RING = "commit_write_hash_ring"
+    FINISH_RESHARDING = "finish_resharding"
+
+
+class DriveResharding(Struct, frozen=True, kw_only=True):
+    """Wait for the end of a stage: a resharding goes on by itself."""
+
+    drive: Drive
 
 
 ReplicaChange = (
@@ -103,9 +119,9 @@ ReplicaChange = (
     | DropShardReplica
     | ReplicatePoints
     | StartResharding
-    | DriveResharding
+    | AbortReshardingOf
 )
-ClusterChange = ReplicaChange | CreateShardingKey | DropShardingKey
+ClusterChange = ReplicaChange | CreateShardingKey | DropShardingKey | DriveResharding
 
 
 def check(change: ClusterChange) -> None:

@@ -21,6 +21,7 @@ from consensus.state import ClusterState, CollectionState, ShardKey, ShardState
 from node.client.cluster import ClusterClient
 from protos.errors import VecraftError
 from router.auth.access import Access
+from router.cluster.resharding import reshardings, shown_state, shown_transfers
 from router.cluster.status import ThreadStatus, shown_uri, transfer_info
 
 LEVEL_MIN, LEVEL_MAX = 2, 10  # of detail; nothing more is told above level 4
@@ -233,15 +234,18 @@ def _collection(collection: CollectionState, told: Mapping[int, PeerTelemetry]) 
     }
     transfers = [
         transfer_info(found, comments.get((found.shard_id, found.to_shard_id, found.source, found.target)))
-        for found in sorted(collection.transfers, key=lambda found: (found.shard_id, found.target))
+        for found in shown_transfers(collection)
     ]
-    shards = [_shard(shard, locals_) for _, shard in sorted(collection.shards.items())]
-    return CollectionTelemetry(collection.name, shards, [], transfers)
+    shards = [_shard(collection, shard, locals_) for _, shard in sorted(collection.shards.items())]
+    return CollectionTelemetry(collection.name, shards, reshardings(collection), transfers)
 
 
-def _shard(shard: ShardState, locals_: Mapping[tuple[int, int], _Local]) -> ShardTelemetry:
+def _shard(
+    collection: CollectionState, shard: ShardState, locals_: Mapping[tuple[int, int], _Local]
+) -> ShardTelemetry:
     replicas = []
-    for peer_id, state in sorted(shard.replicas.items()):
+    for peer_id in sorted(shard.replicas):
         local = locals_.get((peer_id, shard.id), _Local())
-        replicas.append(ReplicaTelemetry(peer_id, state.value, **msgspec.structs.asdict(local)))
+        state = shown_state(collection, shard, peer_id)
+        replicas.append(ReplicaTelemetry(peer_id, state, **msgspec.structs.asdict(local)))
     return ShardTelemetry(shard.id, replicas, shard.key)

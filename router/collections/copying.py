@@ -15,6 +15,7 @@ from protos.rewriting import upsert_of
 from protos.shard import Projection, Record, ScrollRequest, UpdateRequest
 from router.primaries import PrimaryCalls
 from router.replicas.readers import ShardReader, ShardReaders
+from router.shards import owning_shards
 from router.vectors import shape_of
 
 BATCH_POINTS = 1000
@@ -38,7 +39,7 @@ async def copy_points(
 
     Points written to the source meanwhile may or may not be copied.
     """
-    for shard_id in sorted(source.shards):
+    for shard_id in owning_shards(source):
         async for records in _pages(readers.open(source, shard_id)):
             await _put(primaries, target, records)
 

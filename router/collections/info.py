@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from consensus.state import CollectionState, ShardKey, Transfer
 from protos.collections import echo, echo_index
 from protos.shard import ShardInfo, ShardStatus
+from router.cluster.resharding import reshardings, shown_state, shown_transfers
 
 _WORST_LAST = tuple(ShardStatus)
 
@@ -72,12 +73,20 @@ class TransferInfo(
     comment: str | None = None
 
 
+class ReshardingInfo(Struct, frozen=True):
+    direction: str
+    shard_id: int
+    peer_id: int
+    shard_key: ShardKey | None = None
+
+
 class ClusterInfo(Struct, frozen=True):
     peer_id: int
     shard_count: int
     local_shards: list[LocalShard]
     remote_shards: list[RemoteShard]
     shard_transfers: list[TransferInfo] = []
+    resharding_operations: list[ReshardingInfo] | UnsetType = UNSET
 
 
 class AliasDescription(Struct, frozen=True):
@@ -114,14 +123,15 @@ def cluster_info(
     """``points``: the number of points of each shard that this peer holds; ``comment``: of a transfer."""
     local, remote = [], []
     for shard in sorted(collection.shards.values(), key=lambda shard: shard.id):
-        for peer, state in sorted(shard.replicas.items()):
+        for peer in sorted(shard.replicas):
+            state = shown_state(collection, shard, peer)
             if peer == peer_id:
-                local.append(LocalShard(shard.id, points.get(shard.id, 0), state.value, shard.key))
+                local.append(LocalShard(shard.id, points.get(shard.id, 0), state, shard.key))
             else:
-                remote.append(RemoteShard(shard.id, peer, state.value, shard.key))
-    transfers = sorted(collection.transfers, key=lambda transfer: (transfer.shard_id, transfer.target))
-    shown = [_transfer(transfer, comment(transfer)) for transfer in transfers]
-    return ClusterInfo(peer_id, len(collection.shards), local, remote, shown)
+                remote.append(RemoteShard(shard.id, peer, state, shard.key))
+    shown = [_transfer(transfer, comment(transfer)) for transfer in shown_transfers(collection)]
+    running = [ReshardingInfo(**one) for one in reshardings(collection)]
+    return ClusterInfo(peer_id, len(collection.shards), local, remote, shown, running or UNSET)
 
 
 def _transfer(transfer: Transfer, comment: str | None) -> TransferInfo:

@@ -37,6 +37,8 @@ CODES: dict[type[VecraftError], StatusCode] = {
     errors.ShardUnavailable: StatusCode.UNAVAILABLE,
     errors.NotPrimary: StatusCode.UNAVAILABLE,
     errors.TooFewReplicas: StatusCode.UNAVAILABLE,
+    errors.PointsMoved: StatusCode.UNAVAILABLE,
+    errors.IntakeOver: StatusCode.INTERNAL,
     errors.ServiceError: StatusCode.INTERNAL,
     Unconvertible: StatusCode.INVALID_ARGUMENT,
     NotAuthenticated: StatusCode.UNAUTHENTICATED,

@@ -30,6 +30,7 @@ from protos.quotas import disk_limit, memory_limit
 from protos.shard import ShardInfo
 from router.audit.files import AuditFigures
 from router.auth.gate import Denials
+from router.cluster.resharding import shown_state
 from router.cluster.status import ClusterReport
 from router.load import Load
 from router.monitoring import machine
@@ -431,7 +432,8 @@ def active_replicas(entries: Iterable[CollectionEntry]) -> tuple[int, int]:
         sum(state is ReplicaState.ACTIVE for state in shard.replicas.values())
         for entry in entries
         for shard in entry.state.shards.values()
-        if ReplicaState.RESHARDING not in shard.replicas.values()
+        if ReplicaState.RESHARDING.value
+        not in (shown_state(entry.state, shard, peer_id) for peer_id in shard.replicas)
     ]
     return min(counts, default=0), max(counts, default=0)
 

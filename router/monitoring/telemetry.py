@@ -20,6 +20,7 @@ from protos.collections import CollectionConfig, SparseVectorParams, echo
 from protos.quotas import disk_limit, memory_limit
 from protos.shard import SegmentInfo, ShardInfo
 from router.audit.files import AuditFigures
+from router.cluster.resharding import reshardings, shown_transfers
 from router.cluster.status import ClusterReport, transfer_info
 from router.monitoring import machine
 from router.monitoring.cluster import cluster_section
@@ -214,9 +215,9 @@ def _collection(entry: CollectionEntry, comments: Comments, level: int, anonymiz
         shown["shards"] = [_shard(entry, shard, level) for shard in shards]
         shown["transfers"] = [
             transfer_info(transfer, comments.get((entry.state.uuid, transfer)))
-            for transfer in entry.state.transfers
+            for transfer in shown_transfers(entry.state)
         ]
-        shown["resharding"] = []
+        shown["resharding"] = reshardings(entry.state)
     return shown
 
 

@@ -20,7 +20,14 @@ import msgspec
 
 from consensus.state import CollectionState, ShardState
 from node.client import NodeClient, ReplicaClient
-from protos.errors import NotFound, Timeout, VecraftError, collection_not_found, operation_timed_out
+from protos.errors import (
+    NotFound,
+    PointsMoved,
+    Timeout,
+    VecraftError,
+    collection_not_found,
+    operation_timed_out,
+)
 from protos.operations import UpdateResult
 from protos.shard import ReadSession, UpdateRequest
 from router.primaries.policy import GiveUp, Past, next_step
@@ -54,7 +61,7 @@ class PrimaryCalls:
     ) -> None:
         self._watch, self._node = watch, node
         self._retrying = retrying
-        self._new_operation_id = new_operation_id
+        self.new_operation_id = new_operation_id
         self._rng = rng or secrets.SystemRandom()
 
     async def update(
@@ -74,7 +81,7 @@ class PrimaryCalls:
             primary = collection.shards[shard_id].primary
             return await self._node.replica(collection, shard_id, primary).open(told).update(request)
         if not request.operation_id:
-            request = msgspec.structs.replace(request, operation_id=self._new_operation_id())
+            request = msgspec.structs.replace(request, operation_id=self.new_operation_id())
 
         async def attempt(replica: ReplicaClient, left_ms: float) -> UpdateResult:
             part = msgspec.structs.replace(request, timeout_ms=int(left_ms))
@@ -123,17 +130,19 @@ class PrimaryCalls:
                 if isinstance(step, GiveUp):
                     if isinstance(step.error, Timeout):
                         raise operation_timed_out(what, timeout_ms / 1000) from error
-                    raise
+                    raise step.error from error
             past, peer = step.past, step.peer
             if peer is None:
                 await self._pause(now, shard, step.delay_ms / 1000)
 
     def _current(self, collection: CollectionState, shard_id: int) -> tuple[CollectionState, ShardState]:
-        """Raises: NotFound if the collection or the shard is gone."""
+        """Raises: NotFound if the collection or the shard is gone; PointsMoved if its points are not."""
         now = self._watch.same(collection)
         if now is None:
             raise collection_not_found(collection.name)
         shard = now.shards.get(shard_id)
+        if shard is None and now.buckets_step != collection.buckets_step:
+            raise PointsMoved(f"the points of shard {shard_id} have moved")
         if shard is None:
             raise NotFound(f"Shard {shard_id} of collection `{collection.name}` doesn't exist")
         return now, shard

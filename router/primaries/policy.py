@@ -5,6 +5,7 @@ An attempt ends in one of four ways:
 | error | applied? | next |
 |---|---|---|
 | NotPrimary | no | ask the peer it names, at once; after ``HINTS_MAX`` of these wait as below |
+| PointsMoved | no | give up: other shards are to be asked |
 | TooFewReplicas | no | give up: until a replica has come back nothing changes |
 | ShardUnavailable | no | wait for another primary, at most as long as the backoff says, and try again |
 | Timeout | perhaps | the same: the operation id makes a repeat harmless |
@@ -18,7 +19,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from protos.errors import NotPrimary, ShardUnavailable, Timeout, VecraftError
+from protos.errors import NotPrimary, PointsMoved, ShardUnavailable, Timeout, VecraftError
 
 HINTS_MAX = 3  # followed in a row; two peers that name each other are confused
 BACKOFF_MS_MIN = 20.0
@@ -60,6 +61,10 @@ def next_step(
         chance: uniform in [0, 1); keeps callers that failed together from coming back together.
     """
     if not isinstance(error, ShardUnavailable | Timeout) or not error.transient:
+        return GiveUp(error)
+    if isinstance(error, PointsMoved):
+        # The caller knows where to go on, under the same operation id.
+        error.unknown = past.unknown is not None
         return GiveUp(error)
     unknown = past.unknown or (error if isinstance(error, Timeout) else None)
     if remaining_ms < BACKOFF_MS_MIN:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
-from typing import Any, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from msgspec.structs import replace
 
 from consensus.state import CollectionState
 from node.client import NodeClient
 from protos.collections import CollectionConfig
-from protos.errors import operation_timed_out, vector_name_not_found
+from protos.errors import PointsMoved, operation_timed_out, vector_name_not_found
 from protos.facets import FacetHit
 from protos.filters import Filter
 from protos.ids import PointId
@@ -44,6 +45,34 @@ from router.vectors import is_ascending, params_of
 T = TypeVar("T")
 
 READ_TIMEOUT_MS = 60_000
+MOVED_S = 30.0  # for points to be where the agreed state says; then the caller hears that they are not
+MOVED_PAUSE_S = 0.05
+
+
+P = ParamSpec("P")
+Read = Callable[Concatenate["SearchOperations", P], Coroutine[Any, Any, T]]
+
+
+def anew_if_moved(read: Read[P, T]) -> Read[P, T]:
+    """Make a read again, with the shards as they are by then, when points were not where it looked for them.
+
+    One shard's answer cannot be mended alone: what has moved is to be seen once, by the map of one moment.
+    """
+
+    @functools.wraps(read)
+    async def whole(self: SearchOperations, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        loop = asyncio.get_running_loop()
+        end = loop.time() + MOVED_S
+        while True:
+            change = self.next_change()
+            try:
+                return await read(self, *args, **kwargs)
+            except PointsMoved:
+                if loop.time() > end:
+                    raise
+            await asyncio.wait((change,), timeout=MOVED_PAUSE_S)
+
+    return whole
 
 
 class SearchOperations:
@@ -63,6 +92,10 @@ class SearchOperations:
         self._slow_reads = slow_reads or SlowReads()
         self._inference = inference or Inference()
 
+    def next_change(self) -> asyncio.Future[None]:
+        """See ``StateWatch``."""
+        return self._collections.watch.next_change()
+
     def unnamed_only(self, collection: str) -> bool:
         """Does the collection have just the unnamed vector (so it shows as a bare list)?"""
         return self._collections.resolve(collection).config.params.unnamed_only
@@ -76,6 +109,7 @@ class SearchOperations:
         """Raises: BadInput if the collection has no such vector; NotFound."""
         params_of(self._collections.resolve(collection).config.params, name)
 
+    @anew_if_moved
     async def query(
         self, collection: str, requests: Sequence[QueryRequest], options: ReadOptions
     ) -> list[Hits]:
@@ -106,6 +140,7 @@ class SearchOperations:
         vectors = await self._inference.embed(objects, searching=True)
         return [replaced(request, vectors) for request in requests]
 
+    @anew_if_moved
     async def explain(self, collection: str, request: QueryRequest, options: ReadOptions) -> Explanation:
         """How the searches of a query are carried out, by doing so. Raises: as ``query``."""
         scope = await self._scope(collection, options)
@@ -120,6 +155,7 @@ class SearchOperations:
         micros = (time.perf_counter() - started) * 1e6
         return await explained(scope, request, vectors, vectors_micros=micros)
 
+    @anew_if_moved
     async def scroll(
         self, collection: str, request: ScrollRequest, options: ReadOptions, keys: ShardSelector | None = None
     ) -> Page:
@@ -132,6 +168,7 @@ class SearchOperations:
         page = self.bounded(scrolled(scope, request, keys), options, "Scroll")
         return await self._watched(scope.state, (request.filter,), page)
 
+    @anew_if_moved
     async def count(
         self,
         collection: str,
@@ -146,6 +183,7 @@ class SearchOperations:
         counts = gather([shard.count(filter, exact=exact) for shard in scope.shards(keys)])
         return sum(await self._watched(scope.state, (filter,), self.bounded(counts, options, "Count")))
 
+    @anew_if_moved
     async def facet(self, collection: str, query: FacetQuery, options: ReadOptions) -> list[FacetHit]:
         """The values of a payload key that most points have. Raises: BadInput if no index tells them."""
         scope = await self._scope(collection, options)
@@ -153,6 +191,7 @@ class SearchOperations:
         counts = self.bounded(facet(scope, query), options, "Facet")
         return await self._watched(scope.state, (query.filter,), counts)
 
+    @anew_if_moved
     async def retrieve(
         self,
         collection: str,

@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Generic, TypeVar
 
 from node.client import ReplicaClient
-from protos.errors import ServiceError, Timeout, VecraftError
+from protos.errors import PointsMoved, ServiceError, Timeout, VecraftError
 from protos.shard import Position, ReadSession
 from protos.shard_client import ShardClient
 from router.replicas.consistency import Answer, AskAgain, Plan, Resolved
@@ -62,6 +62,7 @@ class ReplicaReads:
         hedge_delay_ms: int | None = None,
         attempt_ms: int | None = ATTEMPT_MS,
         at_least: Position | None = None,
+        answers_since: int | None = None,
     ) -> T:
         """Ask as ``plan`` says until ``resolve`` has a value.
 
@@ -71,11 +72,13 @@ class ReplicaReads:
             hedge_delay_ms: ``read_fan_out_delay_ms``; None: as experience says, within a budget; 0: never.
             attempt_ms: one replica's time for one answer; None: as long as the caller waits.
             at_least: every answer is as of this position or later.
+            answers_since: of the shard, as in ``ReadSession``.
         Raises: the first replica's error when too few can answer; at once if it is not transient.
         """
         self.hedging.earn()
         attempt_s = None if attempt_ms is None else attempt_ms / 1000
-        read = _Read(self, plan, replicas, call, resolve, hedge_delay_ms, attempt_s, at_least)
+        demands = ReadSession(plan.consistency != 1, at_least, answers_since=answers_since)
+        read = _Read(self, plan, replicas, call, resolve, hedge_delay_ms, attempt_s, demands)
         try:
             return await read.run()
         finally:
@@ -92,12 +95,12 @@ class _Read(Generic[T]):
         resolve: Resolve[T],
         hedge_delay_ms: int | None,
         attempt_s: float | None,
-        at_least: Position | None,
+        demands: ReadSession,
     ) -> None:
         self._owner, self._plan, self._replicas = owner, plan, replicas
         self._call, self._resolve = call, resolve
         self._hedge_delay_ms, self._attempt_s = hedge_delay_ms, attempt_s
-        self._at_least = at_least
+        self._demands = demands
         self._spare = deque(plan.spare)
         self._running: dict[asyncio.Task[Answer[T]], int] = {}
         self._answers: dict[int, Answer[T]] = {}
@@ -133,8 +136,11 @@ class _Read(Generic[T]):
         client = self._replicas.get(peer)
         if client is None:
             raise ServiceError(f"Peer {peer} is not known here")
-        demanded = [each for each in (at_least, self._at_least) if each is not None]
-        session = ReadSession(strong=self._plan.consistency != 1, at_least=max(demanded, default=None))
+        demands = self._demands
+        demanded = [each for each in (at_least, demands.at_least) if each is not None]
+        session = ReadSession(
+            demands.strong, max(demanded, default=None), answers_since=demands.answers_since
+        )
         loop = asyncio.get_running_loop()
         started = loop.time()
         self._owner.load[peer] += 1
@@ -179,7 +185,8 @@ class _Read(Generic[T]):
         except VecraftError as error:
             if not error.transient:
                 raise
-            self._error = self._error or error
+            if self._error is None or isinstance(error, PointsMoved):  # which says what to do about it
+                self._error = error
             if peer not in self._asked_again and self._spare:
                 self._ask(self._spare.popleft())
             if len(self._answers) + len(self._running) < self._plan.votes:

@@ -16,9 +16,9 @@ from typing import Protocol, TypeVar
 
 from msgspec.structs import replace
 
-from consensus.state import CollectionState, ReplicaState, ShardKey, ShardState
+from consensus.state import CollectionState, ReplicaState, ShardKey
 from node.client import NodeClient, ReplicaClient
-from protos.errors import ShardUnavailable, Timeout, VecraftError
+from protos.errors import PointsMoved, ShardUnavailable, Timeout, VecraftError
 from protos.facets import FacetHit, FacetRequest
 from protos.filters import Filter
 from protos.idf import Frequencies, FrequencyRequest
@@ -86,7 +86,7 @@ class ShardReaders:
         reader: ShardReader
         alone = len(replicas) == 1 and replicas.get(self._local_peer) is ReplicaState.ACTIVE
         if alone and consistency == 1 and at_least is None:
-            reader = self._node.shard(collection.name, shard_id)
+            reader = self._node.shard(collection.name, shard_id, answers_since=shard.answers_since)
         else:
             reader = _Replicated(self, collection, shard_id, consistency, affinity, at_least)
         return reader if shard.key is None else _Keyed(reader, shard.key)
@@ -122,25 +122,28 @@ class ShardReaders:
             ascending=lambda name: is_ascending(vectors[name]),
             hedge_delay_ms=params.read_fan_out_delay_ms,
             at_least=at_least,
+            answers_since=collection.shards[shard_id].answers_since,
         )
 
     async def changed(self, collection: CollectionState, shard_id: int) -> CollectionState | None:
         """The collection with other replicas of the shard than it has in ``collection``, if that is so.
 
-        Waits a little for it, as this node may be the last to hear.
+        Waits a little for it, as this node may be the last to hear. Raises: PointsMoved if the shard is gone,
+        or answers for other points.
         """
         old = collection.shards[shard_id]
 
         def moved_on() -> bool:
-            return self._shard_now(collection, shard_id) not in (None, old)
+            now = self._watch.same(collection)
+            return now is not None and now.shards.get(shard_id) != old
 
         if not await self._watch.until(moved_on, timeout_s=REPLAN_S):
             return None
-        return self._watch.same(collection)
-
-    def _shard_now(self, collection: CollectionState, shard_id: int) -> ShardState | None:
         now = self._watch.same(collection)
-        return None if now is None else now.shards.get(shard_id)
+        shard = None if now is None else now.shards.get(shard_id)
+        if now is not None and (shard is None or shard.answers_since != old.answers_since):
+            raise PointsMoved(f"the points of shard {shard_id} have moved")
+        return now
 
     def _reads(self, collection: CollectionState, shard_id: int) -> ReplicaReads:
         key = collection.uuid, shard_id
@@ -204,7 +207,7 @@ class _Replicated:
             try:
                 return await call(self._plan(collection))
             except VecraftError as error:
-                if not error.transient or isinstance(error, Timeout):
+                if not error.transient or isinstance(error, Timeout | PointsMoved):
                     raise
                 first, end_s = end_s is None, end_s or loop.time() + FAIL_OVER_S
                 changed = await self._owner.changed(collection, self._shard_id)

@@ -38,6 +38,7 @@ class ShardReads:
 
     Args:
         ascending: whether smaller scores of a vector name are better.
+        answers_since: of the shard, as in ``ReadSession``.
         hedge_delay_ms: the collection's ``read_fan_out_delay_ms``.
     """
 
@@ -50,11 +51,12 @@ class ShardReads:
         ascending: Callable[[str], bool],
         hedge_delay_ms: int | None = None,
         at_least: Position | None = None,
+        answers_since: int | None = None,
     ) -> None:
         self._reads, self._plan, self._replicas = reads, plan, replicas
         self._ascending = ascending
         self._hedge_delay_ms = hedge_delay_ms
-        self._at_least = at_least
+        self._at_least, self._answers_since = at_least, answers_since
 
     async def search(self, requests: list[SearchRequest]) -> list[Hits]:
         def merge(place: int, parts: list[Hits]) -> Hits:
@@ -125,4 +127,5 @@ class ShardReads:
             hedge_delay_ms=self._hedge_delay_ms,
             attempt_ms=ATTEMPT_MS if dispensable else None,
             at_least=self._at_least,
+            answers_since=self._answers_since,
         )

@@ -55,6 +55,8 @@ STATUS: dict[type[VecraftError], int] = {
     errors.ShardUnavailable: 503,
     errors.NotPrimary: 503,
     errors.TooFewReplicas: 503,
+    errors.PointsMoved: 503,
+    errors.IntakeOver: 500,
     errors.ServiceError: 500,
     NotAuthenticated: 401,
     TokenRefused: 403,

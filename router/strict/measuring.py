@@ -9,6 +9,7 @@ from protos.filters import Filter
 from protos.memory import memory_of_all
 from router.collections.reporting import Reports
 from router.replicas.readers import ShardReaders
+from router.shards import owning_shards
 from router.strict.sizes import Holding
 
 
@@ -28,5 +29,5 @@ class Measuring:
 
     async def selected(self, state: CollectionState, filter: Filter) -> int:
         """About. Raises: what the shards raise."""
-        shards = [self._readers.open(state, shard_id, 1, b"", at_least=None) for shard_id in state.shards]
+        shards = [self._readers.open(state, shard_id, 1) for shard_id in owning_shards(state)]
         return sum(await asyncio.gather(*(shard.count(filter, exact=False) for shard in shards)))

@@ -8,9 +8,11 @@ from random import Random
 from msgspec.structs import replace
 
 from consensus.commands import (
+    AbortResharding,
     AbortTransfer,
     AddCollection,
     AddReplica,
+    BeginMove,
     ChangeCollection,
     Command,
     CreateShardKey,
@@ -21,6 +23,9 @@ from consensus.commands import (
     EvictReplica,
     FinishTransfer,
     ListenReplica,
+    LowerFence,
+    MoveReady,
+    MoveWhole,
     PromotePrimary,
     RegisterPeer,
     RemovePeer,
@@ -28,7 +33,10 @@ from consensus.commands import (
     RestartTransfer,
     RestoreShards,
     Restoring,
+    ShardCleaned,
     ShardRef,
+    SourceReleased,
+    StartResharding,
     StartTransfer,
     shard_ref,
 )
@@ -37,6 +45,7 @@ from consensus.state import (
     ClusterState,
     CollectionState,
     ReplicaState,
+    ReshardingStage,
     ShardState,
     Transfer,
     TransferMethod,
@@ -63,6 +72,8 @@ def any_command(rng: Random, state: ClusterState) -> Command:
     collection, shard = rng.choice(shards)
     if rng.random() < 0.2:
         return rng.choice(makers)(rng, state)
+    if rng.random() < 0.3:
+        return resharding_command(rng, collection)
     if collection.transfers and rng.random() < 0.4:
         return _transfer(rng, collection)
     return _replica(rng, collection, shard)
@@ -129,6 +140,35 @@ def _replica(rng: Random, collection: CollectionState, shard: ShardState) -> Com
         ),
     ]
     return rng.choice([*commands, commands[-1], commands[-1]])
+
+
+def resharding_command(rng: Random, collection: CollectionState) -> Command:
+    """A step of a resharding, mostly one that is due."""
+    name, uuid, running = collection.name, collection.uuid, collection.resharding
+    strangers = [shard for shard in collection.shards.values() if shard.strangers]
+    if strangers and rng.random() < 0.3:
+        step = collection.buckets_step - (rng.random() < 0.2)
+        return ShardCleaned(name, uuid, rng.choice(strangers).id, step)
+    if running is None or rng.random() < 0.05:
+        peers = tuple(rng.sample(PEERS, rng.randint(1, 3)))
+        key = rng.choice([*[group.key for group in collection.groups], None])
+        operation = f"r{collection.buckets_step}"
+        if rng.random() < 0.5:
+            return StartResharding(name, uuid, operation, "up", peers[0], peers, key)
+        return StartResharding(name, uuid, operation, "down", peers[0], (), key)
+    operation = running.uuid if rng.random() < 0.95 else "x"
+    step = collection.buckets_step - (rng.random() < 0.1)
+    move = rng.choice(running.moves)
+    if rng.random() < 0.04:
+        return rng.choice([AbortResharding(name, uuid, operation), LowerFence(name, uuid, operation, step)])
+    if running.stage is ReshardingStage.MOVING:
+        if rng.random() < 0.1:
+            session = (move.session[0] + rng.randint(-1, 1), rng.randint(0, 2))
+            return BeginMove(name, uuid, operation, move.source, move.target, session)
+        return MoveReady(name, uuid, operation, move.source, move.target, move.session)
+    if running.stage is ReshardingStage.FENCED:
+        return MoveWhole(name, uuid, operation, move.source, move.target, move.session, step)
+    return SourceReleased(name, uuid, operation, move.source, step)
 
 
 def _restoring(rng: Random, collection: CollectionState, shard: ShardState) -> RestoreShards:

@@ -196,7 +196,7 @@ class PeerNode:
         self.agreed_quotas = QuotaConfig()
         self.measured_hardware: dict[str, HardwareUsage] = {}
 
-    def shard(self, collection: str, shard_id: int) -> ShardClient:
+    def shard(self, collection: str, shard_id: int, *, answers_since: int | None = None) -> ShardClient:
         return self._cluster.copy(collection, shard_id, self._peer)
 
     def replica(self, collection: CollectionState, shard_id: int, peer_id: int) -> ReplicaClient:

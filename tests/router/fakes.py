@@ -111,7 +111,7 @@ class FakeNode:
         self.measured_hardware: dict[str, HardwareUsage] = {}
         self.settled: list[tuple[str, int, int]] = []  # collection, shard, config version
 
-    def shard(self, collection: str, shard_id: int) -> ShardClient:
+    def shard(self, collection: str, shard_id: int, *, answers_since: int | None = None) -> ShardClient:
         shard = self.shards.get((collection, shard_id))
         if shard is None:
             raise ShardUnavailable(f"shard {shard_id} of collection `{collection}` is not on this node")

@@ -65,6 +65,14 @@ def cluster_message(info: ClusterInfo) -> wire.CollectionClusterInfoResponse:
             to_shard_id=transfer.to_shard_id,
         )
         setattr(shown, "from", transfer.source)  # a word of Python's
+    for running in info.resharding_operations or ():
+        operation = message.resharding_operations.add(
+            shard_id=running.shard_id,
+            peer_id=running.peer_id,
+            direction=number("qdrant.ReshardingDirection", running.direction),
+        )
+        if running.shard_key is not None:
+            operation.shard_key.CopyFrom(shard_key_message(running.shard_key))
     return message
 
 

@@ -11,17 +11,21 @@ from consensus.state import ReplicaState
 from protos.errors import MalformedBody
 from protos.filters import decode_filter
 from router.cluster.requests import (
+    AbortReshardingOf,
     AbortShardTransfer,
     ClusterChange,
     CreateShardingKey,
+    Drive,
     DriveResharding,
     DropShardingKey,
     DropShardReplica,
     Key,
     MoveShard,
+    PeerId,
     ReplicatePoints,
     ReplicateShard,
     RestartShardTransfer,
+    ShardId,
     StartResharding,
 )
 from router.rest.bodies.reading import decode
@@ -44,6 +48,13 @@ class ReplicatePointsBody(Struct):
     filter: Any = None
 
 
+class DriveBody(Struct):
+    """Which shards and peers it is about makes no difference: stages are of the whole."""
+
+    shard_id: ShardId | None = None
+    peer_id: PeerId | None = None
+
+
 class ClusterChangeBody(Struct, forbid_unknown_fields=True):
     """Exactly one member is present."""
 
@@ -56,11 +67,11 @@ class ClusterChangeBody(Struct, forbid_unknown_fields=True):
     drop_sharding_key: DropShardingKey | UnsetType = UNSET
     replicate_points: ReplicatePointsBody | UnsetType = UNSET
     start_resharding: StartResharding | UnsetType = UNSET
-    abort_resharding: DriveResharding | UnsetType = UNSET
-    finish_migrating_points: DriveResharding | UnsetType = UNSET
-    commit_read_hash_ring: DriveResharding | UnsetType = UNSET
-    commit_write_hash_ring: DriveResharding | UnsetType = UNSET
-    finish_resharding: DriveResharding | UnsetType = UNSET
+    abort_resharding: AbortReshardingOf | UnsetType = UNSET
+    finish_migrating_points: DriveBody | UnsetType = UNSET
+    commit_read_hash_ring: DriveBody | UnsetType = UNSET
+    commit_write_hash_ring: DriveBody | UnsetType = UNSET
+    finish_resharding: DriveBody | UnsetType = UNSET
 
 
 _change = msgspec.json.Decoder(ClusterChangeBody)
@@ -72,14 +83,15 @@ _any: msgspec.json.Decoder[Any] = msgspec.json.Decoder(Any)
 def decode_cluster_change(body: bytes) -> ClusterChange:
     """Raises: MalformedBody unless there is exactly one operation, of its shape."""
     request = decode(body, _change)
-    given = [getattr(request, name) for name in request.__struct_fields__]
-    given = [change for change in given if change is not UNSET]
+    members = {name: getattr(request, name) for name in request.__struct_fields__}
+    given = {name: change for name, change in members.items() if change is not UNSET}
     if len(given) != 1:
         raise MalformedBody(
             "data did not match any variant of untagged enum ClusterOperations:"
             f" expected exactly one operation, found {len(given)}"
         )
-    return _domain(given[0])
+    ((name, change),) = given.items()
+    return DriveResharding(drive=Drive(name)) if isinstance(change, DriveBody) else _domain(change)
 
 
 def _domain(change: ClusterChange | CreateShardingKeyBody | ReplicatePointsBody) -> ClusterChange:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from consensus.buckets import all_in
 from node import bits
 from node.filter.check import compile_check
 from node.filter.columns import Columns
@@ -64,7 +65,11 @@ class Shard:
             slots = np.array(sorted(self.vectors.get(name, ())), dtype=np.int64)
             return bits.pack(slots, bits.size_for(self._next))
 
-        return Context(self.columns.view(), self, self.live, has_vector)
+        def in_buckets(buckets: bytes) -> bits.PackedBits:
+            slots = [slot for key, slot in self.keys.items() if all_in((key,), buckets)]
+            return bits.pack(np.array(slots, dtype=np.int64), bits.size_for(self._next))
+
+        return Context(self.columns.view(), self, self.live, has_vector, in_buckets)
 
     def select(self, filter: Filter) -> Selection:
         return evaluate(filter, self.context())

@@ -5,18 +5,23 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from typing import Any
+from uuid import UUID
 
 import pytest
 from msgspec.structs import replace
 
 from consensus.commands import (
+    AbortResharding,
     ChangeAliases,
     Command,
+    MoveReady,
+    MoveWhole,
     PromotePrimary,
     SetClusterMetadata,
     StartTransfer,
     shard_ref,
 )
+from consensus.commands import StartResharding as ReshardingStarted
 from consensus.events import Outdated
 from consensus.state import TransferMethod
 from node.client.cluster import SendFailures
@@ -34,7 +39,9 @@ from protos.errors import (
 from router.cluster import ClusterOperations, ClusterOptions
 from router.cluster.operations import METADATA_DEPTH_MAX, METADATA_WRITES_MAX
 from router.cluster.requests import (
+    AbortReshardingOf,
     CreateShardingKey,
+    Drive,
     DriveResharding,
     DropShardingKey,
     MoveShard,
@@ -134,7 +141,7 @@ async def test_a_node_on_its_own_shows_disabled(world: World) -> None:
         lambda alone: alone.remove_peer(99),
         lambda alone: alone.drain_peer(1, draining=True),
         lambda alone: alone.set_metadata("k", 1),
-        lambda alone: alone.change_collection("c", DriveResharding()),
+        lambda alone: alone.change_collection("c", DriveResharding(drive=Drive.FINISH_RESHARDING)),
         lambda alone: alone.change_collection("unknown", DropShardingKey(shard_key="a")),
         lambda alone: alone.telemetry(None, level=0),
     ],
@@ -341,10 +348,44 @@ async def test_a_wrong_change_proposes_nothing(
     assert world.log.commands == []
 
 
-async def test_resharding_is_told_apart_when_it_is_enabled() -> None:
+async def test_a_resharding_that_is_asked_for_without_a_name_gets_one() -> None:
     world = World(ClusterOptions(resharding_enabled=True))
-    with pytest.raises(BadRequest, match="Resharding is not supported by this version"):
-        await world.operations.change_collection("c", StartResharding(direction="up"))
+    await world.operations.change_collection("c", StartResharding(direction="up"))
+    await world.operations.change_collection("c", AbortReshardingOf())
+    started, aborted = world.log.commands
+    assert isinstance(started, ReshardingStarted)
+    assert isinstance(aborted, AbortResharding)
+    assert aborted.operation == started.operation == str(UUID(started.operation))
+
+
+async def test_who_drives_a_resharding_waits_for_its_stages() -> None:
+    world = World(ClusterOptions(resharding_enabled=True))
+    await world.operations.change_collection("c", StartResharding(direction="up"))
+    drive = DriveResharding(drive=Drive.COMMIT_READ_HASH_RING)
+    with pytest.raises(Timeout):
+        await world.operations.change_collection("c", drive, timeout_ms=50)
+    waiting = asyncio.create_task(world.operations.change_collection("c", drive))
+    await asyncio.sleep(0)
+    collection = world.log.state.collections["c"]
+    for move in collection.resharding.moves:  # type: ignore[union-attr]
+        ends = ("c", collection.uuid, collection.resharding.uuid, move.source, move.target)  # type: ignore[union-attr]
+        await world.log.propose(MoveReady(*ends, move.session))
+    for move in collection.resharding.moves:  # type: ignore[union-attr]
+        ends = ("c", collection.uuid, collection.resharding.uuid, move.source, move.target)  # type: ignore[union-attr]
+        step = world.log.state.collections["c"].buckets_step
+        await world.log.propose(MoveWhole(*ends, move.session, step))
+    assert await asyncio.wait_for(waiting, 5)
+
+
+async def test_who_drives_a_resharding_hears_that_it_was_aborted() -> None:
+    world = World(ClusterOptions(resharding_enabled=True))
+    await world.operations.change_collection("c", StartResharding(direction="up"))
+    drive = DriveResharding(drive=Drive.FINISH_RESHARDING)
+    waiting = asyncio.create_task(world.operations.change_collection("c", drive))
+    await asyncio.sleep(0)
+    await world.operations.change_collection("c", AbortReshardingOf())
+    with pytest.raises(BadRequest, match="was aborted"):
+        await asyncio.wait_for(waiting, 5)
 
 
 async def test_shard_keys_are_the_collections_business(world: World) -> None:

@@ -17,10 +17,10 @@ from consensus.state import ReplicaState, ShardKey, TransferMethod
 from protos.errors import BadInput, BadRequest, InvalidField, NotFound, VecraftError
 from router.cluster.planning import TransferOptions, plan
 from router.cluster.requests import (
+    AbortReshardingOf,
     AbortShardTransfer,
     ClusterChange,
     CreateShardingKey,
-    DriveResharding,
     DropShardReplica,
     MoveShard,
     ReplicaChange,
@@ -123,7 +123,7 @@ ENDS = {"shard_id": 0, "from_peer_id": 1, "to_peer_id": 3}
             BadRequest,
             "resharding is only supported in Qdrant Cloud",
         ),
-        (DriveResharding(), BadRequest, "resharding is not in progress for collection c"),
+        (AbortReshardingOf(), BadRequest, "resharding is not in progress for collection c"),
     ],
 )
 def test_what_no_command_can_name_is_refused(
@@ -266,4 +266,4 @@ def test_a_string_key_and_a_number_are_different_keys() -> None:
 
 def test_an_unknown_collection_is_not_found() -> None:
     with pytest.raises(NotFound, match="Collection `c` doesn't exist!"):
-        planned(ClusterLog(), DriveResharding())
+        planned(ClusterLog(), AbortReshardingOf())

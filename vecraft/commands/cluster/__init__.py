@@ -3,16 +3,17 @@
 vecraft cluster status --watch
 vecraft cluster drain 4242 && vecraft cluster remove 4242
 vecraft cluster rebalance --dry-run
+vecraft cluster reshard wordnet up
 """
 
 # Lives here: ``asking`` reads the cluster, ``status`` shows it, ``rebalancing`` is the pure plan of moves,
-# ``moving`` asks the server for them and waits.
+# ``moving`` asks the server for them and waits, ``resharding`` likewise for more or fewer shards.
 
 from __future__ import annotations
 
 import argparse
 
-from vecraft.commands.cluster import moving, status
+from vecraft.commands.cluster import moving, resharding, status
 from vecraft.commands.options import positive_seconds, server_options, subcommand, unsigned_number
 
 METHODS = ("snapshot", "stream_records", "wal_delta")
@@ -46,6 +47,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     spread.add_argument("--dry-run", action="store_true", help="only show the moves")
     spread.add_argument("--collection", action="append", metavar="NAME", help="only this one; repeatable")
+    resharded = subcommand(
+        commands, "reshard", resharding.reshard, "give a collection a shard more, or one less", server
+    )
+    resharded.add_argument("collection")
+    resharded.add_argument("step", choices=("up", "down", "abort"))
+    resharded.add_argument("--key", help="the shard key, of a collection that has them")
+    resharded.add_argument("--peer", type=unsigned_number, help="that holds the new shard (the least loaded)")
+    _add_no_wait(resharded)
     removed = subcommand(commands, "remove", moving.remove, "take a peer out of the cluster", server)
     removed.add_argument("peer", type=unsigned_number)
     removed.add_argument(

@@ -122,7 +122,7 @@ def _wait_moved(client: Client, asked: Move) -> None:
             )
         return None if asked.source not in states else "the source's replica goes"
 
-    _wait(f"{asked.collection}, shard {asked.shard}, {asked.source} -> {asked.target}", arrived)
+    wait_until(f"{asked.collection}, shard {asked.shard}, {asked.source} -> {asked.target}", arrived)
 
 
 def _wait_drained(client: Client, peer_id: int) -> None:
@@ -137,10 +137,10 @@ def _wait_drained(client: Client, peer_id: int) -> None:
             raise CommandFailed(f"no other peer can take the replicas of peer {peer_id}; add one")
         return f"{found.replicas} replicas left" if found.replicas else None
 
-    _wait(f"peer {peer_id}", emptied)
+    wait_until(f"peer {peer_id}", emptied)
 
 
-def _wait(what: str, left: Callable[[], str | None]) -> None:
+def wait_until(what: str, left: Callable[[], str | None]) -> None:
     """Until ``left`` returns None; what it returns before is told at a terminal, once each."""
     told = None
     while (now := left()) is not None:
