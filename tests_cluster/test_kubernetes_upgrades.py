@@ -133,6 +133,8 @@ async def test_a_cluster_is_upgraded_node_by_node_under_load(tmp_path: Path, ver
                     await asyncio.sleep(UNDER_LOAD_S)
                     await _replace(cluster, view, balancer, node)
                     await asyncio.to_thread(_use, view, f"mixed-{node.member.index}")
+                    if node is cluster[0]:
+                        await asyncio.to_thread(_move_around, view, "moved")
                 await asyncio.sleep(UNDER_LOAD_S)
             await recorder.read_all()
         print(f"{len(recorder.history)} operations; again: {balancer.why}")
@@ -157,8 +159,7 @@ async def _replace(cluster: Cluster, view: View, balancer: InService, node: Clus
 
 
 def _use(view: View, name: str) -> None:
-    """A collection is made, written through one node, read through the others, and dropped; and a replica
-    goes from node to node."""
+    """A collection is made, written through one node, read through the others, and dropped."""
     view.create(name, replicas=NODES * 2, shard_number=2, replication_factor=NODES)
     first, *others = view.running()
     view.put(first, name, range(20), 1)
@@ -173,10 +174,10 @@ def _use(view: View, name: str) -> None:
         assert len(found) == 20
         assert len(found[0]["vector"]) == DIM
     view.drop(name)
-    _move_around(view, f"{name}-moved")
 
 
 def _move_around(view: View, name: str) -> None:
+    """A replica goes from node to node, with all it has."""
     view.create(name, replicas=1, shard_number=1, replication_factor=1)
     view.put(view.running()[0], name, range(1000), 1)
     ((_, source),) = view.states(view.running()[0], name)
