@@ -49,6 +49,9 @@ def new_cluster_id() -> str:
     return str(uuid.uuid4())
 
 
+_decoder = msgspec.json.Decoder(Identity)
+
+
 def load(directory: Path) -> Identity | None:
     """None: there is none. Raises: IdentityDamaged."""
     path = directory / _FILE
@@ -57,7 +60,7 @@ def load(directory: Path) -> Identity | None:
             raise IdentityDamaged(f"{path} is missing, though there is a Raft log")
         return None
     try:
-        identity = msgspec.json.decode(path.read_bytes(), type=Identity)
+        identity = _decoder.decode(path.read_bytes())
     except msgspec.MsgspecError as error:
         raise IdentityDamaged(f"{path} makes no sense: {error}") from error
     if identity.format != FORMAT:

@@ -226,6 +226,9 @@ def _refuse_log_without_snapshot(directory: Path) -> None:
         raise MetadataCorrupted(directory / _SNAPSHOT, 0, "the file is missing, though there is a log")
 
 
+_decoder = msgspec.msgpack.Decoder(_Snapshot)
+
+
 def _read_snapshot(path: Path) -> _Snapshot:
     data = path.read_bytes()
     log_format.check_header(data, _SNAPSHOT_MAGIC, path)
@@ -233,7 +236,7 @@ def _read_snapshot(path: Path) -> _Snapshot:
     if len(bodies) != 1:
         raise MetadataCorrupted(path, HEADER_BYTES, "bad checksum; restore the file from a backup")
     try:
-        snapshot = msgspec.msgpack.decode(bodies[0], type=_Snapshot)
+        snapshot = _decoder.decode(bodies[0])
     except msgspec.MsgspecError as error:
         raise MetadataCorrupted(path, HEADER_BYTES, f"not a state this program knows: {error}") from error
     level = snapshot.state.feature_level

@@ -24,6 +24,7 @@ from consensus.commands import decode_command
 from consensus.events import Event
 from consensus.state import FEATURE_LEVEL, ClusterState
 from consensus.transitions import Events, apply
+from protos.structs import learn
 
 FORMAT = 1
 RESULTS_MAX = 1024
@@ -107,9 +108,12 @@ def encode(state: Replicated) -> bytes:
     return msgspec.msgpack.encode(state)
 
 
+_decoder = msgspec.msgpack.Decoder(Replicated)
+
+
 def decode(data: bytes) -> Replicated:
     """Raises: UnknownFormat, msgspec.MsgspecError."""
-    state = msgspec.msgpack.decode(data, type=Replicated)
+    state = _decoder.decode(data)
     if state.format != FORMAT:
         raise UnknownFormat(f"state format {state.format} (this program knows {FORMAT})")
     level = state.cluster.feature_level
@@ -157,3 +161,6 @@ def decode_events(encoded: list[tuple[str, Any]]) -> Events:
     if unknown:
         raise UnknownFormat(f"events {unknown}")
     return tuple(msgspec.convert(fields, _EVENTS[name]) for name, fields in encoded)
+
+
+learn(*_EVENTS.values())

@@ -262,6 +262,9 @@ def encode_state(state: ClusterState) -> bytes:
     return msgspec.msgpack.encode(state)
 
 
+_decoder = msgspec.msgpack.Decoder(ClusterState)
+
+
 def decode_state(data: bytes) -> ClusterState:
     """Raises: msgspec.MsgspecError if the bytes are not a state this program knows."""
-    return msgspec.msgpack.decode(data, type=ClusterState)
+    return _decoder.decode(data)

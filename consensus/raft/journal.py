@@ -141,13 +141,16 @@ def encode_record(entry: Entry) -> bytes:
     return struct.pack("<II", len(command), crc32c.crc32c(checked)) + checked
 
 
+_decoder = msgspec.json.Decoder(_Meta)
+
+
 def _read_meta(files: Files) -> _Meta:
     data = files.read(META)
     if data is None:
         return _Meta()
     if len(data) < _CRC.size or _CRC.unpack_from(data)[0] != crc32c.crc32c(data[_CRC.size :]):
         raise JournalDamaged(f"{META}: the checksum does not match its content")
-    meta = msgspec.json.decode(data[_CRC.size :], type=_Meta)
+    meta = _decoder.decode(data[_CRC.size :])
     if meta.format != FORMAT:
         raise JournalDamaged(f"{META}: format {meta.format} is not known here (this program knows {FORMAT})")
     return meta

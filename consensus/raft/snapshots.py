@@ -141,11 +141,14 @@ def encode(snapshot: Snapshot) -> bytes:
     return _CRC.pack(crc32c.crc32c(body)) + body
 
 
+_decoder = msgspec.msgpack.Decoder(Snapshot)
+
+
 def decode(data: bytes) -> Snapshot:
     """Raises: SnapshotDamaged."""
     if len(data) < _CRC.size or _CRC.unpack_from(data)[0] != crc32c.crc32c(data[_CRC.size :]):
         raise SnapshotDamaged("the snapshot does not match its checksum")
-    snapshot = msgspec.msgpack.decode(data[_CRC.size :], type=Snapshot)
+    snapshot = _decoder.decode(data[_CRC.size :])
     if snapshot.format != FORMAT:
         raise SnapshotDamaged(
             f"snapshot format {snapshot.format} is not known here (this program knows {FORMAT})"

@@ -70,6 +70,9 @@ class Manifest(Struct, frozen=True):
     aliases: dict[str, str]
 
 
+_decoder = msgspec.json.Decoder(Manifest)
+
+
 class Repository:
     """Blocking, but for ``keep``."""
 
@@ -137,7 +140,7 @@ class Repository:
         if _NAME.fullmatch(name) is None or not (self.root / name).is_file():
             raise NotFound(f"Backup {name} not found")
         try:
-            found = msgspec.json.decode((self.root / name).read_bytes(), type=Manifest)
+            found = _decoder.decode((self.root / name).read_bytes())
         except msgspec.DecodeError as error:
             raise BadInput(f"Backup {name} makes no sense: {error}") from error
         if found.format != FORMAT:

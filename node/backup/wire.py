@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from node.backup.barrier import CutAt
 from protos.errors import BadRequest
+from protos.structs import learn
 
 FORMAT = 1
 CUT, HOLD, CONFIRM, RELEASE = "backup.cut", "backup.hold", "backup.confirm", "backup.release"
@@ -78,3 +79,6 @@ def decode(data: bytes, kind: type[T]) -> T:
         return msgspec.msgpack.decode(memoryview(data)[1:], type=kind)
     except msgspec.DecodeError as error:
         raise BadRequest(f"not a {kind.__name__}: {error}") from error
+
+
+learn(CutRequest, CutRef, FileRef, Prepared, Held, CutFiles)

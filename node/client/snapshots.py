@@ -182,21 +182,28 @@ def encode_description(description: SnapshotDescription) -> bytes:
     return msgspec.json.encode(description)
 
 
+_version_decoder = msgspec.json.Decoder(_Version)
+_snapshot_description_decoder = msgspec.json.Decoder(SnapshotDescription)
+
+
 def decode_description(data: bytes) -> SnapshotDescription:
     """Raises: ValueError, which says why, if this program cannot know what it describes."""
-    version = msgspec.json.decode(data, type=_Version).format
+    version = _version_decoder.decode(data).format
     if version != SNAPSHOT_FORMAT:
         raise ValueError(f"its description has format {version}, this program knows {SNAPSHOT_FORMAT}")
-    return msgspec.json.decode(data, type=SnapshotDescription)
+    return _snapshot_description_decoder.decode(data)
 
 
 def encode_manifest(manifest: PartialManifest) -> bytes:
     return msgspec.json.encode(manifest)
 
 
+_partial_manifest_decoder = msgspec.json.Decoder(PartialManifest)
+
+
 def decode_manifest(data: bytes) -> PartialManifest:
     """Raises: ValueError, which says why, if this program cannot know what it describes."""
-    version = msgspec.json.decode(data, type=_Version).format
+    version = _version_decoder.decode(data).format
     if version != MANIFEST_FORMAT:
         raise ValueError(f"the manifest has format {version}, this program knows {MANIFEST_FORMAT}")
-    return msgspec.json.decode(data, type=PartialManifest)
+    return _partial_manifest_decoder.decode(data)

@@ -45,12 +45,15 @@ def encode_report(report: PeerReport) -> bytes:
     return bytes([FORMAT]) + msgspec.msgpack.encode(told)
 
 
+_decoder = msgspec.msgpack.Decoder(Told)
+
+
 def decode_report(data: bytes, heard_ms: int) -> PeerReport:
     """Raises: BadRequest."""
     if data[:1] != bytes([FORMAT]):
         raise BadRequest(f"the report has format {data[:1]!r}, this program knows {FORMAT}")
     try:
-        told = msgspec.msgpack.decode(memoryview(data)[1:], type=Told)
+        told = _decoder.decode(memoryview(data)[1:])
     except msgspec.DecodeError as error:
         raise BadRequest(f"not a report: {error}") from error
     replicas = {(uuid, shard_id): replica for uuid, shard_id, replica in told.replicas}

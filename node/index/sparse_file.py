@@ -132,6 +132,9 @@ def append_header(path: Path, header: Header) -> None:
         file.write(body + _TAIL.pack(len(body), FORMAT, MAGIC))
 
 
+_decoder = msgspec.json.Decoder(Header)
+
+
 def read_header(path: Path) -> Header:
     """Raises: OSError, SparseIndexCorrupted."""
     with path.open("rb") as file:
@@ -146,7 +149,7 @@ def read_header(path: Path) -> Header:
         file.seek(end)
         body = file.read(length)
     try:
-        header = msgspec.json.decode(body, type=Header)
+        header = _decoder.decode(body)
     except msgspec.DecodeError as error:
         raise SparseIndexCorrupted(f"{path}: {error}") from error
     _check_extents(path, header.blocks, header.datatype, end)

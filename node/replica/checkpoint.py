@@ -86,10 +86,13 @@ def encode_meta(meta: Meta) -> bytes:
     return msgspec.msgpack.encode(meta)
 
 
+_decoder = msgspec.msgpack.Decoder(Meta)
+
+
 def decode_meta(data: bytes) -> Meta:
     """Raises: DamagedFile."""
     try:
-        meta = msgspec.msgpack.decode(data, type=Meta)
+        meta = _decoder.decode(data)
     except msgspec.DecodeError as error:
         raise DamagedFile(f"the checkpoint's record makes no sense: {error}") from error
     if meta.format not in range(1, FORMAT + 1):

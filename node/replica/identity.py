@@ -38,6 +38,9 @@ def write_identity(directory: Path, identity: Identity) -> None:
     replace_synced(directory / IDENTITY_FILE, msgspec.json.encode(identity))
 
 
+_decoder = msgspec.json.Decoder(Identity)
+
+
 def read_identity(directory: Path) -> Identity | None:
     """None: there is nothing in the directory yet. Raises: DamagedFile, OSError."""
     path = directory / IDENTITY_FILE
@@ -46,7 +49,7 @@ def read_identity(directory: Path) -> Identity | None:
             raise DamagedFile(f"{path} is missing")
         return None
     try:
-        identity = msgspec.json.decode(path.read_bytes(), type=Identity)
+        identity = _decoder.decode(path.read_bytes())
     except msgspec.DecodeError as error:
         raise DamagedFile(f"{path} makes no sense: {error}") from error
     if identity.format != FORMAT:

@@ -78,9 +78,12 @@ def encode_ownership(ownership: Ownership) -> bytes:
     return msgspec.msgpack.encode(ownership)
 
 
+_decoder = msgspec.msgpack.Decoder(Ownership)
+
+
 def decode_ownership(data: bytes) -> Ownership:
     """Raises: ValueError."""
-    return msgspec.msgpack.decode(data, type=Ownership)
+    return _decoder.decode(data)
 
 
 def answers_for(buckets: ShardBuckets, wanted: bytes) -> bool:

@@ -152,10 +152,13 @@ class GrowingSegment:
             column.close()
 
 
+_decoder = msgspec.json.Decoder(GrowingHeader)
+
+
 def read_header(directory: Path) -> GrowingHeader:
     path = directory / GROWING_FILE
     try:
-        header = msgspec.json.decode(path.read_bytes(), type=GrowingHeader)
+        header = _decoder.decode(path.read_bytes())
     except FileNotFoundError:
         raise SegmentIncomplete(directory) from None
     except msgspec.DecodeError as error:

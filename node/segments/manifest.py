@@ -78,6 +78,9 @@ def write_manifest(directory: Path, manifest: Manifest) -> None:
     replace_synced(directory / MANIFEST_FILE, body + f"\n{crc32c.crc32c(body):08x}\n".encode())
 
 
+_decoder = msgspec.json.Decoder(Manifest)
+
+
 def read_manifest(directory: Path) -> Manifest:
     """Raises: SegmentIncomplete if there is none, SegmentCorrupted if it is damaged or too new."""
     path = directory / MANIFEST_FILE
@@ -89,7 +92,7 @@ def read_manifest(directory: Path) -> Manifest:
     if tail != f"{crc32c.crc32c(body):08x}\n".encode():
         raise SegmentCorrupted(path, 0, "checksum mismatch")
     try:
-        manifest = msgspec.json.decode(body, type=Manifest)
+        manifest = _decoder.decode(body)
     except msgspec.DecodeError as error:
         raise SegmentCorrupted(path, 0, f"not a manifest this program knows: {error}") from error
     if manifest.format not in range(1, FORMAT + 1):

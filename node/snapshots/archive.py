@@ -159,9 +159,12 @@ def _description(member: Member | None) -> tuple[SnapshotDescription, Checked]:
     return description, Checked(len(data), crc32c(data))
 
 
+_decoder = msgspec.json.Decoder(Checksums)
+
+
 def _checksums(member: Member) -> Checksums:
     try:
-        sums = msgspec.json.decode(member.whole(CHECKSUMS_BYTES_MAX), type=Checksums)
+        sums = _decoder.decode(member.whole(CHECKSUMS_BYTES_MAX))
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise ArchiveDamaged(f"{CHECKSUMS} makes no sense: {error}") from error
     if sums.format != CHECKSUMS_FORMAT:

@@ -212,12 +212,15 @@ class Completing:
         return Checked(0 if member is None else member.size, crc)
 
 
+_decoder = msgspec.json.Decoder(Changes)
+
+
 def _decoded(name: str, data: bytes) -> Changes:
     """Raises: ArchiveDamaged."""
     if name != CHANGES:
         raise ArchiveDamaged(f"{name!r} comes where {CHANGES} should")
     try:
-        changes = msgspec.json.decode(data, type=Changes)
+        changes = _decoder.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise ArchiveDamaged(f"{CHANGES} makes no sense: {error}") from error
     if changes.format != FORMAT:

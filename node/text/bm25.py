@@ -23,6 +23,7 @@ from protos.collections import (
     StopwordsSet,
     TextIndexParams,
 )
+from protos.structs import learn
 
 Sparse = tuple[list[int], list[float]]
 Length = Annotated[int, Meta(ge=0)] | None
@@ -101,3 +102,6 @@ def _named(kind: Any, language: str) -> Any:
         return kind(language.lower())
     except ValueError:
         return None
+
+
+learn(Bm25Options)

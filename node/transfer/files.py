@@ -31,6 +31,7 @@ from node.transfer.wire import (
     decoded,
 )
 from protos.files import write_all
+from protos.structs import learn
 
 assert CHUNK_BYTES == BLOCK_BYTES
 
@@ -148,3 +149,6 @@ class FilesTarget:
     def _require_finished_file(self) -> None:
         if self._left:
             raise BaseRefused(f"{self._left} bytes are missing of {self._path!r}")
+
+
+learn(FileStart)

@@ -57,6 +57,7 @@ from node.transfer.wire import (
 from protos.collections import decode_index_params
 from protos.operations import VectorKind
 from protos.ragged import offsets_of
+from protos.structs import learn
 
 BATCH_POINTS = 256  # at most; and about ``CHUNK_BYTES``
 OVERLAY_BYTES = 8 << 20  # of points in memory, before they are stored; more hold up other threads for longer
@@ -288,3 +289,6 @@ def _array(data: bytes, dtype: str) -> npt.NDArray[Any]:
     if len(data) % np.dtype(dtype).itemsize:
         raise BaseRefused(f"{len(data)} bytes are no row of {dtype}")
     return np.frombuffer(data, dtype=dtype)
+
+
+learn(RecordBatch)

@@ -20,6 +20,8 @@ import msgspec
 from crc32c import crc32c
 from msgspec import Struct
 
+from protos.structs import learn
+
 FORMAT = 1
 CHUNK_BYTES = 1 << 20
 
@@ -154,3 +156,6 @@ def decode_request(data: bytes) -> BaseRequest:
     if data[:1] != bytes([FORMAT]):
         raise BaseRefused(f"the request has format {data[:1]!r}, this program knows {FORMAT}")
     return decoded(memoryview(data)[1:], BaseRequest)
+
+
+learn(Header, BaseRequest)  # and what `decoded` is asked for: where it is asked

@@ -38,6 +38,7 @@ from protos.collections.vectors import (
 )
 from protos.errors import BadInput, MalformedBody
 from protos.json_path import parse_path
+from protos.structs import learn
 
 _T = TypeVar("_T")
 Body = bytes | Mapping[str, Any]
@@ -227,3 +228,7 @@ def _located(text: str, at: str) -> str:
     if not at:
         return text
     return text.replace("`$", f"`${at}", 1) if "`$" in text else f"{text} - at `${at}`"
+
+
+learn(CreateCollection, UpdateCollection, SparseVectorConfig, VectorParams, PayloadSchemaType)
+learn(_AnyIndexParams, *_ALIAS_ACTIONS.values())

@@ -135,6 +135,9 @@ def _add(tar: tarfile.TarFile, name: str, size: int, content: BinaryIO, unix_s: 
     tar.addfile(info, content)
 
 
+_decoder = msgspec.json.Decoder(StorageConfig)
+
+
 def _config(tar: tarfile.TarFile) -> StorageConfig:
     """Raises: BadInput."""
     first = tar.next()
@@ -143,7 +146,7 @@ def _config(tar: tarfile.TarFile) -> StorageConfig:
     content = tar.extractfile(first)
     assert content is not None
     try:
-        return msgspec.json.decode(content.read(), type=StorageConfig)
+        return _decoder.decode(content.read())
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BadInput(f"{CONFIG} of the snapshot makes no sense: {error}") from error
 

@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from protos.errors import MalformedBody
 from protos.ids import parse_point_id
+from protos.structs import learn
 from router.checks import check_feedback, check_recommend, check_vector
 from router.queries.requests import (
     ByExamples,
@@ -189,3 +190,6 @@ BY_EXAMPLES: Final[dict[str, Callable[[Any, LookupBody | None, str], ByExamples]
     "relevance_feedback": _feedback,
 }
 """By the one field that such a query has. Raise: MalformedBody, InvalidField, BadRequest."""
+
+
+learn(SparseValues, ListVector, RecommendInput, DiscoverInput, ContextBody, FeedbackInput)

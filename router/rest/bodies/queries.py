@@ -15,6 +15,7 @@ from protos.formulas import decode_formula
 from protos.fusion import RRF_K, Dbsf, Rrf
 from protos.idf import Weighing
 from protos.shard import Direction, FloatArray, OrderBy, QuantizationSearchParams, SearchParams
+from protos.structs import learn
 from router.checks import (
     at_least_one,
     check_depth,
@@ -329,3 +330,6 @@ def _named_vector(value: ListVector | dict[str, Any], path: str) -> tuple[str, V
     if not isinstance(name, str) or not (isinstance(vector, list) or is_sparse(vector)):
         raise MalformedBody("a named vector has the fields `name` and `vector`")
     return name, decode_vector(vector, path)
+
+
+learn(MmrBody, RrfBody, _OrderByBody)

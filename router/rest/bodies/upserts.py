@@ -18,6 +18,7 @@ from protos.errors import InvalidField, MalformedBody
 from protos.filters import Filter
 from protos.ids import PointId
 from protos.operations import UpdateMode, UpdateVectors, Upsert
+from protos.structs import learn
 from router.checks import NO_VECTORS_TO_UPDATE, NOTHING_TO_UPDATE, check_vector
 from router.inference.objects import InferenceObject
 from router.points import Draft
@@ -270,3 +271,6 @@ def _of_bounded_depth(text: bytes, payload: Any) -> bytes:
 def _containers(value: dict[str, Any] | list[Any]) -> Iterable[dict[str, Any] | list[Any]]:
     children = value.values() if isinstance(value, dict) else value
     return (child for child in children if isinstance(child, dict | list))
+
+
+learn(ListVector, SparseValues, NamedVectors)
