@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.deploy.kubernetes_api import kubernetes_api
+from tests.live import LiveNode, free_port
 from tests_cluster.cluster import Cluster, clustered
 from tests_cluster.view import View
 from vecraft.cli import main
@@ -105,16 +106,31 @@ def test_a_pod_that_is_scaled_away_is_emptied_and_comes_back_as_a_new_peer(
     view.create("again", replicas=12)
 
 
-def test_a_node_that_lost_its_storage_is_refused_while_its_old_peer_is_known(
-    cluster: Cluster, view: View
-) -> None:
+def test_a_node_that_lost_its_storage_takes_the_place_of_its_old_peer(cluster: Cluster, view: View) -> None:
+    view.create("kept", replicas=12)
+    view.put(cluster[0], "kept", range(200), 1)
     victim = view.follower()
-    other = next(node for node in cluster if node is not victim)
+    lost, other = view.peer_id(victim), next(node for node in cluster if node is not victim)
     victim.kill()
     shutil.rmtree(victim.storage)
     victim.arguments = ("--uri", victim.member.peer_uri, "--bootstrap", other.member.peer_uri)
-    victim.launch()
-    assert victim.wait() == 101, victim.log()
+    view.forget(victim)
+    victim.start()
+    view.wait_joined(NODES)
+    assert view.peer_id(victim) != lost
+    view.wait_active("kept", replicas=12)
+    assert len(view.values(victim, "kept")) == 200
+
+
+def test_a_node_at_the_uri_of_one_that_runs_is_refused(cluster: Cluster, tmp_path: Path) -> None:
+    """The URI leads to that one, so it is there by mistake."""
+    taken = cluster[1].member
+    second = LiveNode(
+        tmp_path / "second",
+        environment={"VECRAFT__CLUSTER__ENABLED": "true", "VECRAFT__CLUSTER__P2P__PORT": str(free_port())},
+        arguments=("--uri", taken.peer_uri, "--bootstrap", cluster[0].member.peer_uri),
+    )
+    assert second.launch().wait() == 101, second.log()
 
 
 def test_the_last_survivor_goes_on_alone_with_reinit_and_others_may_join_it(
