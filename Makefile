@@ -27,7 +27,7 @@ BASE ?=
 BUILD_ARGS ?=
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help install tools fmt lint types types-js imports protos docs chart generated test-unit check test demo cluster crash faults reshard play sim fuzz image image-test screenshots bench clean
+.PHONY: help install tools fmt lint types types-js imports protos docs chart generated test-unit check test demo cluster crash faults reshard play sim steps fuzz image image-test screenshots bench clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  %-11s %s\n", $$1, $$2}'
@@ -134,6 +134,9 @@ play: install tools ## Play the chart's pods as processes: ROUNDS steps (20) at 
 reshard: install ## Reshard a collection of a cluster of three under load and kills, ROUNDS times (20) at random; SEED=n repeats one
 	RESHARD_ROUNDS=$(if $(filter file,$(origin ROUNDS)),20,$(ROUNDS)) RESHARD_SEED=$(SEED) \
 	  $(PYTEST) -q -s --timeout=0 tests_cluster/test_cluster_resharding.py -k any_sequence
+
+steps: install ## Kill a node at every step of every snapshot and backup (ten minutes)
+	VECRAFT_ALL_STEPS=1 $(PYTEST) -q -s --timeout=0 tests_cluster/test_snapshot_steps.py
 
 sim: install ## The simulations at full size: SEEDS schedules (2000) of the metadata log, a shard's replicas and reshardings
 	$(BIN)/python -m tests.sim.raft --seeds $(SEEDS)
