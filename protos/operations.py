@@ -130,6 +130,8 @@ class UpdateMode(enum.Enum):
 
 # --- changes: what a client asks (tagged, for they also travel to the primary of a shard) ------------
 #
+# ``at_versions``: for each id the version that the point must have (None: it must not be there), or it is
+# left as it is. Asked by nodes only; members of 0.3 and older do not look at it.
 # ``within``: other points than those that match it are, to whoever asks, not there (``router.tenants``). One
 # that an upsert would replace is a refusal of the whole.
 
@@ -143,12 +145,16 @@ class Upsert(Struct, frozen=True, tag=True):
     mode: UpdateMode = UpdateMode.UPSERT
     condition: Filter | None = None  # existing points that do not match stay as they are
     within: Filter | None = None
+    at_versions: list[int | None] | None = None
 
 
 class DeletePoints(Struct, frozen=True, tag=True):
+    """``at_versions``: of ``ids``, each of them once."""
+
     ids: list[PointId] | None = None
     filter: Filter | None = None
     within: Filter | None = None
+    at_versions: list[int | None] | None = None
 
 
 class UpdateVectors(Struct, frozen=True, tag=True):

@@ -38,7 +38,8 @@ Propose = Callable[[Command], Awaitable[None]]
 
 
 class PointCopies:
-    """``state``: the cluster state now; ``replica`` as ``NodeClient.replica``."""
+    """``state``: the cluster state now; ``replica`` as ``NodeClient.replica``; ``known_everywhere`` returns
+    when all peers know what was agreed on before."""
 
     def __init__(
         self,
@@ -46,10 +47,11 @@ class PointCopies:
         state: Callable[[], ClusterState],
         replica: Replica,
         propose: Propose,
+        known_everywhere: Callable[[], Awaitable[None]],
         transfers: Transfers,
     ) -> None:
         self._me, self._state, self._replica, self._propose = me, state, replica, propose
-        self._transfers = transfers
+        self._known_everywhere, self._transfers = known_everywhere, transfers
         self._running: dict[TransferKey, asyncio.Task[None]] = {}
 
     def follow(self, state: ClusterState) -> None:
@@ -95,7 +97,10 @@ class PointCopies:
             shard = self.collection(name, uuid).shards[transfer.target_shard_id]
             await self._propose(FinishTransfer(name, uuid, transfer, shard.term))
             await copy.settle()
-        except VecraftError as error:
+            # Until then a peer may send writes to the source as before.
+            await self._known_everywhere()
+            await copy.settle()
+        except (VecraftError, TimeoutError) as error:
             log.warning("points_not_copied", collection=name, shard_id=transfer.shard_id, error=str(error))
             await self._abort(name, uuid, transfer, str(error))
 
@@ -122,10 +127,7 @@ class PointCopies:
 
 
 class _Patient:
-    """A shard through whoever leads it, tried again while it is between two of them.
-
-    What is copied may be written twice: the same points again.
-    """
+    """A shard through whoever leads it, tried again while it is between two of them."""
 
     def __init__(self, primary: Callable[[], ShardClient]) -> None:
         self._primary = primary

@@ -42,6 +42,7 @@ from node.client import QuotaReport, ReplicaClient, SearchLoad
 from node.client.backups import Backup, Pruned, Retention, Undisturbed
 from node.client.snapshots import SnapshotNode
 from node.cluster.copying import PointCopies
+from node.cluster.knowing import known_everywhere
 from node.directories import ShardDirectories
 from node.engine import Engine
 from node.moving.driver import MovingReplica, Reshardings
@@ -133,7 +134,12 @@ class ClusterNode:
         self._tidying: asyncio.Task[None] | None = None
         self._transfers = Transfers(time.monotonic)
         self._copies = PointCopies(
-            metadata.peer_id, lambda: metadata.state, self.replica, self.propose, self._transfers
+            metadata.peer_id,
+            lambda: metadata.state,
+            self.replica,
+            self.propose,
+            partial(known_everywhere, metadata, calls),
+            self._transfers,
         )
         self._reshardings = Reshardings(self, time.monotonic)
         self._shards: dict[Key, ReplicatedShard] = {}  # by collection uuid and shard id

@@ -51,8 +51,7 @@ class MemberCluster:
         return self._failures()
 
     async def commit_index(self, peer_id: int, *, timeout_s: float) -> int:
-        answer = await self._calls.call(peer_id, COMMIT_INDEX, bytes([FORMAT]), timeout_s=timeout_s)
-        return int.from_bytes(_body(answer), "big")
+        return await ask_commit_index(self._calls, peer_id, timeout_s=timeout_s)
 
     async def telemetry(self, peer_id: int, *, level: int, timeout_s: float) -> bytes:
         request = bytes((FORMAT, level))
@@ -67,6 +66,12 @@ class MemberCluster:
 
     def transfer_comment(self, collection_uuid: str, transfer: Transfer) -> str | None:
         return self._comment(collection_uuid, transfer)
+
+
+async def ask_commit_index(calls: PeerCalls, peer_id: int, *, timeout_s: float) -> int:
+    """Raises: ShardUnavailable, TimeoutError."""
+    answer = await calls.call(peer_id, COMMIT_INDEX, bytes([FORMAT]), timeout_s=timeout_s)
+    return int.from_bytes(_body(answer), "big")
 
 
 def serve_commit_index(calls: PeerCalls, log: RaftLog) -> None:

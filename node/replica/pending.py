@@ -53,6 +53,13 @@ class PendingLookups:
         slots = np.unique(self._slots(ids))
         return set(self._ids(matching_slots(self._settled(), filter, slots[slots >= 0])))
 
+    def versions(self, ids: Sequence[PointId]) -> list[int | None]:
+        slots = self._slots(ids)
+        there = slots >= 0
+        records = iter(self._settled().points.records(slots[there]))
+        found = (next(records) if each else None for each in there.tolist())
+        return [None if record is None else record.version for record in found]
+
     def _slots(self, ids: Sequence[PointId]) -> Slots:
         return self._current().points.slots_of([id_key(i) for i in ids])
 

@@ -69,6 +69,10 @@ class Lookups(Protocol):
         """Those of ``ids`` that exist and match."""
         ...
 
+    def versions(self, ids: Sequence[PointId]) -> list[int | None]:
+        """None: there is no such point."""
+        ...
+
 
 class Resolution(NamedTuple):
     """``operation`` is logged even with an ``error``: what came before a missing id stays changed."""
@@ -77,9 +81,11 @@ class Resolution(NamedTuple):
     error: VecraftError | None = None
 
 
-def depends_on_filter(change: PointChange) -> bool:
-    """Does resolving ``change`` evaluate a filter (rather than look up ids alone)?"""
+def depends_on_points(change: PointChange) -> bool:
+    """Does resolving ``change`` look at points, for a filter or their versions (rather than at ids alone)?"""
     if change.within is not None:
+        return True
+    if isinstance(change, Upsert | DeletePoints) and change.at_versions is not None:
         return True
     match change:
         case Upsert() | UpdateVectors():
@@ -154,6 +160,11 @@ class _Within:
     def matching_of(self, filter: Filter, ids: Sequence[PointId]) -> set[PointId]:
         return self._inner.matching_of(Filter(must=(filter, self._own)), ids)
 
+    def versions(self, ids: Sequence[PointId]) -> list[int | None]:
+        own = self._inner.matching_of(self._own, ids)
+        found = zip(ids, self._inner.versions(ids), strict=True)
+        return [version if point_id in own else None for point_id, version in found]
+
 
 def _check_own(ids: Sequence[PointId], own: Filter, lookups: Lookups) -> None:
     """Raises: Forbidden if a point would be replaced that does not match ``own``."""
@@ -166,6 +177,8 @@ def _check_own(ids: Sequence[PointId], own: Filter, lookups: Lookups) -> None:
 
 def _upsert(change: Upsert, lookups: Lookups) -> Resolution:
     keep = _last_of_each(change.ids)
+    if change.at_versions is not None:
+        keep = keep[_at_versions(change.ids, change.at_versions, lookups)[keep]]
     if change.mode is not UpdateMode.UPSERT or change.condition is not None:
         keep = _wanted(change, keep, lookups)
     if len(keep) == len(change.ids):
@@ -180,6 +193,12 @@ def _upsert(change: Upsert, lookups: Lookups) -> Resolution:
             [change.payloads[i] for i in order],
         )
     )
+
+
+def _at_versions(ids: list[PointId], versions: list[int | None], lookups: Lookups) -> npt.NDArray[np.bool_]:
+    """Which of ``ids`` have the versions that they must have."""
+    found = zip(lookups.versions(ids), versions, strict=True)
+    return np.array([version == wanted for version, wanted in found], dtype=bool)
 
 
 def _last_of_each(ids: list[PointId]) -> Positions:
@@ -205,6 +224,9 @@ def _delete_points(change: DeletePoints, lookups: Lookups) -> Resolution:
     ids = lookups.matching(change.filter) if change.filter is not None else []
     if change.ids is not None:
         ids = list(dict.fromkeys([*ids, *change.ids]))
+    if change.at_versions is not None:
+        kept = _at_versions(ids, change.at_versions, lookups)
+        ids = [point_id for point_id, keep in zip(ids, kept.tolist(), strict=True) if keep]
     found = [i for i, there in zip(ids, lookups.exist(ids), strict=True) if there]
     return Resolution(RemovePoints(found) if found else Noop())
 

@@ -20,7 +20,7 @@ from node.replica.apply import Prepared
 from node.replica.contents import Contents
 from node.replica.ownership import admitted, check_cleaning, check_intake, ownership_is_stale
 from node.replica.pending import PendingLookups
-from node.replica.resolve import Resolution, check, depends_on_filter, resolve
+from node.replica.resolve import Resolution, check, depends_on_points, resolve
 from protos.errors import InsufficientStorage, ServiceError, VecraftError
 from protos.operations import (
     AnyLogOperation,
@@ -200,7 +200,7 @@ def _needs_settled_state(write: Write, lookups: PendingLookups) -> bool:
     """Does ``write`` need more of the state than which points exist?"""
     if write.change is None:
         return True
-    if depends_on_filter(write.change):
+    if depends_on_points(write.change):
         return True
     if isinstance(write.change, UpdateVectors | DeleteVectors):  # their other vectors move along
         return lookups.touched(write.change.ids or ())

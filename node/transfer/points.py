@@ -6,15 +6,18 @@ May not live here: how shards are reached, when the target begins to serve.
 A point's version is the place of its last change in the source's log, so a pass finds what has changed since
 the one before by comparing versions. When a pass finds nothing the target may be made active, from when on
 writes reach it directly; one more pass (``settle``) brings over what the source took in until everybody knew,
-but never over a point that the target was given by somebody else meanwhile.
+but never over a point that the target was given by somebody else meanwhile: the target's primary compares
+versions when it orders the write.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from itertools import islice
 from typing import Protocol
 
+import msgspec
 from msgspec import Struct
 
 from node.transfer.progress import Progress
@@ -30,6 +33,7 @@ BATCH_POINTS = 200  # points written together
 PASSES_MAX = 50
 FEW_CHANGES = 100  # as many may be left for the end, when writes do not cease
 
+_OPERATION_ID_BYTES = 16
 _EVERYTHING = Projection(payload=True, vectors=True)
 _VERSIONS = Projection()
 
@@ -108,38 +112,29 @@ class PointCopy:
 
     async def _copy(self, ids: list[PointId], *, guarded: bool) -> int:
         records = await self._source.retrieve(ids, _EVERYTHING)
-        if guarded:
-            records = await self._untouched(records)
         if not records:
             return 0
-        seq = await self._write(upsert_of(records))
+        change = upsert_of(records)
+        if guarded:
+            known = [self._copied.get(record.id) for record in records]
+            versions = [None if each is None else each.target for each in known]
+            change = msgspec.structs.replace(change, at_versions=versions)
+        seq = await self._write(change)
         self._copied.update({record.id: Copied(record.version, seq) for record in records})
         self._progress.advance(len(self._copied))
         return len(records)
 
     async def _remove(self, ids: list[PointId], *, guarded: bool) -> int:
-        if guarded:
-            found = await self._target.retrieve(ids, _VERSIONS)
-            ids = [record.id for record in found if record.version == self._copied[record.id].target]
-        if ids:
-            await self._write(DeletePoints(ids=ids))
+        versions: list[int | None] = [self._copied[point_id].target for point_id in ids]
+        await self._write(DeletePoints(ids=ids, at_versions=versions if guarded else None))
         for point_id in ids:
             del self._copied[point_id]
         return len(ids)
 
-    async def _untouched(self, records: list[Record]) -> list[Record]:
-        """Those that nobody but this copy has written in the target."""
-        held = await self._target.retrieve([record.id for record in records], _VERSIONS)
-        versions = {record.id: record.version for record in held}
-        kept = []
-        for record in records:
-            known = self._copied.get(record.id)
-            if versions.get(record.id) == (None if known is None else known.target):
-                kept.append(record)
-        return kept
-
     async def _write(self, change: PointChange) -> int:
-        result = await self._target.update(UpdateRequest(change, wait=True))
+        """The same if it is tried again, which it is while the shard is between two primaries."""
+        own_id = os.urandom(_OPERATION_ID_BYTES)
+        result = await self._target.update(UpdateRequest(change, wait=True, operation_id=own_id))
         if result.operation_id is None:
             raise ServiceError("the target shard did not take the points in time")
         return result.operation_id

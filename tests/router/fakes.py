@@ -240,11 +240,20 @@ class FakeShard:
                     self._changed(point_id, version).vectors.pop(name, None)
         else:
             targets = self._matching(change.filter) if change.ids is None else change.ids
+            if isinstance(change, DeletePoints):
+                at = [self._is_at(point_id, change.at_versions, row) for row, point_id in enumerate(targets)]
+                targets = [point_id for point_id, is_at in zip(targets, at) if is_at]
             for point_id in targets:
                 self._change_payload(change, point_id, version)
 
+    def _is_at(self, point_id: PointId, versions: list[int | None] | None, row: int) -> bool:
+        point = self.points.get(point_id)
+        return versions is None or versions[row] == (None if point is None else point.version)
+
     def _upsert(self, change: Upsert, version: int) -> None:
         for row, point_id in enumerate(change.ids):
+            if not self._is_at(point_id, change.at_versions, row):
+                continue
             exists = point_id in self.points
             if exists and (
                 change.mode is UpdateMode.INSERT_ONLY or not self._matches(change.condition, point_id)

@@ -7,6 +7,7 @@ import errno
 import json
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -78,6 +79,20 @@ async def test_deleted_points_are_gone(shards: Shards) -> None:
     await write(replica, DeletePoints(filter=having("n", 3)))
     assert list(await contents(replica)) == [2]
     assert await nearest(replica, [1, 0, 0, 0]) == [2]
+
+
+async def test_writes_may_be_bound_to_versions(shards: Shards) -> None:
+    replica = await shards.open()
+    first = (await write(replica, upsert([1, 2, 3]))).operation_id
+    payload = asyncio.create_task(write(replica, SetPayload(b'{"by":1}', ids=[2])))
+    bound = upsert([1, 2, 9], [{"at": 1}, {"at": 1}, {"at": 1}])
+    versions = [first, first, None]
+    # Both may be ordered in one group: the second must see what the first has made of point 2.
+    copied = asyncio.create_task(write(replica, msgspec.structs.replace(bound, at_versions=versions)))
+    await asyncio.gather(payload, copied)
+    await write(replica, DeletePoints(ids=[2, 3], at_versions=[first, first]))
+    found = {i: payload for i, (payload, _) in (await contents(replica)).items()}
+    assert found == {1: {"at": 1}, 2: {"n": 2, "by": 1}, 9: {"at": 1}}
 
 
 async def test_cosine_vectors_are_stored_normalised(shards: Shards) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
 import numpy as np
 import pytest
 
-from node.replica.resolve import Resolution, check, depends_on_filter, resolve
+from node.replica.resolve import Resolution, check, depends_on_points, resolve
 from protos.errors import BadInput, Forbidden, NotFound
 from protos.filters import Filter, HasId
 from protos.ids import PointId
@@ -52,6 +53,9 @@ class Stored:
 
     def matching_of(self, filter: Filter, ids: Sequence[PointId]) -> set[PointId]:
         return set(self.matching(filter)) & set(ids)
+
+    def versions(self, ids: Sequence[PointId]) -> list[int | None]:
+        return [7 if i in self.ids else None for i in ids]
 
 
 ONE = VectorShape(VectorKind.DENSE, 1)
@@ -225,12 +229,12 @@ def test_a_wrong_dimension_is_refused() -> None:
 
 
 def test_only_changes_that_evaluate_a_filter_depend_on_one() -> None:
-    assert not depends_on_filter(upsert([1]))
-    assert depends_on_filter(upsert([1], condition=only(1)))
-    assert not depends_on_filter(SetPayload(b"{}", ids=[1], filter=only(1)))
-    assert depends_on_filter(ClearPayload(filter=only(1)))
-    assert depends_on_filter(DeleteVectors(("a",), ids=[1], filter=only(1)))
-    assert not depends_on_filter(DeletePoints(ids=[1]))
+    assert not depends_on_points(upsert([1]))
+    assert depends_on_points(upsert([1], condition=only(1)))
+    assert not depends_on_points(SetPayload(b"{}", ids=[1], filter=only(1)))
+    assert depends_on_points(ClearPayload(filter=only(1)))
+    assert depends_on_points(DeleteVectors(("a",), ids=[1], filter=only(1)))
+    assert not depends_on_points(DeletePoints(ids=[1]))
 
 
 # --- points that are there for some only -------------------------------------------------------------------
@@ -266,7 +270,7 @@ OWN = only(1, 2, 7)
 def test_points_outside_are_as_if_they_were_not_there(
     change: PointChange, operation: AnyLogOperation
 ) -> None:
-    assert depends_on_filter(change)
+    assert depends_on_points(change)
     assert resolve(change, Stored()) == Resolution(operation)
 
 
@@ -292,3 +296,15 @@ def test_a_point_outside_is_never_replaced_nor_passed_over_in_silence(
     change = Upsert([9, 3], (), [b"{}", b"{}"], mode=mode, condition=condition, within=OWN)
     with pytest.raises(Forbidden, match="Point 3 exists"):
         resolve(change, Stored())
+
+
+def test_only_points_at_the_versions_named_are_written_and_removed() -> None:
+    change = msgspec.structs.replace(upsert([1, 2, 3, 4]), at_versions=[7, 6, None, 7])
+    resolved = resolve(change, Stored(1, 2)).operation
+    assert isinstance(resolved, PutPoints)
+    assert resolved.ids == [1, 3]
+    assert depends_on_points(change)
+    removal = DeletePoints(ids=[1, 2, 3], at_versions=[7, 6, None])
+    assert resolve(removal, Stored(1, 2)).operation == RemovePoints([1])
+    assert depends_on_points(removal)
+    assert resolve(DeletePoints(ids=[1], at_versions=[5]), Stored(1)).operation == Noop()

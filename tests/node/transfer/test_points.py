@@ -115,6 +115,28 @@ async def test_the_last_pass_leaves_alone_what_others_have_written() -> None:
     }
 
 
+@pytest.mark.parametrize("calls", range(2))  # the points that changed, those that are gone
+async def test_what_others_write_at_any_moment_of_the_last_pass_stays(calls: int) -> None:
+    source, target = Watched(), Watched()
+    for number in range(3):
+        await source.write(put(number))
+    copy = copy_between(source, target)
+    await copy.run()
+    for number in (0, 1, 7):
+        await source.write(put(number, late=True))
+    await source.write(DeletePoints(ids=[2]))
+
+    async def by_client() -> None:
+        for number in (0, 2, 7):
+            await target.write(put(number, by="client"))
+
+    target.before = [*[_nothing] * calls, by_client]
+    await copy.settle()
+    assert not target.before
+    written = {number: {"tenant": "a", "by": "client"} for number in (0, 2, 7)}
+    assert target.payloads() == {**written, 1: {"tenant": "a", "late": True}}
+
+
 @pytest.mark.parametrize("seed", range(20))
 async def test_any_writes_meanwhile_leave_both_equal(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "PAGE_POINTS", 3)

@@ -1,0 +1,43 @@
+"""Waiting until the other peers know what this one does.
+
+A peer that gives no answer is not waited for: it may be down. It is told of everything before it routes
+anything once it is up again; one that merely cannot be reached from here may still act on what it knew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from consensus.raft_log import RaftLog
+from node.peer.calls import PeerCalls
+from node.peer.cluster_client import ask_commit_index
+from protos.errors import VecraftError
+
+LONG_S = 60.0
+SILENT_S = 3.0
+POLL_S = 0.02
+CALL_S = 1.0
+
+
+async def known_everywhere(metadata: RaftLog, calls: PeerCalls) -> None:
+    """Return when every peer that answers has come as far as this one had when it was called.
+
+    Raises: TimeoutError: one answers, and does not come.
+    """
+    commit = metadata.status().commit
+    others = [peer for peer in metadata.state.peers if peer != metadata.peer_id]
+    async with asyncio.timeout(LONG_S):
+        await asyncio.gather(*(_has_come(calls, peer, commit) for peer in others))
+
+
+async def _has_come(calls: PeerCalls, peer: int, commit: int) -> None:
+    loop = asyncio.get_running_loop()
+    answered_s = loop.time()
+    while loop.time() - answered_s < SILENT_S:
+        try:
+            if await ask_commit_index(calls, peer, timeout_s=CALL_S) >= commit:
+                return
+            answered_s = loop.time()
+        except (VecraftError, TimeoutError):
+            pass
+        await asyncio.sleep(POLL_S)
