@@ -105,7 +105,7 @@ async def test_strangers_neither_join_nor_speak(cluster: Cluster, tmp_path: Path
         replace(stranger, channel_credentials=_server_alone(authority)),
     ):
         with pytest.raises(CannotJoin):
-            await cluster.start("b", bootstrap=founder.uri, bootstrap_timeout_s=0.5, security=security)
+            await cluster.start("b", bootstrap=(founder.uri,), bootstrap_timeout_s=0.5, security=security)
         with pytest.raises(grpc.aio.AioRpcError):
             await _hello(founder.port, security)
 
@@ -138,7 +138,7 @@ async def _error(call) -> grpc.aio.AioRpcError:  # type: ignore[no-untyped-def]
 async def test_a_key_is_asked_for_where_that_is_enforced(cluster: Cluster) -> None:
     founder = await cluster.found("a", security=keyed(KEY))
     with pytest.raises(CannotJoin, match="have to show"):
-        await cluster.start("b", bootstrap=founder.uri, bootstrap_timeout_s=0.5, security=keyed("wrong"))
+        await cluster.start("b", bootstrap=(founder.uri,), bootstrap_timeout_s=0.5, security=keyed("wrong"))
     for security in (PeerSecurity(), PeerSecurity(api_key="wrong")):
         with pytest.raises(grpc.aio.AioRpcError) as refused:
             await _hello(founder.port, security)
