@@ -122,8 +122,8 @@ class Repository:
 
     def add(self, manifest: Manifest) -> str:
         """Returns: its name. Raises: InsufficientStorage, ServiceError."""
-        stamp = datetime.fromtimestamp(manifest.created_ms / 1000, UTC).strftime("%Y-%m-%d-%H-%M-%S")
-        name = f"{stamp}-{uuid.uuid4().hex[:8]}{SUFFIX}"
+        stamp = datetime.fromtimestamp(manifest.created_ms // 1000, UTC).strftime("%Y-%m-%d-%H-%M-%S")
+        name = f"{stamp}-{manifest.created_ms % 1000:03}-{uuid.uuid4().hex[:8]}{SUFFIX}"
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             replace_synced(self.root / name, msgspec.json.encode(manifest))

@@ -31,14 +31,25 @@ class Identity(Struct, frozen=True):
 
 def write_identity(directory: Path, identity: Identity) -> None:
     """Create the directory, if need be, and the file in it, durably. Raises: OSError."""
-    missing = [path for path in (directory, *directory.parents) if not path.exists()]
-    directory.mkdir(parents=True, exist_ok=True)
-    for path in missing:
+    for path in _created(directory):
         sync_directory(path.parent)
     replace_synced(directory / IDENTITY_FILE, msgspec.json.encode(identity))
 
 
 _decoder = msgspec.json.Decoder(Identity)
+
+
+def _created(directory: Path) -> list[Path]:
+    """What had to be created for it to be there. Whoever discards another shard at the same moment may find
+    the collection's directory empty, and remove it before anything is in it."""
+    while True:
+        missing = [path for path in (directory, *directory.parents) if not path.exists()]
+        try:
+            for path in reversed(missing):
+                path.mkdir(exist_ok=True)
+        except FileNotFoundError:
+            continue
+        return missing
 
 
 def read_identity(directory: Path) -> Identity | None:

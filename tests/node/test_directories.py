@@ -36,6 +36,24 @@ def test_the_last_shards_of_a_collection_may_be_removed_at_the_same_time(
     assert len(list((tmp_path / "trash").iterdir())) == 2
 
 
+def test_the_directory_of_a_collection_may_go_while_a_shard_is_claimed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directories, made = ShardDirectories(tmp_path), Path.mkdir
+    directories.of("c", 0).parent.mkdir(parents=True)
+    others = [0, 2]  # are discarded just when the directory of shard 1 is to be made
+
+    def make_late(path: Path, *args: int, **how: bool) -> None:
+        if path == tmp_path / "collections/c/1" and others:
+            path.parent.rmdir()
+            others.pop()
+        made(path, *args, **how)
+
+    monkeypatch.setattr(Path, "mkdir", make_late)
+    directories.claim(directories.of("c", 1), UUID, 1)
+    assert directories.identity(directories.of("c", 1), UUID) is not None
+
+
 def test_the_directory_of_a_collection_may_go_while_a_shard_is_put_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

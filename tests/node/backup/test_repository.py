@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -67,6 +68,14 @@ async def test_what_a_crash_left_half_written_goes(tmp_path: Path) -> None:
     (tmp_path / "x.backup.tmp").write_bytes(b"half")
     repository.clear()
     assert names(tmp_path) == [SHA]
+
+
+def test_names_tell_which_backup_is_older(tmp_path: Path) -> None:
+    repository = Repository(tmp_path)
+    times_ms = [1_700_000_000_000 + 7 * turn for turn in range(20)]
+    assert [
+        repository.add(msgspec.structs.replace(manifest(), created_ms=time_ms)) for time_ms in times_ms
+    ] == repository.names()
 
 
 async def test_a_backup_is_read_as_it_was_written(tmp_path: Path) -> None:
