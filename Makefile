@@ -111,7 +111,7 @@ types-js: tests/dashboard/js/node_modules/.package-lock.json ## The types that t
 test: tools check types-js $(OLD_CLIENT) $(FRAMEWORKS) $(JS_CLIENTS) ## Everything: slow tests, congruence, clients, documentation snippets, crashes
 	$(PYTEST) -q -n 2 -m slow tests --ignore=tests/congruence --ignore=tests/clients --ignore=tests/seeds
 	$(PYTEST) -q -n 2 tests/congruence tests/clients tests/seeds tests_cluster --ignore-glob='*/test_cluster_*' --ignore-glob='*/test_kubernetes_*'
-	CONGRUENCE_NODES=3 CONGRUENCE_SHARE=0.2 $(PYTEST) -q tests/congruence
+	CONGRUENCE_NODES=3 CONGRUENCE_SHARE=0.1 $(PYTEST) -q tests/congruence
 	$(PYTEST) -q tests_cluster/test_cluster_*.py tests_cluster/test_kubernetes_*.py
 
 demo: install ## Start a node, load real data, search it, and leave it running; CLUSTER=1 uses that of `make cluster`

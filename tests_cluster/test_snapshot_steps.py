@@ -26,7 +26,7 @@ from tests_cluster.steps import Seen
 pytestmark = pytest.mark.slow
 
 EVERYWHERE = bool(os.environ.get("VECRAFT_ALL_STEPS"))
-ONE_IN = 8
+ONE_IN = 12
 # Lines that no call of these tests comes to, and why that is right.
 EXEMPT = {
     ("router/snapshots/s3.py", "*"): "snapshots in a bucket are its provider's to keep whole",
