@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ C = "/collections/c"
 POINTS = 40
 OLD, NEW = 1, 2
 READY_S_MAX = 120.0  # it is started a hundred times; one that takes its time is no failure
+PATIENCE_S = 20.0
 BACKED_UP = "/cluster/backups"
 FORCE = "--force-snapshot"
 
@@ -68,14 +70,22 @@ class World:
     def values(self, shard: int | None = None) -> list[int]:
         """Of the points of ``c`` or one shard; none if there is no such collection."""
         base = C if shard is None else f"{C}/shards/{shard}"
-        answer = self.client.post(f"{base}/points/scroll", json={"limit": 1000})
+        answer = self.answered("POST", f"{base}/points/scroll", json={"limit": 1000})
         if answer.status_code == 404:
             return []
         assert answer.status_code == 200, answer.text
         return [point["payload"]["v"] for point in answer.json()["result"]["points"]]
 
+    def answered(self, method: str, path: str, **more: Any) -> httpx.Response:
+        """A node that has just started says 503 until the files of its shards are open."""
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            answer = self.client.request(method, path, **more)
+            if answer.status_code != 503 or time.monotonic() > deadline:
+                return answer
+
     def asked(self, method: str, path: str, **more: Any) -> httpx.Response:
-        answer = self.client.request(method, path, **more)
+        answer = self.answered(method, path, **more)
         assert answer.status_code < 300, (path, answer.status_code, answer.text)
         return answer
 
