@@ -2,7 +2,8 @@
 
 Lives here: the ports. ``ShardClient`` (re-exported) is one shard, ``ReplicaClient`` one replica of it, local
 or remote; ``NodeClient`` finds them and keeps this node's as the cluster state says; ``ClusterClient``
-(``node.client.cluster``) is what may be asked of the cluster's machinery.
+(``node.client.cluster``) is what may be asked of the cluster's machinery. ``asking``: a question to another
+node, again and again.
 May not live here: FAISS, LMDB, storage; nothing here may import a room of the node that does the work.
 """
 

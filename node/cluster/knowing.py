@@ -9,13 +9,12 @@ from __future__ import annotations
 import asyncio
 
 from consensus.raft_log import RaftLog
+from node.client.asking import until
 from node.peer.calls import PeerCalls
 from node.peer.cluster_client import ask_commit_index
-from protos.errors import VecraftError
 
 LONG_S = 60.0
 SILENT_S = 3.0
-POLL_S = 0.02
 CALL_S = 1.0
 
 
@@ -31,13 +30,7 @@ async def known_everywhere(metadata: RaftLog, calls: PeerCalls) -> None:
 
 
 async def _has_come(calls: PeerCalls, peer: int, commit: int) -> None:
-    loop = asyncio.get_running_loop()
-    answered_s = loop.time()
-    while loop.time() - answered_s < SILENT_S:
-        try:
-            if await ask_commit_index(calls, peer, timeout_s=CALL_S) >= commit:
-                return
-            answered_s = loop.time()
-        except (VecraftError, TimeoutError):
-            pass
-        await asyncio.sleep(POLL_S)
+    async def follows() -> bool:
+        return await ask_commit_index(calls, peer, timeout_s=CALL_S) >= commit
+
+    await until(follows, patience_s=SILENT_S)

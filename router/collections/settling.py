@@ -7,22 +7,20 @@ business; requests that come too early for a replica are tried again where they 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 from consensus.replica_sets import is_in_sync
 from consensus.state import CollectionState, ShardKey, ShardState
 from node.client import NodeClient
+from node.client.asking import until
 from node.client.cluster import ClusterClient
-from protos.errors import VecraftError
 from protos.shard import ReadSession
 from router.watch import StateWatch
 
 SETTLING_S = 3.0
 BUDGET_SHARE = 0.8  # of the caller's time: what is agreed on must not look as if it were not
 UNREACHABLE_S = 1.0  # a peer that gives no answer for so long is not waited for
-POLL_S = 0.02
-POLL_S_MAX = 0.25
 CALL_S = 1.0  # one question to one peer
 
 
@@ -76,28 +74,12 @@ class Settling:
         async def follows() -> bool:
             return await cluster.commit_index(peer, timeout_s=CALL_S) >= commit
 
-        if await _until(follows, patience_s=UNREACHABLE_S) and collection is not None:
+        if await until(follows, patience_s=UNREACHABLE_S) and collection is not None:
             for shard in shards:
                 answers = partial(self._answers, collection, shard.id, peer)
-                await _until(answers, patience_s=SETTLING_S)
+                await until(answers, patience_s=SETTLING_S)
 
     async def _answers(self, collection: CollectionState, shard_id: int, peer: int) -> bool:
         async with asyncio.timeout(CALL_S):
             await self._node.replica(collection, shard_id, peer).open(ReadSession()).info()
         return True
-
-
-async def _until(ask: Callable[[], Awaitable[bool]], *, patience_s: float) -> bool:
-    """Ask until it is so. False: there was no answer at all for ``patience_s``."""
-    loop = asyncio.get_running_loop()
-    answered, pause_s = loop.time(), POLL_S
-    while True:
-        try:
-            if await ask():
-                return True
-            answered = loop.time()
-        except (VecraftError, TimeoutError):
-            if loop.time() - answered >= patience_s:
-                return False
-        await asyncio.sleep(pause_s)
-        pause_s = min(pause_s * 2, POLL_S_MAX)

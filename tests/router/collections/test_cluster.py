@@ -15,6 +15,7 @@ from structlog.testing import capture_logs
 
 from consensus.commands import AddCollection, DropCollection, PlacedShard
 from consensus.state import ReplicaState, Transfer, TransferMethod
+from node.client.asking import POLL_S_MAX
 from protos.collections import (
     CollectionDefaults,
     CreateAlias,
@@ -30,7 +31,7 @@ from protos.shard import ShardStatus
 from router.collections import CollectionOperations, SchemaOptions
 from router.collections.placing import ShardKeyPlan, shard_key_command
 from router.collections.reconciling import RETRY_S
-from router.collections.settling import POLL_S_MAX, SETTLING_S, UNREACHABLE_S
+from router.collections.settling import SETTLING_S, UNREACHABLE_S
 from router.points import WriteOptions
 from router.queries.requests import ReadOptions
 from tests.router.fake_cluster import LOST_ANSWER, FakeCluster, Front, upsert
