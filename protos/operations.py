@@ -25,6 +25,7 @@ from protos.ids import PointId
 from protos.ragged import Positions, elements_of, offsets_of
 
 FORMAT = 1
+OPERATION_ID_BYTES = 16
 
 FloatMatrix = npt.NDArray[np.float32]
 

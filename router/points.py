@@ -26,6 +26,7 @@ from protos.errors import (
     operation_timed_out,
 )
 from protos.operations import (
+    OPERATION_ID_BYTES,
     PointChange,
     UpdateResult,
     UpdateStatus,
@@ -41,7 +42,7 @@ from router.collections import CollectionOperations
 from router.inference.embedding import Inference
 from router.inference.replacing import fill_rows, objects_of_rows
 from router.primaries import PrimaryCalls
-from router.primaries.calls import OPERATION_ID_BYTES, WRITE_TIMEOUT_MS
+from router.primaries.calls import WRITE_TIMEOUT_MS
 from router.shards import ShardSelector, moved_parts, split_change
 from router.tenants import within
 from router.tokens import Positions

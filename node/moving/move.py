@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from consensus.state import ReshardingStage
 from protos.ids import PointId
-from protos.operations import DeletePoints, PointChange
+from protos.operations import OPERATION_ID_BYTES, DeletePoints, PointChange
 from protos.rewriting import upsert_of
 from protos.shard import Intake, Record
 
@@ -207,7 +207,7 @@ class BucketMove:
         """An attempt that is late must not undo what was sent after it: it is known by its id, then."""
         self._sent += 1
         text = f"{self._shard_id}/{self._session}/{self._sent}"
-        return hashlib.blake2b(text.encode(), digest_size=16).digest()
+        return hashlib.blake2b(text.encode(), digest_size=OPERATION_ID_BYTES).digest()
 
     # --- claims -----------------------------------------------------------------------------------------
 

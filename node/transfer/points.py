@@ -24,7 +24,7 @@ from node.transfer.progress import Progress
 from protos.errors import ServiceError
 from protos.filters import Filter
 from protos.ids import PointId
-from protos.operations import DeletePoints, PointChange, UpdateResult
+from protos.operations import OPERATION_ID_BYTES, DeletePoints, PointChange, UpdateResult
 from protos.rewriting import upsert_of
 from protos.shard import Projection, Record, ScrollRequest, UpdateRequest
 
@@ -33,7 +33,6 @@ BATCH_POINTS = 200  # points written together
 PASSES_MAX = 50
 FEW_CHANGES = 100  # as many may be left for the end, when writes do not cease
 
-_OPERATION_ID_BYTES = 16
 _EVERYTHING = Projection(payload=True, vectors=True)
 _VERSIONS = Projection()
 
@@ -133,7 +132,7 @@ class PointCopy:
 
     async def _write(self, change: PointChange) -> int:
         """The same if it is tried again, which it is while the shard is between two primaries."""
-        own_id = os.urandom(_OPERATION_ID_BYTES)
+        own_id = os.urandom(OPERATION_ID_BYTES)
         result = await self._target.update(UpdateRequest(change, wait=True, operation_id=own_id))
         if result.operation_id is None:
             raise ServiceError("the target shard did not take the points in time")

@@ -28,7 +28,7 @@ from protos.errors import (
     collection_not_found,
     operation_timed_out,
 )
-from protos.operations import UpdateResult
+from protos.operations import OPERATION_ID_BYTES, UpdateResult
 from protos.shard import ReadSession, UpdateRequest
 from router.primaries.policy import GiveUp, Past, next_step
 from router.watch import StateWatch
@@ -38,7 +38,6 @@ T = TypeVar("T")
 WRITE_TIMEOUT_MS = 60_000
 ATTEMPT_S = 30.0  # a primary's time for one answer; a repeat is harmless
 GRACE_S = 0.5  # after the request's time: a shard that was told of it answers by itself
-OPERATION_ID_BYTES = 16
 
 Attempt = Callable[
     [ReplicaClient, float], Coroutine[Any, Any, T]
