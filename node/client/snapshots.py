@@ -186,11 +186,16 @@ _version_decoder = msgspec.json.Decoder(_Version)
 _snapshot_description_decoder = msgspec.json.Decoder(SnapshotDescription)
 
 
+def _check_format(data: bytes, known: int, what: str) -> None:
+    """Raises: ValueError."""
+    found = _version_decoder.decode(data).format
+    if found != known:
+        raise ValueError(f"{what} has format {found}, this program knows {known}")
+
+
 def decode_description(data: bytes) -> SnapshotDescription:
     """Raises: ValueError, which says why, if this program cannot know what it describes."""
-    version = _version_decoder.decode(data).format
-    if version != SNAPSHOT_FORMAT:
-        raise ValueError(f"its description has format {version}, this program knows {SNAPSHOT_FORMAT}")
+    _check_format(data, SNAPSHOT_FORMAT, "its description")
     return _snapshot_description_decoder.decode(data)
 
 
@@ -203,7 +208,5 @@ _partial_manifest_decoder = msgspec.json.Decoder(PartialManifest)
 
 def decode_manifest(data: bytes) -> PartialManifest:
     """Raises: ValueError, which says why, if this program cannot know what it describes."""
-    version = _version_decoder.decode(data).format
-    if version != MANIFEST_FORMAT:
-        raise ValueError(f"the manifest has format {version}, this program knows {MANIFEST_FORMAT}")
+    _check_format(data, MANIFEST_FORMAT, "the manifest")
     return _partial_manifest_decoder.decode(data)
