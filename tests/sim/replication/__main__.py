@@ -7,58 +7,27 @@ control was not caught.
 
 from __future__ import annotations
 
-import argparse
 import sys
-import time
-import traceback
-from collections import Counter
 
 from tests.sim.replication.broken import VARIANTS, caught
 from tests.sim.replication.world import World
+from tests.sim.schedules import main
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.sim.replication", description=__doc__)
-    parser.add_argument("--seeds", type=int, default=100, help="how many (with --controls: at most)")
-    parser.add_argument("--first", type=int, default=0, help="the first seed")
-    parser.add_argument("--controls", action="store_true", help="run the broken variants instead")
-    parser.add_argument("--trace", action="store_true", help="print the stack of each failure")
-    options = parser.parse_args()
-    seeds = range(options.first, options.first + options.seeds)
-    failures = controls(seeds) if options.controls else explore(seeds, trace=options.trace)
-    return 1 if failures else 0
-
-
-def explore(seeds: range, *, trace: bool) -> int:
-    totals: Counter[str] = Counter()
-    failures = 0
-    start = time.perf_counter()
-    for seed in seeds:
-        world = World(seed)
-        try:
-            world.check_all()
-        except AssertionError as failure:
-            failures += 1
-            print(f"seed {seed} at {world.now:.1f} ms: {failure}", flush=True)
-            if trace:
-                traceback.print_exc()
-        totals += world.counts
-    seconds = time.perf_counter() - start
-    print(f"{len(seeds)} seeds, {failures} failed, {seconds:.1f} s, {len(seeds) / seconds:.1f} seeds/s")
-    for what, count in sorted(totals.items()):
-        print(f"  {what}: {count}")
-    return failures
-
-
-def controls(seeds: range) -> int:
-    missed = 0
-    for name in VARIANTS:
-        found = ((seed, caught(name, seed)) for seed in seeds)
-        first = next(((seed, what) for seed, what in found if what and "liveness" not in what), None)
-        missed += first is None
-        print(f"{name}: {'not caught' if first is None else f'seed {first[0]}: {first[1]}'}", flush=True)
-    return missed
+def caught_unsafe(name: str, seed: int) -> str | None:
+    what = caught(name, seed)
+    return what if what and "liveness" not in what else None
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(
+        main(
+            "tests.sim.replication",
+            __doc__,
+            World,
+            World.check_all,
+            VARIANTS,
+            caught_unsafe,
+            moment=lambda world: f" at {world.now:.1f} ms",
+        )
+    )
