@@ -20,7 +20,7 @@ N ?= 3
 PORT ?= 6333
 CLEAN ?=
 CLUSTER ?=
-VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+VERSION := $(shell sed -n 's/^__version__ = "\(.*\)".*/\1/p' vecraft/__init__.py)
 IMAGE ?= vecraft:$(VERSION)
 BUILDER ?= docker build
 BASE ?=
@@ -34,7 +34,7 @@ help: ## List the targets
 
 install: $(STAMP) ## Create .venv with the locked packages (nothing to do when it is fresh)
 
-$(STAMP): pyproject.toml requirements.lock $(wildcard node/index/*.c node/index/*.h node/storage/*.c)
+$(STAMP): pyproject.toml requirements.lock vecraft/__init__.py $(wildcard node/index/*.c node/index/*.h node/storage/*.c)
 	test -x $(BIN)/python || python3 -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip sync --quiet --compile-bytecode --python $(BIN)/python requirements.lock

@@ -6,14 +6,13 @@
         httpx.get(f"{node.url}/collections")
 
 Each node has a directory of its own (its working directory, so storage and snapshots land there)
-and ports the system gave it; ``kill`` is SIGKILL, ``stop`` is SIGTERM and asserts a clean end.
+and ports of its own; ``kill`` is SIGKILL, ``stop`` is SIGTERM and asserts a clean end.
 """
 
 from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -24,6 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
+
+from tests.ports import free_port
 
 READY_S_MAX = 30.0
 STOP_S_MAX = 30.0
@@ -43,13 +44,6 @@ def wait_for(condition: Callable[[], T], *, seconds: float = 30.0, what: str = "
         if time.monotonic() > deadline:
             raise AssertionError(f"waited {seconds} s for {what}")
         time.sleep(POLL_S)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @dataclass(frozen=True)

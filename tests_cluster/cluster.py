@@ -22,7 +22,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
-from tests.live import THIS, LiveNode, Program, free_port, wait_for
+from tests.live import THIS, LiveNode, Program, wait_for
+from tests.ports import free_port
 from tests_cluster.network import Network
 
 LOG_TAIL = 10_000  # characters of each node's log that a failure shows

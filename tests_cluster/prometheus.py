@@ -12,7 +12,8 @@ from typing import Any
 import httpx
 import yaml
 
-from tests.live import ROOT, free_port, wait_for
+from tests.live import ROOT, wait_for
+from tests.ports import free_port
 
 RULES = ROOT / "deploy/prometheus/vecraft-rules.yml"
 INTERVAL = "250ms"  # of scrapes and rules

@@ -15,7 +15,8 @@ from typing import Any
 
 import httpx
 
-from tests.live import LiveNode, free_port
+from tests.live import LiveNode
+from tests.ports import free_port
 from tests_cluster import steps
 from tests_cluster.steps import Seen
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.deploy.kubernetes_api import kubernetes_api
-from tests.live import LiveNode, free_port
+from tests.live import LiveNode
+from tests.ports import free_port
 from tests_cluster.cluster import Cluster, clustered
 from tests_cluster.view import View
 from vecraft.cli import main

@@ -8,7 +8,6 @@ import json
 import os
 import random
 import signal
-import socket
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -16,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.ports import free_port
 
 pytestmark = pytest.mark.slow
 
@@ -92,7 +93,7 @@ class Writer:
 
 @pytest.fixture
 async def peers(tmp_path: Path) -> AsyncIterator[dict[str, Process]]:
-    peers = {name: Process(tmp_path / name, _free_port()) for name in NAMES}
+    peers = {name: Process(tmp_path / name, free_port()) for name in NAMES}
     try:
         await peers["a"].start()
         for name in NAMES[1:]:
@@ -103,12 +104,6 @@ async def peers(tmp_path: Path) -> AsyncIterator[dict[str, Process]]:
         yield peers
     finally:
         await asyncio.gather(*(peer.kill() for peer in peers.values()))
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 async def leader(peers: dict[str, Process]) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import tarfile
-import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,6 @@ import yaml
 from tests.deploy.golden import FOLDER, path_of, text_of
 from tests.deploy.rendering import (
     CHART,
-    ROOT,
     Manifest,
     configuration,
     container,
@@ -30,6 +28,7 @@ from tests.deploy.rendering import (
 )
 from tests.vecraft.commands.server import Answer, Asked, serving
 from tools import chart_schema
+from vecraft import __version__
 from vecraft.cli import parser
 from vecraft.commands.running import topic_parser
 from vecraft.configuration import Loaded, load
@@ -486,8 +485,7 @@ def test_what_is_packaged_is_what_is_needed(tmp_path: Path) -> None:
 
 def test_the_chart_is_of_this_version() -> None:
     about = yaml.safe_load((CHART / "Chart.yaml").read_text())
-    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
-    assert (about["version"], about["appVersion"]) == (version, version)
+    assert (about["version"], about["appVersion"]) == (__version__, __version__)
 
 
 # --- parts of manifests -----------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from tests.deploy.rendering import ROOT
-from tests.live import free_port
+from tests.ports import free_port
 from vecraft.cli import configure, parser
 
 DOCKERFILE = ROOT / "Dockerfile"

@@ -8,7 +8,8 @@ import httpx
 import pytest
 
 from tests.deploy.rendering import container, one, profile, profiles, rendered
-from tests.live import LiveNode, free_port
+from tests.live import LiveNode
+from tests.ports import free_port
 
 pytestmark = pytest.mark.slow
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from vecraft import __version__
 from vecraft.cli import EXIT_BAD_CONFIGURATION, configure, main, parser
 from vecraft.commands import TOPICS
 from vecraft.configuration import ConfigurationError, Membership
@@ -22,7 +23,7 @@ def test_the_version_is_qdrants_first_and_our_own_second(capsys: pytest.CaptureF
     with pytest.raises(SystemExit) as ended:
         main(["--version"])
     assert ended.value.code == 0
-    assert capsys.readouterr().out == "qdrant 1.19.0\nvecraft 0.3.0\n"
+    assert capsys.readouterr().out == f"qdrant 1.19.0\nvecraft {__version__}\n"
 
 
 @pytest.mark.parametrize("arguments", [[], ["serve"], ["--disable-telemetry"], ["serve", "--stacktrace"]])

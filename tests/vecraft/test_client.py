@@ -11,7 +11,7 @@ import pytest
 import trustme
 from msgspec import Struct
 
-from tests.live import free_port
+from tests.ports import free_port
 from tests.vecraft.commands.server import Answer, Asked, serving
 from vecraft.client import BadAnswer, Client, ClientError, Endpoint, Refused, Unreachable, path_of
 

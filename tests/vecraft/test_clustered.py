@@ -11,7 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.live import LiveNode, free_port, wait_for
+from tests.live import LiveNode, wait_for
+from tests.ports import free_port
 
 pytestmark = pytest.mark.slow
 

@@ -17,6 +17,7 @@ from consensus.state import Peer, founding_state
 from node.peer.joining import BootstrapRefused, CannotJoin
 from node.peer.member import Member, MemberOptions
 from protos.collections import CollectionConfig, CollectionParams, Distance, VectorParams
+from tests.ports import free_port
 
 pytestmark = pytest.mark.slow
 
@@ -46,7 +47,7 @@ class Cluster:
         return member
 
     async def found(self, name: str, **options: Any) -> Member:
-        port = _free_port()
+        port = free_port()
         return await self.start(name, port=port, uri=f"http://127.0.0.1:{port}", **options)
 
     async def join(self, name: str, contact: str, **options: Any) -> Member:
@@ -77,14 +78,6 @@ class Cluster:
 
         await until(agreed)
         return ids[int(believed.pop() or 0)]
-
-
-def _free_port() -> int:
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture
@@ -146,7 +139,7 @@ async def test_a_whole_cluster_restarts(cluster: Cluster) -> None:
 async def test_a_member_comes_back_at_another_address(cluster: Cluster) -> None:
     await cluster.three()
     await cluster.stop("c")
-    port = _free_port()
+    port = free_port()
     moved = await cluster.start("c", port=port, uri=f"http://127.0.0.1:{port}")
     peer_id = moved.identity.peer_id
     await until(lambda: cluster.members["a"].log.state.peers[peer_id].uri == moved.uri)
@@ -267,7 +260,7 @@ async def test_a_peer_that_is_away_keeps_its_uri_from_one_that_is_elsewhere(clus
     await cluster.three()
     away = cluster.members["c"]
     await cluster.stop("c")
-    port = _free_port()
+    port = free_port()
     with pytest.raises(BootstrapRefused, match="already belongs to peer"):
         await cluster.start("d", port=port, uri=away.uri, bootstrap=(cluster.members["a"].uri,))
     assert away.identity.peer_id in cluster.members["a"].log.state.peers
@@ -276,10 +269,10 @@ async def test_a_peer_that_is_away_keeps_its_uri_from_one_that_is_elsewhere(clus
 async def test_a_peer_that_still_runs_elsewhere_is_not_replaced(cluster: Cluster) -> None:
     """As when the machine of a pod is cut off from those who start another in its place."""
     await cluster.three()
-    named = _free_port()  # a name that leads to whoever listens there
+    named = free_port()  # a name that leads to whoever listens there
     moved = cluster.members["c"].identity.peer_id
     await cluster.stop("c")
-    await cluster.start("c", port=_free_port(), uri=f"http://127.0.0.1:{named}")
+    await cluster.start("c", port=free_port(), uri=f"http://127.0.0.1:{named}")
     await until(lambda: cluster.members["a"].log.state.peers[moved].uri.endswith(f":{named}/"))
     with pytest.raises(CannotJoin, match="was heard of a moment ago"):
         await cluster.start(
@@ -300,13 +293,13 @@ async def test_a_uri_of_another_peer_is_refused(cluster: Cluster) -> None:
 
 async def test_without_an_answer_joining_ends_in_time(cluster: Cluster) -> None:
     with pytest.raises(CannotJoin, match="did not let this peer join"):
-        await cluster.start("a", bootstrap=(f"http://127.0.0.1:{_free_port()}",), bootstrap_timeout_s=0.5)
+        await cluster.start("a", bootstrap=(f"http://127.0.0.1:{free_port()}",), bootstrap_timeout_s=0.5)
 
 
 async def test_peers_that_know_each_other_by_name_become_one_cluster_in_whatever_order_they_start(
     cluster: Cluster,
 ) -> None:
-    ports = {name: _free_port() for name in "abc"}
+    ports = {name: free_port() for name in "abc"}
     uris = tuple(f"http://127.0.0.1:{port}" for port in ports.values())
 
     async def start(name: str) -> Member:
@@ -326,7 +319,7 @@ async def test_a_first_peer_that_lost_its_disk_founds_nothing_while_another_is_s
     cluster: Cluster,
 ) -> None:
     """Who is silent may be what is left of the cluster; who is of none tells nothing of the others."""
-    own, homeless, silent = (f"http://127.0.0.1:{_free_port()}" for _ in range(3))
+    own, homeless, silent = (f"http://127.0.0.1:{free_port()}" for _ in range(3))
     port = int(homeless.rpartition(":")[2])
     waiting = asyncio.create_task(
         cluster.start("b", port=port, uri=homeless, bootstrap=(own,), bootstrap_timeout_s=30)

@@ -11,7 +11,8 @@ from consensus.state import Transfer, TransferMethod
 from node.peer.cluster_client import MemberCluster, serve_telemetry
 from node.peer.member import Member
 from protos.errors import ShardUnavailable
-from tests.node.peer.test_member import Cluster, _free_port, cluster, until
+from tests.node.peer.test_member import Cluster, cluster, until
+from tests.ports import free_port
 
 __all__ = ["cluster"]  # the fixture
 
@@ -82,7 +83,7 @@ async def test_a_member_that_moves_is_found(cluster: Cluster) -> None:
     a = cluster.members["a"]
     await client(a).commit_index(id_of(cluster.members["c"]), timeout_s=5)
     await cluster.stop("c")
-    port = _free_port()
+    port = free_port()
     c = await cluster.start("c", port=port, uri=f"http://127.0.0.1:{port}")
     await until(lambda: a.log.state.peers[id_of(c)].uri == c.uri)
     assert await client(a).commit_index(id_of(c), timeout_s=5)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.live import free_port
+from tests.ports import free_port
 from tests.vecraft.commands.server import Answer, serving
 from tools import document_commands
 from vecraft.cli import main

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from tests.live import free_port
+from tests.ports import free_port
 from tests.vecraft.commands.server import Answer, Asked, serving
 from vecraft import __version__
 from vecraft.cli import main
