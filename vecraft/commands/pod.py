@@ -114,22 +114,39 @@ def _leave(client: Client, pod: Pod, goes: Callable[[], bool], deadline_s: float
     if view is None:
         return OK  # a node on its own
     peer_id = view.own.peer_id
-    client.call("PUT", path_of("cluster", "peer", peer_id, "drain"), bool)
+    drained = any(member.draining for member in view.members if member.id == peer_id)
+    drain = path_of("cluster", "peer", peer_id, "drain")
+    client.call("PUT", drain, bool)
     note(f"{pod.name} is scaled away: peer {peer_id} is being emptied")
     quiet_s = time.monotonic() + CONNECTIONS_S
+    emptied = False
+    try:
+        emptied = _empty(client, view, pod, goes, deadline_s)
+    finally:
+        if not emptied and not drained:  # it keeps what is left: if it comes back, it is a peer as before
+            client.call("DELETE", drain, bool)
+    if emptied:
+        time.sleep(max(quiet_s - time.monotonic(), 0))
+        client.call("DELETE", path_of("cluster", "peer", peer_id), bool)
+        note(f"peer {peer_id} is empty and has left the cluster")
+    return OK
+
+
+def _empty(client: Client, view: ClusterView, pod: Pod, goes: Callable[[], bool], deadline_s: float) -> bool:
+    """Wait until the controller has moved all replicas away. Returns: False if the pod is wanted again.
+
+    Raises: CommandFailed if time is over, or nobody can take them.
+    """
+    peer_id = view.own.peer_id
     while left := _replicas_left(view, peer_id):
         if time.monotonic() > deadline_s:
             raise CommandFailed(f"peer {peer_id} still has {left} replicas; it stops with them")
         if not _still(goes):
-            client.call("DELETE", path_of("cluster", "peer", peer_id, "drain"), bool)
             note(f"{pod.name} is wanted again: peer {peer_id} keeps {left} replicas")
-            return OK
+            return False
         time.sleep(POLL_S)
         view = require(client)
-    time.sleep(max(quiet_s - time.monotonic(), 0))
-    client.call("DELETE", path_of("cluster", "peer", peer_id), bool)
-    note(f"peer {peer_id} is empty and has left the cluster")
-    return OK
+    return True
 
 
 def _replicas_left(view: ClusterView, peer_id: int) -> int:

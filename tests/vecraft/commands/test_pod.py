@@ -110,6 +110,13 @@ def test_emptying_ends_in_time_and_the_peer_stays(
     api.replicas, node = 2, Node(replicas=10**6)
     assert stop(monkeypatch, api, node, 2, "--within", "0.05") == 1
     assert "replicas; it stops with them" in capsys.readouterr().err
+    assert node.done == ["PUT /cluster/peer/1/drain", "DELETE /cluster/peer/1/drain"]
+
+
+def test_what_an_operator_drained_stays_drained(monkeypatch: pytest.MonkeyPatch, api: KubernetesApi) -> None:
+    api.replicas, node = 2, Node(replicas=10**6)
+    node.draining = True
+    assert stop(monkeypatch, api, node, 2, "--within", "0.05") == 1
     assert node.done == ["PUT /cluster/peer/1/drain"]
 
 
@@ -128,6 +135,7 @@ def test_replicas_that_nobody_can_take_stay(
     api.replicas, node = 1, Node(replicas=3, others=0)
     assert stop(monkeypatch, api, node, 2) == 1
     assert "no other peer can take" in capsys.readouterr().err
+    assert not node.draining
 
 
 def test_what_is_no_pod_of_a_stateful_set_is_told_so(
