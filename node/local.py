@@ -39,7 +39,7 @@ from protos.errors import ServiceError, ShardUnavailable, VecraftError
 from protos.hardware import HardwareUsage
 from protos.operations import UpdateResult, UpdateStatus
 from protos.quotas import NO_QUOTAS, QuotaConfig
-from protos.shard import ReadSession
+from protos.shard import Hits, ReadSession, SearchRequest
 from protos.shard_client import ShardClient
 
 log = structlog.get_logger()
@@ -132,6 +132,15 @@ class LocalNode:
 
     def shard(self, collection: str, shard_id: int, *, answers_since: int | None = None) -> ShardClient:  # noqa: ARG002
         return LocalSession(LocalReplica(self, collection, shard_id), ReadSession())
+
+    def search_now(self, collection: str, shard_id: int, request: SearchRequest) -> Hits | None:
+        held = self._held.get((collection, shard_id))
+        if held is None or isinstance(held.replica, FailedReplica):
+            return None
+        try:
+            return held.replica.search_now(request)
+        except ShardUnavailable:  # it is closed, and another may take its place
+            return None
 
     def held(self, collection: str, shard_id: int) -> ShardReplica | FailedReplica:
         """Raises: ShardUnavailable if this node does not hold it (yet)."""

@@ -220,7 +220,8 @@ def _to_float32(values: Iterable[float], count: int) -> FloatArray:
 
 
 def _finite(array: FloatArray) -> FloatArray:
-    if not np.isfinite(array).all():
+    """Raises: BadInput if a component is not."""
+    if b"\0" in np.isfinite(array).tobytes():  # less than half of what ``all`` takes of a query
         raise BadInput("Vector components must be finite 32-bit floats")
     return array
 

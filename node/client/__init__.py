@@ -18,7 +18,7 @@ from consensus.state import ClusterState, CollectionState
 from protos.hardware import HardwareUsage
 from protos.operations import UpdateResult
 from protos.quotas import QuotaConfig, QuotaUsage
-from protos.shard import ReadSession, UpdateRequest
+from protos.shard import Hits, ReadSession, SearchRequest, UpdateRequest
 from protos.shard_client import ShardClient
 
 __all__ = ["NodeClient", "QuotaReport", "ReplicaClient", "SearchLoad", "ShardClient", "UpdateRequest"]
@@ -71,6 +71,13 @@ class NodeClient(Protocol):
         ``answers_since``: as in ``ReadSession``; None: all that it holds, whoever's points they are.
 
         Raises: ShardUnavailable if this node does not hold it (yet).
+        """
+        ...
+
+    def search_now(self, collection: str, shard_id: int, request: SearchRequest) -> Hits | None:
+        """What ``shard(…).search`` would answer, if that takes no waiting and next to no time.
+
+        None: ask it; it may well raise. Raises: ServiceError.
         """
         ...
 

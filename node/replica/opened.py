@@ -242,6 +242,12 @@ class ReplicaFiles:
         """The vector names that new points may have."""
         return dict(self.contents.applier.segments.schemas)
 
+    def search_now(self, request: SearchRequest) -> Hits | None:
+        """On the event loop: what ``search`` would answer, if it need not wait. None: ask ``search``."""
+        if self._meter is not None or not may_be_gathered(request):
+            return None
+        return self._gathered.answer_now(request)
+
     async def search(self, requests: list[SearchRequest]) -> list[Hits]:
         if len(requests) == 1 and self._meter is None and may_be_gathered(requests[0]):
             hits = self._gathered.answer_now(requests[0])

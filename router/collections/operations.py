@@ -178,6 +178,11 @@ class CollectionOperations:
             raise collection_not_found(name)
         return collection
 
+    def opened_now(self, name: str) -> CollectionState | None:
+        """As ``opened``, if that need not wait; else None. Raises: NotFound."""
+        collection = self.resolve(name)
+        return collection if self._shards.has_reached(collection) else None
+
     async def opened(self, name: str) -> CollectionState:
         """As ``resolve``, once the collection's shards are open on this node.
 

@@ -14,7 +14,8 @@ from protos.collections import CollectionParams
 from protos.shard import Hits, SearchRequest
 from router.inference.objects import InferenceObject
 from router.merge import skip
-from router.queries.requests import WINDOW_MAX, NearestVector, QueryRequest
+from router.queries.requests import WINDOW_MAX, NearestVector, QueryRequest, ReadOptions
+from router.replicas.readers import ShardReaders
 from router.scope import Scope
 from router.vectors import query_vector
 
@@ -28,6 +29,26 @@ def direct_searches(state: CollectionState, requests: Sequence[QueryRequest]) ->
         if not _is_direct(request, params):
             return None
     return [_search(request, params) for request in requests]
+
+
+def found_now(
+    state: CollectionState,
+    readers: ShardReaders,
+    requests: Sequence[QueryRequest],
+    searches: list[SearchRequest],
+    options: ReadOptions,
+) -> list[Hits] | None:
+    """What ``search_directly`` would find, if nothing need be waited for; None: ask it.
+
+    So it has neither a shard's reader nor a timer, which cost as much as a good part of a quick search.
+    Who wants more than one replica's word is left to it.
+    """
+    one_word = options.consistency in (None, 1) and not options.at_least
+    if len(searches) != 1 or not one_word:
+        return None
+    (shard_id,) = state.shards
+    hits = readers.search_now(state, shard_id, searches[0])
+    return None if hits is None else [skip(hits, requests[0].offset, requests[0].limit)]
 
 
 async def search_directly(

@@ -27,7 +27,7 @@ from router.inference.objects import InferenceObject
 from router.inference.replacing import objects_in, replaced
 from router.monitoring.issues import SlowReads
 from router.order import require_range_index
-from router.queries.direct import direct_searches, search_directly
+from router.queries.direct import direct_searches, found_now, search_directly
 from router.queries.examples import vectors_of
 from router.queries.explaining import Explanation, explained
 from router.queries.nearest import nearest
@@ -61,14 +61,15 @@ def anew_if_moved(read: Read[P, T]) -> Read[P, T]:
 
     @functools.wraps(read)
     async def whole(self: SearchOperations, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        loop = asyncio.get_running_loop()
-        end = loop.time() + MOVED_S
+        end: float | None = None
         while True:
             change = self.next_change()
             try:
                 return await read(self, *args, **kwargs)
             except PointsMoved:
-                if loop.time() > end:
+                now = asyncio.get_running_loop().time()
+                end = now + MOVED_S if end is None else end
+                if now > end:
                     raise
             await asyncio.wait((change,), timeout=MOVED_PAUSE_S)
 
@@ -118,9 +119,16 @@ class SearchOperations:
         Raises: NotFound for an unknown collection, example point, or vector of it; BadInput if a vector
             does not fit the collection; Timeout.
         """
-        scope = await self._scope(collection, options)
-        self._admission.queries(scope.state, requests, options)
-        searches = direct_searches(scope.state, requests)
+        options.access.permit(Need.READ_COLLECTION, collection)
+        state = self._collections.opened_now(collection) or await self._collections.opened(collection)
+        self._admission.queries(state, requests, options)
+        searches = direct_searches(state, requests)
+        if searches is not None:
+            bound = options.access.tenant(collection) is not None
+            found = None if bound else found_now(state, self._readers, requests, searches, options)
+            if found is not None:
+                return found
+        scope = self._scope_of(state, collection, options)
         if searches is not None:
             answers = search_directly(scope, requests, searches)
         else:
@@ -234,8 +242,11 @@ class SearchOperations:
     async def _scope(self, collection: str, options: ReadOptions) -> Scope:
         """Raises: NotFound; Forbidden, before anything is told of the collection."""
         options.access.permit(Need.READ_COLLECTION, collection)
+        return self._scope_of(await self._collections.opened(collection), collection, options)
+
+    def _scope_of(self, state: CollectionState, collection: str, options: ReadOptions) -> Scope:
         return Scope(
-            await self._collections.opened(collection),
+            state,
             self._readers,
             options.consistency or 1,
             options.affinity,

@@ -16,7 +16,7 @@ from typing import Protocol, TypeVar
 
 from msgspec.structs import replace
 
-from consensus.state import CollectionState, ReplicaState, ShardKey
+from consensus.state import CollectionState, ReplicaState, ShardKey, ShardState
 from node.client import NodeClient, ReplicaClient
 from protos.errors import PointsMoved, ShardUnavailable, Timeout, VecraftError
 from protos.facets import FacetHit, FacetRequest
@@ -82,14 +82,24 @@ class ShardReaders:
         Raises: ShardUnavailable if the only replica is this node's and it does not hold it (yet).
         """
         shard = collection.shards[shard_id]
-        replicas = shard.replicas
         reader: ShardReader
-        alone = len(replicas) == 1 and replicas.get(self._local_peer) is ReplicaState.ACTIVE
-        if alone and consistency == 1 and at_least is None:
+        if self._is_alone(shard) and consistency == 1 and at_least is None:
             reader = self._node.shard(collection.name, shard_id, answers_since=shard.answers_since)
         else:
             reader = _Replicated(self, collection, shard_id, consistency, affinity, at_least)
         return reader if shard.key is None else _Keyed(reader, shard.key)
+
+    def search_now(self, collection: CollectionState, shard_id: int, request: SearchRequest) -> Hits | None:
+        """What ``open(collection, shard_id).search`` would answer, if that takes no waiting; None: ask it."""
+        shard = collection.shards[shard_id]
+        if shard.key is not None or not self._is_alone(shard):
+            return None
+        return self._node.search_now(collection.name, shard_id, request)
+
+    def _is_alone(self, shard: ShardState) -> bool:
+        """Is its only replica this node's, and may that be read?"""
+        replicas = shard.replicas
+        return len(replicas) == 1 and replicas.get(self._local_peer) is ReplicaState.ACTIVE
 
     def plan(
         self,

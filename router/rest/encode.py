@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 import orjson
-from msgspec import UNSET, Raw, UnsetType
+from msgspec import UNSET, Raw
 
 from protos.collections import UNNAMED
 from protos.shard import AnyVector, FloatArray, Hits, PointVectors, Record, SparseVector
@@ -22,8 +22,8 @@ def encode_records(records: list[Record], *, bare: bool) -> list[RecordBody]:
     return [
         RecordBody(
             record.id,
-            _payload(record),
-            _vectors(record.vectors, bare=bare),
+            UNSET if record.payload is None else Raw(record.payload),
+            UNSET if record.vectors is None else _vectors(record.vectors, bare=bare),
             UNSET if record.shard_key is None else record.shard_key,
             UNSET if record.order_value is None else record.order_value,
         )
@@ -37,8 +37,8 @@ def encode_hits(hits: Hits, *, bare: bool) -> list[ScoredPointBody]:
             record.id,
             record.version,
             Raw(score),
-            _payload(record),
-            _vectors(record.vectors, bare=bare),
+            UNSET if record.payload is None else Raw(record.payload),
+            UNSET if record.vectors is None else _vectors(record.vectors, bare=bare),
             UNSET if record.shard_key is None else record.shard_key,
             UNSET if record.order_value is None else record.order_value,
         )
@@ -64,13 +64,7 @@ def vector_json(vector: AnyVector) -> bytes:
     return b'{"indices":' + indices + b',"values":' + float32_json(vector.values) + b"}"
 
 
-def _payload(record: Record) -> Raw | UnsetType:
-    return UNSET if record.payload is None else Raw(record.payload)
-
-
-def _vectors(vectors: PointVectors | None, *, bare: bool) -> Raw | UnsetType:
-    if vectors is None:
-        return UNSET
+def _vectors(vectors: PointVectors, *, bare: bool) -> Raw:
     if not vectors:
         return _NO_VECTORS
     if bare:

@@ -110,12 +110,18 @@ class FakeNode:
         self.agreed_quotas = QuotaConfig()
         self.measured_hardware: dict[str, HardwareUsage] = {}
         self.settled: list[tuple[str, int, int]] = []  # collection, shard, config version
+        self.answers_now: Hits | None = None
+        self.asked_now: list[tuple[str, int, SearchRequest]] = []
 
     def shard(self, collection: str, shard_id: int, *, answers_since: int | None = None) -> ShardClient:
         shard = self.shards.get((collection, shard_id))
         if shard is None:
             raise ShardUnavailable(f"shard {shard_id} of collection `{collection}` is not on this node")
         return shard
+
+    def search_now(self, collection: str, shard_id: int, request: SearchRequest) -> Hits | None:
+        self.asked_now.append((collection, shard_id, request))
+        return self.answers_now
 
     def replica(self, collection: CollectionState, shard_id: int, peer_id: int) -> ReplicaClient:
         return FakeReplica(self, collection.name, shard_id)

@@ -11,13 +11,18 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from protos.collections import CreateCollection, Distance, MultiVectorConfig, SparseVectorParams, VectorParams
+from protos.collections.strict_mode import StrictModeConfig
+from protos.errors import Forbidden, RateLimited
 from protos.filters import Filter, HasId
 from protos.idf import Weighing
-from protos.shard import Hits, Projection, SearchParams, SearchRequest
+from protos.shard import Hits, Position, Projection, Record, SearchParams, SearchRequest
+from router.auth.access import Access, CollectionAccess, Level, Match
 from router.collections import CollectionOperations
 from router.queries.direct import direct_searches, search_directly
 from router.queries.nearest import nearest
-from router.queries.requests import NearestPoint, NearestVector, Prefetch, QueryRequest
+from router.queries.operations import SearchOperations
+from router.queries.requests import NearestPoint, NearestVector, Prefetch, QueryRequest, ReadOptions
+from router.replicas.consistency import Consistency
 from router.replicas.readers import ShardReaders
 from router.scope import Scope
 from router.vectors import SparseValues, params_of, query_vector
@@ -101,3 +106,68 @@ async def test_what_takes_more_is_declined_together_with_what_it_came_with(reque
 async def test_several_shards_are_declined() -> None:
     scope = await _scope(shard_number=2)
     assert direct_searches(scope.state, [_plain]) is None
+
+
+# --- at once -----------------------------------------------------------------------------------------------
+
+
+class _Served:
+    """A collection of one shard, on a node that answers at once what it is told to."""
+
+    def __init__(self, hits: Hits | None) -> None:
+        self.node = FakeNode()
+        self.node.answers_now = hits
+        self.collections = CollectionOperations(FakeLog(), self.node)
+        self.searches = SearchOperations(self.collections, self.node)
+
+    async def query(self, *requests: QueryRequest, **options: Any) -> list[Hits]:
+        return await self.searches.query("c", list(requests), ReadOptions(**options))
+
+    async def create(self, **config: Any) -> _Served:
+        vectors = {"": VectorParams(2, Distance.DOT)}
+        await self.collections.create("c", CreateCollection(vectors=vectors, **config))
+        return self
+
+
+def _hits(*ids: int) -> Hits:
+    return Hits([Record(each, 1) for each in ids], np.arange(len(ids), dtype=np.float32))
+
+
+async def test_what_the_node_finds_at_once_is_the_answer() -> None:
+    served = await _Served(_hits(1, 2, 3, 4)).create()
+    (found,) = await served.query(replace(_plain, limit=2, offset=1))
+    assert [record.id for record in found.records] == [2, 3]
+    assert found.scores.tolist() == [1.0, 2.0]
+    ((collection, shard_id, search),) = served.node.asked_now
+    assert (collection, shard_id, search.limit) == ("c", 0, 3)
+
+
+async def test_who_asks_for_more_than_one_nodes_word_or_bounds_it_is_not_answered_at_once() -> None:
+    served = await _Served(_hits(1)).create()
+    tenant = CollectionAccess(Level.READ, (Match("group", "a"),))
+    uuid = served.collections.resolve("c").uuid
+    for options in (
+        {"consistency": Consistency.ALL},
+        {"at_least": {(uuid, 0): Position(1, 0)}},
+        {"access": Access(None, {"c": tenant})},
+    ):
+        (found,) = await served.query(_plain, **options)
+        assert found.records == []
+    assert [hits.records for hits in await served.query(_plain, _plain)] == [[], []]
+    assert served.node.asked_now == []
+
+
+async def test_a_query_that_has_to_wait_after_all_counts_once() -> None:
+    limits = StrictModeConfig(enabled=True, read_rate_limit=1)
+    served = await _Served(None).create(strict_mode_config=limits)
+    await served.query(_plain)
+    assert len(served.node.asked_now) == 1
+    with pytest.raises(RateLimited):
+        await served.query(_plain)
+
+
+async def test_who_may_not_read_is_told_so_before_anything_is_found() -> None:
+    served = await _Served(_hits(1)).create()
+    with pytest.raises(Forbidden):
+        await served.query(_plain, access=Access(None))
+    assert served.node.asked_now == []

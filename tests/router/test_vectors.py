@@ -58,3 +58,14 @@ def test_a_stored_multivector_searches_no_plain_vectors() -> None:
         query_vector(np.float32([[1, 2]]), ONE)
     with pytest.raises(BadInput, match="sparse"):
         query_vector(np.float32([[1, 2]]), SparseVectorParams())
+
+
+@pytest.mark.parametrize("count", [2, 5000])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_a_query_has_finite_components_however_large_they_are(count: int, bad: float) -> None:
+    params = VectorParams(count, Distance.DOT)
+    large = np.full(count, np.finfo(np.float32).max, np.float32)
+    assert query_vector(large, params) is large
+    large[-1] = bad
+    with pytest.raises(BadInput, match="must be finite"):
+        query_vector(large, params)

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 import simdjson
 from msgspec import Raw
 
@@ -19,6 +20,7 @@ from protos.vectors import FLOAT32_MAX
 
 T = TypeVar("T")
 
+_DOT_MAX = 4096  # components; beyond, a library for linear algebra may begin threads
 _parser = simdjson.Parser()  # of the event loop; its memory is used again for each list
 
 
@@ -35,9 +37,14 @@ def float32_list(text: Raw) -> FloatArray | None:
         del parsed  # the parser cannot be used again before
     except (ValueError, TypeError):
         return None
-    if not len(values) or values.max() > FLOAT32_MAX or values.min() < -FLOAT32_MAX:
-        return None
-    return values.astype(np.float32)
+    return values.astype(np.float32) if _are_float32(values) else None
+
+
+def _are_float32(values: npt.NDArray[np.float64]) -> bool:
+    """Is there one, and is none beyond what float32 holds? A sum of squares tells that of most at once."""
+    if 0 < len(values) <= _DOT_MAX and np.vdot(values, values) <= FLOAT32_MAX * FLOAT32_MAX:
+        return True
+    return bool(len(values) and values.max() <= FLOAT32_MAX and values.min() >= -FLOAT32_MAX)
 
 
 def float32_lists(texts: Iterable[Raw]) -> list[FloatArray] | None:

@@ -68,6 +68,8 @@ from router.vectors import VectorValues
 
 T = TypeVar("T")
 
+_DEFAULTS = SearchParams()
+
 _Stage = QueryBody | PrefetchBody
 
 _query = msgspec.json.Decoder(QueryBody)
@@ -127,17 +129,18 @@ def query_request(body: QueryBody, path: str, vector: FloatArray | None = None) 
     """``vector``: the query, if it has been read already."""
     limit = limit_of(body.limit, f"{path}.limit")
     query = _query_of(body, path) if vector is None else NearestVector(vector)
+    # Most bodies leave out most fields, and those cost no call.
     return QueryRequest(
         query=query,
-        prefetch=_prefetches(body, path, 1),
+        prefetch=() if body.prefetch is None else _prefetches(body, path, 1),
         using=body.using or UNNAMED,
         limit=limit,
         offset=body.offset or 0,
-        filter=decode_optional_filter(body.filter, f"{path}.filter"),
-        params=_params(body.params, f"{path}.params"),
-        score_threshold=threshold_of(body.score_threshold),
+        filter=None if body.filter is None else decode_optional_filter(body.filter, f"{path}.filter"),
+        params=_DEFAULTS if body.params is None else _params(body.params, f"{path}.params"),
+        score_threshold=None if body.score_threshold is None else threshold_of(body.score_threshold),
         projection=decode_projection(body.with_payload, body.with_vector, body.with_vectors),
-        shard_keys=decode_shard_keys(body.shard_key),
+        shard_keys=None if body.shard_key is None else decode_shard_keys(body.shard_key),
     )
 
 

@@ -37,6 +37,16 @@ def test_a_list_of_numbers_is_read_to_the_nearest_float32(values: list[float]) -
     assert found.tolist() == np.array(values, dtype=np.float64).astype(np.float32).tolist()
 
 
+@pytest.mark.parametrize("value", [FLOAT32_MAX, -FLOAT32_MAX])
+@pytest.mark.parametrize("count", [1, 2, 5000])
+def test_the_largest_numbers_are_float32_however_many_there_are(value: float, count: int) -> None:
+    found = float32_list(Raw(msgspec.json.encode([value] * count)))
+    assert found is not None
+    assert found.tolist() == [value] * count
+    beyond = [value] * (count - 1) + [value * 1.001]
+    assert float32_list(Raw(msgspec.json.encode(beyond))) is None
+
+
 @pytest.mark.parametrize(
     "text",
     [
