@@ -171,6 +171,15 @@ def storage_for(encoding: Encoding, dim: int, metric: int) -> Any:
             return faiss.IndexScalarQuantizer(width, sq_type(encoding.code), metric)
 
 
+def slim(storage: Any, encoding: Encoding) -> None:
+    """Give back what FAISS computes when it opens an index, and no search of ours asks for.
+
+    Distances between product codes, 256 KiB a part: those that are linked are never compared by these codes.
+    """
+    if encoding.code is Code.PRODUCT:
+        storage.pq.sdc_table.swap(faiss.Float32Vector())
+
+
 def train(storage: Any, encoding: Encoding, matrix: Originals, rows: GraphRows | None) -> None:
     """Teach the code what it must know of ``matrix[rows]``: its range, its centroids, its middle."""
     if storage.is_trained:

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from node.index import graph_file
-from node.index.codes import Code, Encoding, for_faiss, integers_of, metric_of, sq_type
+from node.index.codes import Code, Encoding, for_faiss, integers_of, metric_of, slim, sq_type
 from node.index.exact import NO_ROW, Rows
 from node.index.kernels import kernel_of
 from node.index.library import faiss
@@ -118,6 +118,7 @@ class HnswGraph:
         """
         index = graph_file.open_mapped(path)
         speak(index, encoding, metric_of(distance, encoding.code))
+        slim(faiss.downcast_index(index.storage), encoding)
         return cls(index, rows, params, encoding, distance, path, twins)
 
     @property
@@ -166,6 +167,25 @@ class HnswGraph:
         walked = np.empty((len(queries), 2), dtype=np.int64)
         done = scored.search(np.ascontiguousarray(queries), ef, count, rows, scores, walked, allowed)
         return (rows, scores, walked) if done else None
+
+    def best_of_codes(
+        self,
+        queries: FloatArray,
+        count: int,
+        k: int,
+        matrix: Originals,
+        rows: Rows | None,
+        allowed: npt.NDArray[np.uint8] | None,
+    ) -> tuple[Rows, FloatArray] | None:
+        """As ``best``, of all nodes that are allowed: by their rows, ascending, or else by packed bits."""
+        assert k <= count
+        scored = self.scored(matrix)
+        if scored is None:
+            return None
+        shape = len(queries), k
+        found, scores = np.empty(shape, dtype=np.int64), np.empty(shape, dtype=np.float32)
+        done = scored.scan(np.ascontiguousarray(queries), count, found, scores, rows, allowed)
+        return (found, scores) if done else None
 
     def scored(self, matrix: Originals) -> ScoredGraph | None:
         """What ``best`` calls; None: not with these codes or vectors."""

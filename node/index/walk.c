@@ -6,6 +6,7 @@
 #include "best.h"
 #include "graph.h"
 #include "link.h"
+#include "scan.h"
 #include "unit.h"
 
 #define LEVELS 255.0F
@@ -98,6 +99,24 @@ static int search_best(const GraphObject *self, const Originals *originals, cons
             return -1;
         walked[2 * i] = scratch->pool.size;
         walked[2 * i + 1] = passing;
+        ranking.rows += ranking.size;
+        ranking.scores += ranking.size;
+    }
+    return done;
+}
+
+/* All admitted nodes are compared, and the first `wanted` of them scored again; otherwise as `search_best`. */
+static int scan_best(const GraphObject *self, const Originals *originals, const uint32_t *nodes,
+                     const Admitted *admitted, const float *queries, Py_ssize_t many, Py_ssize_t wanted,
+                     Ranking ranking) {
+    static const Mask ALL = {NULL, 0};
+    Scratch *scratch = scratch_for(&self->graph, wanted);
+    int done = scratch == NULL ? -1 : encode_all(self, queries, many, originals->dim, scratch);
+    for (Py_ssize_t i = 0; done > 0 && i < many; i++) {
+        const float *query = queries + i * originals->dim;
+        scan(&self->graph, originals, nodes, admitted, scratch->codes + i * self->graph.width, &scratch->pool);
+        if (rank(originals, &ALL, query, wanted, scratch, &ranking) < 0)
+            return -1;
         ranking.rows += ranking.size;
         ranking.scores += ranking.size;
     }
@@ -245,6 +264,7 @@ typedef struct {
     GraphObject *graph;
     Py_buffer matrix, rows; /* obj NULL: there is none */
     Originals originals;
+    uint32_t *nodes; /* of each row, where nodes are not numbered as rows are; made by the first scan */
 } ScoredGraphObject;
 
 static PyTypeObject *graph_type; /* one for all interpreters: modules are made once in a process */
@@ -291,6 +311,7 @@ static void scored_graph_dealloc(ScoredGraphObject *self) {
     PyTypeObject *type = Py_TYPE(self);
     PyBuffer_Release(&self->matrix);
     PyBuffer_Release(&self->rows);
+    PyMem_Free(self->nodes);
     Py_XDECREF(self->graph);
     type->tp_free((PyObject *)self);
     Py_DECREF(type);
@@ -338,7 +359,73 @@ end:
     return answer;
 }
 
+/* Of each row its node. It is called with the interpreter's lock; 0: no memory. */
+static int number_nodes(ScoredGraphObject *self) {
+    const Originals *originals = &self->originals;
+    if (originals->rows == NULL || self->nodes != NULL)
+        return 1;
+    uint32_t *nodes = PyMem_Malloc((size_t)originals->count * sizeof *nodes + 1);
+    if (nodes == NULL)
+        return 0;
+    memset(nodes, 0xff, (size_t)originals->count * sizeof *nodes); /* no node's number */
+    for (int64_t node = 0; node < self->graph->graph.count; node++)
+        if (originals->rows[node] < originals->count)
+            nodes[originals->rows[node]] = (uint32_t)node;
+    self->nodes = nodes;
+    return 1;
+}
+
+static int are_for_scanning(const ScoredGraphObject *self, const Py_buffer *queries, const Py_buffer *rows,
+                            const Py_buffer *scores, const Py_buffer *listed, const Py_buffer *allowed) {
+    if (self->graph == NULL || queries->ndim != 2 || rows->ndim != 2 || scores->ndim != 2)
+        return 0;
+    if ((listed->obj == NULL) == (allowed->obj == NULL) ||
+        (listed->obj != NULL && (listed->ndim != 1 || listed->itemsize != sizeof(int64_t))))
+        return 0;
+    return queries->itemsize == sizeof(float) && rows->itemsize == sizeof(int64_t) &&
+           scores->itemsize == sizeof(float) && queries->shape[1] == self->originals.dim &&
+           queries->shape[0] == rows->shape[0] && rows->shape[0] == scores->shape[0] &&
+           rows->shape[1] == scores->shape[1];
+}
+
+static PyObject *scored_graph_scan(ScoredGraphObject *self, PyObject *const *args, Py_ssize_t many) {
+    /* queries, rows, scores, listed, allowed */
+    Py_buffer given[5] = {{.obj = NULL}, {.obj = NULL}, {.obj = NULL}, {.obj = NULL}, {.obj = NULL}};
+    PyObject *answer = NULL;
+    if (many != 6)
+        return PyErr_Format(PyExc_TypeError, "expected queries, wanted, rows, scores, listed and allowed");
+    Py_ssize_t wanted = PyLong_AsSsize_t(args[1]);
+    if (PyErr_Occurred() || PyObject_GetBuffer(args[0], given, PyBUF_ND) < 0 ||
+        PyObject_GetBuffer(args[2], given + 1, PyBUF_ND | PyBUF_WRITABLE) < 0 ||
+        PyObject_GetBuffer(args[3], given + 2, PyBUF_ND | PyBUF_WRITABLE) < 0 ||
+        (args[4] != Py_None && PyObject_GetBuffer(args[4], given + 3, PyBUF_ND) < 0) ||
+        (args[5] != Py_None && PyObject_GetBuffer(args[5], given + 4, PyBUF_SIMPLE) < 0))
+        goto end;
+    if (!are_for_scanning(self, given, given + 1, given + 2, given + 3, given + 4) || wanted <= 0) {
+        PyErr_SetString(PyExc_ValueError, "expected matrices that fit each other, and rows or bits");
+        goto end;
+    }
+    if (!number_nodes(self)) {
+        PyErr_NoMemory();
+        goto end;
+    }
+    Admitted admitted = {given[3].buf, given[3].len / (Py_ssize_t)sizeof(int64_t),
+                         {given[4].buf, 8 * given[4].len}};
+    Ranking ranking = {given[1].buf, given[2].buf, given[1].shape[1]};
+    int done;
+    Py_BEGIN_ALLOW_THREADS;
+    done = scan_best(self->graph, &self->originals, self->nodes, &admitted, given[0].buf, given[0].shape[0], wanted,
+                     ranking);
+    Py_END_ALLOW_THREADS;
+    answer = done < 0 ? PyErr_NoMemory() : PyBool_FromLong(done);
+end:
+    for (int i = 0; i < 5; i++)
+        PyBuffer_Release(given + i);
+    return answer;
+}
+
 static PyMethodDef scored_graph_methods[] = {
+    {"scan", (PyCFunction)(void (*)(void))scored_graph_scan, METH_FASTCALL, "See walk.pyi."},
     {"search", (PyCFunction)(void (*)(void))scored_graph_search, METH_FASTCALL, "See walk.pyi."},
     {NULL, NULL, 0, NULL},
 };

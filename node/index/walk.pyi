@@ -125,3 +125,19 @@ class ScoredGraph:
         Returns: False, and nothing is written, where a component of a query is beyond the integers' range.
         Raises: ValueError for arrays that do not fit each other, MemoryError.
         """
+
+    def scan(
+        self,
+        queries: npt.NDArray[np.float32],
+        wanted: int,
+        rows: npt.NDArray[np.int64],
+        scores: npt.NDArray[np.float32],
+        listed: npt.NDArray[np.int64] | None,
+        allowed: npt.NDArray[np.uint8] | None,
+        /,
+    ) -> bool:
+        """As ``search``, but compare the codes of all nodes whose rows are allowed, and no others.
+
+        The rows are given either as ``listed``, matrix rows in ascending order, or as bits. Of rows that are
+        no nodes' nothing is found.
+        """

@@ -54,7 +54,7 @@ class Nearest:
         self._vector, self._params = vector, params
         self._config = view.config
         self._parts = searched_parts(view, vector, allowed, params)
-        full_scan = (_full_scan_bytes(view, vector), _full_scan_rows(view, vector)) if filtered else (0, 0)
+        full_scan = full_scan_of(view, vector) if filtered else (0, 0)
         self._hints = [Hints(part.rows, part.count, *full_scan, trace, values) for _, part in self._parts]
         self.count = sum(part.count for _, part in self._parts)
 
@@ -130,6 +130,11 @@ def _is_quick(segment: SegmentView, vector: QueriedVector, threshold: float) -> 
 def _has(segment: SegmentView, vector: QueriedVector) -> bool:
     """Not those of a removed vector that was made again with another shape."""
     return vector.name in segment.names and segment.vectors(vector.name).schema.shape == vector.shape
+
+
+def full_scan_of(view: View, vector: QueriedVector) -> tuple[int, int]:
+    """Size of filtered vectors up to which all are scored, and how many sparse ones."""
+    return _full_scan_bytes(view, vector), _full_scan_rows(view, vector)
 
 
 def _full_scan_bytes(view: View, vector: QueriedVector) -> int:

@@ -1,8 +1,9 @@
-"""Plain searches by the shortest way: one walk per segment, then records; nothing is found out anew.
+"""Plain searches by the shortest way: one call per segment, then records; nothing is found out anew.
 
-Most searches are of this kind: one float32 vector, among all points. What they need of a view is found out by
-the first of them. Whatever is not so (equal scores at the edge of what was found, a damaged record, a
-threshold) is left to ``search``, which answers the same, by ways that serve everything.
+Most searches are of this kind: one float32 vector, among all points or those of a filter that payload
+indexes decide. What they need of a view is found out by the first of them. Whatever is not so (equal scores
+at the edge of what was found, a damaged record, a threshold) is left to ``search``, which answers the same,
+by ways that serve everything.
 
 May not live here: what those ways find out and this one takes for granted.
 """
@@ -11,8 +12,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
+import msgspec
 import numpy as np
 from msgspec import Struct
 
@@ -20,14 +22,16 @@ from node.bits import Slots
 from node.hardware import counting
 from node.index.distances import normalize
 from node.query import ranking
-from node.query.allowed import Part, live_of
-from node.query.nearest import searched_parts
+from node.query.allowed import Part
+from node.query.matching import Candidates
+from node.query.nearest import full_scan_of, searched_parts
 from node.query.per_view import PerView
 from node.query.schema import DenseVector, queried_vector
 from node.query.settled import settle, to_hits
-from node.segments.dense import PlainWalk, Ranking
 from node.segments.hints import Hints
+from node.segments.plain import PlainSearch, Ranking
 from protos.collections import Datatype, Distance
+from protos.filters import Filter
 from protos.shard import FloatArray, Hits, Projection, Record, SearchParams, SearchRequest
 
 if TYPE_CHECKING:
@@ -37,10 +41,13 @@ if TYPE_CHECKING:
 TIES_AHEAD: Final = 4
 """Candidates beyond the limit that are ranked anyway, so that most ties at its edge are seen at once."""
 
-_KEPT_MAX = 64
+_KEPT_MAX, _FILTERED_MAX, _FILTERED_BYTES_MAX = 64, 256, 8 << 20  # per view
 _QUICK_WIDTH = 512  # nodes of the walks in all segments: half a millisecond
 
 Key = tuple[str, int, SearchParams]  # vector name, limit
+FilteredKey = tuple[str, int, SearchParams, bytes]  # and the filter, encoded
+
+_encode = msgspec.msgpack.Encoder().encode
 
 
 def is_plain(request: SearchRequest) -> bool:
@@ -54,11 +61,7 @@ def plain_hits(view: View, requests: Sequence[SearchRequest]) -> list[Hits | Non
     first = requests[0]
     if not all(_may_be_short(each, first) for each in requests) or counting() is not None:
         return [None] * len(requests)
-    kept, key = _kept(view), (first.using, first.limit, first.params)
-    try:
-        found = kept[key]
-    except KeyError:
-        found = _keep(view, key)
+    found = _of_all(view, first) if first.filter is None else _of_filtered(view, first, first.filter)
     return [None] * len(requests) if found is None else found.hits(view, requests)
 
 
@@ -67,7 +70,7 @@ def quick_hits(view: View, request: SearchRequest) -> Hits | None:
     was found out before, and records as they are stored. So no FAISS, and nothing that grows with the
     collection; it may be called on the event loop. None: ``search`` has to tell.
     """
-    if not _as_stored(request.projection) or counting() is not None:
+    if request.filter is not None or not _as_stored(request.projection) or counting() is not None:
         return None
     found = _kept(view).get((request.using, request.limit, request.params))
     if found is None or not found.quick or not _may_be_short(request, request):
@@ -76,21 +79,27 @@ def quick_hits(view: View, request: SearchRequest) -> Hits | None:
 
 
 def _may_be_short(request: SearchRequest, first: SearchRequest) -> bool:
-    """Is it plain, and does it find by one kind of walk what ``first`` finds?"""
+    """Is it a vector, as it was sent, and does it find by one kind of call what ``first`` finds?"""
     if request is not first and (
         request.using != first.using
         or request.limit != first.limit
+        or request.filter is not first.filter
         or (request.params is not first.params and request.params != first.params)
     ):
         return False
-    return is_plain(request) and request.score_threshold is None
+    as_sent = request.examples is None and request.weighing is None
+    return as_sent and not request.explain and request.score_threshold is None
 
 
 class _Walked(Struct, frozen=True):
-    """One segment by one walk. ``start``: its first slot."""
+    """One segment by one call. ``start``: its first slot."""
 
-    walk: PlainWalk
+    walk: PlainSearch
     start: int
+
+    @property
+    def nbytes(self) -> int:
+        return self.walk.nbytes
 
     def find(self, queries: FloatArray) -> Ranking | None:
         found = self.walk.find(queries)
@@ -103,6 +112,7 @@ class _Planned(Struct, frozen=True):
     """One segment by whatever it plans itself, such as one without a graph."""
 
     search: Callable[[FloatArray], Ranking]
+    nbytes: int
 
     def find(self, queries: FloatArray) -> Ranking | None:
         slots, similarities = self.search(queries)
@@ -110,13 +120,17 @@ class _Planned(Struct, frozen=True):
 
 
 class _Short:
-    """Searches of one kind in one view. ``quick``: they are walks only, and not wide."""
+    """Searches of one kind in one view. ``quick``: they are walks only, and not wide.
 
-    __slots__ = ("_cosine", "_dim", "_limit", "_segments", "_vector", "quick")
+    ``nbytes``: of what they hold on to.
+    """
+
+    __slots__ = ("_cosine", "_dim", "_limit", "_segments", "_vector", "nbytes", "quick")
 
     def __init__(self, vector: DenseVector, limit: int, segments: list[_Walked | _Planned]) -> None:
         self._vector, self._limit, self._segments = vector, limit, segments
         widths = [segment.walk.width for segment in segments if isinstance(segment, _Walked)]
+        self.nbytes = sum(segment.nbytes for segment in segments)
         self.quick = len(widths) == len(segments) and sum(widths) <= _QUICK_WIDTH
         self._dim, self._cosine = vector.schema.dim, vector.schema.distance is Distance.COSINE
 
@@ -195,35 +209,85 @@ def _as_stored(wanted: Projection) -> bool:
     return wanted.vectors is False and isinstance(wanted.payload, bool)
 
 
-def _keep(view: View, key: Key) -> _Short | None:
-    kept = _kept(view)
-    if len(kept) >= _KEPT_MAX:
-        kept.clear()
-    kept[key] = found = _short(view, *key)
-    return found
+def _of_all(view: View, request: SearchRequest) -> _Short | None:
+    kept, key = _kept(view), (request.using, request.limit, request.params)
+    try:
+        return kept[key]
+    except KeyError:
+        if len(kept) >= _KEPT_MAX:
+            kept.clear()
+        kept[key] = found = _short(view, *key, None)
+        return found
 
 
-def _short(view: View, using: str, limit: int, params: SearchParams) -> _Short | None:
+def _of_filtered(view: View, request: SearchRequest, filter: Filter) -> _Short | None:
+    try:
+        encoded = _encode(
+            filter
+        )  # by encoding, not by ==: to Python the filters for 1 and for true are equal
+    except OverflowError:  # an integer of more than 64 bits
+        return None
+    kept, key = _filtered(view), (request.using, request.limit, request.params, encoded)
+    found = kept.get(key)
+    if found is None:
+        found = _short(view, request.using, request.limit, request.params, filter)
+        kept.add(key, found)
+    return found or None
+
+
+def _short(view: View, using: str, limit: int, params: SearchParams, filter: Filter | None) -> _Short | None:
     vector = queried_vector(view, using)
     if not limit or not isinstance(vector, DenseVector):
         return None
     if vector.schema.datatype is not Datatype.FLOAT32:
         return None
-    parts = searched_parts(view, vector, live_of(view), params)
-    found = [_found_in(*each, using, limit + TIES_AHEAD, params) for each in parts]
+    candidates = Candidates(view, filter)
+    if not candidates.exact:
+        return None
+    allowed, full_scan = candidates.allowed, full_scan_of(view, vector) if candidates.filtered else (0, 0)
+    parts = searched_parts(view, vector, allowed, params)
+    hints = [Hints(part.rows, part.count, *full_scan, None, candidates.values) for _, part in parts]
+    found = [
+        _found_in(*each, using, limit + TIES_AHEAD, params, hint)
+        for each, hint in zip(parts, hints, strict=True)
+    ]
     return _Short(vector, limit, found) if found else None
 
 
 def _found_in(
-    segment: SegmentView, part: Part, using: str, k: int, params: SearchParams
+    segment: SegmentView, part: Part, using: str, k: int, params: SearchParams, hints: Hints
 ) -> _Walked | _Planned:
-    admitted: dict[str, Any] = {"allowed": part.packed, "allowed_count": part.count}
+    admitted: dict[str, Any] = {"allowed": part.packed, "allowed_count": part.count, "hints": hints}
     asked: dict[str, Any] = {"ef": params.hnsw_ef, "quantization": params.quantization}
-    walk = None if params.exact else segment.plain_walk(using, k, **admitted, **asked)
+    walk = None if params.exact else segment.plain_search(using, k, **admitted, **asked)
     if walk is not None:
         return _Walked(walk, segment.start)
-    asked |= {"exact": params.exact, "hints": Hints(count=part.count)}
-    return _Planned(lambda queries: segment.search(using, queries, min(k, part.count), **admitted, **asked))
+    asked["exact"] = params.exact
+    nbytes = sum(known.nbytes for known in (part.packed, part.rows) if known is not None)
+    return _Planned(
+        lambda queries: segment.search(using, queries, min(k, part.count), **admitted, **asked), nbytes
+    )
+
+
+class _Filtered:
+    """Kinds of filtered searches of one view, and what they hold on to, within bounds."""
+
+    def __init__(self) -> None:
+        self._found: dict[FilteredKey, _Short | Literal[False]] = {}
+        self._nbytes = 0
+
+    def get(self, key: FilteredKey) -> _Short | Literal[False] | None:
+        """False: ``search`` has to tell; None: not known."""
+        return self._found.get(key)
+
+    def add(self, key: FilteredKey, found: _Short | None) -> None:
+        nbytes = len(key[-1]) + (0 if found is None else found.nbytes)
+        if len(self._found) >= _FILTERED_MAX or self._nbytes + nbytes > _FILTERED_BYTES_MAX:
+            self._found, self._nbytes = {}, 0
+        if nbytes <= _FILTERED_BYTES_MAX:
+            self._found[key] = found or False
+            self._nbytes += nbytes
 
 
 _kept: PerView[dict[Key, _Short | None]] = PerView(lambda _: {})
+_filtered: PerView[_Filtered] = PerView(lambda _: _Filtered())

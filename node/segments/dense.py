@@ -8,7 +8,7 @@ node or as the twin of one (rows kept out were dead when it was built, and slots
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import partial
 
 import numpy as np
@@ -20,11 +20,10 @@ from node.bits import Slots as Rows
 from node.index import NO_ROW, GraphParams, HnswGraph, best_of
 from node.index.exact import best_candidates, score_table
 from node.index.hnsw import Best
-from node.index.walk import ScoredGraph
-from node.measures import SEGMENT_SEARCHES
 from node.segments import planner
 from node.segments.encoding import originals
 from node.segments.hints import NO_HINTS, Hints
+from node.segments.plain import PlainScan, PlainSearch, PlainWalk
 from node.segments.rows import Matrix
 from node.segments.schema import VectorSchema
 from node.segments.scoring import Scoring, scoring_of
@@ -53,6 +52,11 @@ class Chosen:
             self.count = total
         else:
             self.count = bits.count(mask) if count is None else count
+
+    @property
+    def is_listed(self) -> bool:
+        """Are the rows known one by one already?"""
+        return self._rows is not None
 
     def rows(self) -> Rows | None:
         """Ascending; None: all."""
@@ -134,25 +138,26 @@ class VectorsView:
             kept = self._both = allowed, both, bits.count(both)
         return Chosen(None, kept[1], total, kept[2])
 
-    def plain_walk(
+    def plain_search(
         self,
         k: int,
         allowed: PackedBits | None,
-        count: int | None,
         *,
         ef: int | None,
         quantization: QuantizationSearchParams | None,
-    ) -> PlainWalk | None:
-        """What ``search`` would do without a filter and hints; None: something else than one walk."""
-        graph, chosen = self.graph, self._chosen(allowed, Hints(count=count))
+        hints: Hints = NO_HINTS,
+    ) -> PlainSearch | None:
+        """What ``search`` with these arguments would do; None: something else than one walk or scan."""
+        graph, chosen = self.graph, self._chosen(allowed, hints)
         scored, k = None if graph is None else graph.scored(self._originals), min(k, chosen.count)
         if graph is None or scored is None or not k:
             return None
+        if chosen.count * self.schema.row_bytes <= hints.full_scan_bytes:
+            return None
         scoring = scoring_of(graph, quantization)
         ef = width = _width(graph, k, ef, scoring)
-        rows_per_node = planner.node_rows(self.schema.dim, quick=graph.quick)
-        candidates, way = scoring.count(k, ef), Way.GRAPH
-        mask = chosen.mask(len(self.rows)) if chosen.count < graph.covered else None
+        candidates, way, total = scoring.count(k, ef), Way.GRAPH, len(self.rows)
+        mask = chosen.mask(total) if chosen.count < graph.covered else None
         beside = None if graph.twins is None else partial(graph.twins.beside, k=k, mask=mask)
         if mask is None:
             wanted = enough = min(k, graph.count)
@@ -161,7 +166,15 @@ class VectorsView:
             wanted, way = min(k, nodes), Way.WIDENED
             width = max(candidates, planner.first_width(ef, wanted, graph.count, nodes))
             enough = min(nodes, planner.enough(width, ef, wanted))
-        if not scoring.rescore or planner.exact_is_cheaper(width, chosen.count, rows_per_node):
+        if planner.exact_is_cheaper(
+            width, chosen.count, self._rows_per_node(graph, filtered=mask is not None)
+        ):
+            if mask is None:
+                return None
+            listed = chosen.rows() if graph.twins is None else None
+            count, way = (nodes, Way.ROWS) if planner.scored_at_once(nodes) else (candidates, Way.CODES)
+            return PlainScan(scored, listed, None if listed is not None else mask, count, wanted, way, beside)
+        if not scoring.rescore:
             return None
         return PlainWalk(scored, width, candidates, wanted, enough, mask, way, beside)
 
@@ -178,14 +191,50 @@ class VectorsView:
         """By ``graph``, which has all of ``chosen``, or by scoring them all, whichever is cheaper."""
         scoring = scoring_of(graph, quantization)
         width = _width(graph, k, ef, scoring)
-        size = chosen.count * self.schema.row_bytes
-        if size <= hints.full_scan_bytes or planner.exact_is_cheaper(
-            width, chosen.count, planner.node_rows(self.schema.dim, quick=graph.quick)
-        ):
+        filtered = chosen.count < graph.covered
+        if chosen.count * self.schema.row_bytes <= hints.full_scan_bytes:
             return self._best_rows(queries, k, chosen, hints.trace)
-        if chosen.count >= graph.covered:
+        if planner.exact_is_cheaper(width, chosen.count, self._rows_per_node(graph, filtered=filtered)):
+            return self._best_of_all(graph, queries, k, chosen, scoring.count(k, width), hints.trace)
+        if not filtered:
             return self._walk(graph, queries, k, width, chosen, scoring, hints.trace)
         return self._walk_filtered(graph, queries, k, width, chosen, scoring, hints.trace)
+
+    def _rows_per_node(self, graph: HnswGraph, *, filtered: bool) -> float:
+        """How many rows are looked at in the time a walk of ``graph`` takes per node."""
+        if filtered and graph.scored(self._originals) is not None:
+            return planner.CODES_PER_NODE
+        return planner.node_rows(self.schema.dim, quick=graph.quick)
+
+    def _best_of_all(
+        self,
+        graph: HnswGraph,
+        queries: FloatArray,
+        k: int,
+        chosen: Chosen,
+        candidates: int,
+        trace: Trace | None,
+    ) -> Ranking:
+        """Of all that are chosen, by their codes in ``graph`` if these serve."""
+        mask = chosen.mask(len(self.rows)) if chosen.count < graph.covered else None
+        if mask is None or planner.scored_at_once(chosen.count):
+            return self._best_rows(queries, k, chosen, trace)
+        admitted, nodes = _admitted(graph, mask, chosen.count)
+        wanted = min(k, nodes)
+        rows = chosen.rows() if chosen.is_listed and graph.twins is None else None
+        bits_, candidates = None if rows is not None else admitted, max(candidates, wanted)
+        ranking = graph.best_of_codes(queries, candidates, wanted, self._originals, rows, bits_)
+        if ranking is None:
+            return self._best_rows(queries, k, chosen, trace)
+        tell(
+            trace,
+            Way.CODES,
+            queries=len(queries),
+            matching=chosen.count,
+            scored=min(candidates, nodes) * len(queries),
+            row_bytes=self.schema.row_bytes,
+        )
+        return ranking if graph.twins is None else graph.twins.beside(ranking, k, mask)
 
     def similarities(self, queries: FloatArray, rows: Rows) -> FloatArray:
         """(nq, len(rows)); ``rows``: any that have a vector."""
@@ -275,7 +324,10 @@ class VectorsView:
         )
         if twins is not None:
             ranking = twins.beside(ranking, k, mask)
-        self._finish_exactly(ranking, hard, queries, chosen, trace)
+        if hard:
+            width = ranking[0].shape[1]
+            rest = self._best_of_all(graph, queries[hard], width, chosen, candidates, trace)
+            ranking[0][hard], ranking[1][hard] = rest
         return ranking
 
     def best_of_walks(
@@ -310,46 +362,6 @@ class VectorsView:
             ranking[0][left], ranking[1][left] = rows, scores
 
 
-class PlainWalk:
-    """A search without a filter that is one walk, with all that does not depend on the queries.
-
-    ``width``: nodes that it keeps.
-    """
-
-    __slots__ = ("_beside", "_count", "_counter", "_enough", "_k", "_mask", "_search", "width")
-
-    def __init__(
-        self,
-        scored: ScoredGraph,
-        width: int,
-        count: int,
-        k: int,
-        enough: int,
-        mask: PackedBits | None,
-        way: Way,
-        beside: Callable[[Ranking], Ranking] | None = None,
-    ) -> None:
-        """``count`` of a walk's ``width`` nodes are scored; of all, ``enough`` must be in ``mask``.
-
-        ``beside``: makes a ranking of nodes one of rows, where they are not the same.
-        """
-        self._search, self.width, self._count = scored.search, width, count
-        self._k, self._enough, self._mask = k, enough, mask
-        self._counter, self._beside = SEGMENT_SEARCHES[way], beside
-
-    def find(self, queries: FloatArray) -> Ranking | None:
-        """As ``VectorsView.search``, of C-contiguous queries; None: it takes more than one walk."""
-        many = len(queries)
-        rows, scores = np.empty((many, self._k), dtype=np.int64), np.empty((many, self._k), dtype=np.float32)
-        walked = np.empty((many, 2), dtype=np.int64)
-        if not self._search(queries, self.width, self._count, rows, scores, walked, self._mask):
-            return None
-        if (walked[0, 1] if many == 1 else walked[:, 1].min()) < self._enough:
-            return None
-        self._counter.inc(many)
-        return (rows, scores) if self._beside is None else self._beside((rows, scores))
-
-
 Ball = tuple[Rows, FloatArray, int, int]
 """The nearest nodes to a query: the k best of those allowed and their similarities, how many nodes there are,
 and how many of them are allowed."""
@@ -377,7 +389,7 @@ class _Balls:
         scored."""
         self._vectors, self._graph, self._mask = vectors, graph, mask
         self._nodes, self._count, self._ef, self._k, self._candidates = nodes, rows, ef, k, candidates
-        self._rows_per_node = planner.node_rows(vectors.schema.dim, quick=graph.quick)
+        self._rows_per_node = vectors._rows_per_node(graph, filtered=True)
         self.widest = self.scored = 0
 
     def into(self, ranking: Ranking, queries: FloatArray) -> list[int]:

@@ -18,6 +18,9 @@ import math
 GRAPH_NODE_ROWS = 24
 _NODE_ROWS_LEAST, _NODE_ROWS_DIM = 7, 2400
 _QUICK_LEAST, _QUICK_DIM = 3, 1400  # where the walk is our own
+CODES_PER_NODE = 30  # compared, in the order they lie in, in the time of a node of a walk of our own
+# Of fewer admitted rows than these the codes are not looked at first.
+_LISTED_MAX = 32
 # A first walk is this much wider than expected to be needed, and a ball this full is full enough.
 WIDENING = 1.15
 FULL_ENOUGH = 0.9
@@ -36,6 +39,11 @@ def node_rows(dim: int, *, quick: bool = False) -> float:
     """
     least, by_dim = (_QUICK_LEAST, _QUICK_DIM) if quick else (_NODE_ROWS_LEAST, _NODE_ROWS_DIM)
     return min(GRAPH_NODE_ROWS, least + by_dim / max(dim, 1))
+
+
+def scored_at_once(allowed: int) -> bool:
+    """Are all allowed rows scored on their vectors as soon as by their codes?"""
+    return allowed <= _LISTED_MAX
 
 
 def exact_is_cheaper(width: int, allowed: int, rows_per_node: float = GRAPH_NODE_ROWS) -> bool:

@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from msgspec.structs import replace
 
 from node.bits import PackedBits, Slots
 from node.index import NO_ROW, GraphParams, HnswGraph, SparseParams
-from node.segments.dense import FloatArray, PlainWalk, Ranking, VectorsView, blank, chosen_of
+from node.segments.dense import FloatArray, Ranking, VectorsView, blank, chosen_of
 from node.segments.hints import NO_HINTS, Hints
 from node.segments.kinds import NamedVectors
+from node.segments.plain import PlainSearch
 from node.segments.rows import Ragged
 from node.segments.schema import VectorSchema
 from node.segments.value_graphs import ValuedVectors
@@ -144,7 +146,7 @@ class SegmentView:
         )
         return self._slots(rows), scores
 
-    def plain_walk(
+    def plain_search(
         self,
         name: str,
         k: int,
@@ -153,14 +155,17 @@ class SegmentView:
         allowed_count: int,
         ef: int | None,
         quantization: QuantizationSearchParams | None,
-    ) -> PlainWalk | None:
-        """What ``search`` with these arguments is, of float32 vectors, if it is one walk; it finds rows."""
+        hints: Hints = NO_HINTS,
+    ) -> PlainSearch | None:
+        """What ``search`` with these arguments is, of float32 vectors, if it is one call; it finds rows."""
         vectors = self._vectors.get(name)
-        if not isinstance(vectors, VectorsView) or (allowed is None and allowed_count < self.rows):
+        if not isinstance(vectors, VectorsView) or (isinstance(vectors, ValuedVectors) and hints.values):
+            return None
+        if allowed is None and hints.rows is None and allowed_count < self.rows:
             return None
         if allowed_count >= self.rows:
-            allowed = None
-        return vectors.plain_walk(k, allowed, allowed_count, ef=ef, quantization=quantization)
+            allowed, hints = None, replace(hints, rows=None)
+        return vectors.plain_search(k, allowed, ef=ef, quantization=quantization, hints=hints)
 
     def _slots(self, rows: Slots) -> Slots:
         """Of rows (nq, k), of which the missing ones come last."""

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+import msgspec
 import numpy as np
 from msgspec import Struct
 
@@ -119,6 +120,16 @@ def _start(contender: Contender, plan: ComparisonPlan, vectors: VectorSet) -> En
 
 
 def _build(contender: Contender, plan: ComparisonPlan, vectors: VectorSet) -> Built:
+    """In a folder that is kept, what was built there before is what it cost then."""
+    done = _folder(contender, plan).with_suffix(".built.json")
+    if done.exists():
+        return msgspec.json.decode(done.read_bytes(), type=Built)
+    built = _build_anew(contender, plan, vectors)
+    done.write_bytes(msgspec.json.encode(built))
+    return built
+
+
+def _build_anew(contender: Contender, plan: ComparisonPlan, vectors: VectorSet) -> Built:
     with _start(contender, plan, vectors) as engine:
         built = Built(engine.ingest(), engine.index(), engine.facts(), engine.private_bytes())
     built.disk_bytes = engine.disk_bytes()

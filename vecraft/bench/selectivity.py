@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -45,9 +45,11 @@ KINDS = ("random", "along", "against")
 RECALL_LOSS_MAX = 0.002
 
 _ANCHORS = 4
+_TRUTH_QUERIES = 50  # whose scores of all rows are held at a time
 
-Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
+FloatArray = npt.NDArray[np.float32]
+Edges = dict[str, FloatArray]
 
 
 class Tags:
@@ -92,15 +94,16 @@ def measure(plan: SelectivityPlan) -> Report:
 
         engines.append(selectivity_edge.engine(plan, payloads))
     set_threads(1)
-    measurements = []
-    unfiltered = _compare(plan, engines, [None] * len(plan.queries), tags)
-    floor = unfiltered[0][0] - RECALL_LOSS_MAX
-    measurements += _lines("unfiltered", engines, unfiltered, None)
+    cells: dict[str, list[str | None]] = {"unfiltered": [None] * len(plan.queries)}
     for kind in KINDS:
         for share in plan.shares:
             asked = [tags.of_query(kind, i, share) for i in range(len(plan.queries))]
-            found = _compare(plan, engines, asked, tags)
-            measurements += _lines(f"{kind} {share:.2%}", engines, found, floor)
+            cells[f"{kind} {share:.2%}"] = list(asked)
+    edges, measurements, floor = _edges(plan, tags, cells), [], None
+    for name, each in cells.items():
+        found = _compare(plan, engines, each, tags, edges[name])
+        measurements += _lines(name, engines, found, floor)
+        floor = found[0][0] - RECALL_LOSS_MAX if floor is None else floor
     return Report(
         f"filters on {plan.title}", {"rows": len(plan.base), "queries": len(plan.queries)}, measurements
     )
@@ -127,17 +130,20 @@ def _lines(
 
 
 def _compare(
-    plan: SelectivityPlan, engines: Sequence[Engine], asked: Sequence[str | None], tags: Tags
+    plan: SelectivityPlan,
+    engines: Sequence[Engine],
+    asked: Sequence[str | None],
+    tags: Tags,
+    edges: FloatArray,
 ) -> list[tuple[float, float]]:
-    """Per engine, recall and the median in µs. Raises: AssertionError when results are too few."""
+    """Per engine, recall and the median in µs. ``edges``: of each query the score of the last one wanted.
+
+    Raises: AssertionError when ours are fewer results than the limit where there are as many.
+    """
     shares: list[list[float]] = [[] for _ in engines]
     micros: list[list[float]] = [[] for _ in engines]
     for i, tag in enumerate(asked):
-        rows = None if tag is None else tags.rows[tag]
-        among = plan.base if rows is None else plan.base[rows]
-        scores = among @ plan.queries[i]
-        wanted = min(K, len(scores))
-        edge_score = np.partition(scores, len(scores) - wanted)[len(scores) - wanted] if wanted else 0.0
+        wanted = min(K, len(plan.base) if tag is None else len(tags.rows[tag]))
         for e, engine in enumerate(engines):
             request = engine.ask(i, tag)
             started = time.perf_counter()
@@ -145,9 +151,24 @@ def _compare(
             micros[e].append((time.perf_counter() - started) * 1e6)
             ids = np.array(engine.ids(answer), dtype=np.int64)
             assert e or len(ids) == wanted, f"{len(ids)} results where {wanted} exist"
-            good = np.count_nonzero(plan.base[ids] @ plan.queries[i] >= edge_score - 1e-6) if len(ids) else 0
+            good = np.count_nonzero(plan.base[ids] @ plan.queries[i] >= edges[i] - 1e-6) if len(ids) else 0
             shares[e].append(good / wanted if wanted else 1.0)
     return [(float(np.mean(s)), float(np.median(m))) for s, m in zip(shares, micros, strict=True)]
+
+
+def _edges(plan: SelectivityPlan, tags: Tags, cells: Mapping[str, Sequence[str | None]]) -> Edges:
+    """By cell and query the score of the ``K``-th best row, or of the last where there are fewer; exact."""
+    edges = {name: np.zeros(len(plan.queries), dtype=np.float32) for name in cells}
+    for first in range(0, len(plan.queries), _TRUTH_QUERIES):
+        scores = plan.queries[first : first + _TRUTH_QUERIES] @ plan.base.T
+        for i, of_query in enumerate(scores, first):
+            for name, asked in cells.items():
+                tag = asked[i]
+                among = of_query if tag is None else of_query[tags.rows[tag]]
+                if len(among):
+                    last = max(0, len(among) - K)
+                    edges[name][i] = np.partition(among, last)[last]
+    return edges
 
 
 # --- ours ----------------------------------------------------------------------------------------------

@@ -20,6 +20,8 @@ from node.index import (
     similarities,
 )
 from node.index.distances import normalize
+from node.index.graph_file import open_mapped
+from node.index.library import faiss
 from node.index.quantization import Kind
 from node.index.rotation import rotate, width_for
 from protos.collections import (
@@ -101,6 +103,15 @@ def test_candidates_hold_the_true_neighbours(name: str, distance: Distance, tmp_
     found = graph.candidates(QUERIES, 150, 150)
     assert _recall(found[:, :10], truth) >= by_code
     assert _recall(found, truth) >= rescored
+
+
+def test_an_opened_graph_holds_no_distances_between_product_codes(tmp_path: Path) -> None:
+    """They would take 64 KiB of private memory for each dimension, whatever the number of rows."""
+    graph = _built(Distance.COSINE, MATRIX, PRODUCT, tmp_path / "graph")
+    assert graph._storage.pq.sdc_table.size() == 0
+    as_faiss_opens_it = open_mapped(tmp_path / "graph")
+    codes = faiss.downcast_index(as_faiss_opens_it.storage).pq
+    assert codes.sdc_table.size() == codes.M * 256 * 256
 
 
 @pytest.mark.parametrize("distance", [Distance.COSINE, Distance.DOT, Distance.EUCLID])

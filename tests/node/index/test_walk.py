@@ -341,6 +341,93 @@ def test_arrays_that_do_not_fit_the_vectors_are_refused(
         graph.search(queries, 5, wanted, rows, scores, walked, None)
 
 
+# --- scanning -------------------------------------------------------------------------------------
+
+
+def scanned(
+    graph: walk.ScoredGraph, queries: Codes, k: int, *, count: int, listed: Any = None, allowed: Any = None
+) -> tuple[Any, Any]:
+    rows = np.empty((len(queries), k), dtype=np.int64)
+    scores = np.empty((len(queries), k), dtype=np.float32)
+    assert graph.scan(queries.astype(np.float32), count, rows, scores, listed, allowed)
+    return rows, scores
+
+
+def euclidean(links: Links, matrix: Any, rows: Any) -> walk.ScoredGraph:
+    kernel = kernel_of(Distance.EUCLID)
+    assert kernel is not None
+    return walk.ScoredGraph(links.graph(), matrix, rows, kernel, True)
+
+
+@pytest.mark.parametrize("numbered", [False, True], ids=["node i is row i", "nodes have rows of their own"])
+@pytest.mark.parametrize("share", [0.001, 0.03, 0.5, 1.0])
+def test_a_scan_finds_the_best_of_all_that_are_admitted(share: float, numbered: bool) -> None:
+    """Listed or as bits, without any link; codes are the vectors, so that the truth is by integers."""
+    rng = np.random.default_rng(2)
+    codes = rng.integers(0, 256, (1500, 24)).astype(np.uint8)
+    rows = rng.permutation(2000)[:1500].astype(np.uint32) if numbered else None
+    matrix = np.full((2000 if numbered else 1500, 24), np.nan, dtype=np.float32)
+    matrix[np.arange(1500) if rows is None else rows] = codes
+    flags = rng.random(len(matrix)) < share
+    links = Links(codes, np.full((1500, 2), -1, dtype=np.int32))
+    graph, queries = euclidean(links, matrix, rows), codes[:20] ^ 1
+    listed, allowed = np.flatnonzero(flags), np.packbits(flags, bitorder="little")
+    there = listed[~np.isnan(matrix[listed, 0])]
+    k = min(10, len(there))
+    by_list = scanned(graph, queries, k, count=20, listed=listed)
+    by_bits = scanned(graph, queries, k, count=20, allowed=allowed)
+    for query, ids, scores in zip(queries.astype(int), *by_list, strict=True):
+        squares = ((matrix[there].astype(int) - query) ** 2).sum(axis=1)
+        best = np.lexsort((there, squares))[:k]
+        assert ids.tolist() == there[best].tolist()
+        assert scores.tolist() == (-squares[best]).tolist()
+    for ours, theirs in zip(by_list, by_bits, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_scan_stays_within_the_rows_and_pads_what_it_lacks() -> None:
+    """Bits past the last row, rows that are none, and nodes of a damaged file whose rows are beyond."""
+    codes = np.array([[1] * 16, [2] * 16, [3] * 16], dtype=np.uint8)
+    links = Links(codes, np.full((3, 1), -1, dtype=np.int32))
+    graph = euclidean(links, codes[:2].astype(np.float32), np.array([1, 0, 9], np.uint32))
+    everything = np.full(40, 255, dtype=np.uint8)
+    assert scanned(graph, codes[:1], 3, count=3, allowed=everything)[0].tolist() == [[0, 1, -1]]
+    listed = np.array([-5, 0, 1, 2, 2**40])
+    assert scanned(graph, codes[:1], 3, count=3, listed=listed)[0].tolist() == [[0, 1, -1]]
+    assert scanned(graph, codes[:1], 2, count=2, listed=np.empty(0, np.int64))[0].tolist() == [[-1, -1]]
+
+
+def test_a_scan_leaves_queries_beyond_the_range_to_others() -> None:
+    links = Links(np.zeros((1, 4), dtype=np.uint8), np.array([[-1]], dtype=np.int32))
+    graph = euclidean(links, np.zeros((1, 4), np.float32), None)
+    rows, scores = np.zeros((1, 1), np.int64), np.zeros((1, 1), np.float32)
+    assert not graph.scan(np.full((1, 4), 300, np.float32), 1, rows, scores, None, np.array([1], np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("listed", "allowed", "shape"),
+    [
+        (None, None, (1, 1)),
+        (np.zeros(1, np.int64), np.zeros(1, np.uint8), (1, 1)),
+        (np.zeros(1, np.int32), None, (1, 1)),
+        (np.zeros((1, 1), np.int64), None, (1, 1)),
+        (np.zeros(1, np.int64), None, (2, 1)),
+    ],
+)
+def test_a_scan_of_what_does_not_fit_is_refused(listed: Any, allowed: Any, shape: tuple[int, int]) -> None:
+    links = Links(np.zeros((1, 4), dtype=np.uint8), np.array([[-1]], dtype=np.int32))
+    graph = euclidean(links, np.zeros((1, 4), np.float32), None)
+    with pytest.raises(ValueError, match="fit"):
+        graph.scan(
+            np.zeros((1, 4), np.float32),
+            1,
+            np.zeros(shape, np.int64),
+            np.zeros(shape, np.float32),
+            listed,
+            allowed,
+        )
+
+
 # --- linking --------------------------------------------------------------------------------------
 
 

@@ -98,7 +98,7 @@ class FakeSegment:
     def built(self, name: str) -> GraphParams | SparseParams | None:
         return self.vectors(name).built
 
-    def plain_walk(self, *_: Any, **__: Any) -> None:
+    def plain_search(self, *_: Any, **__: Any) -> None:
         return None
 
     def search(

@@ -14,7 +14,7 @@ import pytest
 from node.filter.columns import Columns
 from node.hardware import counted
 from node.index.distances import normalize
-from node.query import search
+from node.query import plain, search
 from node.query.plain import plain_hits, quick_hits
 from node.replica.view import View
 from node.segments import SegmentView, VectorSchema
@@ -22,7 +22,7 @@ from node.storage.points import PointStore, PointsView
 from node.storage.records import pack_record
 from protos.collections import CollectionConfig, CollectionParams, Distance, VectorParams
 from protos.errors import BadInput
-from protos.filters import Filter, HasVector
+from protos.filters import FieldCondition, Filter, HasId, MatchValue
 from protos.hardware import HardwareUsage
 from protos.ids import id_key
 from protos.shard import FloatArray, Hits, PayloadSelector, Projection, SearchParams, SearchRequest
@@ -76,6 +76,18 @@ def queries(count: int) -> list[FloatArray]:
     return list(np.random.default_rng(8).normal(size=(count, DIM)).astype(np.float32))
 
 
+def tagged(value: str) -> FieldCondition:
+    """Without a payload index, so that payloads have to be read."""
+    return FieldCondition("tag", (MatchValue(value),))
+
+
+def among(share: float) -> Filter:
+    """Of all points about so many, some of which are not live."""
+    rng = np.random.default_rng(1)
+    slots = np.flatnonzero(rng.random(TOTAL) < share).tolist()
+    return Filter(must=(HasId(tuple(slot if slot % 2 else UUID % slot for slot in slots)),))
+
+
 def otherwise(view: View, requests: list[SearchRequest]) -> list[Hits]:
     """By the ways that serve everything."""
     with pytest.MonkeyPatch.context() as patch:
@@ -105,11 +117,47 @@ def test_it_finds_what_other_ways_find(
     assert_same(search(view, requests), wanted)
 
 
+@pytest.mark.parametrize("share", [0.0, 0.002, 0.05, 0.6, 0.95])
+def test_it_finds_what_other_ways_find_under_a_filter(view: View, share: float) -> None:
+    """By listed rows, codes and walks; one request at a time and several, for the first time and again."""
+    wanted_by = among(share)
+    requests = [SearchRequest("", query, 10, filter=wanted_by) for query in queries(5)]
+    wanted = otherwise(view, requests)
+    for _ in range(2):
+        found = [hits for one in requests if (hits := plain_hits(view, [one])[0])]
+        assert_same(found, wanted) if found else None
+        assert len(found) == (0 if share == 0 else len(requests))
+        assert_same(search(view, requests), wanted)
+
+
+def test_filters_are_told_apart_by_all_that_they_say(view: View) -> None:
+    """1 and true are equal to Python; and other parameters are other searches."""
+    one, other = (Filter(must=(HasId((id_,)),)) for id_ in (5, 7))
+    asked = [SearchRequest("", queries(1)[0], 3, filter=each) for each in (one, other, one)]
+    assert [[r.id for r in search(view, [each])[0].records] for each in asked] == [[5], [7], [5]]
+
+
+def test_filters_are_remembered_within_bounds(view: View, monkeypatch: pytest.MonkeyPatch) -> None:
+    fresh = View(0, view.points, view.live, view.segments, view.columns, view.config)
+    monkeypatch.setattr(plain, "_FILTERED_MAX", 2)
+    asked = [
+        SearchRequest("", queries(1)[0], 3, filter=Filter(must=(HasId((slot,)),))) for slot in (1, 3, 5, 7)
+    ]
+    for request in asked:
+        assert [record.id for record in search(fresh, [request])[0].records] == [
+            next(iter(request.filter.must[0].ids))  # type: ignore[index,union-attr]
+        ]
+    assert len(plain._filtered(fresh)._found) <= 2
+    monkeypatch.setattr(plain, "_FILTERED_BYTES_MAX", 0)
+    assert len(search(fresh, [SearchRequest("", queries(1)[0], 3, filter=among(0.5))])[0].records) == 3
+    assert not plain._filtered(fresh)._found
+
+
 def test_graphs_over_integers_are_walked_once(view: View) -> None:
     wanted = view.segments[0].schemas[0].distance is not Distance.DOT
     for segment, live in ((view.segments[0], ROWS), (view.segments[1], ROWS * 4 // 5)):
         bits = view.live[segment.start >> 3 :]
-        walk = segment.plain_walk("", 14, allowed=bits, allowed_count=live, ef=None, quantization=None)
+        walk = segment.plain_search("", 14, allowed=bits, allowed_count=live, ef=None, quantization=None)
         assert (walk is not None) == wanted
 
 
@@ -165,7 +213,7 @@ def test_vectors_may_be_asked_for(view: View) -> None:
 @pytest.mark.parametrize(
     "request_",
     [
-        SearchRequest("", queries(1)[0], 10, filter=Filter(must=(HasVector(""),))),
+        SearchRequest("", queries(1)[0], 10, filter=Filter(must=(tagged("any"),))),
         SearchRequest("", queries(1)[0], 10, score_threshold=0.0),
         SearchRequest("", queries(1)[0], 10, explain=True),
         SearchRequest("", queries(1)[0].astype(np.float64), 10),

@@ -116,7 +116,7 @@ def test_the_shortest_way_finds_the_same(tmp_path: Path, left: str, crowds: dict
     queries = np.concatenate([matrix[others[:40]], matrix[twins.members[::60]]])
     admitted = {"allowed": None if left == "all" else pack(live)}
     count = int(np.count_nonzero(live))
-    walk = segment.plain_walk("", k, **admitted, allowed_count=count, ef=64, quantization=None)
+    walk = segment.plain_search("", k, **admitted, allowed_count=count, ef=64, quantization=None)
     assert walk is not None
     compared, trace = 0, Trace()
     for query in queries:

@@ -183,6 +183,31 @@ def test_one_call_finds_what_walking_and_scoring_find(
     np.testing.assert_array_equal(scores.view(np.int32), wanted[1].view(np.int32))
 
 
+@pytest.mark.parametrize("listed", [False, True])
+@pytest.mark.parametrize("share", [0.01, 0.05])
+def test_what_a_strict_filter_leaves_is_compared_by_its_codes(
+    segment: SealedSegment, share: float, listed: bool
+) -> None:
+    """No walk, and the scores, bit for bit, that exact scoring gives."""
+    rows, trace = np.flatnonzero(np.random.default_rng(4).random(ROWS) < share), Trace()
+    allowed = pack(np.isin(np.arange(ROWS), rows))
+    hints = Hints(rows if listed else None, trace=trace)
+    found = segment.search("", QUERIES, 10, allowed=None if listed else allowed, ef=EF, hints=hints)
+    assert [step.way for step in trace.steps] == [Way.CODES]
+    assert trace.steps[0].scored == 20 * len(QUERIES)
+    wanted = segment.search("", QUERIES, 10, allowed=allowed, exact=True)
+    np.testing.assert_array_equal(found[0], wanted[0])
+    np.testing.assert_array_equal(found[1].view(np.int32), wanted[1].view(np.int32))
+
+
+def test_queries_beyond_the_codes_range_are_scored_exactly(segment: SealedSegment) -> None:
+    allowed, trace = pack(np.random.default_rng(4).random(ROWS) < 0.02), Trace()
+    far = QUERIES[:1] * np.float32(100)
+    found = segment.search("", far, 10, allowed=allowed, ef=EF, hints=Hints(trace=trace))
+    assert [step.way for step in trace.steps] == [Way.ROWS]
+    np.testing.assert_array_equal(found[0], segment.search("", far, 10, allowed=allowed, exact=True)[0])
+
+
 def test_the_walk_never_gets_wider_than_exact_scoring_is_dear() -> None:
     """Whatever is seen, the widening ends: each width grows, and past a bound exact scoring is cheaper."""
     for allowed in (5_000, 100_000, 10_000_000):
@@ -229,9 +254,12 @@ def test_a_trace_tells_which_ways_were_taken(segment: SealedSegment) -> None:
         segment.search("", QUERIES, 10, allowed=allowed, ef=EF, hints=Hints(trace=trace))
         return trace.steps
 
-    (rare,) = ways(0.01)
+    (rare,) = ways(0.002)
     assert (rare.way, rare.queries, rare.scored) == (Way.ROWS, 64, 64 * rare.matching)
-    assert 40 < rare.matching < 160
+    assert 5 < rare.matching < 32
+    (few,) = ways(0.02)
+    assert (few.way, few.queries, few.scored) == (Way.CODES, 64, 64 * 20)
+    assert 80 < few.matching < 320
     common, *rest = ways(0.5)
     assert common.way is Way.WIDENED
     assert common.queries + sum(step.queries for step in rest) == 64
