@@ -63,3 +63,20 @@ class MetadataLog(Protocol):
         ...
 
     async def close(self) -> None: ...
+
+
+class ClusterLog(MetadataLog, Protocol):
+    """That of a node in a cluster, be it a peer or one that follows them."""
+
+    @property
+    def applied_index(self) -> int:
+        """Of the last entry in ``state``."""
+        ...
+
+    def status(self) -> RaftStatus: ...
+
+    async def barrier(self) -> int:
+        """Return when all that was acknowledged anywhere before the call is applied here. Returns: an index
+        at or after which that is so. Raises: as ``propose``.
+        """
+        ...

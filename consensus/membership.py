@@ -101,6 +101,19 @@ def why_refuse(
     return None
 
 
+def why_refuse_router(
+    stranger: Stranger, *, cluster_id: str, own: int, state: ClusterState, stopped: bool
+) -> NotAdmitted | None:
+    """As ``why_refuse``, of one who is no peer and only calls. ``stopped``: ``own`` is no member any more."""
+    if stranger.cluster_id != cluster_id:
+        return NotAdmitted("stranger", f"this is a member of cluster {cluster_id}")
+    if stranger.wanted != own:
+        return NotAdmitted("stranger", f"this is peer {own}")
+    if stranger.peer_id == own or stranger.peer_id in state.peers:
+        return NotAdmitted("stranger", f"{stranger.peer_id} is a peer of the cluster")
+    return NotAdmitted("removed", f"peer {own} is no member any more") if stopped else None
+
+
 class Keeper:
     """Makes the changes while this member leads. Start on a running event loop; ``close`` it."""
 

@@ -43,6 +43,8 @@ OPEN_PROPOSALS_MAX = 256
 ENVELOPE_BYTES_MAX = 64
 SNAPSHOT_AFTER = 4096  # entries in the log
 
+Watcher = Callable[[Applied | Restored], None]
+
 _log = structlog.get_logger(__name__)
 
 
@@ -70,6 +72,7 @@ class RaftLog:
         self._state = ClusterState()
         self._applied_index = 0
         self._subscribers: list[Subscriber] = []
+        self._watchers: list[Watcher] = []
         self._number = 0
         self._open: dict[int, _Proposal] = {}
         self._window = asyncio.Semaphore(OPEN_PROPOSALS_MAX)
@@ -127,6 +130,17 @@ class RaftLog:
 
         return stop
 
+    def watch(self, watcher: Watcher) -> Callable[[], None]:
+        """Call ``watcher`` on the event loop with each entry, or snapshot, that is in ``state`` by then.
+        Returns: how to stop."""
+        self._watchers.append(watcher)
+
+        def stop() -> None:
+            with contextlib.suppress(ValueError):
+                self._watchers.remove(watcher)
+
+        return stop
+
     async def propose(self, command: Command, *, timeout_s: float = PROPOSE_TIMEOUT_S) -> Events:
         """See ``MetadataLog.propose``.
 
@@ -136,11 +150,15 @@ class RaftLog:
 
     async def submit(self, command: Command, *, timeout_s: float = PROPOSE_TIMEOUT_S) -> Result:
         """``propose``, and where in the log."""
-        result = await self._send(encode_command(command), timeout_s)
+        result = await self.outcome(command, timeout_s=timeout_s)
         refused = rejection(result.events)
         if refused is not None:
             raise refused.error
         return result
+
+    async def outcome(self, command: Command, *, timeout_s: float = PROPOSE_TIMEOUT_S) -> Result:
+        """As ``submit``, for one who judges the events himself: a rejection is one of them."""
+        return await self._send(encode_command(command), timeout_s)
 
     async def barrier(self, *, timeout_s: float = PROPOSE_TIMEOUT_S) -> int:
         """Return when all that was acknowledged anywhere before the call is applied here.
@@ -290,11 +308,19 @@ class RaftLog:
 
     def _take(self, what: Applied | Restored) -> None:
         if isinstance(what, Restored):
-            self._applied_index = what.state.index
-            self._state = what.state.cluster
-            self._tell(())
-            self._answer_from(what)
-            return
+            self._take_snapshot(what)
+        else:
+            self._take_entry(what)
+        for watcher in list(self._watchers):
+            watcher(what)
+
+    def _take_snapshot(self, what: Restored) -> None:
+        self._applied_index = what.state.index
+        self._state = what.state.cluster
+        self._tell(())
+        self._answer_from(what)
+
+    def _take_entry(self, what: Applied) -> None:
         self._applied_index = what.index
         if what.cluster is not None:
             self._state = what.cluster

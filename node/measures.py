@@ -39,6 +39,7 @@ TAILS_CUT = Counter(
     "times a replica's log had parted from its primary's, and was cut back",
     registry=REGISTRY,
 )
+ROUTERS_FOLLOWING = Gauge("vecraft_routers_following", "routers that follow this peer", registry=REGISTRY)
 BUILDS_WAITING = Gauge(
     "vecraft_builds_waiting", "builds of segments that wait for their turn", registry=REGISTRY
 )

@@ -73,11 +73,13 @@ class QuotaOperations:
         own = self._node.quotas()
         if self._cluster is None:
             return QuotaStatus(own.config, own.usage)
+        state, own_id = self._log.state, self._log.peer_id
         mine = PeerUsage(own.exceeded, own.usage.resident_memory_percent, own.usage.disk_usage_percent)
-        others = sorted(self._log.state.peers.keys() - {self._log.peer_id})
+        others = sorted(state.peers.keys() - {own_id})
         found = await asyncio.gather(*(self._ask(self._cluster, peer) for peer in others))
         peers = {str(peer): usage for peer, usage in zip(others, found) if usage is not None}
-        return QuotaStatus(own.config, own.usage, {str(self._log.peer_id): mine, **peers})
+        here = {str(own_id): mine} if own_id in state.peers else {}  # a router is no peer
+        return QuotaStatus(own.config, own.usage, {**here, **peers})
 
     async def set(self, config: QuotaConfig, *, wait: bool = False) -> bool:
         """Replace the configuration of all members. Without ``wait`` it is done soon after.

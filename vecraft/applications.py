@@ -26,7 +26,7 @@ from router.auth.credentials import Keys
 from router.auth.gate import OPEN, Denials, Gate
 from router.auth.needs import Need
 from router.auth.revocation import Revocation
-from router.cluster.checking import ReadyCheck
+from router.cluster.checking import Readiness
 from router.cluster.local_shards import LocalShardOperations
 from router.cluster.operations import ClusterOperations
 from router.collections import CollectionOperations
@@ -92,7 +92,7 @@ def applications(
     snapshots: Snapshots,
     *,
     cluster: ClusterClient | None = None,
-    ready: ReadyCheck | None = None,
+    ready: Readiness | None = None,
     hand_over: Callable[[], Awaitable[None]] = _nothing,
     serve_telemetry: Callable[[Callable[[int], Awaitable[bytes]]], None] | None = None,
     serve_audit: Callable[[Callable[[bytes], Awaitable[bytes]]], None] | None = None,

@@ -57,6 +57,12 @@ def add_serve_flags(flags: argparse.ArgumentParser) -> None:
     )
     flags.add_argument("--bootstrap-file", type=Path, metavar="FILE", help="of such URIs, one a line")
     flags.add_argument(
+        "--router",
+        action="store_true",
+        help="hold no shards, be no peer: send requests to the peers of the cluster at --bootstrap"
+        " (cluster.router)",
+    )
+    flags.add_argument(
         "--rejoin",
         action="store_true",
         help="end with status 103 when the cluster has removed this node, and join anew at the next start",
@@ -111,7 +117,9 @@ def configure(options: argparse.Namespace, environ: Any) -> Loaded:
 
     Raises: ConfigurationError if they are wrong or ask for what this version does not have.
     """
-    flags = {"telemetry_disabled": True} if options.disable_telemetry else {}
+    flags: dict[str, Any] = {"telemetry_disabled": True} if options.disable_telemetry else {}
+    if options.router:
+        flags["cluster"] = {"enabled": True, "router": True}
     loaded = load(directory=Path.cwd(), environ=environ, config_path=options.config_path, flags=flags)
     problems = unmet(loaded.settings)
     if problems:
@@ -123,10 +131,22 @@ def configure(options: argparse.Namespace, environ: Any) -> Loaded:
         rejoin=options.rejoin,
     )
     warnings = loaded.warnings + without_effect(loaded.settings) + doubtful_keys(loaded.settings.service)
-    if not loaded.settings.cluster.enabled:
+    if loaded.settings.cluster.router:
+        warnings += _check_router(options, membership)
+    elif not loaded.settings.cluster.enabled:
         given = [name for name in membership.__struct_fields__ if getattr(membership, name)]
         warnings += [f"--{name} has no effect without cluster.enabled" for name in given]
     return replace(loaded, warnings=warnings, membership=membership, restore_first=_restore_first(options))
+
+
+def _check_router(options: argparse.Namespace, membership: Membership) -> list[str]:
+    """Returns: warnings. Raises: ConfigurationError."""
+    if not membership.bootstrap:
+        raise ConfigurationError("a router needs --bootstrap, the URI of a peer of the cluster to follow")
+    if options.snapshot or options.storage_snapshot:
+        raise ConfigurationError("a router holds no shards, so it cannot recover snapshots")
+    idle = {"uri": membership.uri, "reinit": membership.reinit, "rejoin": membership.rejoin}
+    return [f"--{name} has no effect on a router" for name, value in idle.items() if value]
 
 
 def _bootstrap(options: argparse.Namespace, environ: Mapping[str, str]) -> tuple[str, ...]:

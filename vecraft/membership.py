@@ -12,22 +12,17 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from consensus import identity as identities
-from consensus.identity import IdentityDamaged
 from consensus.local_log import LocalLog
 from consensus.log_format import MetadataCorrupted
 from consensus.state import ClusterState
-from node.peer.addresses import address_of, normal_uri
+from node.peer.addresses import normal_uri
 from node.peer.member import MemberOptions
-from protos.errors import BadInput
 from vecraft import __version__
+from vecraft.belonging import CLUSTER, LOCAL_LOG, check_uris, identity_in
 from vecraft.configuration import Membership
 from vecraft.ending import CannotStart
 from vecraft.settings import Settings
 from vecraft.tls import peer_security
-
-LOCAL_LOG = "meta"  # of a node that runs alone
-CLUSTER = "cluster"  # identity, Raft files, addresses
 
 
 class _Alone(Struct, frozen=True):
@@ -37,23 +32,12 @@ class _Alone(Struct, frozen=True):
     state: ClusterState
 
 
-def refuse_storage_of_a_cluster(storage: Path) -> None:
-    """Raises: CannotStart if the storage belongs to a cluster."""
-    identity = _identity(storage / CLUSTER)
-    if identity is not None and identity.cluster_id:
-        raise CannotStart(
-            f"storage directory {storage} belongs to peer {identity.peer_id} of cluster "
-            f"{identity.cluster_id}, but cluster.enabled is not set. Set it: a cluster of one peer serves "
-            "the same. To leave the others for good, start with cluster.enabled and --reinit"
-        )
-
-
 async def member_options(settings: Settings, membership: Membership) -> MemberOptions:
     """Raises: CannotStart if the flags make no sense, or not with this storage."""
-    _check_uris(membership)
+    check_uris(membership)
     _check_reinit(membership)
     storage, cluster = Path(settings.storage.storage_path), settings.cluster
-    identity = _identity(storage / CLUSTER)
+    identity = identity_in(storage)
     alone = None if identity is not None and identity.cluster_id else await _ran_alone(storage)
     brings = alone is not None and bool(alone.state.collections)
     if brings and not _may_found(membership):
@@ -80,13 +64,6 @@ async def member_options(settings: Settings, membership: Membership) -> MemberOp
     )
 
 
-def _identity(directory: Path) -> identities.Identity | None:
-    try:
-        return identities.load(directory)
-    except IdentityDamaged as error:
-        raise CannotStart(str(error)) from error
-
-
 async def _ran_alone(storage: Path) -> _Alone | None:
     directory = storage / LOCAL_LOG
     if not directory.is_dir():
@@ -97,17 +74,6 @@ async def _ran_alone(storage: Path) -> _Alone | None:
         raise CannotStart(str(error)) from error
     await log.close()
     return _Alone(log.peer_id, log.state)
-
-
-def _check_uris(membership: Membership) -> None:
-    given = [("--bootstrap", uri) for uri in membership.bootstrap]
-    if membership.uri is not None:
-        given.insert(0, ("--uri", membership.uri))
-    for flag, uri in given:
-        try:
-            address_of(uri)
-        except BadInput as error:
-            raise CannotStart(f"{flag}: {error}") from error
 
 
 def _check_reinit(membership: Membership) -> None:

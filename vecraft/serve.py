@@ -1,7 +1,7 @@
 """``vecraft serve``: the process's life, from its settings to its exit status.
 
-Lives here: logging, the storage lock, which composition runs (``standalone``, ``clustered``), the order of
-starting and stopping. May not live here: what is composed, anything that decides about data.
+Lives here: logging, the storage lock, which composition runs (``standalone``, ``clustered``, ``routing``),
+the order of starting and stopping. May not live here: what is composed, anything that decides about data.
 
 Order of starting: storage lock, composition, listeners, marker file. A node that is told to stop is not
 ready any more, hands over what it leads, and takes requests until the others have taken over and those who
@@ -22,14 +22,12 @@ import uvloop
 
 from vecraft import QDRANT_VERSION, __version__
 from vecraft.applications import Applications
-from vecraft.clustered import clustered
 from vecraft.configuration import ConfigurationError, Loaded
 from vecraft.ending import EXIT_FAILED, CannotStart, Ended, Ending, ignore_signals
 from vecraft.listening import grpc_listening, listening
 from vecraft.logs import LogControl
 from vecraft.otel import tracing
 from vecraft.settings import Settings
-from vecraft.standalone import standalone
 from vecraft.storage_lock import storage_lock
 from vecraft.tls import public_certificates
 
@@ -71,7 +69,8 @@ async def _serve(loaded: Loaded, logs: LogControl) -> int:
     settings, ending = loaded.settings, Ending()
     ending.on_signals()
     async with AsyncExitStack() as stack:
-        stack.enter_context(storage_lock(Path(settings.storage.storage_path)))
+        if not settings.cluster.router:  # which keeps nothing
+            stack.enter_context(storage_lock(Path(settings.storage.storage_path)))
         try:
             apps = await stack.enter_async_context(_composition(loaded, logs, ending))
         except Ended:
@@ -115,6 +114,16 @@ def _mark_as_serving() -> None:
 def _composition(
     loaded: Loaded, logs: LogControl, ending: Ending
 ) -> AbstractAsyncContextManager[Applications]:
-    if loaded.settings.cluster.enabled:
-        return clustered(loaded.settings, logs, loaded.membership, loaded.restore_first, ending)
-    return standalone(loaded.settings, logs, loaded.restore_first)
+    """Each is imported when it is to run: a router needs no engine."""
+    settings, membership = loaded.settings, loaded.membership
+    if settings.cluster.router:
+        from vecraft.routing import routing
+
+        return routing(settings, logs, membership, ending)
+    if settings.cluster.enabled:
+        from vecraft.clustered import clustered
+
+        return clustered(settings, logs, membership, loaded.restore_first, ending)
+    from vecraft.standalone import standalone
+
+    return standalone(settings, logs, loaded.restore_first)

@@ -225,9 +225,11 @@ class ConsensusSettings(Struct, frozen=True, kw_only=True):
 
 
 class ClusterSettings(Struct, frozen=True, kw_only=True):
-    """``zone`` is ours: where this peer stands, so that replicas of a shard are put into several zones."""
+    """``zone`` is ours: where this peer stands, so that replicas of a shard are put into several zones. So is
+    ``router``: this node holds no shards, and is no peer; it sends requests to those that are."""
 
     enabled: bool = False
+    router: bool = False
     peer_id: PeerId | None = None
     zone: str = ""
     grpc_timeout_ms: Positive = 60_000
@@ -296,7 +298,9 @@ def read_timeout_ms(settings: Settings) -> int:
 
 def unmet(settings: Settings) -> list[str]:
     """Reasons not to start: what is asked for would silently not happen, at somebody's cost."""
-    service = settings.service
+    service, cluster = settings.service, settings.cluster
+    if cluster.router and not cluster.enabled:
+        return ["cluster.router is set, but not cluster.enabled: a router needs a cluster"]
     if service.enforce_internal_auth and not (service.api_key or service.alt_api_key):
         return ["service.enforce_internal_auth is set, but no service.api_key that peers could show"]
     return []
@@ -332,11 +336,19 @@ def doubtful_keys(service: ServiceSettings) -> list[str]:
 
 def without_effect(settings: Settings) -> list[str]:
     """What is set and does nothing, without harm."""
-    if settings.cluster.enabled:
+    cluster, listener = settings.cluster, settings.storage.node_type == "Listener"
+    if cluster.router:
+        idle = {
+            "storage.node_type": listener,
+            "storage.recovery_mode": bool(settings.storage.recovery_mode),
+            "cluster.peer_id": cluster.peer_id is not None,
+        }
+        return [f"{key} has no effect on a router" for key, value in idle.items() if value]
+    if cluster.enabled:
         return []
     idle = {
-        "storage.node_type": settings.storage.node_type == "Listener",
-        "cluster.zone": bool(settings.cluster.zone),
-        "cluster.p2p.enable_tls": settings.cluster.p2p.enable_tls,
+        "storage.node_type": listener,
+        "cluster.zone": bool(cluster.zone),
+        "cluster.p2p.enable_tls": cluster.p2p.enable_tls,
     }
     return [f"{key} has no effect without cluster.enabled" for key, value in idle.items() if value]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -53,13 +53,16 @@ async def snapshots(
     collections: CollectionOperations,
     node: SnapshotNode,
     cluster: BackupNode | None = None,
+    *,
+    check: Callable[[], None] | None = None,
 ) -> AsyncIterator[Snapshots]:
-    """``cluster`` None: a node on its own.
+    """``cluster`` None: a node on its own. ``check``: raises if none may be made here.
 
     Raises: CannotStart if what is wanted cannot be recovered, or the folders cannot be used.
     """
     root, temporary = _folders(settings.storage)
-    drafts, folders = Drafts(root, temporary), SnapshotFolders(root)
+    drafts = Drafts(root, temporary) if check is None else Drafts(root, temporary, check=check)
+    folders = SnapshotFolders(root)
     try:
         for clear in (drafts.clear, folders.clear):
             await asyncio.to_thread(clear)

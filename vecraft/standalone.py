@@ -16,10 +16,10 @@ from node.local import LocalNode
 from router.collections import CollectionOperations
 from router.rest.operators import Logging
 from vecraft.applications import Applications, applications
+from vecraft.belonging import LOCAL_LOG, refuse_storage_of_a_cluster
 from vecraft.configuration import RestoreFirst
 from vecraft.defaults import collection_defaults, node_options
 from vecraft.ending import CannotStart
-from vecraft.membership import LOCAL_LOG, refuse_storage_of_a_cluster
 from vecraft.settings import Settings
 from vecraft.snapshots import snapshots
 

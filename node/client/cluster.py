@@ -39,6 +39,13 @@ class ClusterClient(Protocol):
         """As another member knows it. Raises: ShardUnavailable, Timeout."""
         ...
 
+    async def known_index(self, peer_id: int, *, timeout_s: float) -> int:
+        """Up to where a member (be it this one), and all routers that follow it, know the log.
+
+        Raises: ShardUnavailable, Timeout.
+        """
+        ...
+
     async def telemetry(self, peer_id: int, *, level: int, timeout_s: float) -> bytes:
         """Another member's telemetry, a JSON object. Raises: ShardUnavailable, Timeout."""
         ...

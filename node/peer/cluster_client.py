@@ -1,15 +1,16 @@
 """``node.client.cluster.ClusterClient`` of a member, and the calls it makes for that.
 
-Requests and answers begin with a format byte: COMMIT_INDEX has no request, its answer is the index (8 bytes,
-big-endian); TELEMETRY asks with the level (1 byte), its answer is a JSON object; AUDIT has JSON both ways.
+Requests and answers begin with a format byte: COMMIT_INDEX asks with nothing, or with a byte for how far the
+routers that follow the member know, too (who does not know that byte has none); its answer is the index (8
+bytes, big-endian); TELEMETRY asks with the level (1 byte), its answer is a JSON object; AUDIT has JSON both
+ways.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 
-from consensus.log import RaftStatus
-from consensus.raft_log import RaftLog
+from consensus.log import ClusterLog, RaftStatus
 from consensus.state import Transfer
 from node.client.cluster import SendFailures
 from node.peer.calls import PeerCalls
@@ -19,6 +20,7 @@ COMMIT_INDEX = "cluster.commit_index"
 TELEMETRY = "cluster.telemetry"
 AUDIT = "cluster.audit"
 FORMAT = 1
+_ROUTERS_TOO = 1
 
 TransferComment = Callable[[str, Transfer], str | None]
 Telemetry = Callable[[int], Awaitable[bytes]]  # the level; returns a JSON object
@@ -30,7 +32,7 @@ class MemberCluster:
 
     def __init__(
         self,
-        log: RaftLog,
+        log: ClusterLog,
         calls: PeerCalls,
         *,
         failures: Callable[[], Mapping[str, SendFailures]],
@@ -53,6 +55,9 @@ class MemberCluster:
     async def commit_index(self, peer_id: int, *, timeout_s: float) -> int:
         return await ask_commit_index(self._calls, peer_id, timeout_s=timeout_s)
 
+    async def known_index(self, peer_id: int, *, timeout_s: float) -> int:
+        return await ask_known_index(self._calls, peer_id, timeout_s=timeout_s)
+
     async def telemetry(self, peer_id: int, *, level: int, timeout_s: float) -> bytes:
         request = bytes((FORMAT, level))
         return _body(await self._calls.call(peer_id, TELEMETRY, request, timeout_s=timeout_s))
@@ -74,11 +79,19 @@ async def ask_commit_index(calls: PeerCalls, peer_id: int, *, timeout_s: float) 
     return int.from_bytes(_body(answer), "big")
 
 
-def serve_commit_index(calls: PeerCalls, log: RaftLog) -> None:
+async def ask_known_index(calls: PeerCalls, peer_id: int, *, timeout_s: float) -> int:
+    """Up to where the member, and all routers that follow it, know the log. Raises: as the former."""
+    answer = await calls.call(peer_id, COMMIT_INDEX, bytes([FORMAT, _ROUTERS_TOO]), timeout_s=timeout_s)
+    return int.from_bytes(_body(answer), "big")
+
+
+def serve_commit_index(calls: PeerCalls, log: ClusterLog, known: Callable[[], int]) -> None:
+    """``known``: as ``ask_known_index`` tells it."""
+
     async def answer(caller: int, request: bytes) -> bytes:
         del caller
-        _body(request)
-        return bytes([FORMAT]) + log.status().commit.to_bytes(8, "big")
+        index = known() if _body(request) else log.status().commit
+        return bytes([FORMAT]) + index.to_bytes(8, "big")
 
     calls.handle(COMMIT_INDEX, answer)
 

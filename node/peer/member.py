@@ -23,11 +23,12 @@ from consensus import identity as identities
 from consensus.commands import RegisterPeer
 from consensus.identity import Identity
 from consensus.log import RaftStatus
-from consensus.membership import Keeper, NotAdmitted, Stranger, why_refuse
+from consensus.membership import Keeper, NotAdmitted, Stranger, why_refuse, why_refuse_router
 from consensus.raft_log import RaftLog
 from consensus.state import FEATURE_LEVEL, ClusterState, NodeType, Peer, founding_state
 from consensus.transitions import Events
 from node.client.cluster import SendFailures
+from node.following.feed import Feed
 from node.peer import joining, service
 from node.peer.addresses import AddressBook, normal_uri
 from node.peer.cluster_client import serve_commit_index
@@ -47,6 +48,7 @@ ANNOUNCE_S = 3.0  # for one try to tell the cluster of this process
 STOP_S = 0.5  # for calls that run when the peer port closes
 
 _REASONS = {"stranger": Refusal.STRANGER, "stale": Refusal.STALE, "removed": Refusal.REMOVED}
+_NOT_READY = Refusal(reason=Refusal.NOT_READY, text="this member is not of a running cluster")
 _log = structlog.get_logger(__name__)
 
 
@@ -92,7 +94,7 @@ class Member:
         self._links = PeerLinks(self, security=security)
         self.mail = LinkMail(_NodeDoor(self), security=security)
         self.calls = GrpcCalls(
-            _NodeDoor(self), own=identity.peer_id, security=security, connect_s=options.connect_s
+            _CallsDoor(self), own=identity.peer_id, security=security, connect_s=options.connect_s
         )
         self.joined = False  # a cluster, by this start
         self._retired = False
@@ -205,7 +207,9 @@ class Member:
             contacts=contacts,
         )
         self.mail.start()
-        serve_commit_index(self.calls, self._log)
+        feed = Feed(self._log)
+        feed.serve(self.calls)
+        serve_commit_index(self.calls, self._log, feed.known)
         self._log.subscribe(self._follow)
         self._follow(self._log.state, ())
         self._keeper = Keeper(self._log)
@@ -364,16 +368,28 @@ class Member:
         """As ``why_refuse``, but a removed peer that still has a vote has a say in Raft alone."""
         return self._why_refuse(hello, voters=())
 
+    def why_refuse_to_caller(self, hello: Hello) -> Refusal | None:
+        """As ``why_refuse_to_node``; routers, which are no peers, may call."""
+        if not hello.router:
+            return self.why_refuse_to_node(hello)
+        if self._log is None:
+            return _NOT_READY
+        refused = why_refuse_router(
+            _stranger(hello),
+            cluster_id=self._identity.cluster_id,
+            own=self._identity.peer_id,
+            state=self._log.state,
+            stopped=self._retired,
+        )
+        return None if refused is None else _refusal(refused)
+
     def _why_refuse(self, hello: Hello, *, voters: Collection[int]) -> Refusal | None:
         if self._log is None:
-            return Refusal(reason=Refusal.NOT_READY, text="this member is not of a running cluster")
+            return _NOT_READY
         if hello.incarnation < self._incarnations.get(hello.peer_id, 0):
             return Refusal(reason=Refusal.STALE, text="a newer process runs under this id")
-        stranger = Stranger(
-            hello.cluster_id, hello.peer_id, hello.incarnation, hello.wanted_peer_id, hello.registered_index
-        )
         refused = why_refuse(
-            stranger,
+            _stranger(hello),
             cluster_id=self._identity.cluster_id,
             own=self._identity.peer_id,
             state=self._log.state,
@@ -403,12 +419,20 @@ class Member:
 
 
 class _NodeDoor:
-    """The ``Door`` to the rest of the node: to calls and mail."""
+    """The ``Door`` to the rest of the node: to mail."""
 
     def __init__(self, member: Member) -> None:
         self.hello, self.uri_of = member.hello, member.uri_of
         self.met, self.refused = member.met, member.refused
         self.why_refuse = member.why_refuse_to_node
+
+
+class _CallsDoor(_NodeDoor):
+    """To calls, which routers may make, too."""
+
+    def __init__(self, member: Member) -> None:
+        super().__init__(member)
+        self.why_refuse = member.why_refuse_to_caller
 
 
 def _own_peer(options: MemberOptions, identity: Identity, book: AddressBook) -> Peer:
@@ -429,6 +453,12 @@ def _others(bootstrap: Sequence[str], own_uri: str) -> tuple[tuple[str, ...], bo
     uris = [normal_uri(uri) for uri in bootstrap]
     others = tuple(given for given, uri in zip(bootstrap, uris, strict=True) if uri != own_uri)
     return others, not others or uris[0] == own_uri
+
+
+def _stranger(hello: Hello) -> Stranger:
+    return Stranger(
+        hello.cluster_id, hello.peer_id, hello.incarnation, hello.wanted_peer_id, hello.registered_index
+    )
 
 
 def _refusal(refused: NotAdmitted) -> Refusal:

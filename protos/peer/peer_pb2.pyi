@@ -35,20 +35,22 @@ class Messages(_message.Message):
     def __init__(self, messages: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class Hello(_message.Message):
-    __slots__ = ("cluster_id", "peer_id", "incarnation", "wanted_peer_id", "registered_index", "uri")
+    __slots__ = ("cluster_id", "peer_id", "incarnation", "wanted_peer_id", "registered_index", "uri", "router")
     CLUSTER_ID_FIELD_NUMBER: _ClassVar[int]
     PEER_ID_FIELD_NUMBER: _ClassVar[int]
     INCARNATION_FIELD_NUMBER: _ClassVar[int]
     WANTED_PEER_ID_FIELD_NUMBER: _ClassVar[int]
     REGISTERED_INDEX_FIELD_NUMBER: _ClassVar[int]
     URI_FIELD_NUMBER: _ClassVar[int]
+    ROUTER_FIELD_NUMBER: _ClassVar[int]
     cluster_id: str
     peer_id: int
     incarnation: int
     wanted_peer_id: int
     registered_index: int
     uri: str
-    def __init__(self, cluster_id: _Optional[str] = ..., peer_id: _Optional[int] = ..., incarnation: _Optional[int] = ..., wanted_peer_id: _Optional[int] = ..., registered_index: _Optional[int] = ..., uri: _Optional[str] = ...) -> None: ...
+    router: bool
+    def __init__(self, cluster_id: _Optional[str] = ..., peer_id: _Optional[int] = ..., incarnation: _Optional[int] = ..., wanted_peer_id: _Optional[int] = ..., registered_index: _Optional[int] = ..., uri: _Optional[str] = ..., router: _Optional[bool] = ...) -> None: ...
 
 class Welcome(_message.Message):
     __slots__ = ("peer_id", "incarnation")

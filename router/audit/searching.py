@@ -42,7 +42,7 @@ class AuditSearch:
         cluster = self._cluster
         if cluster is None:
             return Entries(await self._here(wanted))
-        peers = sorted(self._log.state.peers)
+        peers = sorted({*self._log.state.peers, cluster.peer_id})  # a router is none of them
         answers = await asyncio.gather(*(self._at(cluster, peer, wanted, timeout_s) for peer in peers))
         missing = [peer for peer, answer in zip(peers, answers) if answer is None]
         return Entries(newest((answer for answer in answers if answer is not None), wanted.limit), missing)

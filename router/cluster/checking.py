@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from typing import Protocol
 
 import structlog
 
@@ -23,6 +24,12 @@ ASK_S = 2.0  # for the commit index of one member
 LOOK_S = 0.5
 
 _log = structlog.get_logger(__name__)
+
+
+class Readiness(Protocol):
+    async def ready(self) -> bool:
+        """May this node be sent requests? Answers soon."""
+        ...
 
 
 class ReadyCheck:

@@ -33,7 +33,7 @@ class Settling:
     async def wait(
         self, budget_ms: int, collection: CollectionState | None = None, key: ShardKey | None = None
     ) -> None:
-        """Return when every peer knows what this one does, or it has taken long enough.
+        """Return when every peer, and every router, knows what this node does, or it has taken long enough.
 
         Args:
             budget_ms: the caller's whole time, a share of which may be used.
@@ -44,14 +44,18 @@ class Settling:
         shards = [] if collection is None else collection.shards.values()
         new = [shard for shard in shards if key in (None, shard.key)]
         commit = self._cluster.status().commit
+        own = self._watch.peer_id
         tasks = [
             asyncio.create_task(
                 self._settled(
-                    self._cluster, peer, commit, collection, [one for one in new if is_in_sync(one, peer)]
+                    self._cluster,
+                    peer,
+                    commit,
+                    collection,
+                    [one for one in new if is_in_sync(one, peer) and peer != own],
                 )
             )
-            for peer in self._watch.state.peers
-            if peer != self._watch.peer_id
+            for peer in self._watch.state.peers  # this one included, for the sake of routers that follow it
         ]
         if not tasks:
             return
@@ -69,10 +73,10 @@ class Settling:
         collection: CollectionState | None,
         shards: Sequence[ShardState],
     ) -> None:
-        """``shards`` of ``collection`` are those that the peer holds."""
+        """``shards`` of ``collection`` are those that the peer holds, and is to be asked for."""
 
         async def follows() -> bool:
-            return await cluster.commit_index(peer, timeout_s=CALL_S) >= commit
+            return await cluster.known_index(peer, timeout_s=CALL_S) >= commit
 
         if await until(follows, patience_s=UNREACHABLE_S) and collection is not None:
             for shard in shards:

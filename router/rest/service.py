@@ -19,7 +19,7 @@ from router.audit.files import AuditFigures
 from router.auth.gate import Denials
 from router.auth.needs import Need
 from router.cluster import ClusterOperations
-from router.cluster.checking import ReadyCheck
+from router.cluster.checking import Readiness
 from router.cluster.telemetry import ClusterTelemetry
 from router.departure import Departure
 from router.load import Load
@@ -80,7 +80,7 @@ class ServiceEndpoints:
         requests: Requests,
         issues: Issues,
         cluster: ClusterOperations,
-        ready: ReadyCheck | None = None,
+        ready: Readiness | None = None,
         metrics_prefix: str = "",
         measured: CollectorRegistry | None = None,
         load: Load | None = None,

@@ -10,7 +10,7 @@ import hashlib
 import os
 import shutil
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
@@ -20,10 +20,18 @@ CHUNK_BYTES = 1 << 20
 TMP_DIRECTORY, UPLOAD_DIRECTORY = "tmp", "upload"
 
 
-class Drafts:
-    """``root``: of all snapshots; ``temporary`` (the setting ``temp_path``) is for what comes in."""
+def _always() -> None:
+    """A node that may hold snapshots."""
 
-    def __init__(self, root: Path, temporary: Path | None = None) -> None:
+
+class Drafts:
+    """``root``: of all snapshots; ``temporary`` (the setting ``temp_path``) is for what comes in. ``check``
+    is called before a file is made, and may raise."""
+
+    def __init__(
+        self, root: Path, temporary: Path | None = None, *, check: Callable[[], None] = _always
+    ) -> None:
+        self._check = check
         self._written = root / TMP_DIRECTORY
         self._incoming = (temporary or self._written) / UPLOAD_DIRECTORY
 
@@ -37,6 +45,7 @@ class Drafts:
     @asynccontextmanager
     async def draft(self) -> AsyncIterator[Path]:
         """A path for a snapshot to be written to, on the file system where it will lie."""
+        self._check()
         async with _place(self._written, ".draft") as path:
             yield path
 
@@ -48,6 +57,7 @@ class Drafts:
 
         Raises: ChecksumMismatch; InsufficientStorage, ServiceError; what ``chunks`` raises.
         """
+        self._check()
         async with _place(self._incoming, "") as path:
             found = await _receive(path, chunks)
             if checksum is not None and checksum.lower() != found:

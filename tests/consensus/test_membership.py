@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consensus.membership import LAG_MAX, Change, Stranger, next_change, why_refuse
+from consensus.membership import LAG_MAX, Change, Stranger, next_change, why_refuse, why_refuse_router
 from consensus.state import ClusterState, Peer
 
 PEERS = st.frozensets(st.integers(1, 6), min_size=1)
@@ -79,3 +79,21 @@ def test_who_is_let_in(stranger: Stranger, expected: str | None) -> None:
 
 def test_a_removed_peer_stays_until_its_vote_is_gone() -> None:
     assert kind(Stranger("c", 9, 1, 1, 9), voters=(1, 2, 9)) is None
+
+
+@pytest.mark.parametrize(
+    ("router", "stopped", "expected"),
+    [
+        (Stranger("c", 9, 0, 1, 0), False, None),
+        (Stranger("c", 9, 0, 1, 0), True, "removed"),
+        (Stranger("d", 9, 0, 1, 0), False, "stranger"),
+        (Stranger("c", 9, 0, 2, 0), False, "stranger"),
+        (Stranger("c", 2, 0, 1, 0), False, "stranger"),
+        (Stranger("c", 1, 0, 1, 0), False, "stranger"),
+    ],
+)
+def test_a_router_is_let_in_though_it_is_no_peer_and_never_as_one(
+    router: Stranger, *, stopped: bool, expected: str | None
+) -> None:
+    refused = why_refuse_router(router, cluster_id="c", own=1, state=STATE, stopped=stopped)
+    assert (refused and refused.kind) == expected

@@ -12,15 +12,24 @@ from consensus.commands import ChangeAliases, DropCollection, SetClusterMetadata
 from consensus.local_log import LocalLog
 from consensus.log import MetadataLog
 from consensus.transitions import Events
+from node.following.followed_log import FollowedLog
 from protos.collections import CreateAlias
 from protos.errors import BadInput, NotFound, ServiceError, Timeout
 from tests.consensus.raft_group import Group
 from tests.consensus.test_transitions import add
+from tests.node.following.hub import following
 
 PEER = 7
 
 
-@pytest.fixture(params=["local", "raft alone", pytest.param("raft of three", marks=pytest.mark.slow)])
+@pytest.fixture(
+    params=[
+        "local",
+        "raft alone",
+        "followed by a router",
+        pytest.param("raft of three", marks=pytest.mark.slow),
+    ]
+)
 async def log(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[MetadataLog]:
     if request.param == "local":
         local = LocalLog.open(tmp_path, peer_id=PEER)
@@ -28,6 +37,10 @@ async def log(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[M
         await local.close()
         return
     async with Group(tmp_path, founder=PEER) as group:
+        if request.param == "followed by a router":
+            async with following(group.logs[PEER]) as followed:
+                yield followed
+            return
         if request.param == "raft of three":
             await group.add(8)
             await group.add(9)
@@ -44,8 +57,8 @@ async def test_a_proposal_is_in_the_state_when_it_returns(log: MetadataLog) -> N
     assert log.state.metadata == {"k": [1, {"a": None}]}
 
 
-async def test_the_log_knows_its_peer_and_the_state_lists_it(log: MetadataLog) -> None:
-    assert log.peer_id in log.state.peers
+async def test_the_log_knows_its_peer_and_the_state_lists_it_unless_it_is_a_router(log: MetadataLog) -> None:
+    assert (log.peer_id in log.state.peers) is not isinstance(log, FollowedLog)
 
 
 async def test_a_rejected_command_raises_its_error(log: MetadataLog) -> None:

@@ -300,6 +300,9 @@ class FakeClusterClient:
         version = self._cluster.log.state.version
         return RaftStatus(1, version, version, 0, 1, "Leader", True, (1,), True, False, None, 0.0)
 
+    async def known_index(self, peer_id: int, *, timeout_s: float) -> int:
+        return await self.commit_index(peer_id, timeout_s=timeout_s)
+
     async def commit_index(self, peer_id: int, *, timeout_s: float) -> int:
         if peer_id in self._cluster.down:
             raise DOWN

@@ -117,3 +117,28 @@ def test_help_names_every_other_command(capsys: pytest.CaptureFixture[str]) -> N
         main(["--help"])
     text = capsys.readouterr().out
     assert all(name in text for name in TOPICS)
+
+
+def test_a_router_needs_a_cluster_to_follow_and_takes_no_snapshots() -> None:
+    loaded = configure(parser().parse_args(["--router", "--bootstrap", "http://b:6335"]), {})
+    assert (loaded.settings.cluster.enabled, loaded.settings.cluster.router) == (True, True)
+    assert loaded.warnings == []
+    for arguments, reason in (
+        ([], "needs --bootstrap"),
+        (["--bootstrap", "http://b:6335", "--snapshot", "a:b"], "no shards"),
+        (["--bootstrap", "http://b:6335", "--storage-snapshot", "a"], "no shards"),
+    ):
+        with pytest.raises(ConfigurationError, match=reason):
+            configure(parser().parse_args(["--router", *arguments]), {})
+
+
+def test_a_router_by_its_setting_needs_the_cluster_to_be_enabled() -> None:
+    options = parser().parse_args(["--bootstrap", "http://b:6335", "--uri", "http://a:6335"])
+    variables = {"VECRAFT__CLUSTER__ROUTER": "true"}
+    with pytest.raises(ConfigurationError, match=r"cluster\.enabled"):
+        configure(options, variables)
+    variables |= {"VECRAFT__CLUSTER__ENABLED": "true", "VECRAFT__CLUSTER__PEER_ID": "7"}
+    assert configure(options, variables).warnings == [
+        "cluster.peer_id has no effect on a router",
+        "--uri has no effect on a router",
+    ]

@@ -160,6 +160,9 @@ class FakeCluster:
     def send_failures(self) -> Mapping[str, SendFailures]:
         return self.failures
 
+    async def known_index(self, peer_id: int, *, timeout_s: float) -> int:
+        return await self.commit_index(peer_id, timeout_s=timeout_s)
+
     async def commit_index(self, peer_id: int, *, timeout_s: float) -> int:
         self.asked.append(("commit", peer_id))
         if peer_id not in self.commits:
