@@ -1,6 +1,6 @@
-/* An HNSW graph of FAISS's whose codes are bytes that are compared as integers, and the walk over it.
+/* An HNSW graph whose codes are bytes that are compared as integers, and the walk over it.
  *
- * Lives here: reading links and codes where FAISS keeps them (or where its file is mapped), and the search of
+ * Lives here: reading links where FAISS keeps them or where they are mapped, packed (packed.h), and the search of
  * Malkov and Yashunin, "Efficient and robust approximate nearest neighbor search using Hierarchical Navigable
  * Small World graphs" (2016), algorithms 2 and 5. May not live here: Python, files, other codes.
  *
@@ -19,16 +19,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef ptrdiff_t Size;
+#include "packed.h"
 
 #define CACHE_LINE 64
 #define PREFETCHED_MAX 2048 /* bytes of a code; the processor sees by itself that more of them are wanted */
 #define AHEAD 2             /* nodes whose links are asked for before it is their turn */
 #define NODES_MAX (INT64_C(1) << 31)
 
-/* Links and codes where FAISS has them. */
+/* Codes where FAISS has them; links there, too, or packed. Packed links lead from *place* to place: a node's
+ * number among those of its level. In FAISS's form, and on the lowest level, that is the node. */
 typedef struct {
     const uint8_t *codes;
+    const Level *packed; /* by level; NULL: links are FAISS's, and what follows is theirs */
     int32_t *neighbors;
     const uint64_t *offsets; /* of each node's first neighbour */
     const int32_t *starts;   /* of each level's neighbours among a node's, and the end of the last level's */
@@ -72,21 +74,30 @@ typedef struct {
     Size seen_words;
     int32_t *touched; /* the nodes whose bits are set */
     Size touched_size, touched_room;
-    int32_t *fresh; /* of one node's neighbours those not seen before */
+    int32_t *fresh; /* one node's neighbours, and of them those not seen before */
     Size fresh_room;
-    uint8_t *codes; /* of the queries */
-    Size codes_room;
+    uint8_t *code; /* of the query */
+    Size code_room;
     Scored *scored; /* the candidates of one query */
     Size scored_room;
 } Scratch;
 
-/* The squared Euclidean distance of two codes. */
+/* The squared Euclidean distance of two codes, or a number that orders codes by it. */
 typedef uint32_t Compare(const uint8_t *a, const uint8_t *b, Size width);
+
+/* What a walk is to come near to: a code, or a vector in the form that `compare` takes. */
+typedef struct {
+    const uint8_t *code;
+    Compare *compare;
+} Query;
 
 /* The quickest that this processor can do, and all that it can do, the quickest last. */
 extern Compare *compare;
 extern Compare *comparisons[3];
 extern int comparisons_size;
+
+/* The bits of the float32 distance of `width` float32 levels, which need not be within a byte, and a code. */
+extern Compare *compare_levels;
 
 void choose_comparison(void);
 
@@ -94,6 +105,10 @@ void choose_comparison(void);
 
 static inline const uint8_t *code_of(const Graph *graph, int32_t node) {
     return graph->codes + (size_t)node * (size_t)graph->width;
+}
+
+static inline uint32_t distance_to(const Graph *graph, const Query *query, int32_t node) {
+    return query->compare(query->code, code_of(graph, node), graph->width);
 }
 
 static inline int32_t *neighbors_of(const Graph *graph, int32_t node, int level) {
@@ -110,6 +125,34 @@ static inline int32_t neighbor_at(const int32_t *neighbors, int at) {
 }
 
 static inline int is_node(const Graph *graph, int32_t node) { return node >= 0 && node < graph->count; }
+
+/* How many links a node may have on a level; for packed ones, how many any may have. */
+static inline int links_max(const Graph *graph, int level) {
+    return graph->packed != NULL ? LINKS_MAX : neighbors_max(graph, level);
+}
+
+/* Where the links of `place` lead to, in `links`, which has room for `links_max`; returns how many there are. */
+static inline int links_of(const Graph *graph, int32_t place, int level, int32_t *links) {
+    if (graph->packed != NULL)
+        return unpack_links(graph->packed + level, place, links);
+    const int32_t *neighbors = neighbors_of(graph, place, level);
+    int most = neighbors_max(graph, level), size = 0;
+    while (size < most && is_node(graph, links[size] = neighbor_at(neighbors, size)))
+        size++;
+    return size;
+}
+
+/* On the levels above the lowest; a place of a damaged file is some node all the same. */
+static inline int32_t node_at(const Graph *graph, int32_t place, int level) {
+    if (graph->packed == NULL || graph->packed[level].nodes == NULL)
+        return place;
+    uint32_t node = graph->packed[level].nodes[place];
+    return node < graph->count ? (int32_t)node : 0;
+}
+
+static inline int32_t place_at(const Graph *graph, int32_t node, int level) {
+    return graph->packed == NULL ? node : place_of(graph->packed + level, node);
+}
 
 static inline void prefetch(const void *memory, Size bytes) {
     for (Size i = 0; i < bytes; i += CACHE_LINE)
@@ -155,12 +198,28 @@ static inline int32_t expand_next(Pool *pool) {
     return node_of(pool->items[pool->next++]);
 }
 
-static inline void prefetch_links(const Graph *graph, const Pool *pool, int level) {
+/* Asks for what tells where the links of `place` are. */
+static inline void prefetch_place(const Graph *graph, int32_t place, int level) {
+    if (graph->packed != NULL)
+        __builtin_prefetch(block_of(graph->packed + level, place));
+    else
+        __builtin_prefetch(graph->offsets + place);
+}
+
+static inline void prefetch_links(const Graph *graph, int32_t place, int level) {
+    if (graph->packed != NULL) {
+        prefetch_packed(graph->packed + level, place);
+        return;
+    }
+    const int32_t *neighbors = neighbors_of(graph, place, level);
+    prefetch(neighbors, neighbors_max(graph, level) * (Size)sizeof *neighbors);
+}
+
+static inline void prefetch_next(const Graph *graph, const Pool *pool, int level) {
     int wanted = AHEAD;
     for (Size at = pool->next; at < pool->size && wanted > 0; at++)
         if (!is_expanded(pool->items[at])) {
-            const int32_t *neighbors = neighbors_of(graph, node_of(pool->items[at]), level);
-            prefetch(neighbors, neighbors_max(graph, level) * (Size)sizeof *neighbors);
+            prefetch_links(graph, node_of(pool->items[at]), level);
             wanted--;
         }
 }
@@ -196,60 +255,50 @@ static inline int make_room(Scratch *scratch, Size more) {
     return 0;
 }
 
-/* Where one gets from `node` by always going to the nearest neighbour. */
-static inline int32_t descend(const Graph *graph, const uint8_t *query, int32_t node, int level) {
-    uint32_t nearest = compare(query, code_of(graph, node), graph->width);
-    int most = neighbors_max(graph, level);
-    for (int32_t last = -1; last != node;) {
-        const int32_t *neighbors = neighbors_of(graph, node, level);
-        last = node;
-        for (int i = 0; i < most && is_node(graph, neighbor_at(neighbors, i)); i++)
-            prefetch_code(graph, neighbor_at(neighbors, i));
-        for (int i = 0; i < most; i++) {
-            int32_t neighbor = neighbor_at(neighbors, i);
-            if (!is_node(graph, neighbor))
-                break;
-            uint32_t distance = compare(query, code_of(graph, neighbor), graph->width);
+/* The place where one gets from `place` by always going to the nearest neighbour. `links`: room for a place's. */
+static inline int32_t descend(const Graph *graph, const Query *query, int32_t place, int level, int32_t *links) {
+    uint32_t nearest = distance_to(graph, query, node_at(graph, place, level));
+    for (int32_t last = -1; last != place;) {
+        int size = links_of(graph, place, level, links);
+        last = place;
+        for (int i = 0; i < size; i++)
+            prefetch_code(graph, node_at(graph, links[i], level));
+        for (int i = 0; i < size; i++) {
+            uint32_t distance = distance_to(graph, query, node_at(graph, links[i], level));
             if (distance < nearest) {
                 nearest = distance;
-                node = neighbor;
+                place = links[i];
             }
         }
     }
-    return node;
+    return place;
 }
 
 /* Compares all neighbours of `node` that were not seen before. */
-static inline void expand(const Graph *graph, const uint8_t *query, int32_t node, int level, Scratch *scratch) {
-    const int32_t *neighbors = neighbors_of(graph, node, level);
-    int most = neighbors_max(graph, level), size = 0;
-    for (int i = 0; i < most; i++) {
-        int32_t neighbor = neighbor_at(neighbors, i);
-        if (!is_node(graph, neighbor))
-            break;
-        if (see(scratch, neighbor)) {
-            prefetch_code(graph, neighbor);
-            scratch->fresh[size++] = neighbor;
+static inline void expand(const Graph *graph, const Query *query, int32_t node, int level, Scratch *scratch) {
+    int32_t *links = scratch->fresh;
+    int most = links_of(graph, node, level, links), size = 0;
+    for (int i = 0; i < most; i++)
+        if (see(scratch, links[i])) {
+            prefetch_code(graph, links[i]);
+            links[size++] = links[i];
         }
-    }
-    prefetch_links(graph, &scratch->pool, level);
-    for (int i = 0; i < size; i++) {
-        int32_t neighbor = scratch->fresh[i];
-        uint32_t distance = compare(query, code_of(graph, neighbor), graph->width);
-        if (keep(&scratch->pool, found(distance, neighbor)))
-            prefetch(graph->offsets + neighbor, 1);
-    }
+    prefetch_next(graph, &scratch->pool, level);
+    for (int i = 0; i < size; i++)
+        if (keep(&scratch->pool, found(distance_to(graph, query, links[i]), links[i])))
+            prefetch_place(graph, links[i], level);
 }
 
-/* Fills the pool with the nodes of `level` nearest to `query`, from `node` on; -1: no memory. */
-static inline int gather(const Graph *graph, const uint8_t *query, int32_t node, int level, Scratch *scratch) {
+/* Fills the pool with the nodes of `level` nearest to `query`, from `node` on; -1: no memory. The level is the
+ * lowest, or links are FAISS's: elsewhere a place is no node. */
+static inline int gather(const Graph *graph, const Query *query, int32_t node, int level, Scratch *scratch) {
     Pool *pool = &scratch->pool;
-    int most = neighbors_max(graph, level), done = make_room(scratch, 1);
+    int most = links_max(graph, level), done = make_room(scratch, 1);
     pool->size = pool->next = 0;
     if (done < 0)
         return done;
     see(scratch, node);
-    keep(pool, found(compare(query, code_of(graph, node), graph->width), node));
+    keep(pool, found(distance_to(graph, query, node), node));
     while ((node = expand_next(pool)) >= 0 && (done = make_room(scratch, most)) == 0)
         expand(graph, query, node, level, scratch);
     forget(scratch);
@@ -271,7 +320,8 @@ static inline int prepare(Scratch *scratch, const Graph *graph, Size ef) {
     Size words = (graph->count + 63) / 64, room = ef < graph->count ? ef : graph->count;
     int done = allot((void **)&scratch->seen, &scratch->seen_words, words, sizeof *scratch->seen);
     done |= allot((void **)&scratch->pool.items, &scratch->pool_room, room, sizeof *scratch->pool.items);
-    done |= allot((void **)&scratch->fresh, &scratch->fresh_room, graph->starts[graph->levels], sizeof *scratch->fresh);
+    Size links = graph->packed != NULL ? LINKS_MAX : graph->starts[graph->levels];
+    done |= allot((void **)&scratch->fresh, &scratch->fresh_room, links, sizeof *scratch->fresh);
     scratch->pool.room = room;
     return done;
 }

@@ -25,11 +25,12 @@ from node.index.codes import Code, Encoding, for_faiss, integers_of, metric_of, 
 from node.index.exact import NO_ROW, Rows
 from node.index.kernels import kernel_of
 from node.index.library import faiss
-from node.index.linking import GraphParams, GraphRows, linked_index, linking, speak
+from node.index.linking import GraphParams, GraphRows, linked_index, linking, links_of, speak
 from node.index.narrow import Originals
+from node.index.packed_links import FaissLinks, PackedLinks
 from node.index.twins import Twins
 from node.index.walk import ScoredGraph
-from node.index.walking import walked
+from node.index.walking import walked, walked_packed
 from protos.collections import Distance
 
 FloatArray = npt.NDArray[np.float32]
@@ -58,14 +59,20 @@ class HnswGraph:
         distance: Distance,
         path: Path | None = None,
         twins: Twins | None = None,
+        packed: PackedLinks | None = None,
     ) -> None:
-        self._index = index
-        self._storage = faiss.downcast_index(index.storage)
+        """``index``: FAISS's graph; or, with ``packed`` links beside them, its codes alone."""
+        self._index, self._packed = index, packed
+        self._storage = index if packed else faiss.downcast_index(index.storage)
         self._path = path
-        self._floats: Any = None  # the same graph for queries beyond the range of integers, made late
+        self._floats: Any = None  # the same codes for queries beyond the range of integers, made late
         self._making = Lock()
         self._scored: tuple[Originals, ScoredGraph | None] | None = None  # on the vectors asked for last
-        self._walked = walked(index, encoding) if encoding.code is Code.INTEGER_8BIT else None
+        self._walked = None
+        if packed is not None:
+            self._walked = walked_packed(index, packed, encoding)
+        elif encoding.code is Code.INTEGER_8BIT:
+            self._walked = walked(index, encoding)
         self.rows, self.twins = rows, twins
         self.params = params
         self.encoding = encoding
@@ -93,7 +100,7 @@ class HnswGraph:
         """
         assert former is None or params.links_like(former.params)
         linked = linked or linking(distance, matrix, rows, encoding)
-        old = None if former is None else former._index
+        old = None if former is None else former._links()
         return cls(
             linked_index(distance, matrix, rows, params, encoding, linked, old),
             rows,
@@ -114,12 +121,15 @@ class HnswGraph:
     ) -> HnswGraph:
         """Map the graph at ``path``; nothing is read before it is needed.
 
-        Raises: OSError if there is no such file, RuntimeError if FAISS cannot read it.
+        Raises: OSError if there is no such file, RuntimeError if it cannot be read.
         """
-        index = graph_file.open_mapped(path)
+        index, packed = graph_file.open_mapped(path)
         speak(index, encoding, metric_of(distance, encoding.code))
-        slim(faiss.downcast_index(index.storage), encoding)
-        return cls(index, rows, params, encoding, distance, path, twins)
+        slim(index if packed else faiss.downcast_index(index.storage), encoding)
+        try:
+            return cls(index, rows, params, encoding, distance, path, twins, packed)
+        except ValueError as error:
+            raise graph_file.GraphDamaged(str(error)) from error
 
     @property
     def covered(self) -> int:
@@ -133,9 +143,19 @@ class HnswGraph:
         return rows if self.twins is None else np.concatenate([rows, self.twins.members])
 
     def save(self, path: Path) -> None:
+        """Raises: OSError."""
+        codes_bytes = self.count * int(self._storage.code_size)
+        if self.quick and graph_file.write_packed(self._storage, self._links(), path, codes_bytes):
+            return
         speak(self._index, self.encoding, faiss.METRIC_L2)
-        graph_file.write(self._index, path, self.count * int(self._storage.code_size))
+        graph_file.write(self._index, path, codes_bytes)
         speak(self._index, self.encoding, metric_of(self.distance, self.encoding.code))
+
+    def _links(self) -> FaissLinks:
+        """Unpacked into memory, if they are packed."""
+        if self._packed is not None:
+            return self._packed.unpacked(links_of(self.params))
+        return FaissLinks.of(self._index)
 
     def candidates(self, queries: FloatArray, ef: int, count: int) -> Rows:
         """Rows near each query (nq, dim), by code, best first: (nq, count) padded with NO_ROW.
@@ -156,7 +176,7 @@ class HnswGraph:
         """The ``k`` best of ``count`` candidates, scored on ``matrix`` as ``exact`` scores, in one call.
 
         ``allowed``: packed bits of the rows that may be candidates, of those that a walk kept.
-        None: it cannot be done so, for these codes, vectors or queries.
+        None: it cannot be done so, for these codes or vectors.
         """
         assert k <= count <= ef
         scored = self.scored(matrix)
@@ -165,8 +185,8 @@ class HnswGraph:
         shape = len(queries), k
         rows, scores = np.empty(shape, dtype=np.int64), np.empty(shape, dtype=np.float32)
         walked = np.empty((len(queries), 2), dtype=np.int64)
-        done = scored.search(np.ascontiguousarray(queries), ef, count, rows, scores, walked, allowed)
-        return (rows, scores, walked) if done else None
+        scored.search(np.ascontiguousarray(queries), ef, count, rows, scores, walked, allowed)
+        return rows, scores, walked
 
     def best_of_codes(
         self,
@@ -184,8 +204,8 @@ class HnswGraph:
             return None
         shape = len(queries), k
         found, scores = np.empty(shape, dtype=np.int64), np.empty(shape, dtype=np.float32)
-        done = scored.scan(np.ascontiguousarray(queries), count, found, scores, rows, allowed)
-        return (found, scores) if done else None
+        scored.scan(np.ascontiguousarray(queries), count, found, scores, rows, allowed)
+        return found, scores
 
     def scored(self, matrix: Originals) -> ScoredGraph | None:
         """What ``best`` calls; None: not with these codes or vectors."""
@@ -212,13 +232,10 @@ class HnswGraph:
         assert count <= ef
         shape = (len(queries), count)
         distances, nodes = np.empty(shape, dtype=np.float32), np.empty(shape, dtype=np.int64)
-        taken, index = queries, self._index
-        if self._walked is None:
-            taken = for_faiss(self.encoding, queries)
-        elif self._walked.search(np.ascontiguousarray(queries), ef, distances, nodes):
+        if self._walked is not None:
+            self._walked.search(np.ascontiguousarray(queries), ef, distances, nodes)
             return distances, nodes, self.encoding.step
-        else:
-            taken, index = self._padded(queries), self._of_floats()
+        taken, index = for_faiss(self.encoding, queries), self._index
         assert taken.shape[1] == index.d
         pointer = faiss.swig_ptr
         # ``search_c`` is FAISS's own method: the wrapper above it costs more than everything else here.
@@ -257,8 +274,7 @@ class HnswGraph:
             wanted = faiss.RaBitQSearchParameters(sel=selector, qb=self._storage.qb, centered=False)
         taken = self._taken(queries)
         if taken is None:
-            storage = faiss.downcast_index(self._of_floats().storage)
-            distances, nodes = storage.search(self._padded(queries), count, params=wanted)
+            distances, nodes = self._of_floats().search(self._padded(queries), count, params=wanted)
             return self._rows_of(nodes), self._similarities(distances, nodes, step=1.0)
         distances, nodes = self._storage.search(taken, count, params=wanted)
         return self._rows_of(nodes), self._similarities(distances, nodes, self._step)
@@ -281,21 +297,28 @@ class HnswGraph:
         return padded
 
     def _of_floats(self) -> Any:
-        """The same links and codes, but with queries compared as floats."""
+        """The same codes, but with queries compared as floats."""
         with self._making:
             if self._floats is None:
-                index = (
-                    faiss.clone_index(self._index)
-                    if self._path is None
-                    else graph_file.open_mapped(self._path)
-                )
+                if self._path is None:
+                    storage = faiss.clone_index(self._storage)
+                else:
+                    storage = self._opened_codes(self._path)
                 low, step = self.encoding.low, self.encoding.step
-                quantizer = faiss.downcast_index(index.storage).sq
-                quantizer.qtype = sq_type(Code.UNIFORM_8BIT)
+                storage.sq.qtype = sq_type(Code.UNIFORM_8BIT)
                 range_ = np.array([low - step / 2, _LEVELS * step], dtype=np.float32)
-                faiss.copy_array_to_vector(range_, quantizer.trained)
-                self._floats = index
+                faiss.copy_array_to_vector(range_, storage.sq.trained)
+                self._floats = storage
         return self._floats
+
+    @staticmethod
+    def _opened_codes(path: Path) -> Any:
+        index, packed = graph_file.open_mapped(path)
+        if packed is not None:
+            return index
+        storage = faiss.downcast_index(index.storage)
+        storage.referenced_objects = [index]  # whose it is
+        return storage
 
     def _rows_of(self, nodes: npt.NDArray[np.int64]) -> Rows:
         if self.rows is None or self.count == 0:

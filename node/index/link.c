@@ -69,15 +69,15 @@ static void link_back(Desk *desk, int32_t other, int32_t node, int level) {
 /* Writes the node's own links, level by level downwards; -1: no memory. */
 static int link_on(Desk *desk, int32_t node) {
     const Graph *graph = desk->linking->graph;
-    const uint8_t *code = code_of(graph, node);
+    const Query query = {code_of(graph, node), compare};
     int levels = desk->linking->levels[node];
     int32_t nearest = graph->entry;
     for (int level = graph->top; level >= levels; level--)
-        nearest = descend(graph, code, nearest, level);
+        nearest = descend(graph, &query, nearest, level, desk->scratch.fresh);
     for (int level = levels - 1 < graph->top ? levels - 1 : graph->top; level >= 0; level--) {
         int most = neighbors_max(graph, level);
         Pool *pool = &desk->scratch.pool;
-        if (gather(graph, code, nearest, level, &desk->scratch) < 0)
+        if (gather(graph, &query, nearest, level, &desk->scratch) < 0)
             return -1;
         nearest = node_of(pool->items[0]);
         if (pool->size < most)

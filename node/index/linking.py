@@ -30,6 +30,7 @@ from node.index.codes import (
 )
 from node.index.library import faiss
 from node.index.narrow import Originals
+from node.index.packed_links import FaissLinks
 from node.index.quantization import Quantization
 from node.index.walking import link
 from protos.collections import Distance
@@ -61,11 +62,11 @@ def linked_index(
     params: GraphParams,
     encoding: Encoding,
     linked: Encoding,
-    former: Any = None,
+    former: FaissLinks | None = None,
 ) -> Any:
     """A FAISS index over ``matrix[rows]`` (None: all): codes of ``encoding``, linked over ``linked``.
 
-    ``former``: an index, made with such ``params``, whose nodes are the first of ``rows``.
+    ``former``: links of a graph made with such ``params``, whose nodes are the first of ``rows``.
     """
     metric = metric_of(distance, encoding.code)
     index = empty_index(linked, matrix.shape[1], params, metric)
@@ -101,7 +102,7 @@ def build_bytes(
     dim: int, rows: int, params: GraphParams, encoding: Encoding, linked: Encoding | None = None
 ) -> int:
     """Estimated memory that ``linked_index`` allocates."""
-    links = 2 * max(params.m, _LINKS_MIN) * _LINK_BYTES * _UPPER_LINKS
+    links = 2 * links_of(params) * _LINK_BYTES * _UPPER_LINKS
     vectors = code_bytes(encoding, dim)
     if linked is not None and linked != encoding:
         vectors += code_bytes(linked, dim)
@@ -111,8 +112,13 @@ def build_bytes(
     return int(rows * (vectors + links + _NODE_BYTES)) + blocks
 
 
+def links_of(params: GraphParams) -> int:
+    """Of a node, on each level above the lowest."""
+    return max(params.m, _LINKS_MIN)
+
+
 def empty_index(encoding: Encoding, dim: int, params: GraphParams, metric: int) -> Any:
-    links, width = max(params.m, _LINKS_MIN), encoding.width or dim
+    links, width = links_of(params), encoding.width or dim
     match encoding.code:
         case Code.FLOAT32:
             return faiss.IndexHNSWFlat(width, links, metric)
@@ -140,15 +146,16 @@ def _prepare(index: Any, encoding: Encoding, matrix: Originals, rows: GraphRows 
     _reserve(storage.codes, (len(matrix) if rows is None else len(rows)) * storage.code_size)
 
 
-def _continue(index: Any, former: Any, encoding: Encoding, matrix: Originals, rows: GraphRows | None) -> int:
+def _continue(
+    index: Any, former: FaissLinks, encoding: Encoding, matrix: Originals, rows: GraphRows | None
+) -> int:
     """Give ``index``, which is empty, the nodes and links of ``former``; returns how many nodes."""
-    count, links, old = int(former.ntotal), index.hnsw, former.hnsw
+    count, links = len(former.levels), index.hnsw
     kept_rows = np.arange(count, dtype=np.uint32) if rows is None else rows[:count]
     _add(faiss.downcast_index(index.storage), encoding, matrix, kept_rows, 0)
     for name in ("levels", "offsets", "neighbors"):
-        kept = getattr(old, name)
-        faiss.copy_array_to_vector(faiss.rev_swig_ptr(kept.data(), kept.size()), getattr(links, name))
-    links.entry_point, links.max_level = old.entry_point, old.max_level
+        faiss.copy_array_to_vector(getattr(former, name), getattr(links, name))
+    links.entry_point, links.max_level = former.entry, former.top
     links.rng = faiss.RandomGenerator(
         count
     )  # else each continuation draws the levels of the first rows again

@@ -11,14 +11,14 @@ typedef struct {
     Size size;
 } Block;
 
-static void compare_block(const Graph *graph, const uint8_t *query, Block *block, Pool *pool) {
+static void compare_block(const Graph *graph, const Query *query, Block *block, Pool *pool) {
     for (Size i = 0; i < block->size && i < AHEAD_CODES; i++)
         prefetch_code(graph, block->nodes[i]);
     for (Size i = 0; i < block->size; i++) {
         if (i + AHEAD_CODES < block->size)
             prefetch_code(graph, block->nodes[i + AHEAD_CODES]);
         int32_t node = block->nodes[i];
-        keep(pool, found(compare(query, code_of(graph, node), graph->width), node));
+        keep(pool, found(distance_to(graph, query, node), node));
     }
     block->size = 0;
 }
@@ -37,7 +37,7 @@ static uint64_t word_at(const Mask *mask, Size first) {
     return word;
 }
 
-static void scan_bits(const Graph *graph, const uint32_t *nodes, const Mask *mask, Size rows, const uint8_t *query,
+static void scan_bits(const Graph *graph, const uint32_t *nodes, const Mask *mask, Size rows, const Query *query,
                       Pool *pool) {
     Block block = {.size = 0};
     for (Size first = 0; first < mask->count && first < rows; first += WORD) {
@@ -53,7 +53,7 @@ static void scan_bits(const Graph *graph, const uint32_t *nodes, const Mask *mas
 }
 
 static void scan_listed(const Graph *graph, const uint32_t *nodes, const Admitted *admitted, Size rows,
-                        const uint8_t *query, Pool *pool) {
+                        const Query *query, Pool *pool) {
     Block block = {.size = 0};
     for (Size i = 0; i < admitted->count; i++) {
         int64_t row = admitted->rows[i];
@@ -66,7 +66,7 @@ static void scan_listed(const Graph *graph, const uint32_t *nodes, const Admitte
 }
 
 void scan(const Graph *graph, const Originals *originals, const uint32_t *nodes, const Admitted *admitted,
-          const uint8_t *query, Pool *pool) {
+          const Query *query, Pool *pool) {
     pool->size = pool->next = 0;
     if (admitted->rows != NULL)
         scan_listed(graph, nodes, admitted, originals->count, query, pool);

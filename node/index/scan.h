@@ -21,6 +21,6 @@ typedef struct {
 /* Fills the pool, whose room says how many are wanted, with the admitted nodes nearest to `query`.
  * `nodes`: of each row its node, none where that is no node's number; NULL: nodes are numbered as rows are. */
 void scan(const Graph *graph, const Originals *originals, const uint32_t *nodes, const Admitted *admitted,
-          const uint8_t *query, Pool *pool);
+          const Query *query, Pool *pool);
 
 #endif

@@ -10,20 +10,23 @@
 #include "unit.h"
 
 #define LEVELS 255.0F
-#define NODES_MAX (INT64_C(1) << 31)
+#define LEVELS_MAX 64 /* of a graph; there are hardly ever ten */
+#define HELD 3        /* buffers of a packed level */
 
 typedef struct {
     PyObject_HEAD
     PyObject *owner; /* keeps what the pointers lead to */
     int32_t *starts;
+    Level *levels;    /* of packed links */
+    Py_buffer *held;  /* what these are read from, three for each level */
     float low, step; /* the integer i stands for low + i * step */
     Graph graph;
 } GraphObject;
 
 /* --- searching ---------------------------------------------------------------------------------------------- */
 
-/* Returns 0 where a component is so far outside the range of the integers that the code would be another
- * vector's. What is beyond the vector's components in the code must be zero. */
+/* The integers that a vector's components are nearest to. Returns 0 where one is so far outside their range that the
+ * code would be another vector's. What is beyond the vector's components in the code must be zero. */
 static int encode(float low, float step, const float *vector, Py_ssize_t dim, uint8_t *code) {
     float least = low - step, most = low + (LEVELS + 1) * step;
     int within = 1;
@@ -40,49 +43,63 @@ static int encode(float low, float step, const float *vector, Py_ssize_t dim, ui
  * process, so what they hold is not given back. */
 static __attribute__((noinline)) Scratch *scratch_for(const Graph *graph, Py_ssize_t ef) {
     static _Thread_local Scratch mine;
-    return prepare(&mine, graph, ef) < 0 ? NULL : &mine;
+    Size bytes = graph->width * (Size)sizeof(float);
+    if (prepare(&mine, graph, ef) < 0 || allot((void **)&mine.code, &mine.code_room, bytes, 1) < 0)
+        return NULL;
+    return &mine;
 }
 
-/* The codes of all queries, in `scratch`; 0: they have no room for one; -1: no memory. */
-static int encode_all(const GraphObject *self, const float *queries, Py_ssize_t many, Py_ssize_t dim,
-                      Scratch *scratch) {
+/* The form in which codes are compared with a vector: integers, or floats where they have no room for it. */
+static Query query_of(const GraphObject *self, const float *vector, Py_ssize_t dim, Scratch *scratch) {
     Py_ssize_t width = self->graph.width;
-    if (allot((void **)&scratch->codes, &scratch->codes_room, many * width, 1) < 0)
-        return -1;
-    memset(scratch->codes, 0, (size_t)(many * width));
-    for (Py_ssize_t i = 0; i < many; i++)
-        if (!encode(self->low, self->step, queries + i * dim, dim, scratch->codes + i * width))
-            return 0;
-    return 1;
+    memset(scratch->code, 0, (size_t)width * sizeof(float));
+    if (encode(self->low, self->step, vector, dim, scratch->code))
+        return (Query){scratch->code, compare};
+    float *levels = (float *)(void *)scratch->code;
+    for (Py_ssize_t i = 0; i < width; i++)
+        levels[i] = i < dim ? (vector[i] - self->low) / self->step : 0;
+    return (Query){scratch->code, compare_levels};
 }
 
-/* Fills the pool with the nodes nearest to the `i`-th query; -1: no memory. */
-static int walk_for(const Graph *graph, Py_ssize_t i, Scratch *scratch) {
-    const uint8_t *query = scratch->codes + i * graph->width;
+/* A distance, squared and in steps, as a pool has it. */
+static float distance_by(const Query *query, Found item) {
+    uint32_t bits = distance_of(item);
+    float distance = (float)bits;
+    if (query->compare == compare_levels)
+        memcpy(&distance, &bits, sizeof distance);
+    return distance;
+}
+
+/* Fills the pool with the nodes nearest to the query; -1: no memory. */
+static int walk_for(const Graph *graph, const Query *query, Scratch *scratch) {
     int32_t node = graph->entry;
     scratch->pool.size = 0;
     if (graph->count == 0)
         return 0;
-    for (int level = graph->top; level > 0; level--)
-        node = descend(graph, query, node, level);
+    for (int level = graph->top; level > 0; level--) {
+        int32_t place = place_at(graph, node, level);
+        node = node_at(graph, descend(graph, query, place, level, scratch->fresh), level);
+    }
     return gather(graph, query, node, 0, scratch);
 }
 
-/* One walk per query; 0: the codes have no room for a query, nothing was done; -1: no memory. */
+/* One walk per query; -1: no memory. */
 static int search(const GraphObject *self, const float *queries, Py_ssize_t many, Py_ssize_t dim, Py_ssize_t ef,
                   Py_ssize_t count, float *distances, int64_t *nodes) {
     Scratch *scratch = scratch_for(&self->graph, ef);
-    int done = scratch == NULL ? -1 : encode_all(self, queries, many, dim, scratch);
-    for (Py_ssize_t i = 0; done > 0 && i < many; i++) {
-        if (walk_for(&self->graph, i, scratch) < 0)
+    if (scratch == NULL)
+        return -1;
+    for (Py_ssize_t i = 0; i < many; i++) {
+        Query query = query_of(self, queries + i * dim, dim, scratch);
+        if (walk_for(&self->graph, &query, scratch) < 0)
             return -1;
         for (Py_ssize_t at = 0; at < count; at++) {
             int is_there = at < scratch->pool.size;
-            distances[i * count + at] = is_there ? (float)distance_of(scratch->pool.items[at]) : INFINITY;
+            distances[i * count + at] = is_there ? distance_by(&query, scratch->pool.items[at]) : INFINITY;
             nodes[i * count + at] = is_there ? node_of(scratch->pool.items[at]) : -1;
         }
     }
-    return done;
+    return 0;
 }
 
 /* Likewise, and of each walk the first `wanted` nodes that may be returned are scored again. `walked`, two numbers
@@ -90,11 +107,14 @@ static int search(const GraphObject *self, const float *queries, Py_ssize_t many
 static int search_best(const GraphObject *self, const Originals *originals, const Mask *mask, const float *queries,
                        Py_ssize_t many, Py_ssize_t ef, Py_ssize_t wanted, Ranking ranking, int64_t *walked) {
     Scratch *scratch = scratch_for(&self->graph, ef);
-    int done = scratch == NULL ? -1 : encode_all(self, queries, many, originals->dim, scratch);
-    for (Py_ssize_t i = 0; done > 0 && i < many; i++) {
-        if (walk_for(&self->graph, i, scratch) < 0)
+    if (scratch == NULL)
+        return -1;
+    for (Py_ssize_t i = 0; i < many; i++) {
+        const float *vector = queries + i * originals->dim;
+        Query query = query_of(self, vector, originals->dim, scratch);
+        if (walk_for(&self->graph, &query, scratch) < 0)
             return -1;
-        Size passing = rank(originals, mask, queries + i * originals->dim, wanted, scratch, &ranking);
+        Size passing = rank(originals, mask, vector, wanted, scratch, &ranking);
         if (passing < 0)
             return -1;
         walked[2 * i] = scratch->pool.size;
@@ -102,7 +122,7 @@ static int search_best(const GraphObject *self, const Originals *originals, cons
         ranking.rows += ranking.size;
         ranking.scores += ranking.size;
     }
-    return done;
+    return 0;
 }
 
 /* All admitted nodes are compared, and the first `wanted` of them scored again; otherwise as `search_best`. */
@@ -111,16 +131,18 @@ static int scan_best(const GraphObject *self, const Originals *originals, const 
                      Ranking ranking) {
     static const Mask ALL = {NULL, 0};
     Scratch *scratch = scratch_for(&self->graph, wanted);
-    int done = scratch == NULL ? -1 : encode_all(self, queries, many, originals->dim, scratch);
-    for (Py_ssize_t i = 0; done > 0 && i < many; i++) {
-        const float *query = queries + i * originals->dim;
-        scan(&self->graph, originals, nodes, admitted, scratch->codes + i * self->graph.width, &scratch->pool);
-        if (rank(originals, &ALL, query, wanted, scratch, &ranking) < 0)
+    if (scratch == NULL)
+        return -1;
+    for (Py_ssize_t i = 0; i < many; i++) {
+        const float *vector = queries + i * originals->dim;
+        Query query = query_of(self, vector, originals->dim, scratch);
+        scan(&self->graph, originals, nodes, admitted, &query, &scratch->pool);
+        if (rank(originals, &ALL, vector, wanted, scratch, &ranking) < 0)
             return -1;
         ranking.rows += ranking.size;
         ranking.scores += ranking.size;
     }
-    return done;
+    return 0;
 }
 
 /* --- Python ------------------------------------------------------------------------------------------------- */
@@ -138,7 +160,7 @@ static int graph_init(GraphObject *self, PyObject *args, PyObject *keywords) {
                                      &self->low, &self->step))
         return -1;
     Py_ssize_t levels = starts.len / (Py_ssize_t)sizeof(int32_t) - 1;
-    int fits = self->starts == NULL && graph->width > 0 && self->step > 0;
+    int fits = self->owner == NULL && graph->width > 0 && self->step > 0;
     fits = fits && 0 <= count && count < NODES_MAX && levels >= 1;
     fits = fits && (count == 0 || (0 <= graph->entry && graph->entry < count && graph->top < levels));
     if (fits && (self->starts = PyMem_Malloc((size_t)starts.len)) != NULL)
@@ -164,15 +186,88 @@ static int graph_init(GraphObject *self, PyObject *args, PyObject *keywords) {
 
 static void graph_dealloc(GraphObject *self) {
     PyTypeObject *type = Py_TYPE(self);
+    for (int i = 0; self->held != NULL && i < HELD * self->graph.levels; i++)
+        PyBuffer_Release(self->held + i);
+    PyMem_Free(self->held);
+    PyMem_Free(self->levels);
     PyMem_Free(self->starts);
     Py_XDECREF(self->owner);
     type->tp_free((PyObject *)self);
     Py_DECREF(type);
 }
 
+/* Fills `level` from what is held for it. `width`: of its links, which lead to its own places. */
+static int read_level(const Py_buffer *held, int64_t places, Level *level) {
+    const Py_buffer *blocks = held, *links = held + 1, *nodes = held + 2;
+    int has_nodes = nodes->obj != NULL;
+    int64_t count = has_nodes ? nodes->len / (Py_ssize_t)sizeof(uint32_t) : places;
+    int width = 1;
+    while (width < LINK_BITS_MAX && (count - 1) >> width > 0)
+        width++;
+    *level = (Level){blocks->buf, links->buf, has_nodes ? nodes->buf : NULL, count, 0, width};
+    if (count < 1 || count > places || blocks->len / BLOCK_BYTES < (count + BLOCK_PLACES - 1) / BLOCK_PLACES ||
+        links->len < SPARE_BYTES)
+        return 0;
+    level->size = (uint64_t)(links->len - SPARE_BYTES) * 8 / (uint64_t)width;
+    return 1;
+}
+
+static int hold_levels(GraphObject *self, PyObject *levels) {
+    Graph *graph = &self->graph;
+    graph->levels = (int)PyTuple_GET_SIZE(levels);
+    self->levels = PyMem_Calloc((size_t)graph->levels, sizeof *self->levels);
+    self->held = PyMem_Calloc((size_t)(HELD * graph->levels), sizeof *self->held);
+    if (self->levels == NULL || self->held == NULL)
+        return PyErr_NoMemory(), -1;
+    for (int i = 0; i < graph->levels; i++) {
+        PyObject *level = PyTuple_GET_ITEM(levels, i);
+        int fits = PyTuple_Check(level) && PyTuple_GET_SIZE(level) == HELD;
+        for (int at = 0; fits && at < HELD; at++) {
+            PyObject *part = PyTuple_GET_ITEM(level, at);
+            int has_no_nodes = i == 0 && at == HELD - 1; /* there a place is a node */
+            fits = (part == Py_None) == has_no_nodes;
+            if (fits && !has_no_nodes && PyObject_GetBuffer(part, self->held + HELD * i + at, PyBUF_SIMPLE) < 0)
+                return -1;
+        }
+        if (!fits || !read_level(self->held + HELD * i, graph->count, self->levels + i))
+            return PyErr_Format(PyExc_ValueError, "expected blocks, links and nodes of level %d", i), -1;
+    }
+    return 0;
+}
+
+static PyObject *graph_packed(PyObject *type, PyObject *args, PyObject *keywords) {
+    static char *names[] = {"owner", "count", "entry", "levels", "codes", "width", "low", "step", NULL};
+    PyObject *owner, *levels;
+    unsigned long long codes;
+    long long count;
+    GraphObject *self = (GraphObject *)((PyTypeObject *)type)->tp_alloc((PyTypeObject *)type, 0);
+    if (self == NULL)
+        return NULL;
+    Graph *graph = &self->graph;
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "OLiO!Knff", names, &owner, &count, &graph->entry, &PyTuple_Type,
+                                     &levels, &codes, &graph->width, &self->low, &self->step))
+        goto failed;
+    graph->count = count;
+    graph->codes = (const uint8_t *)(uintptr_t)codes;
+    if (graph->width <= 0 || !(self->step > 0) || count < 1 || count >= NODES_MAX || !is_node(graph, graph->entry) ||
+        PyTuple_GET_SIZE(levels) < 1 || PyTuple_GET_SIZE(levels) > LEVELS_MAX) {
+        PyErr_SetString(PyExc_ValueError, "expected the count, entry node, levels and codes of one graph");
+        goto failed;
+    }
+    if (hold_levels(self, levels) < 0)
+        goto failed;
+    self->owner = Py_NewRef(owner);
+    graph->packed = self->levels;
+    graph->top = graph->levels - 1;
+    return (PyObject *)self;
+failed:
+    Py_DECREF(self);
+    return NULL;
+}
+
 static int are_matrices_of(const GraphObject *self, const Py_buffer *queries, const Py_buffer *distances,
                            const Py_buffer *nodes, Py_ssize_t ef) {
-    if (self->starts == NULL || queries->ndim != 2 || distances->ndim != 2 || nodes->ndim != 2)
+    if (self->owner == NULL || queries->ndim != 2 || distances->ndim != 2 || nodes->ndim != 2)
         return 0;
     for (int i = 0; i < 2; i++)
         if (nodes->shape[i] != distances->shape[i])
@@ -201,7 +296,7 @@ static PyObject *graph_search(GraphObject *self, PyObject *const *args, Py_ssize
     done = search(self, found[0].buf, found[0].shape[0], found[0].shape[1], ef, found[2].shape[1], found[1].buf,
                   found[2].buf);
     Py_END_ALLOW_THREADS;
-    answer = done < 0 ? PyErr_NoMemory() : PyBool_FromLong(done);
+    answer = done < 0 ? PyErr_NoMemory() : Py_NewRef(Py_None);
 end:
     for (int i = 0; i < 3; i++)
         PyBuffer_Release(found + i);
@@ -283,7 +378,7 @@ static int scored_graph_init(ScoredGraphObject *self, PyObject *args, PyObject *
         (rows != Py_None && PyObject_GetBuffer(rows, &self->rows, PyBUF_ND) < 0))
         return -1;
     const Graph *links = &((GraphObject *)graph)->graph;
-    int fits = links->starts != NULL && kernel != 0;
+    int fits = ((GraphObject *)graph)->owner != NULL && kernel != 0;
     fits = fits && self->matrix.ndim == 2 && self->matrix.itemsize == sizeof(float);
     fits = fits && self->matrix.shape[1] <= links->width && self->matrix.shape[0] < NODES_MAX;
     if (fits && rows != Py_None)
@@ -352,7 +447,7 @@ static PyObject *scored_graph_search(ScoredGraphObject *self, PyObject *const *a
     done = search_best(self->graph, &self->originals, &mask, given[0].buf, given[0].shape[0], ef, wanted, ranking,
                        given[3].buf);
     Py_END_ALLOW_THREADS;
-    answer = done < 0 ? PyErr_NoMemory() : PyBool_FromLong(done);
+    answer = done < 0 ? PyErr_NoMemory() : Py_NewRef(Py_None);
 end:
     for (int i = 0; i < 5; i++)
         PyBuffer_Release(given + i);
@@ -417,7 +512,7 @@ static PyObject *scored_graph_scan(ScoredGraphObject *self, PyObject *const *arg
     done = scan_best(self->graph, &self->originals, self->nodes, &admitted, given[0].buf, given[0].shape[0], wanted,
                      ranking);
     Py_END_ALLOW_THREADS;
-    answer = done < 0 ? PyErr_NoMemory() : PyBool_FromLong(done);
+    answer = done < 0 ? PyErr_NoMemory() : Py_NewRef(Py_None);
 end:
     for (int i = 0; i < 5; i++)
         PyBuffer_Release(given + i);
@@ -443,6 +538,7 @@ static PyType_Spec scored_graph_spec = {
 /* --- the module --------------------------------------------------------------------------------------------- */
 
 static PyMethodDef graph_methods[] = {
+    {"packed", (PyCFunction)(void (*)(void))graph_packed, METH_VARARGS | METH_KEYWORDS | METH_CLASS, "See walk.pyi."},
     {"link", (PyCFunction)(void (*)(void))graph_link, METH_FASTCALL, "See walk.pyi."},
     {"search", (PyCFunction)(void (*)(void))graph_search, METH_FASTCALL, "See walk.pyi."},
     {NULL, NULL, 0, NULL},
@@ -503,7 +599,58 @@ end:
     return answer;
 }
 
+/* --- packing ------------------------------------------------------------------------------------------------ */
+
+static int are_packed(const Py_buffer *links, const Py_buffer *packed, int width, long long first) {
+    if (width < 1 || width > LINK_BITS_MAX || first < 0 || links->itemsize != sizeof(int32_t) || packed->len < SPARE_BYTES)
+        return 0;
+    long long room = (packed->len - SPARE_BYTES) * 8 / width;
+    return links->len / (Py_ssize_t)sizeof(int32_t) <= room - first;
+}
+
+static PyObject *pack(PyObject *Py_UNUSED(module), PyObject *args) {
+    Py_buffer links, packed;
+    int width;
+    long long first;
+    if (!PyArg_ParseTuple(args, "y*iLw*", &links, &width, &first, &packed))
+        return NULL;
+    int fits = are_packed(&links, &packed, width, first);
+    uint64_t bit = (uint64_t)first * (uint64_t)width;
+    for (Py_ssize_t i = 0; fits && i < links.len / (Py_ssize_t)sizeof(int32_t); i++, bit += (uint64_t)width) {
+        uint8_t *at = (uint8_t *)packed.buf + (bit >> 3);
+        uint64_t word, link = ((const uint32_t *)links.buf)[i];
+        memcpy(&word, at, sizeof word);
+        word |= link << (bit & 7);
+        memcpy(at, &word, sizeof word);
+        fits = link >> width == 0;
+    }
+    PyBuffer_Release(&links);
+    PyBuffer_Release(&packed);
+    if (!fits)
+        return PyErr_Format(PyExc_ValueError, "expected links of so many bits, and room for them");
+    return Py_NewRef(Py_None);
+}
+
+static PyObject *unpack(PyObject *Py_UNUSED(module), PyObject *args) {
+    Py_buffer links, packed;
+    int width;
+    long long first;
+    if (!PyArg_ParseTuple(args, "y*iLw*", &packed, &width, &first, &links))
+        return NULL;
+    int fits = are_packed(&links, &packed, width, first);
+    for (Py_ssize_t i = 0; fits && i < links.len / (Py_ssize_t)sizeof(int32_t); i++)
+        ((uint32_t *)links.buf)[i] = packed_at(packed.buf, (uint64_t)(first + i) * (uint64_t)width,
+                                               (UINT64_C(1) << width) - 1);
+    PyBuffer_Release(&links);
+    PyBuffer_Release(&packed);
+    if (!fits)
+        return PyErr_Format(PyExc_ValueError, "expected links of so many bits, and room for them");
+    return Py_NewRef(Py_None);
+}
+
 static PyMethodDef module_methods[] = {
+    {"pack", pack, METH_VARARGS, "See walk.pyi."},
+    {"unpack", unpack, METH_VARARGS, "See walk.pyi."},
     {"normalize", (PyCFunction)(void (*)(void))normalize, METH_FASTCALL, "See walk.pyi."},
     {"distances", distances, METH_VARARGS, "See walk.pyi."},
     {NULL, NULL, 0, NULL},

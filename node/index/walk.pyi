@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -13,10 +15,21 @@ def normalize(rows: npt.NDArray[np.float32], units: npt.NDArray[np.float32], /) 
     Both C-contiguous; they may be one array. Raises: ValueError for arrays that do not fit each other.
     """
 
-class Graph:
-    """The links and codes of a FAISS graph over 8-bit integers, compared by L2, where FAISS has them.
+def pack(links: npt.NDArray[np.int32], width: int, first: int, packed: npt.NDArray[np.uint8], /) -> None:
+    """Write links of ``width`` bits (1..31), from the ``first`` on, where there are zeros.
 
-    Searching is safe from many threads, and lets others run.
+    Eight bytes are behind the last. Raises: ValueError if there is no room, or one has more bits.
+    """
+
+def unpack(packed: npt.NDArray[np.uint8], width: int, first: int, links: npt.NDArray[np.int32], /) -> None:
+    """Read what ``pack`` wrote. Raises: ValueError if there is less."""
+
+class Graph:
+    """The links and codes of a graph over 8-bit integers, compared by L2: codes where FAISS has them, links
+    there, too, or packed.
+
+    Searching is safe from many threads, and lets others run. A query with a component beyond the integers'
+    range is compared with codes as floats.
     """
 
     def __init__(
@@ -46,19 +59,38 @@ class Graph:
         Raises: ValueError if they cannot be one graph's.
         """
 
+    @classmethod
+    def packed(
+        cls,
+        owner: object,
+        count: int,
+        entry: int,
+        levels: tuple[tuple[npt.NDArray[Any], npt.NDArray[np.uint8], npt.NDArray[np.uint32] | None], ...],
+        codes: int,
+        width: int,
+        low: float,
+        step: float,
+    ) -> Graph:
+        """
+        Args:
+            levels: from the lowest on the blocks, links and nodes of each, as ``packed.h`` has them; the
+                lowest has all nodes, and no array of them. The entry node is on all levels.
+
+        The rest as above; ``owner`` keeps what is behind ``codes``. Raises: ValueError likewise.
+        """
+
     def search(
         self,
         queries: npt.NDArray[np.float32],
         ef: int,
         distances: npt.NDArray[np.float32],
         nodes: npt.NDArray[np.int64],
-    ) -> bool:
+    ) -> None:
         """Write the nearest nodes to ``queries`` (nq, dim) and their distances, both (nq, count <= ef).
 
         Nearest first, equally near ones by node, padded with -1 and infinity; distances are squared and in
         steps. Arrays are C-contiguous. ``ef``: how many nodes a walk keeps.
 
-        Returns: False, and nothing is written, where a component of a query is beyond the integers' range.
         Raises: ValueError for arrays that do not fit each other, MemoryError.
         """
 
@@ -80,7 +112,7 @@ class Graph:
             next: zero; where in ``order`` the next thread goes on.
             ef: how many nodes a walk keeps, of which neighbours are chosen.
 
-        Raises: ValueError for arrays that are not of this graph, MemoryError.
+        Raises: ValueError for arrays that are not of this graph and for packed links, MemoryError.
         """
 
 class ScoredGraph:
@@ -114,7 +146,7 @@ class ScoredGraph:
         walked: npt.NDArray[np.int64],
         allowed: npt.NDArray[np.uint8] | None,
         /,
-    ) -> bool:
+    ) -> None:
         """Walk for each query (nq, dim) and score the ``wanted`` nearest nodes again whose rows are allowed.
 
         The best are written to ``rows`` and ``scores``, both (nq, k): best first, equally good ones by row,
@@ -122,7 +154,6 @@ class ScoredGraph:
         are allowed. Arrays are C-contiguous. ``ef``: how many nodes a walk keeps. ``allowed``: packed bits
         of matrix rows, little-endian; those that it has no bits for are not allowed.
 
-        Returns: False, and nothing is written, where a component of a query is beyond the integers' range.
         Raises: ValueError for arrays that do not fit each other, MemoryError.
         """
 
@@ -135,7 +166,7 @@ class ScoredGraph:
         listed: npt.NDArray[np.int64] | None,
         allowed: npt.NDArray[np.uint8] | None,
         /,
-    ) -> bool:
+    ) -> None:
         """As ``search``, but compare the codes of all nodes whose rows are allowed, and no others.
 
         The rows are given either as ``listed``, matrix rows in ascending order, or as bits. Of rows that are

@@ -1,6 +1,7 @@
-"""FAISS's graphs for our own walk, and linking by it (``walk``, in C).
+"""Graphs for our own walk, and linking FAISS's by it (``walk``, in C).
 
-Lives here: what the C code has to be told about a FAISS index. Only graphs over ``INTEGER_8BIT`` codes.
+Lives here: what the C code has to be told about a FAISS index, or about codes and packed links. Only graphs
+over ``INTEGER_8BIT`` codes.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import numpy as np
 from node.index import walk
 from node.index.codes import Encoding
 from node.index.library import faiss
+from node.index.packed_links import PackedLinks
 
 _ALONE = (
     64  # nodes that are linked before several threads begin: those of the highest levels lead to all others
@@ -30,6 +32,22 @@ def walked(index: Any, encoding: Encoding) -> walk.Graph:
         neighbors=int(links.neighbors.data()),
         offsets=int(links.offsets.data()),
         starts=faiss.vector_to_array(links.cum_nneighbor_per_level).astype(np.int32, copy=False),
+        codes=int(storage.codes.data()),
+        width=encoding.width,
+        low=encoding.low,
+        step=encoding.step,
+    )
+
+
+def walked_packed(storage: Any, links: PackedLinks, encoding: Encoding) -> walk.Graph:
+    """The graph of ``links`` between the codes of ``storage``. Raises: ValueError if they do not fit."""
+    if storage.ntotal != links.count or storage.codes.size() != links.count * encoding.width:
+        raise ValueError(f"links of {links.count} nodes, {storage.ntotal} codes")
+    return walk.Graph.packed(
+        owner=storage,
+        count=links.count,
+        entry=links.shape.entry,
+        levels=tuple((level.blocks, level.links, level.nodes) for level in links.levels),
         codes=int(storage.codes.data()),
         width=encoding.width,
         low=encoding.low,

@@ -19,7 +19,7 @@ from node.segments.schema import VectorSchema
 from node.segments.values import ValueGraphsEntry
 from protos.files import replace_synced
 
-FORMAT = 3  # 1 had dense float32 vectors only; up to 2 graphs were FAISS's own files, and had no twins
+FORMAT = 4  # up to 3 all links were FAISS's, up to 2 graphs had no twins; 1 had dense float32 vectors only
 MANIFEST_FILE = "segment.json"
 BLOCK_BYTES = 1024 * 1024
 

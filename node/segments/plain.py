@@ -65,8 +65,7 @@ class PlainWalk:
         many = len(queries)
         rows, scores = np.empty((many, self._k), dtype=np.int64), np.empty((many, self._k), dtype=np.float32)
         walked = np.empty((many, 2), dtype=np.int64)
-        if not self._search(queries, self.width, self._count, rows, scores, walked, self._mask):
-            return None
+        self._search(queries, self.width, self._count, rows, scores, walked, self._mask)
         if (walked[0, 1] if many == 1 else walked[:, 1].min()) < self._enough:
             return None
         self._counter.inc(many)
@@ -100,7 +99,6 @@ class PlainScan:
     def find(self, queries: FloatArray) -> Ranking | None:
         many = len(queries)
         rows, scores = np.empty((many, self._k), dtype=np.int64), np.empty((many, self._k), dtype=np.float32)
-        if not self._scan(queries, self._count, rows, scores, self._rows, self._mask):
-            return None
+        self._scan(queries, self._count, rows, scores, self._rows, self._mask)
         self._counter.inc(many)
         return (rows, scores) if self._beside is None else self._beside((rows, scores))

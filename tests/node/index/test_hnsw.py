@@ -52,24 +52,34 @@ def test_codes_begin_where_a_line_of_the_cache_does(tmp_path: Path, code: Code) 
     for rows in (17, 100):
         path = tmp_path / f"graph-{rows}"
         HnswGraph.build(Distance.COSINE, MATRIX[:rows], None, PARAMS, encoding).save(path)
-        index = graph_file.open_mapped(path)
-        storage = faiss.downcast_index(index.storage)
+        index, packed = graph_file.open_mapped(path)
+        assert (packed is not None) == (code is Code.INTEGER_8BIT)
+        storage = index if packed else faiss.downcast_index(index.storage)
         assert int(storage.codes.data()) % 64 == 0
 
 
-def test_files_of_former_versions_are_faiss_alone(tmp_path: Path) -> None:
-    """What comes before FAISS's data was not there up to 0.3."""
+def test_files_of_former_versions_have_all_links_as_faiss_has_them(tmp_path: Path) -> None:
+    """Behind a few bytes in 0.4, alone up to 0.3."""
     encoding = choose_encoding(Distance.COSINE, MATRIX)
     graph = HnswGraph.build(Distance.COSINE, MATRIX, None, PARAMS, encoding)
     graph.save(tmp_path / "now")
-    data = (tmp_path / "now").read_bytes()
+    graph_file.write(graph._index, tmp_path / "0.4", 2000 * encoding.width)
+    data = (tmp_path / "0.4").read_bytes()
     before = int.from_bytes(data[len(graph_file.MAGIC) :][:4], "little")
-    (tmp_path / "then").write_bytes(data[before:])
-    assert faiss.read_index(str(tmp_path / "then")).ntotal == 2000
-    again = HnswGraph.open(tmp_path / "then", None, PARAMS, encoding, Distance.COSINE)
-    np.testing.assert_array_equal(graph.candidates(QUERIES, 64, 10), again.candidates(QUERIES, 64, 10))
-    far = QUERIES * np.float32(50)  # compared as floats, by another index over the same file
-    np.testing.assert_array_equal(graph.candidates(far, 64, 10), again.candidates(far, 64, 10))
+    (tmp_path / "0.3").write_bytes(data[before:])
+    assert faiss.read_index(str(tmp_path / "0.3")).ntotal == 2000
+    everything = np.full(250, 255, dtype=np.uint8)
+    for version in ("0.3", "0.4", "now"):
+        again = HnswGraph.open(tmp_path / version, None, PARAMS, encoding, Distance.COSINE)
+        for queries in (QUERIES, QUERIES * np.float32(50)):  # these are beyond the integers
+            for found, expected in (
+                (again.candidates(queries, 64, 10), graph.candidates(queries, 64, 10)),
+                (again.best(queries, 64, 20, 10, MATRIX), graph.best(queries, 64, 20, 10, MATRIX)),
+                (again.scan(queries, everything, 10), graph.scan(queries, everything, 10)),
+            ):
+                for one, other in zip(found, expected, strict=True):
+                    np.testing.assert_array_equal(one, other)
+    assert (tmp_path / "now").stat().st_size < len(data)
 
 
 def test_a_mapped_graph_outlives_its_file_and_who_opened_it(tmp_path: Path) -> None:
@@ -90,6 +100,26 @@ def test_a_file_cut_short_is_told(tmp_path: Path, size: int) -> None:
     (tmp_path / "short").write_bytes((tmp_path / "graph").read_bytes()[:size])
     with pytest.raises(RuntimeError):
         HnswGraph.open(tmp_path / "short", None, PARAMS, encoding, Distance.COSINE)
+
+
+def test_packed_links_that_do_not_fit_the_codes_are_told(tmp_path: Path) -> None:
+    encoding = choose_encoding(Distance.COSINE, MATRIX)
+    graphs = [HnswGraph.build(Distance.COSINE, MATRIX[:n], None, PARAMS, encoding) for n in (300, 500)]
+    links = [graph._links() for graph in graphs]
+    assert graph_file.write_packed(graphs[0]._storage, links[1], tmp_path / "mixed", 300 * encoding.width)
+    with pytest.raises(RuntimeError, match="links of 500 nodes"):
+        HnswGraph.open(tmp_path / "mixed", None, PARAMS, encoding, Distance.COSINE)
+
+
+def test_more_links_than_a_byte_can_tell_stay_as_faiss_has_them(tmp_path: Path) -> None:
+    encoding = choose_encoding(Distance.COSINE, MATRIX)
+    for m, is_packed in ((127, True), (128, False)):
+        params = GraphParams(m=m, ef_construct=20)
+        graph = HnswGraph.build(Distance.COSINE, MATRIX[:400], None, params, encoding)
+        graph.save(tmp_path / "graph")
+        assert (graph_file.open_mapped(tmp_path / "graph")[1] is not None) == is_packed
+        again = HnswGraph.open(tmp_path / "graph", None, params, encoding, Distance.COSINE)
+        np.testing.assert_array_equal(graph.candidates(QUERIES, 64, 10), again.candidates(QUERIES, 64, 10))
 
 
 def test_nodes_of_a_partial_graph_are_reported_as_rows() -> None:

@@ -12,6 +12,7 @@ import pytest
 from node.index import Code, Encoding, GraphParams, HnswGraph, choose_encoding, quantization_of, set_threads
 from node.index.distances import normalize
 from node.index.linking import linked_index
+from node.index.packed_links import FaissLinks
 from protos.collections import BinaryQuantizationConfig, Distance, QuantizationConfig
 from tests.node.index import oracle
 
@@ -103,10 +104,10 @@ def test_a_graph_with_other_links_cannot_be_continued() -> None:
 
 def test_rows_added_one_by_one_get_levels_as_if_added_together() -> None:
     encoding, rows = Encoding(Code.FLOAT32), np.arange(800, dtype=np.uint32)
-    index = None
-    for count in range(400, 801):
-        index = linked_index(Distance.COSINE, CLUSTERED, rows[:count], PARAMS, encoding, encoding, index)
-    assert index is not None
+    index = linked_index(Distance.COSINE, CLUSTERED, rows[:400], PARAMS, encoding, encoding)
+    for count in range(401, 801):
+        former = FaissLinks.of(index)
+        index = linked_index(Distance.COSINE, CLUSTERED, rows[:count], PARAMS, encoding, encoding, former)
     levels = faiss.vector_to_array(index.hnsw.levels)
     assert len(levels) == 800
     assert 20 <= np.count_nonzero(levels[400:] > 1) <= 90  # of 400, each with a chance of 1 in 8

@@ -109,7 +109,7 @@ def test_an_opened_graph_holds_no_distances_between_product_codes(tmp_path: Path
     """They would take 64 KiB of private memory for each dimension, whatever the number of rows."""
     graph = _built(Distance.COSINE, MATRIX, PRODUCT, tmp_path / "graph")
     assert graph._storage.pq.sdc_table.size() == 0
-    as_faiss_opens_it = open_mapped(tmp_path / "graph")
+    as_faiss_opens_it, _ = open_mapped(tmp_path / "graph")
     codes = faiss.downcast_index(as_faiss_opens_it.storage).pq
     assert codes.sdc_table.size() == codes.M * 256 * 256
 

@@ -1,30 +1,57 @@
-"""Graphs written by 0.2.0 (``data/graphs-0.2.0``: 500 rows of 16, every seventh dead) are still searched."""
+"""Graphs written by former versions are still searched and continued.
+
+In ``data``: 500 rows of 16, every seventh of which is dead.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import numpy as np
+import pytest
 
-from node.index import Code, Encoding, GraphParams
-from node.segments import SealedSegment
+from node.index import Code, GraphParams
+from node.segments import IndexJob, SealedSegment, Source
+from node.segments.assemble import assemble
 from tests.node.segments.make import pack, vectors
 
-SAMPLE = Path(__file__).parent / "data" / "graphs-0.2.0"
+SAMPLES = Path(__file__).parent / "data"
+LIVE = np.arange(500) % 7 != 0
 
 
-def test_a_graph_of_the_former_format_is_read() -> None:
-    segment = SealedSegment.open(SAMPLE)
+@pytest.mark.parametrize(
+    ("sample", "format", "code"), [("0.2.0", 1, Code.UNIFORM_8BIT), ("0.4.0", 3, Code.INTEGER_8BIT)]
+)
+def test_a_graph_of_a_former_format_is_read(sample: str, format: int, code: Code) -> None:
+    segment = SealedSegment.open(SAMPLES / f"graphs-{sample}")
+    assert segment.manifest.format == format
+    check(segment, code)
+
+
+def test_a_graph_of_the_last_format_is_continued_as_one_of_this(tmp_path: Path) -> None:
+    source = Source(str(SAMPLES / "graphs-0.4.0"), live=pack(LIVE).tobytes())
+    job = IndexJob(target=str(tmp_path / "now"), graphs={"": GraphParams(8, 60)}, source=source)
+    (graph,) = assemble(job).graphs
+    assert graph.continued == np.count_nonzero(LIVE)
+    segment = SealedSegment.open(tmp_path / "now")
+    assert segment.manifest.format == 4
+    check(segment, Code.INTEGER_8BIT)
+    sizes = {
+        each.directory.name: (each.directory / "graph.0.faiss").stat().st_size
+        for each in (segment, SealedSegment.open(SAMPLES / "graphs-0.4.0"))
+    }
+    assert sizes["now"] < sizes["graphs-0.4.0"]
+
+
+def check(segment: SealedSegment, code: Code) -> None:
     assert segment.verify() == []
     graph = segment.graph("")
     assert graph is not None
-    assert (graph.params, graph.encoding) == (GraphParams(8, 60), Encoding(Code.UNIFORM_8BIT))
-    live = np.ones(500, dtype=np.bool_)
-    live[::7] = False
+    assert (graph.params, graph.encoding.code) == (GraphParams(8, 60), code)
     matrix = vectors(500)
     for query in vectors(20, seed=9):
-        truth = np.argsort(-np.where(live, matrix @ query, -np.inf))[:10]
+        truth = np.argsort(-np.where(LIVE, matrix @ query, -np.inf))[:10]
         found = graph.candidates(query[np.newaxis], 60, 20)[0]
         assert len(np.intersect1d(found, truth)) >= 9
-        scanned = graph.scan(query[np.newaxis], pack(live), 20)[0][0]
+        scanned = graph.scan(query[np.newaxis], pack(LIVE), 20)[0][0]
         assert len(np.intersect1d(scanned, truth)) == 10

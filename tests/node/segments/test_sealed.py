@@ -139,5 +139,5 @@ def test_a_missing_file_is_refused_on_opening_and_reported(indexed: SealedSegmen
 def test_a_manifest_of_a_newer_format_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sealed(tmp_path / "s", vectors(3))
     monkeypatch.setattr("node.segments.manifest.FORMAT", 0)
-    with pytest.raises(SegmentCorrupted, match="format 3"):
+    with pytest.raises(SegmentCorrupted, match="format 4"):
         SealedSegment.open(tmp_path / "s")

@@ -200,11 +200,11 @@ def test_what_a_strict_filter_leaves_is_compared_by_its_codes(
     np.testing.assert_array_equal(found[1].view(np.int32), wanted[1].view(np.int32))
 
 
-def test_queries_beyond_the_codes_range_are_scored_exactly(segment: SealedSegment) -> None:
+def test_queries_beyond_the_codes_range_are_compared_with_codes_as_floats(segment: SealedSegment) -> None:
     allowed, trace = pack(np.random.default_rng(4).random(ROWS) < 0.02), Trace()
     far = QUERIES[:1] * np.float32(100)
     found = segment.search("", far, 10, allowed=allowed, ef=EF, hints=Hints(trace=trace))
-    assert [step.way for step in trace.steps] == [Way.ROWS]
+    assert [step.way for step in trace.steps] == [Way.CODES]
     np.testing.assert_array_equal(found[0], segment.search("", far, 10, allowed=allowed, exact=True)[0])
 
 
