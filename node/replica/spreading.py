@@ -48,5 +48,7 @@ async def search_in_parts(
 
 
 def _parts(requests: list[SearchRequest], workers: int) -> Sequence[list[SearchRequest]]:
-    size = min(max(-(-len(requests) // workers), _PART_MIN), _PART_MAX)
+    """As many for each worker: of a hundred searches, two would do 64 and 36 of them by parts of 32."""
+    turns = -(-len(requests) // (workers * _PART_MAX))
+    size = max(-(-len(requests) // (workers * turns)), _PART_MIN)
     return [requests[at : at + size] for at in range(0, len(requests), size)]

@@ -59,9 +59,23 @@ async def test_every_worker_gets_a_part_and_no_part_is_long() -> None:
     await search_in_parts(read, VIEW, requests(1000), workers=2)
     assert read.most_running == 2
     assert max(read.sizes) <= 32
+
+
+@pytest.mark.parametrize(
+    ("count", "workers", "sizes"),
+    [
+        (30, 2, [15, 15]),
+        (64, 2, [32, 32]),
+        (65, 2, [17, 17, 17, 14]),
+        (100, 2, [25, 25, 25, 25]),
+        (100, 3, [17, 17, 17, 17, 17, 15]),
+        (20, 4, [8, 8, 4]),
+    ],
+)
+async def test_every_worker_gets_as_much_as_the_others(count: int, workers: int, sizes: list[int]) -> None:
     read = Reader()
-    await search_in_parts(read, VIEW, requests(30), workers=2)
-    assert read.sizes == [15, 15]
+    await search_in_parts(read, VIEW, requests(count), workers=workers)
+    assert read.sizes == sizes
 
 
 async def test_parts_share_what_they_find_out_about_filters() -> None:
