@@ -34,6 +34,7 @@ from router.rest.analysis import analysis_routes
 from router.rest.cluster import cluster_routes
 from router.rest.collections import collection_routes
 from router.rest.compression import compress
+from router.rest.connection import Server
 from router.rest.envelope import failure
 from router.rest.explain import explain_routes
 from router.rest.groups import group_routes
@@ -112,10 +113,10 @@ class RestApplication:
         self.on_close: list[OnClose] = []
 
     def runner(self, *, shutdown_timeout: float = 60.0, **options: Any) -> web.ServerRunner:
-        """What listens. ``options`` are those of ``web.Server``: keep-alive, access log."""
+        """What listens. ``options`` are those of ``Server``: keep-alive, access log."""
         loop = asyncio.get_running_loop()
         request_factory = partial(Request, loop=loop, client_max_size=self._body_max)
-        server = web.Server(self._edge.handle, request_factory=request_factory, **options)
+        server = Server(self._edge.handle, request_factory=request_factory, **options)
         return web.ServerRunner(server, shutdown_timeout=shutdown_timeout)
 
     async def idle(self) -> None:
