@@ -81,9 +81,12 @@ class Feed:
         reader.begin(list(wire.pieces(state, index)), index, self._now_s())
         try:
             while self._readers.get(caller) is reader:
-                for parts in reader.take():
+                messages = reader.take()
+                # As of now: what is applied while these are sent is no part of them.
+                told = wire.told(self._log.applied_index, self._log.status())
+                for parts in messages:
                     yield wire.encode_parts(parts)
-                yield wire.encode_parts([wire.told(self._log.applied_index, self._log.status())])
+                yield wire.encode_parts([told])
                 if reader.is_late(self._now_s()):
                     raise ShardUnavailable("the router does not say that it knows what it was told")
                 await reader.wait(TELL_S)

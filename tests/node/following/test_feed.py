@@ -61,6 +61,24 @@ async def test_a_router_is_told_the_state_then_changes_and_of_the_peer_in_betwee
     await stream.aclose()
 
 
+async def test_what_is_applied_while_a_router_is_told_something_does_not_count_as_told(
+    setting: Setting,
+) -> None:
+    """The transport takes a message when it can. A router that heard of an index would skip its change."""
+    stream = setting.follow()
+    heard = changes = 0
+    async with asyncio.timeout(10):
+        for number in range(20):
+            part = await anext(stream)  # nothing further is told until somebody asks for it
+            if isinstance(part, Change):
+                assert part.index > heard
+                changes += 1
+            heard = part.index
+            await setting.log.propose(SetClusterMetadata("k", number))
+    assert changes
+    await stream.aclose()
+
+
 async def test_a_change_counts_as_known_when_the_router_says_so(setting: Setting) -> None:
     stream = setting.follow()
     await anext(stream)
