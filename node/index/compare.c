@@ -51,7 +51,22 @@ __attribute__((target("avx2"))) static uint32_t compare_levels_avx2(const uint8_
 
 __attribute__((target("avx2"))) static uint32_t compare_avx2(const uint8_t *a, const uint8_t *b,
                                                              Size width) {
-    return sum_of_squares(a, b, width);
+    /* Not widened byte by byte, as compilers do it: that costs twice as much. */
+    __m256i evens = _mm256_setzero_si256(), odds = evens;
+    const __m256i low = _mm256_set1_epi16(0xff);
+    Size i = 0;
+    for (; i + 32 <= width; i += 32) {
+        __m256i x = _mm256_loadu_si256((const __m256i *)(a + i)), y = _mm256_loadu_si256((const __m256i *)(b + i));
+        __m256i difference = _mm256_or_si256(_mm256_subs_epu8(x, y), _mm256_subs_epu8(y, x));
+        __m256i even = _mm256_and_si256(difference, low), odd = _mm256_srli_epi16(difference, 8);
+        evens = _mm256_add_epi32(evens, _mm256_madd_epi16(even, even));
+        odds = _mm256_add_epi32(odds, _mm256_madd_epi16(odd, odd));
+    }
+    __m256i sums = _mm256_add_epi32(evens, odds);
+    __m128i four = _mm_add_epi32(_mm256_castsi256_si128(sums), _mm256_extracti128_si256(sums, 1));
+    four = _mm_add_epi32(four, _mm_shuffle_epi32(four, 0x4e));
+    four = _mm_add_epi32(four, _mm_shuffle_epi32(four, 0xb1));
+    return (uint32_t)_mm_cvtsi128_si32(four) + sum_of_squares(a + i, b + i, width - i);
 }
 
 __attribute__((target("avx512f,avx512bw,avx512vl,avx512vnni"))) static uint32_t
