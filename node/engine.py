@@ -11,7 +11,7 @@ from pathlib import Path
 from node.client import SearchLoad
 from node.hardware import Hardware
 from node.optimizer.budget import BuildMemory
-from node.quotas import Quotas, measure_of
+from node.quotas import Quotas, measure_of, memory_bytes
 from node.replica.opened import Machinery
 from node.workers import SerialExecutor, WorkerPool
 from protos.clock import Clock, SystemClock
@@ -54,7 +54,7 @@ class Engine:
             writers=SerialExecutor(self._writers),
             background=self.background,
             builds=asyncio.Semaphore(builds_max),
-            memory=BuildMemory(builds_max, build_memory),
+            memory=BuildMemory(builds_max, build_memory, total=memory_bytes()),
             clock=clock or SystemClock(),
             cores=allowed,
             overrides=overrides or OptimizersConfigDiff(),

@@ -64,7 +64,7 @@ class Quotas:
 
 def measure_of(storage: Path) -> Measure:
     """Of this process, and of the disk that holds ``storage``. What the kernel does not tell is None."""
-    memory = _memory_bytes()
+    memory = memory_bytes()
 
     def measure() -> QuotaUsage:
         return QuotaUsage(_percent(_resident_bytes(), memory), _disk_percent(storage))
@@ -91,7 +91,7 @@ def _disk_percent(storage: Path) -> int | None:
     return _percent(usage.total - usage.free, usage.total)
 
 
-def _memory_bytes() -> int | None:
+def memory_bytes() -> int | None:
     """The machine's, or the container's if that is less."""
     try:
         line = next(line for line in _MEMINFO.read_text().splitlines() if line.startswith("MemTotal:"))

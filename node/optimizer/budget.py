@@ -15,6 +15,7 @@ _GROUP = Path("/sys/fs/cgroup")
 _LEFT_FREE = 0.2  # of what is free: for searches and writes that go on meanwhile
 _LIFTED_AT = 1.25  # of what a refused build needs: memory that is free just so may be gone again
 _KIB = 1024
+_SEGMENT_SHARE = 4  # of memory: a build takes up to 0.7 of its vectors, of most dimensions 0.3
 
 
 def available_bytes(meminfo: Path = _MEMINFO, group: Path = _GROUP) -> int | None:
@@ -27,6 +28,7 @@ class BuildMemory:
     """Shared by all builds of a process: each of ``builds_max`` at once may take an equal part.
 
     ``limit``: bytes for all of them together; None: most of what is free when a build starts.
+    ``total``: bytes that this process could have if nothing else did; None: not known.
     """
 
     def __init__(
@@ -34,8 +36,16 @@ class BuildMemory:
         builds_max: int,
         limit: int | None = None,
         available: Callable[[], int | None] = available_bytes,
+        total: int | None = None,
     ) -> None:
         self._builds_max, self._limit, self._available = builds_max, limit, available
+        self._total = total
+
+    @property
+    def buildable_bytes(self) -> int | None:
+        """Vectors that one segment may have so that it can be rebuilt by itself on any usual day."""
+        shares = [self._limit, None if self._total is None else self._total // _SEGMENT_SHARE]
+        return min((share // self._builds_max for share in shares if share is not None), default=None)
 
     def share(self) -> int | None:
         """Bytes that a build started now may take; None: nothing is known that bounds it."""

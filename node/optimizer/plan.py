@@ -10,15 +10,13 @@ named; carrying out a plan and planning again ends (every task removes what aske
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from itertools import pairwise
+from collections.abc import Iterable, Iterator, Sequence
 
 from msgspec.structs import replace
 
-from node.optimizer.tail import BUSY, RELINKING_RATIO, Quietness, runs, task_for
+from node.optimizer.tail import BUSY, SETTLED, Quietness, are_alike, are_paid, runs, task_for
 from node.optimizer.tasks import MERGE_WIDTH_MAX, Drop, Limits, Merge, SegmentStat, Task, Vacuum
 
-MERGE_RATIO = 16  # of two segments that are merged the larger is at most so many times the smaller
 LEVELS_MAX = 4  # segments of ever smaller sizes, above the wanted number; more are merged whatever it costs
 
 
@@ -30,8 +28,17 @@ def plan(stats: Sequence[SegmentStat], limits: Limits, quietness: Quietness = BU
     joined = _index(rest, limits, quietness)
     tasks += joined
     if not joined and not any(stat.busy for stat in rest):
-        tasks += _merge(rest, limits)
+        tasks += _merge(rest, limits, quietness.allowance_bytes)
     return tasks
+
+
+def is_optimized(stats: Sequence[SegmentStat], limits: Limits, allowance_bytes: int) -> bool:
+    """Is nothing to be done, now or when writes cease, that searches would notice?
+
+    Not: folding what is so little that scoring it costs nothing.
+    """
+    ordered = sorted(stats, key=lambda stat: stat.start)
+    return not plan(stats, limits, SETTLED) and not _merge(ordered, limits, allowance_bytes)
 
 
 def _taken(stats: Sequence[SegmentStat], tasks: Iterable[Task]) -> list[SegmentStat]:
@@ -62,30 +69,46 @@ def _index(stats: Sequence[SegmentStat], limits: Limits, quietness: Quietness) -
     return tasks
 
 
-def _merge(stats: Sequence[SegmentStat], limits: Limits) -> list[Task]:
-    """One run around the lightest adjacent pair: repeated, this copies each row O(log n) times.
+def _merge(stats: Sequence[SegmentStat], limits: Limits, allowance_bytes: int) -> list[Task]:
+    """The lightest neighbours that are worth it: repeated, this copies each row O(log n) times.
 
-    A segment that is small beside its neighbours is left until it has grown, or there are far too many.
+    A segment that is small beside its neighbours is left until it has grown, or there are far too many, or
+    the allowance (``tail``) covers the copying. Without graphs nothing is won as long as there are not many.
     """
     settled = [stat for stat in stats if not stat.growing]
-    surplus = len(settled) - limits.segments
+    bare = sum(not stat.linked for stat in settled)
+    surplus = len(settled) - (bare if bare <= limits.bare_segments else 0) - limits.segments
     if surplus <= 0:
         return []
-    weight, first = min(
-        (left.vector_bytes + right.vector_bytes, i) for i, (left, right) in enumerate(pairwise(settled))
-    )
-    if weight > limits.segment_bytes_max or not (surplus > LEVELS_MAX or _alike(*settled[first : first + 2])):
+    width_max = min(MERGE_WIDTH_MAX, len(settled) - limits.segments + 1)
+    worth = [
+        run
+        for run in _neighbours(settled, width_max, limits.segment_bytes_max)
+        if (bare > limits.bare_segments or any(stat.linked for stat in run))
+        and ((surplus > LEVELS_MAX and len(run) == 2) or are_alike(run) or are_paid(run, allowance_bytes))
+    ]
+    if not worth:
         return []
-    last = first + 1
-    while last + 1 < len(settled) and last - first < min(surplus, MERGE_WIDTH_MAX - 1):
-        heavier = settled[last + 1].vector_bytes
-        if heavier > weight or weight + heavier > limits.segment_bytes_max:
+    run = min(worth, key=_weight)
+    following = settled[settled.index(run[-1]) + 1 :][: width_max - len(run)]
+    for stat in following:
+        if not stat.vector_bytes <= _weight(run) <= limits.segment_bytes_max - stat.vector_bytes:
             break
-        weight, last = weight + heavier, last + 1
-    return [Merge(tuple(stat.id for stat in settled[first : last + 1]))]
+        run = [*run, stat]
+    return [Merge(tuple(stat.id for stat in run))]
 
 
-def _alike(left: SegmentStat, right: SegmentStat) -> bool:
-    sizes = sorted((left.vector_bytes, right.vector_bytes))
-    ratio = RELINKING_RATIO if left.relinked or right.relinked else MERGE_RATIO
-    return sizes[0] * ratio >= sizes[1]
+def _neighbours(
+    stats: Sequence[SegmentStat], width_max: int, bytes_max: int
+) -> Iterator[Sequence[SegmentStat]]:
+    """All runs of two and more, lighter ones of those that begin alike first."""
+    for first in range(len(stats) - 1):
+        for end in range(first + 2, min(first + width_max, len(stats)) + 1):
+            run = stats[first:end]
+            if _weight(run) > bytes_max:
+                break
+            yield run
+
+
+def _weight(stats: Iterable[SegmentStat]) -> int:
+    return sum(stat.vector_bytes for stat in stats)

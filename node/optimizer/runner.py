@@ -30,10 +30,10 @@ from node.measures import BUILDS_FAILED, BUILDS_FINISHED, BUILDS_RUNNING, BUILDS
 from node.optimizer.budget import BuildMemory, JoinLimit
 from node.optimizer.journal import Journal
 from node.optimizer.ordering import ordered
-from node.optimizer.plan import plan
+from node.optimizer.plan import is_optimized, plan
 from node.optimizer.quiet import QuietWatch
 from node.optimizer.stats import limits_of, stats_of, wanted_graphs, wanted_sparse, wanted_values
-from node.optimizer.tail import Quietness
+from node.optimizer.tail import SETTLED
 from node.optimizer.tasks import Drop, Fold, Index, Limits, SegmentStat, Task, Vacuum
 from node.optimizer.values import groups_of
 from node.replica.contents import Contents
@@ -125,7 +125,7 @@ class Optimizer:
             return ShardStatus.RED
         if self._running:
             return ShardStatus.YELLOW
-        if not self._plan_settled():
+        if self._is_optimized():
             return ShardStatus.GREEN
         return ShardStatus.YELLOW if self._triggered and self._tasks_max else ShardStatus.GREY
 
@@ -134,13 +134,14 @@ class Optimizer:
         return limits_of(self._contents.view.config, cores=self._cores).tasks_max
 
     def _limits(self) -> Limits:
-        limits = limits_of(self._contents.view.config, cores=self._cores)
+        config, buildable = self._contents.view.config, self._memory.buildable_bytes
+        limits = limits_of(config, cores=self._cores, buildable_bytes=buildable)
         largest = self._joining.bounded(limits.segment_bytes_max, self._memory.share)
         return msgspec.structs.replace(limits, segment_bytes_max=largest)
 
-    def _plan_settled(self) -> list[Task]:
-        """What there is to do, though it may wait for the writes to cease. Tidying does not count."""
-        return plan(stats_of(self._contents.view, self._busy), self._limits(), Quietness(settled=True))
+    def _is_optimized(self) -> bool:
+        stats = stats_of(self._contents.view, self._busy)
+        return is_optimized(stats, self._limits(), self._quiet.when_settled().allowance_bytes)
 
     def _plan(self) -> list[Task]:
         """What to do now."""
@@ -152,9 +153,9 @@ class Optimizer:
         tasks = plan(stats, limits)
         if tasks:
             return tasks
-        later = plan(stats, limits, self._quiet.when_settled())
-        self._quiet.waits(now_ms, waiting=bool(later))
-        return later if self._quiet.quietness(now_ms).settled else []
+        tail, later = plan(stats, limits, SETTLED), plan(stats, limits, self._quiet.when_settled())
+        self._quiet.waits(now_ms, tail=bool(tail), tidying=bool(later))
+        return plan(stats, limits, self._quiet.quietness(now_ms))
 
     # --- the loop --------------------------------------------------------------------------------------
 

@@ -22,10 +22,11 @@ from protos.facets import can_count
 _SHARE_MAX = 0.5  # of the rows: values with more are served by the graph of all rows
 
 
-def limits_of(config: CollectionConfig, *, cores: int) -> Limits:
+def limits_of(config: CollectionConfig, *, cores: int, buildable_bytes: int | None = None) -> Limits:
     optimizers = config.optimizer_config
     return limits(
         cores=cores,
+        buildable_bytes=buildable_bytes,
         indexing_threshold_kb=optimizers.indexing_threshold,
         deleted_threshold=optimizers.deleted_threshold,
         vacuum_min_vector_number=optimizers.vacuum_min_vector_number,

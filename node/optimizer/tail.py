@@ -9,7 +9,8 @@ becomes a small graph of its own, which later merges take.
 The copying is amortised. A fold copies at most ``BUSY_RATIO`` (settled: ``SETTLED_RATIO``) bytes per byte of
 tail, so a slow trickle of writes does not copy a large segment again and again. Only out of an allowance,
 which first graphs earn and such folds spend, is a smaller tail folded: so what is left over after a bulk load
-goes into its graph.
+goes into its graph. Out of the same allowance a small graph is merged with a large one when writes have
+ceased.
 """
 
 from __future__ import annotations
@@ -18,10 +19,12 @@ from collections.abc import Callable, Iterator, Sequence
 
 from msgspec import Struct
 
-from node.optimizer.tasks import KIB, MERGE_WIDTH_MAX, Fold, Index, Limits, SegmentStat, Task
+from node.optimizer.tasks import KIB, MERGE_WIDTH_MAX, Fold, Index, Limits, Merge, SegmentStat, Task
 
 BUSY_RATIO, SETTLED_RATIO = 16, 64
+MERGE_RATIO = 16  # of segments that are merged the largest is at most so many times the others
 RELINKING_RATIO = 4  # where joining means more than copying
+EARNED_RATIO = 4  # bytes that may be copied to tidy up, for each that got its first graph
 GRAPH_BYTES_MIN = 1024 * KIB  # scoring less costs no more than walking another graph
 _ALIGNMENT = 64  # slots; segments start at multiples of it
 
@@ -33,7 +36,7 @@ class Quietness(Struct, frozen=True):
     allowance_bytes: int = 0
 
 
-BUSY = Quietness()
+BUSY, SETTLED = Quietness(), Quietness(settled=True)
 
 
 def task_for(
@@ -59,9 +62,25 @@ def spent_bytes(task: Task, stats: Sequence[SegmentStat]) -> int:
     named = [stat for stat in stats if stat.id in task.segments]
     fresh = sum(stat.vector_bytes for stat in named if not stat.linked)
     copied = sum(stat.vector_bytes for stat in named if stat.linked)
-    if isinstance(task, Fold) and fresh * SETTLED_RATIO < copied:
-        return copied - fresh
-    return -fresh if isinstance(task, Index | Fold) else 0
+    if isinstance(task, Merge):
+        return 0 if are_alike(named) else _largest(named)
+    earned = fresh * EARNED_RATIO if isinstance(task, Index | Fold) else 0
+    return copied - earned if isinstance(task, Fold) and fresh * SETTLED_RATIO < copied else -earned
+
+
+def are_alike(stats: Sequence[SegmentStat]) -> bool:
+    """Is the largest of these segments so small beside the others that joining them is worth the copying?"""
+    ratio = RELINKING_RATIO if any(stat.relinked for stat in stats) else MERGE_RATIO
+    return (sum(stat.vector_bytes for stat in stats) - _largest(stats)) * ratio >= _largest(stats)
+
+
+def are_paid(stats: Sequence[SegmentStat], allowance_bytes: int) -> bool:
+    """Does the allowance cover joining these segments, though they are not alike?"""
+    return _largest(stats) <= allowance_bytes and not any(stat.relinked for stat in stats)
+
+
+def _largest(stats: Sequence[SegmentStat]) -> int:
+    return max(stat.vector_bytes for stat in stats)
 
 
 def runs(

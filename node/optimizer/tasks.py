@@ -8,9 +8,11 @@ from __future__ import annotations
 from msgspec import Struct
 
 KIB = 1024
-AUTO_SEGMENT_BYTES_PER_THREAD = 256_000 * KIB
-AUTO_SEGMENTS_MIN, AUTO_SEGMENTS_MAX = 2, 8
-MERGE_WIDTH_MAX = 16  # segments joined by one task
+AUTO_SEGMENTS = 1  # each graph that a search walks costs nearly as much as one of all rows
+AUTO_SEGMENT_BYTES_PER_THREAD = 256_000 * KIB  # at least
+AUTO_SEGMENT_BYTES_PER_THREAD_MAX = 4 << 30  # linked within half an hour
+BARE_SEGMENTS_MAX = 64  # without graphs; a search scores all their rows, however they are divided
+MERGE_WIDTH_MAX = 64  # segments joined by one task
 
 
 class SegmentStat(Struct, frozen=True):
@@ -37,12 +39,16 @@ class SegmentStat(Struct, frozen=True):
 
 
 class Limits(Struct, frozen=True):
-    """``indexing_bytes`` 0 defers all indexing; ``tasks_max`` 0 switches the optimizer off."""
+    """``indexing_bytes`` 0 defers all indexing; ``tasks_max`` 0 switches the optimizer off.
+
+    ``segments`` wanted in all, beside which so many ``bare_segments`` (without graphs) do no harm.
+    """
 
     indexing_bytes: int = 10_000 * KIB
     deleted_ratio: float = 0.2
     vacuum_rows_min: int = 1000
-    segments: int = 2
+    segments: int = AUTO_SEGMENTS
+    bare_segments: int = BARE_SEGMENTS_MAX
     segment_bytes_max: int = AUTO_SEGMENT_BYTES_PER_THREAD
     tasks_max: int = 1
 
@@ -74,6 +80,7 @@ class Merge(Task, frozen=True):
 def limits(
     *,
     cores: int,
+    buildable_bytes: int | None,
     indexing_threshold_kb: int | None,
     deleted_threshold: float,
     vacuum_min_vector_number: int,
@@ -81,18 +88,27 @@ def limits(
     max_segment_size_kb: int | None,
     max_optimization_threads: int | None,
 ) -> Limits:
-    """Limits from a collection's optimizer settings; None and 0 mean automatic where Qdrant says so."""
+    """Limits from a collection's optimizer settings; None and 0 mean automatic where Qdrant says so.
+
+    ``buildable_bytes``: vectors of a segment that can be rebuilt here; None: not known.
+    """
     defaults = Limits()
-    threads = max(1, cores)
     return Limits(
         indexing_bytes=defaults.indexing_bytes
         if indexing_threshold_kb is None
         else indexing_threshold_kb * KIB,
         deleted_ratio=deleted_threshold,
         vacuum_rows_min=vacuum_min_vector_number,
-        segments=default_segment_number or min(max(cores, AUTO_SEGMENTS_MIN), AUTO_SEGMENTS_MAX),
+        segments=default_segment_number or AUTO_SEGMENTS,
+        bare_segments=0 if default_segment_number else BARE_SEGMENTS_MAX,
         segment_bytes_max=max_segment_size_kb * KIB
         if max_segment_size_kb
-        else threads * AUTO_SEGMENT_BYTES_PER_THREAD,
+        else _auto_segment_bytes(max(1, cores), buildable_bytes),
         tasks_max=max(1, cores // 2) if max_optimization_threads is None else max_optimization_threads,
     )
+
+
+def _auto_segment_bytes(cores: int, buildable_bytes: int | None) -> int:
+    """As much as can be rebuilt in reasonable time and memory, and never less than in Qdrant."""
+    least, most = cores * AUTO_SEGMENT_BYTES_PER_THREAD, cores * AUTO_SEGMENT_BYTES_PER_THREAD_MAX
+    return max(least, most if buildable_bytes is None else min(most, buildable_bytes))

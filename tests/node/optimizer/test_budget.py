@@ -44,6 +44,12 @@ def test_builds_at_once_share_what_is_free_or_allowed() -> None:
     assert BuildMemory(1, limit=600, available=lambda: None).share() == 600
 
 
+def test_a_segment_may_have_what_can_be_rebuilt_though_other_builds_run() -> None:
+    assert BuildMemory(2).buildable_bytes is None
+    assert BuildMemory(2, total=8000).buildable_bytes == 1000
+    assert BuildMemory(1, limit=500, total=8000).buildable_bytes == 500
+
+
 def test_after_a_refusal_less_is_joined_until_there_is_memory_again() -> None:
     limit = JoinLimit()
     assert limit.bounded(1000, lambda: 0) == 1000

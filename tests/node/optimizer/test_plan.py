@@ -6,10 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from node.optimizer.plan import LEVELS_MAX, MERGE_RATIO, plan
-from node.optimizer.tail import GRAPH_BYTES_MIN, RELINKING_RATIO, SETTLED_RATIO, Quietness
+from node.optimizer.plan import LEVELS_MAX, is_optimized, plan
+from node.optimizer.tail import GRAPH_BYTES_MIN, MERGE_RATIO, RELINKING_RATIO, SETTLED_RATIO, Quietness
 from node.optimizer.tasks import (
     AUTO_SEGMENT_BYTES_PER_THREAD,
+    AUTO_SEGMENT_BYTES_PER_THREAD_MAX,
+    BARE_SEGMENTS_MAX,
     KIB,
     Drop,
     Fold,
@@ -22,7 +24,9 @@ from node.optimizer.tasks import (
     limits,
 )
 
-LIMITS = Limits(indexing_bytes=1000, vacuum_rows_min=100, segments=2, segment_bytes_max=10_000)
+LIMITS = Limits(
+    indexing_bytes=1000, vacuum_rows_min=100, segments=2, bare_segments=0, segment_bytes_max=10_000
+)
 WIDE = Limits(indexing_bytes=10 << 20, segment_bytes_max=1 << 30)
 SETTLED = Quietness(settled=True)
 
@@ -35,6 +39,7 @@ def stat(name: str, start: int, *, size: int, indexed: bool = True, **more: obje
 def settings_of(**changed: object) -> Limits:
     given_settings: dict[str, object] = {
         "cores": 4,
+        "buildable_bytes": None,
         "indexing_threshold_kb": None,
         "deleted_threshold": 0.2,
         "vacuum_min_vector_number": 1000,
@@ -45,12 +50,18 @@ def settings_of(**changed: object) -> Limits:
     return limits(**(given_settings | changed))  # type: ignore[arg-type]
 
 
-def test_unset_settings_become_qdrants_automatic_values() -> None:
+def test_unset_settings_aim_at_one_graph() -> None:
     found = settings_of()
     assert found.indexing_bytes == 10_000 * KIB
-    assert found.segment_bytes_max == 4 * AUTO_SEGMENT_BYTES_PER_THREAD
-    assert found.segments == 4
+    assert (found.segments, found.bare_segments) == (1, BARE_SEGMENTS_MAX)
     assert found.tasks_max == 2
+
+
+def test_an_automatic_segment_is_as_large_as_can_be_rebuilt_here() -> None:
+    assert settings_of().segment_bytes_max == 4 * AUTO_SEGMENT_BYTES_PER_THREAD_MAX
+    assert settings_of(buildable_bytes=5 << 30).segment_bytes_max == 5 << 30
+    assert settings_of(buildable_bytes=1 << 50).segment_bytes_max == 4 * AUTO_SEGMENT_BYTES_PER_THREAD_MAX
+    assert settings_of(buildable_bytes=1).segment_bytes_max == 4 * AUTO_SEGMENT_BYTES_PER_THREAD
 
 
 def test_given_settings_are_taken_as_they_are() -> None:
@@ -58,12 +69,12 @@ def test_given_settings_are_taken_as_they_are() -> None:
         indexing_threshold_kb=0, default_segment_number=7, max_segment_size_kb=5, max_optimization_threads=0
     )
     assert (found.indexing_bytes, found.segments, found.segment_bytes_max) == (0, 7, 5 * KIB)
+    assert found.bare_segments == 0
     assert found.tasks_max == 0
 
 
 def test_one_core_still_optimizes() -> None:
     assert settings_of(cores=1).tasks_max == 1
-    assert settings_of(cores=1).segments == 2
 
 
 def test_nothing_to_do_is_an_empty_plan() -> None:
@@ -166,7 +177,7 @@ def test_merging_waits_for_indexing() -> None:
 
 def test_a_small_segment_is_not_merged_into_a_far_larger_one() -> None:
     stats = [
-        stat("a", 0, size=5000),
+        stat("a", 0, size=7000),
         stat("b", 640, size=4000),
         stat("c", 1280, size=4000 // MERGE_RATIO - 1),
     ]
@@ -174,11 +185,45 @@ def test_a_small_segment_is_not_merged_into_a_far_larger_one() -> None:
     assert plan([*stats[:2], replace(stats[2], vector_bytes=250)], LIMITS) == [Merge(("b", "c"))]
 
 
+def test_a_small_segment_does_not_keep_large_ones_apart() -> None:
+    sizes = {"a": 4000, "b": 10, "c": 3900}
+    stats = [graph(name, 640 * i, size=size) for i, (name, size) in enumerate(sizes.items())]
+    one = replace(LIMITS, segments=1)
+    assert plan(stats, one) == [Merge(("a", "b", "c"))]
+    bare = [stats[0], replace(stats[1], graph=False), stats[2]]
+    assert plan(bare, replace(one, bare_segments=9)) == [Merge(("a", "b", "c"))]
+
+
+def test_when_writes_cease_graphs_become_one_if_the_allowance_covers_the_copying() -> None:
+    stats = [graph("a", 0, size=1 << 29), graph("b", 640, size=1 << 20)]
+    allowed = Quietness(settled=True, allowance_bytes=1 << 29)
+    assert plan(stats, WIDE) == plan(stats, WIDE, SETTLED) == []
+    assert plan(stats, WIDE, allowed) == [Merge(("a", "b"))]
+    assert not is_optimized(stats, WIDE, 1 << 29)
+    assert is_optimized(stats, WIDE, (1 << 29) - 1)
+    relinked = [replace(stats[0], relinked=True), stats[1]]
+    assert plan(relinked, WIDE, allowed) == []
+    assert is_optimized(relinked, WIDE, 1 << 30)
+
+
+def test_segments_without_graphs_are_left_apart_until_there_are_many() -> None:
+    deferred = replace(WIDE, indexing_bytes=0)
+    stats = [stat(str(i), 640 * i, size=32 << 20) for i in range(BARE_SEGMENTS_MAX)]
+    assert plan(stats, deferred) == []
+    stats.append(replace(stats[0], id="last", start=640 * len(stats)))
+    (merged,) = plan(stats, deferred)
+    assert isinstance(merged, Merge)
+    assert len(merged.segments) == (1 << 30) // (32 << 20)
+    few = replace(deferred, segments=2, bare_segments=0)
+    assert len(plan(stats[:33], few)[0].segments) == 32
+
+
 def test_far_too_many_segments_are_merged_whatever_their_sizes() -> None:
-    stats = [stat(str(i), 640 * i, size=1 if i % 2 else 1000) for i in range(LIMITS.segments + LEVELS_MAX)]
-    assert plan(stats, LIMITS) == []
-    stats.append(stat("last", 640 * len(stats), size=1000))
-    assert [type(task) for task in plan(stats, LIMITS)] == [Merge]
+    wide, ratio = replace(LIMITS, segment_bytes_max=1 << 40), MERGE_RATIO + 2
+    stats = [graph(str(i), 640 * i, size=ratio**i) for i in range(LIMITS.segments + LEVELS_MAX)]
+    assert plan(stats, wide) == []
+    stats.append(graph("last", 640 * len(stats), size=ratio ** len(stats)))
+    assert plan(stats, wide) == [Merge(("0", "1"))]
 
 
 # --- the tail --------------------------------------------------------------------------------------------
@@ -256,9 +301,9 @@ def test_where_graphs_are_built_anew_only_a_large_tail_is_folded() -> None:
     assert plan(stats, WIDE, allowed) == [Fold(("a", "b"))]
     larger = [replace(stats[0], vector_bytes=(RELINKING_RATIO << 20) + 1), stats[1]]
     assert plan(larger, WIDE, allowed) == [Index(("b",))]
-    three = [stat(name, 640 * i, size=5000, relinked=True) for i, name in enumerate("ab")]
+    three = [stat(name, 640 * i, size=5001, relinked=True) for i, name in enumerate("ab")]
     assert plan([*three, stat("c", 1280, size=1000)], LIMITS) == []
-    assert plan([*three, stat("c", 1280, size=1250)], LIMITS) == [Merge(("b", "c"))]
+    assert plan([*three, stat("c", 1280, size=1251)], LIMITS) == [Merge(("b", "c"))]
 
 
 def test_a_graph_with_other_parameters_is_neither_kept_nor_continued() -> None:

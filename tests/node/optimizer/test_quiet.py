@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from node.optimizer.plan import LEVELS_MAX, plan
 from node.optimizer.quiet import PATIENCE_MS, QUIET_MS, QuietWatch
-from node.optimizer.tail import GRAPH_BYTES_MIN, SETTLED_RATIO
+from node.optimizer.tail import EARNED_RATIO, GRAPH_BYTES_MIN, SETTLED, SETTLED_RATIO
 from node.optimizer.tasks import Fold, Index, Limits, Merge, SegmentStat, Task
 
 ROW_BYTES = 1024
@@ -22,7 +22,7 @@ COPY_MS_PER_MIB, LINK_MS_PER_MIB = 5, 200
 
 def test_a_tail_settles_when_writes_cease() -> None:
     watch = QuietWatch(0)
-    watch.waits(0, waiting=True)
+    watch.waits(0, tail=True, tidying=False)
     watch.wrote(1000)
     assert watch.due_in_ms(1000) == QUIET_MS
     assert not watch.quietness(999 + QUIET_MS).settled
@@ -33,16 +33,29 @@ def test_a_tail_settles_after_long_under_writes_that_never_cease() -> None:
     watch = QuietWatch(0)
     for now in range(0, PATIENCE_MS, 1000):
         watch.wrote(now)
-        watch.waits(now, waiting=True)
+        watch.waits(now, tail=True, tidying=True)
         assert not watch.quietness(now).settled
     assert watch.quietness(PATIENCE_MS).settled
+
+
+def test_the_allowance_is_kept_until_writes_cease() -> None:
+    watch, old = QuietWatch(0), SegmentStat("old", 0, 640, 640, 1000, indexed=False)
+    watch.done(Index(("old",)), [old])
+    for now in range(0, PATIENCE_MS + 1, 1000):
+        watch.wrote(now)
+        watch.waits(now, tail=True, tidying=True)
+    assert watch.quietness(now) == SETTLED
+    assert watch.quietness(now + QUIET_MS) == watch.when_settled() != SETTLED
+    watch.waits(now, tail=False, tidying=True)
+    assert not watch.quietness(now).settled
+    assert watch.due_in_ms(now) == QUIET_MS
 
 
 def test_nothing_is_due_when_no_tail_waits() -> None:
     watch = QuietWatch(0)
     assert watch.due_in_ms(5) is None
-    watch.waits(5, waiting=True)
-    watch.waits(6, waiting=False)
+    watch.waits(5, tail=True, tidying=True)
+    watch.waits(6, tail=False, tidying=False)
     assert watch.due_in_ms(7) is None
 
 
@@ -50,18 +63,22 @@ def test_first_graphs_earn_what_tidying_spends() -> None:
     watch = QuietWatch(0)
     old = SegmentStat("old", 0, 640, 640, 1000, indexed=False)
     watch.done(Index(("old",)), [old])
-    assert watch.when_settled().allowance_bytes == 1000
+    assert watch.when_settled().allowance_bytes == EARNED_RATIO * 1000
     graph, fresh = replace(old, indexed=True, graph=True), replace(old, id="new", start=640, vector_bytes=1)
     watch.done(Fold(("old", "new")), [graph, fresh])
-    assert watch.when_settled().allowance_bytes == 1
-    watch.done(Merge(("old", "new")), [graph, fresh])
-    assert watch.when_settled().allowance_bytes == 1
+    left = (EARNED_RATIO - 1) * 1000 + EARNED_RATIO
+    assert watch.when_settled().allowance_bytes == left
+    watch.done(Merge(("old", "new")), [graph, replace(fresh, graph=True)])
+    assert watch.when_settled().allowance_bytes == left - 1000
+    watch.done(Merge(("old", "new")), [graph, replace(graph, id="new", start=640)])
+    assert watch.when_settled().allowance_bytes == left - 1000
 
 
 class Shard:
     """A shard in figures: what runner and builder do to segments, a task at a time, in virtual time."""
 
-    def __init__(self) -> None:
+    def __init__(self, limits: Limits = LIMITS) -> None:
+        self.limits = limits
         self.now_ms = 0
         self.watch = QuietWatch(0)
         self.segments: list[SegmentStat] = []
@@ -110,12 +127,14 @@ class Shard:
         return sum(stat.vector_bytes for stat in self.segments if not stat.graph and not stat.busy)
 
     def _plan(self) -> list[Task]:
-        tasks = plan(self.segments, LIMITS)
+        tasks = plan(self.segments, self.limits)
         if tasks:
             return tasks
-        later = plan(self.segments, LIMITS, self.watch.when_settled())
-        self.watch.waits(self.now_ms, waiting=bool(later))
-        return later if self.watch.quietness(self.now_ms).settled else []
+        tail, later = (
+            plan(self.segments, self.limits, each) for each in (SETTLED, self.watch.when_settled())
+        )
+        self.watch.waits(self.now_ms, tail=bool(tail), tidying=bool(later))
+        return plan(self.segments, self.limits, self.watch.quietness(self.now_ms))
 
     def _begin(self) -> None:
         for task in self._plan()[:1]:
@@ -142,8 +161,8 @@ class Shard:
         self._task = self._ends_ms = None
 
 
-def loaded(rows: int, per_second: int) -> Shard:
-    shard = Shard()
+def loaded(rows: int, per_second: int, limits: Limits = LIMITS) -> Shard:
+    shard = Shard(limits)
     for _ in range(-(-rows // per_second)):
         shard.write(min(per_second, rows))
         shard.run(1000)
@@ -157,12 +176,12 @@ def test_loading_less_than_the_threshold_builds_nothing_however_long_it_is_quiet
 
 
 @pytest.mark.parametrize("per_second", [500, 10_000, 100_000])
-def test_a_bulk_load_links_rows_once_and_ends_with_all_in_few_graphs(per_second: int) -> None:
+def test_a_bulk_load_links_rows_once_and_ends_with_all_in_one_graph(per_second: int) -> None:
     shard = loaded(300_000, per_second)
     shard.run(300_000)
     assert shard.tail == 0
     assert shard.linked <= 1.5 * shard.written
-    assert len(shard.segments) <= LIMITS.segments
+    assert len(shard.segments) == 1
     done = shard.tasks
     shard.run(3_600_000)
     assert shard.tasks == done
@@ -204,3 +223,31 @@ def test_random_bursts_and_pauses_stay_within_the_same_bounds() -> None:
         assert len(shard.segments) <= LIMITS.segments + LEVELS_MAX + 1, seed
         shard.run(600_000)
         assert shard.tail < GRAPH_BYTES_MIN or not any(stat.graph for stat in shard.segments), seed
+
+
+@pytest.mark.parametrize("segments", [1, 3, 8])
+def test_given_numbers_and_sizes_of_segments_are_kept_to(segments: int) -> None:
+    """By loads and bursts; what is in the graphs at the end is in about as few as may be."""
+    for seed in range(4):
+        rng, largest = random.Random(seed), 64 << 20
+        given = replace(LIMITS, segments=segments, bare_segments=0, segment_bytes_max=largest)
+        shard = loaded(rng.randrange(100_000, 400_000), rng.choice([500, 5_000, 100_000]), given)
+        for _ in range(20):
+            shard.write(rng.randrange(1, 20_000))
+            shard.run(rng.choice([500, 20_000]))
+            assert all(stat.vector_bytes <= largest for stat in shard.segments)
+        shard.run(3_600_000)
+        graphs = [stat for stat in shard.segments if stat.graph]
+        assert len(graphs) <= max(segments + LEVELS_MAX, 2 * shard.written / largest + 1), seed
+        done = shard.tasks
+        shard.run(3_600_000)
+        assert shard.tasks == done, seed
+
+
+def test_a_deferred_load_is_copied_once_and_linked_in_one_build() -> None:
+    shard = loaded(400_000, 20_000, replace(LIMITS, indexing_bytes=0))
+    assert shard.copied == 0
+    shard.limits = LIMITS
+    shard.run(600_000)
+    assert (len(shard.segments), shard.linked) == (1, shard.written)
+    assert shard.copied == shard.written

@@ -17,6 +17,7 @@ from node.optimizer import runner
 from node.optimizer.budget import BuildMemory
 from node.optimizer.quiet import PATIENCE_MS, QUIET_MS
 from node.optimizer.stats import wanted_values
+from node.optimizer.tail import EARNED_RATIO
 from node.replica.replica import ShardReplica
 from node.segments import BuildFailed, BuildTooLarge, SealedSegment
 from node.segments.jobs import AnyJob, BuildResult
@@ -541,19 +542,38 @@ async def test_a_tail_under_writes_that_never_cease_is_taken_in_after_a_while(sh
 
 
 @pytest.mark.slow
+async def test_graphs_become_one_before_the_shard_is_green_unless_a_number_or_size_is_given(
+    shards: Shards,
+) -> None:
+    replica = await shards.open(wide(**ONE_KB, max_segment_size=20))
+    for written in range(0, ROWS, 100):
+        await write(replica, random_points(written, 100))
+        await until(replica, lambda info, wanted=written + 100: info.indexed_vectors == wanted)  # type: ignore[misc]
+    assert (await until_green(replica)).segments == ROWS // 100
+    stored = await contents(replica)
+    await replica.update_config(wide(**ONE_KB, default_segment_number=2))
+    assert (await until_green(replica)).segments == 2
+    await replica.update_config(wide(**ONE_KB))
+    info = await until_green(replica)
+    assert (info.segments, info.indexed_vectors) == (1, ROWS)
+    assert await contents(replica) == stored
+
+
+@pytest.mark.slow
 async def test_what_is_left_over_after_a_load_is_green_at_once_and_tidied_up_later(shards: Shards) -> None:
     clock = still(shards)
     replica = await shards.open(wide(**ONE_KB | {"indexing_threshold": 20}))
     await write(replica, random_points(0, ROWS))
     await until(replica, lambda info: info.indexed_vectors == ROWS)
-    await write(replica, random_points(ROWS, 2))
-    assert (await replica.info()).status is ShardStatus.GREEN
-    clock.now_ms += QUIET_MS
-    await until(replica, lambda info: info.indexed_vectors == ROWS + 2)
-    await write(replica, random_points(ROWS + 2, 2))
+    for written in range(ROWS, ROWS + 2 * (EARNED_RATIO - 1), 2):
+        await write(replica, random_points(written, 2))
+        assert (await replica.info()).status is ShardStatus.GREEN
+        clock.now_ms += QUIET_MS
+        await until(replica, lambda info, wanted=written + 2: info.indexed_vectors == wanted)  # type: ignore[misc]
+    await write(replica, random_points(written + 2, 2))
     clock.now_ms += QUIET_MS
     replica.touch()
-    assert (await until_green(replica)).indexed_vectors == ROWS + 2  # the allowance is spent
+    assert (await until_green(replica)).indexed_vectors == written + 2  # the allowance is spent
 
 
 async def test_a_shard_below_the_threshold_builds_no_graph_however_long_it_is_quiet(
