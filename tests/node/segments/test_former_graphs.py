@@ -10,9 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from consensus.state import LEVEL_OF_REPLICA_FILES
 from node.index import Code, GraphParams
 from node.segments import IndexJob, SealedSegment, Source
 from node.segments.assemble import assemble
+from node.segments.manifest import FORMAT
 from tests.node.segments.make import pack, vectors
 
 SAMPLES = Path(__file__).parent / "data"
@@ -41,6 +43,11 @@ def test_a_graph_of_the_last_format_is_continued_as_one_of_this(tmp_path: Path) 
         for each in (segment, SealedSegment.open(SAMPLES / "graphs-0.4.0"))
     }
     assert sizes["now"] < sizes["graphs-0.4.0"]
+
+
+def test_a_format_and_the_level_from_which_peers_read_it_are_raised_together() -> None:
+    """A peer of a lower level gets points instead of files: it would refuse the segments."""
+    assert (FORMAT, LEVEL_OF_REPLICA_FILES) == (4, 5)
 
 
 def check(segment: SealedSegment, code: Code) -> None:
