@@ -30,7 +30,7 @@ from node.index.narrow import Originals
 from node.index.packed_links import FaissLinks, PackedLinks
 from node.index.twins import Twins
 from node.index.walk import ScoredGraph
-from node.index.walking import walked, walked_packed
+from node.index.walking import walked, walked_packed, walked_signs
 from protos.collections import Distance
 
 FloatArray = npt.NDArray[np.float32]
@@ -73,14 +73,16 @@ class HnswGraph:
             self._walked = walked_packed(index, packed, encoding)
         elif encoding.code is Code.INTEGER_8BIT:
             self._walked = walked(index, encoding)
+        elif encoding.code is Code.SIGNS:
+            if params.quantization is not None:
+                self._storage.qb = params.quantization.query_bits
+            self._walked = walked_signs(index)
         self.rows, self.twins = rows, twins
         self.params = params
         self.encoding = encoding
         self.distance = distance
         self.count = int(index.ntotal)
         assert rows is None or len(rows) == self.count
-        if encoding.code is Code.SIGNS and params.quantization is not None:
-            self._storage.qb = params.quantization.query_bits
 
     @classmethod
     def build(
@@ -145,7 +147,8 @@ class HnswGraph:
     def save(self, path: Path) -> None:
         """Raises: OSError."""
         codes_bytes = self.count * int(self._storage.code_size)
-        if self.quick and graph_file.write_packed(self._storage, self._links(), path, codes_bytes):
+        integers = self.encoding.code is Code.INTEGER_8BIT
+        if integers and graph_file.write_packed(self._storage, self._links(), path, codes_bytes):
             return
         speak(self._index, self.encoding, faiss.METRIC_L2)
         graph_file.write(self._index, path, codes_bytes)
@@ -185,8 +188,13 @@ class HnswGraph:
         shape = len(queries), k
         rows, scores = np.empty(shape, dtype=np.int64), np.empty(shape, dtype=np.float32)
         walked = np.empty((len(queries), 2), dtype=np.int64)
-        scored.search(np.ascontiguousarray(queries), ef, count, rows, scores, walked, allowed)
+        queries = np.ascontiguousarray(queries)
+        scored.search(queries, ef, count, rows, scores, walked, allowed, self.compared(queries))
         return rows, scores, walked
+
+    def compared(self, queries: FloatArray) -> FloatArray | None:
+        """What ``scored`` compares codes with in the stead of ``queries``; None: these."""
+        return for_faiss(self.encoding, queries) if self.encoding.rotated else None
 
     def best_of_codes(
         self,
@@ -197,10 +205,13 @@ class HnswGraph:
         rows: Rows | None,
         allowed: npt.NDArray[np.uint8] | None,
     ) -> tuple[Rows, FloatArray] | None:
-        """As ``best``, of all nodes that are allowed: by their rows, ascending, or else by packed bits."""
+        """As ``best``, of all nodes that are allowed: by their rows, ascending, or else by packed bits.
+
+        None also where codes are too coarse for that.
+        """
         assert k <= count
         scored = self.scored(matrix)
-        if scored is None:
+        if scored is None or self.encoding.coarse:
             return None
         shape = len(queries), k
         found, scores = np.empty(shape, dtype=np.int64), np.empty(shape, dtype=np.float32)
@@ -233,7 +244,9 @@ class HnswGraph:
         shape = (len(queries), count)
         distances, nodes = np.empty(shape, dtype=np.float32), np.empty(shape, dtype=np.int64)
         if self._walked is not None:
-            self._walked.search(np.ascontiguousarray(queries), ef, distances, nodes)
+            self._walked.search(self._put_to_codes(queries), ef, distances, nodes)
+            if self._index.metric_type == faiss.METRIC_INNER_PRODUCT:
+                distances = (np.vecdot(queries, queries)[:, np.newaxis] - distances) / 2
             return distances, nodes, self.encoding.step
         taken, index = for_faiss(self.encoding, queries), self._index
         assert taken.shape[1] == index.d
@@ -243,6 +256,10 @@ class HnswGraph:
             len(taken), pointer(taken), count, pointer(distances), pointer(nodes), _walk_parameters(ef)
         )
         return distances, nodes, 1.0
+
+    def _put_to_codes(self, queries: FloatArray) -> FloatArray:
+        compared = self.compared(queries)
+        return np.ascontiguousarray(queries) if compared is None else compared
 
     @property
     def quick(self) -> bool:

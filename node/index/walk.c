@@ -7,6 +7,7 @@
 #include "graph.h"
 #include "link.h"
 #include "scan.h"
+#include "signs.h"
 #include "unit.h"
 
 #define LEVELS 255.0F
@@ -20,6 +21,8 @@ typedef struct {
     Level *levels;    /* of packed links */
     Py_buffer *held;  /* what these are read from, three for each level */
     float low, step; /* the integer i stands for low + i * step */
+    const float *centre;
+    int bits; /* of a query's components, where codes are of signs; 0: they are of integers */
     Graph graph;
 } GraphObject;
 
@@ -41,17 +44,27 @@ static int encode(float low, float step, const float *vector, Py_ssize_t dim, ui
 
 /* This thread's, with room for a walk; NULL: no memory. The threads that search are few and live as long as the
  * process, so what they hold is not given back. */
-static __attribute__((noinline)) Scratch *scratch_for(const Graph *graph, Py_ssize_t ef) {
+static __attribute__((noinline)) Scratch *scratch_for(const GraphObject *self, Py_ssize_t ef) {
     static _Thread_local Scratch mine;
-    Size bytes = graph->width * (Size)sizeof(float);
-    if (prepare(&mine, graph, ef) < 0 || allot((void **)&mine.code, &mine.code_room, bytes, 1) < 0)
+    Size width = self->graph.width;
+    Size bytes = self->bits ? signs_query_bytes(signs_components(width), self->bits) : width * (Size)sizeof(float);
+    if (prepare(&mine, &self->graph, ef) < 0 || allot((void **)&mine.code, &mine.code_room, bytes, 1) < 0)
         return NULL;
     return &mine;
+}
+
+/* Are vectors of `dim` components what codes are compared with? */
+static int takes(const GraphObject *self, Py_ssize_t dim) {
+    return self->bits ? dim == signs_components(self->graph.width) : dim <= self->graph.width;
 }
 
 /* The form in which codes are compared with a vector: integers, or floats where they have no room for it. */
 static Query query_of(const GraphObject *self, const float *vector, Py_ssize_t dim, Scratch *scratch) {
     Py_ssize_t width = self->graph.width;
+    if (self->bits) {
+        signs_prepare(vector, self->centre, dim, self->bits, scratch->code);
+        return (Query){scratch->code, signs_compare};
+    }
     memset(scratch->code, 0, (size_t)width * sizeof(float));
     if (encode(self->low, self->step, vector, dim, scratch->code))
         return (Query){scratch->code, compare};
@@ -61,13 +74,13 @@ static Query query_of(const GraphObject *self, const float *vector, Py_ssize_t d
     return (Query){scratch->code, compare_levels};
 }
 
-/* A distance, squared and in steps, as a pool has it. */
+/* A distance, squared and in steps of the integers, as a pool has it. */
 static float distance_by(const Query *query, Found item) {
     uint32_t bits = distance_of(item);
     float distance = (float)bits;
     if (query->compare == compare_levels)
         memcpy(&distance, &bits, sizeof distance);
-    return distance;
+    return query->compare == signs_compare ? signs_distance(bits) : distance;
 }
 
 /* Fills the pool with the nodes nearest to the query; -1: no memory. */
@@ -86,7 +99,7 @@ static int walk_for(const Graph *graph, const Query *query, Scratch *scratch) {
 /* One walk per query; -1: no memory. */
 static int search(const GraphObject *self, const float *queries, Py_ssize_t many, Py_ssize_t dim, Py_ssize_t ef,
                   Py_ssize_t count, float *distances, int64_t *nodes) {
-    Scratch *scratch = scratch_for(&self->graph, ef);
+    Scratch *scratch = scratch_for(self, ef);
     if (scratch == NULL)
         return -1;
     for (Py_ssize_t i = 0; i < many; i++) {
@@ -102,16 +115,22 @@ static int search(const GraphObject *self, const float *queries, Py_ssize_t many
     return 0;
 }
 
+/* Vectors, and what codes are compared with in their stead, of `dim` components. */
+typedef struct {
+    const float *vectors, *compared;
+    Py_ssize_t dim;
+} Asked;
+
 /* Likewise, and of each walk the first `wanted` nodes that may be returned are scored again. `walked`, two numbers
  * for each query: nodes that the walk kept, and how many of them may be returned. */
-static int search_best(const GraphObject *self, const Originals *originals, const Mask *mask, const float *queries,
+static int search_best(const GraphObject *self, const Originals *originals, const Mask *mask, const Asked *asked,
                        Py_ssize_t many, Py_ssize_t ef, Py_ssize_t wanted, Ranking ranking, int64_t *walked) {
-    Scratch *scratch = scratch_for(&self->graph, ef);
+    Scratch *scratch = scratch_for(self, ef);
     if (scratch == NULL)
         return -1;
     for (Py_ssize_t i = 0; i < many; i++) {
-        const float *vector = queries + i * originals->dim;
-        Query query = query_of(self, vector, originals->dim, scratch);
+        const float *vector = asked->vectors + i * originals->dim;
+        Query query = query_of(self, asked->compared + i * asked->dim, asked->dim, scratch);
         if (walk_for(&self->graph, &query, scratch) < 0)
             return -1;
         Size passing = rank(originals, mask, vector, wanted, scratch, &ranking);
@@ -127,15 +146,15 @@ static int search_best(const GraphObject *self, const Originals *originals, cons
 
 /* All admitted nodes are compared, and the first `wanted` of them scored again; otherwise as `search_best`. */
 static int scan_best(const GraphObject *self, const Originals *originals, const uint32_t *nodes,
-                     const Admitted *admitted, const float *queries, Py_ssize_t many, Py_ssize_t wanted,
+                     const Admitted *admitted, const Asked *asked, Py_ssize_t many, Py_ssize_t wanted,
                      Ranking ranking) {
     static const Mask ALL = {NULL, 0};
-    Scratch *scratch = scratch_for(&self->graph, wanted);
+    Scratch *scratch = scratch_for(self, wanted);
     if (scratch == NULL)
         return -1;
     for (Py_ssize_t i = 0; i < many; i++) {
-        const float *vector = queries + i * originals->dim;
-        Query query = query_of(self, vector, originals->dim, scratch);
+        const float *vector = asked->vectors + i * originals->dim;
+        Query query = query_of(self, asked->compared + i * asked->dim, asked->dim, scratch);
         scan(&self->graph, originals, nodes, admitted, &query, &scratch->pool);
         if (rank(originals, &ALL, vector, wanted, scratch, &ranking) < 0)
             return -1;
@@ -149,19 +168,21 @@ static int scan_best(const GraphObject *self, const Originals *originals, const 
 
 static int graph_init(GraphObject *self, PyObject *args, PyObject *keywords) {
     static char *names[] = {"owner",   "count",  "entry", "top",  "neighbors", "offsets",
-                            "starts",  "codes",  "width", "low",  "step",      NULL};
+                            "starts",  "codes",  "width", "low",  "step",      "centre",  "bits", NULL};
     PyObject *owner;
-    unsigned long long codes, neighbors, offsets;
+    unsigned long long codes, neighbors, offsets, centre = 0;
     Py_buffer starts;
     long long count;
     Graph *graph = &self->graph;
-    if (!PyArg_ParseTupleAndKeywords(args, keywords, "OLiiKKy*Knff", names, &owner, &count, &graph->entry,
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "OLiiKKy*Knff|Ki", names, &owner, &count, &graph->entry,
                                      &graph->top, &neighbors, &offsets, &starts, &codes, &graph->width,
-                                     &self->low, &self->step))
+                                     &self->low, &self->step, &centre, &self->bits))
         return -1;
     Py_ssize_t levels = starts.len / (Py_ssize_t)sizeof(int32_t) - 1;
     int fits = self->owner == NULL && graph->width > 0 && self->step > 0;
-    fits = fits && 0 <= count && count < NODES_MAX && levels >= 1;
+    fits = fits && 0 <= count && count < NODES_MAX && levels >= 1 && 0 <= self->bits && self->bits <= 8;
+    fits = fits && (!self->bits || (centre != 0 && signs_components(graph->width) > 0 &&
+                                    signs_components(graph->width) % 64 == 0));
     fits = fits && (count == 0 || (0 <= graph->entry && graph->entry < count && graph->top < levels));
     if (fits && (self->starts = PyMem_Malloc((size_t)starts.len)) != NULL)
         memcpy(self->starts, starts.buf, (size_t)starts.len);
@@ -175,6 +196,7 @@ static int graph_init(GraphObject *self, PyObject *args, PyObject *keywords) {
         return -1;
     }
     self->owner = Py_NewRef(owner);
+    self->centre = (const float *)(uintptr_t)centre;
     graph->starts = self->starts;
     graph->levels = (int)levels;
     graph->codes = (const uint8_t *)(uintptr_t)codes;
@@ -274,7 +296,7 @@ static int are_matrices_of(const GraphObject *self, const Py_buffer *queries, co
             return 0;
     return queries->itemsize == sizeof(float) && distances->itemsize == sizeof(float) &&
            nodes->itemsize == sizeof(int64_t) && queries->shape[0] == nodes->shape[0] &&
-           queries->shape[1] <= self->graph.width && 0 < ef && nodes->shape[1] <= ef;
+           takes(self, queries->shape[1]) && 0 < ef && nodes->shape[1] <= ef;
 }
 
 static PyObject *graph_search(GraphObject *self, PyObject *const *args, Py_ssize_t many) {
@@ -380,7 +402,8 @@ static int scored_graph_init(ScoredGraphObject *self, PyObject *args, PyObject *
     const Graph *links = &((GraphObject *)graph)->graph;
     int fits = ((GraphObject *)graph)->owner != NULL && kernel != 0;
     fits = fits && self->matrix.ndim == 2 && self->matrix.itemsize == sizeof(float);
-    fits = fits && self->matrix.shape[1] <= links->width && self->matrix.shape[0] < NODES_MAX;
+    fits = fits && self->matrix.shape[0] < NODES_MAX;
+    fits = fits && (((GraphObject *)graph)->bits || self->matrix.shape[1] <= links->width);
     if (fits && rows != Py_None)
         fits = self->rows.ndim == 1 && self->rows.itemsize == sizeof(uint32_t) &&
                self->rows.shape[0] == links->count;
@@ -423,33 +446,43 @@ static int are_for_ranking(const ScoredGraphObject *self, const Py_buffer *queri
            walked->len == 2 * queries->shape[0] * (Py_ssize_t)sizeof(int64_t);
 }
 
+/* Rows of floats that codes are compared with, as many as there are queries. */
+static int are_compared_for(const ScoredGraphObject *self, const Py_buffer *compared, const Py_buffer *queries) {
+    return self->graph != NULL && compared->ndim == 2 && compared->itemsize == sizeof(float) &&
+           compared->shape[0] == queries->shape[0] && takes(self->graph, compared->shape[1]);
+}
+
 static PyObject *scored_graph_search(ScoredGraphObject *self, PyObject *const *args, Py_ssize_t many) {
-    /* queries, rows, scores, walked, allowed */
-    Py_buffer given[5] = {{.obj = NULL}, {.obj = NULL}, {.obj = NULL}, {.obj = NULL}, {.obj = NULL}};
+    /* queries, rows, scores, walked, allowed, compared */
+    Py_buffer given[6] = {{.obj = NULL}, {.obj = NULL}, {.obj = NULL}, {.obj = NULL}, {.obj = NULL}, {.obj = NULL}};
     PyObject *answer = NULL;
-    if (many != 7)
+    if (many != 7 && many != 8)
         return PyErr_Format(PyExc_TypeError, "expected queries, ef, wanted, rows, scores, walked and allowed");
     Py_ssize_t ef = PyLong_AsSsize_t(args[1]), wanted = PyLong_AsSsize_t(args[2]);
     if (PyErr_Occurred() || PyObject_GetBuffer(args[0], given, PyBUF_ND) < 0 ||
         PyObject_GetBuffer(args[3], given + 1, PyBUF_ND | PyBUF_WRITABLE) < 0 ||
         PyObject_GetBuffer(args[4], given + 2, PyBUF_ND | PyBUF_WRITABLE) < 0 ||
         PyObject_GetBuffer(args[5], given + 3, PyBUF_WRITABLE) < 0 ||
-        (args[6] != Py_None && PyObject_GetBuffer(args[6], given + 4, PyBUF_SIMPLE) < 0))
+        (args[6] != Py_None && PyObject_GetBuffer(args[6], given + 4, PyBUF_SIMPLE) < 0) ||
+        (many == 8 && args[7] != Py_None && PyObject_GetBuffer(args[7], given + 5, PyBUF_ND) < 0))
         goto end;
-    if (!are_for_ranking(self, given, given + 1, given + 2, given + 3) || ef <= 0 || wanted <= 0) {
+    const Py_buffer *compared = given + (given[5].obj == NULL ? 0 : 5);
+    if (!are_for_ranking(self, given, given + 1, given + 2, given + 3) || ef <= 0 || wanted <= 0 ||
+        !are_compared_for(self, compared, given)) {
         PyErr_SetString(PyExc_ValueError, "expected matrices that fit each other and the graph");
         goto end;
     }
     Mask mask = {given[4].buf, 8 * given[4].len};
     Ranking ranking = {given[1].buf, given[2].buf, given[1].shape[1]};
+    Asked asked = {given[0].buf, compared->buf, compared->shape[1]};
     int done;
     Py_BEGIN_ALLOW_THREADS;
-    done = search_best(self->graph, &self->originals, &mask, given[0].buf, given[0].shape[0], ef, wanted, ranking,
+    done = search_best(self->graph, &self->originals, &mask, &asked, given[0].shape[0], ef, wanted, ranking,
                        given[3].buf);
     Py_END_ALLOW_THREADS;
     answer = done < 0 ? PyErr_NoMemory() : Py_NewRef(Py_None);
 end:
-    for (int i = 0; i < 5; i++)
+    for (int i = 0; i < 6; i++)
         PyBuffer_Release(given + i);
     return answer;
 }
@@ -472,7 +505,7 @@ static int number_nodes(ScoredGraphObject *self) {
 
 static int are_for_scanning(const ScoredGraphObject *self, const Py_buffer *queries, const Py_buffer *rows,
                             const Py_buffer *scores, const Py_buffer *listed, const Py_buffer *allowed) {
-    if (self->graph == NULL || queries->ndim != 2 || rows->ndim != 2 || scores->ndim != 2)
+    if (self->graph == NULL || self->graph->bits || queries->ndim != 2 || rows->ndim != 2 || scores->ndim != 2)
         return 0;
     if ((listed->obj == NULL) == (allowed->obj == NULL) ||
         (listed->obj != NULL && (listed->ndim != 1 || listed->itemsize != sizeof(int64_t))))
@@ -496,7 +529,8 @@ static PyObject *scored_graph_scan(ScoredGraphObject *self, PyObject *const *arg
         (args[4] != Py_None && PyObject_GetBuffer(args[4], given + 3, PyBUF_ND) < 0) ||
         (args[5] != Py_None && PyObject_GetBuffer(args[5], given + 4, PyBUF_SIMPLE) < 0))
         goto end;
-    if (!are_for_scanning(self, given, given + 1, given + 2, given + 3, given + 4) || wanted <= 0) {
+    if (!are_for_scanning(self, given, given + 1, given + 2, given + 3, given + 4) || wanted <= 0 ||
+        !are_compared_for(self, given, given)) {
         PyErr_SetString(PyExc_ValueError, "expected matrices that fit each other, and rows or bits");
         goto end;
     }
@@ -507,9 +541,10 @@ static PyObject *scored_graph_scan(ScoredGraphObject *self, PyObject *const *arg
     Admitted admitted = {given[3].buf, given[3].len / (Py_ssize_t)sizeof(int64_t),
                          {given[4].buf, 8 * given[4].len}};
     Ranking ranking = {given[1].buf, given[2].buf, given[1].shape[1]};
+    Asked asked = {given[0].buf, given[0].buf, given[0].shape[1]};
     int done;
     Py_BEGIN_ALLOW_THREADS;
-    done = scan_best(self->graph, &self->originals, self->nodes, &admitted, given[0].buf, given[0].shape[0], wanted,
+    done = scan_best(self->graph, &self->originals, self->nodes, &admitted, &asked, given[0].shape[0], wanted,
                      ranking);
     Py_END_ALLOW_THREADS;
     answer = done < 0 ? PyErr_NoMemory() : Py_NewRef(Py_None);

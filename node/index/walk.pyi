@@ -45,6 +45,8 @@ class Graph:
         width: int,
         low: float,
         step: float,
+        centre: int = 0,
+        bits: int = 0,
     ) -> None:
         """
         Args:
@@ -55,6 +57,8 @@ class Graph:
             starts: where each level's neighbours begin within a node's, and where the last level's end.
             codes: the address of ``count`` codes of ``width`` bytes: a vector's components and zeros.
             low, step: the integer i stands for ``low + i * step``.
+            centre, bits: of codes of signs (``signs.h``): the address of their centre, as many float32 as a
+                vector has components, and bits of a query's component; what is compared are rotated vectors.
 
         Raises: ValueError if they cannot be one graph's.
         """
@@ -145,6 +149,7 @@ class ScoredGraph:
         scores: npt.NDArray[np.float32],
         walked: npt.NDArray[np.int64],
         allowed: npt.NDArray[np.uint8] | None,
+        compared: npt.NDArray[np.float32] | None = None,
         /,
     ) -> None:
         """Walk for each query (nq, dim) and score the ``wanted`` nearest nodes again whose rows are allowed.
@@ -152,7 +157,8 @@ class ScoredGraph:
         The best are written to ``rows`` and ``scores``, both (nq, k): best first, equally good ones by row,
         padded with -1 and -inf. ``walked`` (nq, 2): how many nodes the walk kept, and how many of all those
         are allowed. Arrays are C-contiguous. ``ef``: how many nodes a walk keeps. ``allowed``: packed bits
-        of matrix rows, little-endian; those that it has no bits for are not allowed.
+        of matrix rows, little-endian; those that it has no bits for are not allowed. ``compared``: what
+        codes are compared with in the stead of ``queries``, one for each.
 
         Raises: ValueError for arrays that do not fit each other, MemoryError.
         """

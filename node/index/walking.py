@@ -1,7 +1,7 @@
 """Graphs for our own walk, and linking FAISS's by it (``walk``, in C).
 
 Lives here: what the C code has to be told about a FAISS index, or about codes and packed links. Only graphs
-over ``INTEGER_8BIT`` codes.
+over ``INTEGER_8BIT`` codes and ``SIGNS``; it links the former alone.
 """
 
 from __future__ import annotations
@@ -36,6 +36,26 @@ def walked(index: Any, encoding: Encoding) -> walk.Graph:
         width=encoding.width,
         low=encoding.low,
         step=encoding.step,
+    )
+
+
+def walked_signs(index: Any) -> walk.Graph:
+    """The graph of ``index``, whose codes are signs; ``qb`` of its storage counts."""
+    links, storage = index.hnsw, faiss.downcast_index(index.storage)
+    return walk.Graph(
+        owner=index,
+        count=index.ntotal,
+        entry=links.entry_point,
+        top=links.max_level,
+        neighbors=int(links.neighbors.data()),
+        offsets=int(links.offsets.data()),
+        starts=faiss.vector_to_array(links.cum_nneighbor_per_level).astype(np.int32, copy=False),
+        codes=int(storage.codes.data()),
+        width=int(storage.code_size),
+        low=0.0,
+        step=1.0,
+        centre=int(storage.center.data()),
+        bits=int(storage.qb),
     )
 
 

@@ -169,14 +169,14 @@ class VectorsView:
         if planner.exact_is_cheaper(
             width, chosen.count, self._rows_per_node(graph, filtered=mask is not None)
         ):
-            if mask is None:
+            if mask is None or graph.encoding.coarse:
                 return None
             listed = chosen.rows() if graph.twins is None else None
             count, way = (nodes, Way.ROWS) if planner.scored_at_once(nodes) else (candidates, Way.CODES)
             return PlainScan(scored, listed, None if listed is not None else mask, count, wanted, way, beside)
         if not scoring.rescore:
             return None
-        return PlainWalk(scored, width, candidates, wanted, enough, mask, way, beside)
+        return PlainWalk(graph, scored, width, candidates, wanted, enough, mask, way, beside)
 
     def by_graph(
         self,
@@ -202,7 +202,7 @@ class VectorsView:
 
     def _rows_per_node(self, graph: HnswGraph, *, filtered: bool) -> float:
         """How many rows are looked at in the time a walk of ``graph`` takes per node."""
-        if filtered and graph.scored(self._originals) is not None:
+        if filtered and graph.scored(self._originals) is not None and not graph.encoding.coarse:
             return planner.CODES_PER_NODE
         return planner.node_rows(self.schema.dim, quick=graph.quick)
 

@@ -225,9 +225,10 @@ def verdicts(figures: dict[Contender, Figures]) -> list[Measurement]:
             found += _against_edge(each, ours, edge)
         if each.quantization == "none":
             found += _against_faiss(ours, figures)
-        graph = figures.get(Contender("faiss", "none"))
-        if each.quantization == "scalar" and graph is not None:
-            found += _scalar_gain(ours, graph)
+        if each.quantization == "scalar":
+            for engine in ("faiss", "edge"):  # whose graphs hold float32 unless told otherwise; ours do not
+                graph = figures.get(Contender(engine, "none"))
+                found += [] if graph is None else _scalar_gain(ours, engine, graph)
         if each.quantization == "binary":
             best = max(point.recall for point in ours.curve.points)
             found.append(Measurement("binary: best recall@10", best, "", Bar("least", RESCORED_RECALL_MIN)))
@@ -262,8 +263,8 @@ def _against_faiss(ours: Figures, figures: dict[Contender, Figures]) -> list[Mea
     return found
 
 
-def _scalar_gain(ours: Figures, graph: Figures) -> list[Measurement]:
-    name = "scalar: throughput / faiss float32 graph"
+def _scalar_gain(ours: Figures, engine: str, graph: Figures) -> list[Measurement]:
+    name = f"scalar: throughput / {engine} float32 graph"
     ratios = _at_recalls(ours, graph, lambda point: point.p50_us)
     return [
         Measurement(f"{name} at {target}", 1 / ratio, "×", Bar("least", SCALAR_MIN))

@@ -50,6 +50,7 @@ _TRUTH_QUERIES = 50  # whose scores of all rows are held at a time
 Ints = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float32]
 Edges = dict[str, FloatArray]
+Found = tuple[float, float, float]  # recall, median in µs, the same of processor time
 
 
 class Tags:
@@ -110,10 +111,10 @@ def measure(plan: SelectivityPlan) -> Report:
 
 
 def _lines(
-    name: str, engines: Sequence[Engine], found: Sequence[tuple[float, float]], floor: float | None
+    name: str, engines: Sequence[Engine], found: Sequence[Found], floor: float | None
 ) -> list[Measurement]:
     lines = []
-    for engine, (recall, micros) in zip(engines, found, strict=True):
+    for engine, (recall, micros, processor) in zip(engines, found, strict=True):
         ours = engine is engines[0]
         lines.append(
             Measurement(
@@ -123,9 +124,10 @@ def _lines(
                 Bar("least", floor) if ours and floor is not None else None,
             )
         )
-        rivals = [rival for _, rival in found[1:]]
+        rivals = [rival for _, rival, _ in found[1:]]
         bar = Bar("most", min(rivals)) if ours and rivals else None
         lines.append(Measurement(f"{name}: median, {engine.name}", micros, "µs", bar))
+        lines.append(Measurement(f"{name}: processor time, {engine.name}", processor, "µs"))
     return lines
 
 
@@ -135,25 +137,32 @@ def _compare(
     asked: Sequence[str | None],
     tags: Tags,
     edges: FloatArray,
-) -> list[tuple[float, float]]:
-    """Per engine, recall and the median in µs. ``edges``: of each query the score of the last one wanted.
+) -> list[Found]:
+    """Per engine, recall, the median in µs, and that of processor time, all threads together.
+
+    ``edges``: of each query the score of the last one wanted.
 
     Raises: AssertionError when ours are fewer results than the limit where there are as many.
     """
     shares: list[list[float]] = [[] for _ in engines]
     micros: list[list[float]] = [[] for _ in engines]
+    processor: list[list[float]] = [[] for _ in engines]
     for i, tag in enumerate(asked):
         wanted = min(K, len(plan.base) if tag is None else len(tags.rows[tag]))
         for e, engine in enumerate(engines):
             request = engine.ask(i, tag)
-            started = time.perf_counter()
+            spent, started = time.process_time_ns(), time.perf_counter_ns()
             answer = engine.answer(request)
-            micros[e].append((time.perf_counter() - started) * 1e6)
+            micros[e].append((time.perf_counter_ns() - started) / 1000)
+            processor[e].append((time.process_time_ns() - spent) / 1000)
             ids = np.array(engine.ids(answer), dtype=np.int64)
             assert e or len(ids) == wanted, f"{len(ids)} results where {wanted} exist"
             good = np.count_nonzero(plan.base[ids] @ plan.queries[i] >= edges[i] - 1e-6) if len(ids) else 0
             shares[e].append(good / wanted if wanted else 1.0)
-    return [(float(np.mean(s)), float(np.median(m))) for s, m in zip(shares, micros, strict=True)]
+    return [
+        (float(np.mean(each)), float(np.median(took)), float(np.median(used)))
+        for each, took, used in zip(shares, micros, processor, strict=True)
+    ]
 
 
 def _edges(plan: SelectivityPlan, tags: Tags, cells: Mapping[str, Sequence[str | None]]) -> Edges:

@@ -19,6 +19,7 @@ from node.index import (
     set_threads,
     similarities,
 )
+from node.index.codes import for_faiss
 from node.index.distances import normalize
 from node.index.graph_file import open_mapped
 from node.index.library import faiss
@@ -103,6 +104,34 @@ def test_candidates_hold_the_true_neighbours(name: str, distance: Distance, tmp_
     found = graph.candidates(QUERIES, 150, 150)
     assert _recall(found[:, :10], truth) >= by_code
     assert _recall(found, truth) >= rescored
+
+
+@pytest.mark.parametrize("distance", [Distance.COSINE, Distance.DOT, Distance.EUCLID])
+@pytest.mark.parametrize("name", ["binary", "binary, two bits", "turbo, one and a half bits"])
+def test_signs_are_compared_as_faiss_compares_them(name: str, distance: Distance, tmp_path: Path) -> None:
+    """By our walk the same candidates are found with the same distances, but for rounding."""
+    graph = _built(distance, MATRIX, CONFIGS[name][0], tmp_path / "graph")
+    assert graph.quick
+    rows, found = graph.search(QUERIES, 100, 60)
+    nodes, distances = np.empty((40, 60), dtype=np.int64), np.empty((40, 60), dtype=np.float32)
+    taken, wanted, pointer = (
+        for_faiss(graph.encoding, QUERIES),
+        faiss.SearchParametersHNSW(efSearch=100),
+        faiss.swig_ptr,
+    )
+    graph._index.search_c(40, pointer(taken), 60, pointer(distances), pointer(nodes), wanted)
+    assert np.mean(rows == nodes) > 0.99
+    np.testing.assert_allclose(found, graph._similarities(distances, nodes, 1.0), atol=2e-3)
+
+
+def test_signs_of_queries_that_say_nothing_are_compared_all_the_same(tmp_path: Path) -> None:
+    """A query that equals the middle of the codes has no signs; one that is no number finds something."""
+    graph = _built(Distance.EUCLID, MATRIX, CONFIGS["binary"][0], tmp_path / "graph")
+    odd = np.stack([np.zeros(DIM), np.full(DIM, np.nan), np.full(DIM, 1e30)]).astype(np.float32)
+    rows, walked = graph.candidates(odd, 50, 50), graph.best(odd, 50, 50, 10, MATRIX)
+    assert (rows >= 0).all()
+    assert walked is not None
+    assert (walked[0] >= 0).all()
 
 
 def test_an_opened_graph_holds_no_distances_between_product_codes(tmp_path: Path) -> None:
