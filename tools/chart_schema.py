@@ -89,6 +89,14 @@ _SERVICE_PORT = _object(
     },
     required=["name", "port"],
 )
+_BUDGET = {
+    "enabled": FLAG,
+    "maxUnavailable": _either(COUNT, TEXT, {"type": "null"}),
+    "minAvailable": _either(COUNT, TEXT, {"type": "null"}),
+    "unhealthyPodEvictionPolicy": {"enum": ["AlwaysAllow", "IfHealthyBudget"]},
+}
+_SPREAD = _object({"nodes": WISH, "zones": WISH})
+_VARIABLES = _list(_object({"name": TEXT, "value": TEXT, "valueFrom": OBJECT}, required=["name"]))
 _RESOURCES = _object({"limits": OBJECT, "requests": OBJECT, "claims": OBJECTS})
 _MONITOR = {"enabled": FLAG, "namespace": TEXT, "additionalLabels": LABELS}
 _INGRESS_PATH = _object(
@@ -117,7 +125,7 @@ _VALUES: Schema = {
     ),
     "imagePullSecrets": OBJECTS,
     "updateConfigurationOnChange": FLAG,
-    "env": _list(_object({"name": TEXT, "value": TEXT, "valueFrom": OBJECT}, required=["name"])),
+    "env": _VARIABLES,
     "args": TEXTS,
     "lifecycle": _object({"preStop": OBJECT, "postStart": OBJECT, "stopSignal": TEXT}),
     "resources": _RESOURCES,
@@ -158,6 +166,36 @@ _VALUES: Schema = {
             "ports": {**_list(_SERVICE_PORT), "minItems": 1},
         }
     ),
+    "router": _object(
+        {
+            "enabled": FLAG,
+            "clientService": FLAG,
+            "replicas": POSITIVE,
+            "autoscaling": _object(
+                {
+                    "enabled": FLAG,
+                    "minReplicas": POSITIVE,
+                    "maxReplicas": POSITIVE,
+                    "targetCPUUtilizationPercentage": POSITIVE,
+                    "behavior": OBJECT,
+                }
+            ),
+            "env": _VARIABLES,
+            "args": TEXTS,
+            "resources": _RESOURCES,
+            "strategy": _object({"type": {"enum": ["RollingUpdate", "Recreate"]}, "rollingUpdate": OBJECT}),
+            "terminationGracePeriodSeconds": {"type": "integer", "minimum": 30},
+            "podDisruptionBudget": _object(_BUDGET),
+            "spread": _SPREAD,
+            "affinity": OBJECT,
+            "topologySpreadConstraints": OBJECTS,
+            "nodeSelector": LABELS,
+            "tolerations": OBJECTS,
+            "priorityClassName": TEXT,
+            "podAnnotations": LABELS,
+            "podLabels": LABELS,
+        }
+    ),
     "ingress": _object(
         {
             "enabled": FLAG,
@@ -184,15 +222,8 @@ _VALUES: Schema = {
     "minReadySeconds": COUNT,
     "podManagementPolicy": {"const": "Parallel"},
     "updateStrategy": _object({"type": {"enum": ["RollingUpdate", "OnDelete"]}, "rollingUpdate": OBJECT}),
-    "podDisruptionBudget": _object(
-        {
-            "enabled": FLAG,
-            "maxUnavailable": _either(COUNT, TEXT, {"type": "null"}),
-            "minAvailable": _either(COUNT, TEXT, {"type": "null"}),
-            "unhealthyPodEvictionPolicy": {"enum": ["AlwaysAllow", "IfHealthyBudget"]},
-        }
-    ),
-    "spread": _object({"nodes": WISH, "zones": WISH}),
+    "podDisruptionBudget": _object(_BUDGET),
+    "spread": _SPREAD,
     "affinity": OBJECT,
     "topologySpreadConstraints": OBJECTS,
     "nodeSelector": LABELS,

@@ -301,10 +301,12 @@ def test_pods_keep_to_the_restricted_standard(name: str) -> None:
 
 @every_profile
 def test_jobs_and_tests_are_no_nodes(name: str) -> None:
-    """Services, budgets and the StatefulSet select the nodes' pods alone."""
+    """Services, budgets and the StatefulSet select the nodes' pods alone, those of routers the routers'."""
     manifests = rendered(profile(name))
     selector = one(manifests, "StatefulSet")["spec"]["selector"]["matchLabels"]
-    assert all(service["spec"]["selector"] == selector for service in each(manifests, "Service"))
+    routers = [found["spec"]["selector"]["matchLabels"] for found in each(manifests, "Deployment")]
+    assert all(service["spec"]["selector"] in [selector, *routers] for service in each(manifests, "Service"))
+    assert one(manifests, "Service", "vecraft-headless")["spec"]["selector"] == selector
     for kind in ("CronJob", "Job", "Pod"):
         for manifest in each(manifests, kind):
             labels = _pod_labels(manifest)
@@ -319,6 +321,124 @@ def test_every_port_names_its_protocol(name: str) -> None:
     assert all(port["protocol"] in ("TCP", "UDP") for port in ports)
 
 
+# --- routers --------------------------------------------------------------------------------------------
+
+ROUTERS: dict[str, Any] = {"router": {"enabled": True}}
+
+
+def test_without_routers_nothing_of_them_is_there() -> None:
+    assert not each(rendered(), "Deployment")
+    assert not [found for found in rendered() if found["metadata"]["name"].endswith("-router")]
+
+
+def test_clients_are_led_to_the_routers_and_nodes_stay_reachable_by_name() -> None:
+    manifests = rendered(ROUTERS)
+    routers = one(manifests, "Deployment", "vecraft-router")
+    labels = routers["spec"]["template"]["metadata"]["labels"]
+
+    def leads_to_routers(found: list[Manifest], service: str) -> bool:
+        return one(found, "Service", service)["spec"]["selector"].items() <= labels.items()
+
+    assert leads_to_routers(manifests, "vecraft")
+    assert leads_to_routers(manifests, "vecraft-router")
+    assert not leads_to_routers(manifests, "vecraft-headless")
+    aside = rendered({"router": {"enabled": True, "clientService": False}})
+    assert not leads_to_routers(aside, "vecraft")
+    assert leads_to_routers(aside, "vecraft-router")
+
+
+def test_switching_routers_on_restarts_no_node() -> None:
+    with_routers, without = (one(rendered(values), "StatefulSet") for values in (ROUTERS, {}))
+    assert with_routers == without
+
+
+def test_a_router_follows_the_peers_and_takes_the_nodes_configuration(tmp_path: Path) -> None:
+    """The same file: defaults of new collections, quotas and limits are what they are at a node."""
+    manifests = rendered(profile("routers"))
+    found, node = container(one(manifests, "Deployment")), container(one(manifests, "StatefulSet"))
+    loaded = _loaded(manifests, tmp_path)
+    options = parser().parse_args(found["args"])
+    assert options.router
+    mounts = {mount["mountPath"]: mount for mount in found["volumeMounts"]}
+    assert mounts[str(options.bootstrap_file.parent)]["name"] == "config"
+    assert options.bootstrap_file.name in one(manifests, "ConfigMap", "vecraft")["data"]
+    assert str(options.config_path) in [word for word in node["args"] if isinstance(word, str)]
+    assert {each["name"] for each in node["env"]} <= {each["name"] for each in found["env"]}
+    paths = [loaded.settings.storage.storage_path, loaded.settings.tls.cert, loaded.settings.tls.ca_cert]
+    for path in paths:
+        assert any(path == mount or path.startswith(f"{mount}/") for mount in mounts), path
+
+
+def test_a_router_needs_no_volume_no_account_and_no_peer_port() -> None:
+    spec = one(rendered(ROUTERS), "Deployment")["spec"]["template"]["spec"]
+    assert not [volume for volume in spec["volumes"] if "persistentVolumeClaim" in volume]
+    assert not [volume for volume in spec["volumes"] if "projected" in volume]
+    assert {port["name"] for port in spec["containers"][0]["ports"]} == {"http", "grpc", "metrics"}
+    assert "lifecycle" not in spec["containers"][0]
+
+
+def test_an_autoscaler_alone_says_how_many_routers_there_are() -> None:
+    manifests = rendered(profile("routers"))
+    assert "replicas" not in one(manifests, "Deployment")["spec"]
+    scaler = one(manifests, "HorizontalPodAutoscaler")["spec"]
+    target = scaler["scaleTargetRef"]
+    assert one(manifests, target["kind"], target["name"])["apiVersion"] == target["apiVersion"]
+    assert (scaler["minReplicas"], scaler["maxReplicas"]) == (2, 10)
+    assert one(rendered(ROUTERS), "Deployment")["spec"]["replicas"] == 2
+    assert not each(rendered(ROUTERS), "HorizontalPodAutoscaler")
+
+
+def test_a_roll_out_takes_a_router_away_when_its_successor_is_ready() -> None:
+    strategy = one(rendered(ROUTERS), "Deployment")["spec"]["strategy"]
+    assert strategy["rollingUpdate"] == {"maxUnavailable": 0, "maxSurge": 1}
+
+
+def test_the_peer_port_is_open_to_nodes_and_routers_and_routers_take_clients_as_nodes_do() -> None:
+    manifests = rendered(profile("routers"))
+    nodes, routers = (one(manifests, "NetworkPolicy", name)["spec"] for name in ("vecraft", "vecraft-router"))
+    (peers,) = [rule for rule in nodes["ingress"] if rule["ports"][0]["port"] == "p2p"]
+    allowed = [source["podSelector"]["matchLabels"] for source in peers["from"]]
+    assert allowed == [nodes["podSelector"]["matchLabels"], routers["podSelector"]["matchLabels"]]
+    assert routers["ingress"] == [rule for rule in nodes["ingress"] if rule is not peers]
+    asked = [rule["to"] for rule in routers["egress"] if "to" in rule]
+    assert asked == [[{"podSelector": nodes["podSelector"]}]]
+    without = one(rendered(), "NetworkPolicy")["spec"]
+    assert str(without).count("router") == 0
+
+
+def test_routers_are_scraped_as_nodes_are() -> None:
+    manifests = rendered(profile("routers"))
+    selector = one(manifests, "ServiceMonitor")["spec"]["selector"]
+    (among,) = selector["matchExpressions"]
+    scraped = [
+        service["metadata"]["name"]
+        for service in each(manifests, "Service")
+        if selector["matchLabels"].items() <= service["metadata"]["labels"].items()
+        and service["metadata"]["labels"][among["key"]] in among["values"]
+    ]
+    assert scraped == ["vecraft-router", "vecraft-headless"] or scraped == [
+        "vecraft-headless",
+        "vecraft-router",
+    ]
+    for name in scraped:
+        assert "metrics" in {port["name"] for port in one(manifests, "Service", name)["spec"]["ports"]}
+
+
+def test_a_budget_of_the_routers_counts_routers() -> None:
+    manifests = rendered(ROUTERS)
+    budget = one(manifests, "PodDisruptionBudget", "vecraft-router")["spec"]
+    assert budget["maxUnavailable"] == 1
+    assert budget["selector"] == one(manifests, "Deployment")["spec"]["selector"]
+    said = rendered({"router": {"enabled": True, "podDisruptionBudget": {"minAvailable": "50%"}}})
+    found = one(said, "PodDisruptionBudget", "vecraft-router")["spec"]
+    assert (found["minAvailable"], "maxUnavailable" in found) == ("50%", False)
+
+
+def test_a_certificate_is_for_the_routers_names_too() -> None:
+    names = one(rendered(profile("routers")), "Certificate", "vecraft-tls")["spec"]["dnsNames"]
+    assert {"vecraft-router", "vecraft-router.default.svc", "vecraft"} <= set(names)
+
+
 # --- values that are refused ----------------------------------------------------------------------------
 
 
@@ -326,6 +446,7 @@ def test_every_port_names_its_protocol(name: str) -> None:
     ("values", "reason"),
     [
         ({"replicas": 3}, "additional properties 'replicas' not allowed"),
+        ({"router": {"replicaCount": 3}}, "additional properties 'replicaCount' not allowed"),
         ({"replicaCount": "3"}, "at '/replicaCount': got string, want integer"),
         ({"replicaCount": 0}, "at '/replicaCount': minimum: got 0, want 1"),
         (
@@ -367,6 +488,25 @@ def test_values_that_make_no_sense_are_refused_by_their_place(values: dict[str, 
             "leave config.service.metrics_prefix unset",
         ),
         ({"podDisruptionBudget": {"minAvailable": 1, "maxUnavailable": 1}}, "not both"),
+        ({"config": {"cluster": {"router": True}}}, "would make routers of the nodes"),
+        (
+            {"router": {"enabled": True}, "replicaCount": 1, "config": {"cluster": {"enabled": False}}},
+            "needs a cluster",
+        ),
+        (
+            {"router": {"enabled": True, "autoscaling": {"enabled": True}}},
+            "router.resources.requests.cpu",
+        ),
+        (
+            {
+                "router": {
+                    "enabled": True,
+                    "resources": {"requests": {"cpu": 1}},
+                    "autoscaling": {"enabled": True, "minReplicas": 9},
+                }
+            },
+            "more than maxReplicas",
+        ),
     ],
 )
 def test_values_that_contradict_each_other_are_refused_with_what_to_do(
@@ -454,8 +594,13 @@ def test_nodes_show_each_other_the_key_if_there_is_one() -> None:
 @every_profile
 def test_the_next_commands_are_about_what_is_there(name: str) -> None:
     manifests, text = rendered(profile(name)), notes(profile(name))
-    kinds = {"statefulset": "StatefulSet", "secret": "Secret", "service": "Service"}
-    for word, found in re.findall(r"(statefulset|secret|service)[/ ](\S+)", text):
+    kinds = {
+        "statefulset": "StatefulSet",
+        "deployment": "Deployment",
+        "secret": "Secret",
+        "service": "Service",
+    }
+    for word, found in re.findall(rf"({'|'.join(kinds)})[/ ](\S+)", text):
         one(manifests, kinds[word], found)
     for pod, command in re.findall(r"exec (\S+) -- vecraft (.+)$", text, re.MULTILINE):
         assert pod == f"{one(manifests, 'StatefulSet')['metadata']['name']}-0"

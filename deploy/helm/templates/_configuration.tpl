@@ -110,6 +110,20 @@ node
 {{- if and (or $config.service.enable_tls $config.cluster.p2p.enable_tls) (not .Values.tls.enabled) (not (hasKey .Values.config "tls")) -}}
 {{- fail "config asks for TLS, but nothing brings certificates: set tls.enabled, or config.tls and a volume of your own." -}}
 {{- end -}}
+{{- if and .Values.router.enabled (not $config.cluster.enabled) -}}
+{{- fail "router.enabled needs a cluster: leave config.cluster.enabled alone." -}}
+{{- end -}}
+{{- if $config.cluster.router -}}
+{{- fail "config.cluster.router would make routers of the nodes: router.enabled makes routers beside them." -}}
+{{- end -}}
+{{- if and .Values.router.enabled .Values.router.autoscaling.enabled -}}
+{{- if not (dig "requests" "cpu" "" .Values.router.resources) -}}
+{{- fail "router.autoscaling counts shares of router.resources.requests.cpu, which is not set." -}}
+{{- end -}}
+{{- if gt (int .Values.router.autoscaling.minReplicas) (int .Values.router.autoscaling.maxReplicas) -}}
+{{- fail "router.autoscaling.minReplicas is more than maxReplicas." -}}
+{{- end -}}
+{{- end -}}
 {{- if and .Values.podDisruptionBudget.minAvailable .Values.podDisruptionBudget.maxUnavailable -}}
 {{- fail "podDisruptionBudget takes minAvailable or maxUnavailable, not both." -}}
 {{- end -}}

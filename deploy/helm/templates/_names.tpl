@@ -37,6 +37,16 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/component: node
 {{- end }}
 
+{{/* Likewise, what the routers' pods are selected by. */}}
+{{- define "vecraft.routerSelector" -}}
+{{ include "vecraft.release" . }}
+app.kubernetes.io/component: router
+{{- end }}
+
+{{- define "vecraft.router" -}}
+{{ include "vecraft.fullname" . }}-router
+{{- end }}
+
 {{/* Of an object; call with (dict "root" $ "component" NAME). */}}
 {{- define "vecraft.labels" -}}
 helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" }}
@@ -104,5 +114,12 @@ labels:
 - {{ $service }}.svc
 - {{ $service }}
 - {{ include "vecraft.fullname" . }}
+{{- if .Values.router.enabled }}
+{{- $routers := printf "%s.%s" (include "vecraft.router" .) .Release.Namespace }}
+- {{ $routers }}.svc.{{ .Values.clusterDomain }}
+- {{ $routers }}.svc
+- {{ $routers }}
+- {{ include "vecraft.router" . }}
+{{- end }}
 - localhost
 {{- end }}

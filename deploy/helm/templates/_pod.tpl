@@ -62,17 +62,18 @@ httpGet:
 {{- end }}
 {{- end }}
 
+{{/* Call with (dict "values" VALUES "selector" LABELS): spread and affinity of VALUES, for pods with LABELS. */}}
 {{- define "vecraft.affinity" -}}
-{{- if .Values.affinity }}
-{{- toYaml .Values.affinity }}
-{{- else if ne .Values.spread.nodes "ignore" }}
+{{- if .values.affinity }}
+{{- toYaml .values.affinity }}
+{{- else if ne .values.spread.nodes "ignore" }}
 podAntiAffinity:
-  {{- if eq .Values.spread.nodes "require" }}
+  {{- if eq .values.spread.nodes "require" }}
   requiredDuringSchedulingIgnoredDuringExecution:
     - topologyKey: kubernetes.io/hostname
       labelSelector:
         matchLabels:
-          {{- include "vecraft.selector" . | nindent 10 }}
+          {{- .selector | nindent 10 }}
   {{- else }}
   preferredDuringSchedulingIgnoredDuringExecution:
     - weight: 100
@@ -80,21 +81,22 @@ podAntiAffinity:
         topologyKey: kubernetes.io/hostname
         labelSelector:
           matchLabels:
-            {{- include "vecraft.selector" . | nindent 12 }}
+            {{- .selector | nindent 12 }}
   {{- end }}
 {{- end }}
 {{- end }}
 
+{{/* Likewise; "zone": the label of zones. */}}
 {{- define "vecraft.spread" -}}
-{{- if .Values.topologySpreadConstraints }}
-{{- toYaml .Values.topologySpreadConstraints }}
-{{- else if ne .Values.spread.zones "ignore" }}
-- topologyKey: {{ .Values.zone.label }}
+{{- if .values.topologySpreadConstraints }}
+{{- toYaml .values.topologySpreadConstraints }}
+{{- else if ne .values.spread.zones "ignore" }}
+- topologyKey: {{ .zone }}
   maxSkew: 1
-  whenUnsatisfiable: {{ ternary "DoNotSchedule" "ScheduleAnyway" (eq .Values.spread.zones "require") }}
+  whenUnsatisfiable: {{ ternary "DoNotSchedule" "ScheduleAnyway" (eq .values.spread.zones "require") }}
   labelSelector:
     matchLabels:
-      {{- include "vecraft.selector" . | nindent 6 }}
+      {{- .selector | nindent 6 }}
 {{- end }}
 {{- end }}
 
