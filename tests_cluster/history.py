@@ -45,6 +45,9 @@ def vector_of(value: int) -> list[float]:
     return [float(value % 4096), float(value // 4096), 1.0, -1.0]
 
 
+NOTE_MAX = 200  # of an answer that was no success
+
+
 def outcome_of(status: int) -> Outcome:
     if status == 200:
         return Outcome.OK
@@ -173,7 +176,7 @@ class Recorder:
         request: _Request,
         value: Value,
     ) -> Outcome:
-        status = 0
+        status, text = 0, ""
         called_ns = time.monotonic_ns()
         try:
             answer = await self._http.request(
@@ -182,7 +185,7 @@ class Recorder:
                 json=request.body,
                 params=request.query,
             )
-            status = answer.status_code
+            status, text = answer.status_code, answer.text[:NOTE_MAX]
             outcome = outcome_of(status)
             if kind is Kind.READ and outcome is Outcome.OK:
                 value = _value_in(answer.json()["result"])
@@ -191,7 +194,7 @@ class Recorder:
         except httpx.TransportError:
             outcome = Outcome.UNKNOWN
         returned_ns = time.monotonic_ns()
-        note = f"node {node}{request.path}" + (f", status {status}" if status not in (0, 200) else "")
+        note = f"node {node}{request.path}" + (f", status {status}: {text}" if status not in (0, 200) else "")
         self.history.append(Operation(kind, key, value, called_ns, returned_ns, outcome, client, note))
         return outcome
 

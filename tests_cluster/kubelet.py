@@ -73,7 +73,6 @@ class Pod:
         log: Path,
     ) -> None:
         self.name, self.revision, self.node, self.log_path = name, revision, node, log
-        self.ordinal = int(name.rpartition("-")[2])
         self.terminating = False
         self.ends: list[int | str] = []
         self._spec, self._container_spec = spec, spec["containers"][0]

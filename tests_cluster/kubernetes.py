@@ -9,7 +9,8 @@
         release.lose(1)                 # a machine with the pod's disk
         release.evict(0)                # as draining a machine asks; the disruption budget may refuse
 
-What the chart renders is taken at its word: the StatefulSet's template, claims, ConfigMap, Secret and budget.
+What the chart renders is taken at its word: the StatefulSet's template, claims, ConfigMap, Secret and
+budget, the routers' Deployment if there is one (``routers``, by name), and which of both the Service selects.
 A pod that is made anew has another address, and names lead there at once (`/etc/hosts` of each namespace).
 Who may take traffic is what readiness probes say, and that is known ``ENDPOINTS_LAG_S`` later.
 """
@@ -29,7 +30,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.deploy.kubernetes_api import KubernetesApi, kubernetes_api
-from tests.deploy.rendering import Manifest, container, one, rendered
+from tests.deploy.rendering import Manifest, container, each, one, rendered
 from tests.live import Program, wait_for
 from tests_cluster.containers import expanded, image
 from tests_cluster.kubelet import Pod
@@ -58,12 +59,13 @@ class Installation:
         secrets: Mapping[str, Mapping[str, bytes]] | None = None,
     ) -> None:
         self.pods: dict[int, Pod] = {}
+        self.routers: dict[str, Pod] = {}
         self.history: list[Pod] = []  # every one there ever was
         self._directory, self._network, self._api = directory, network, api
         self._programs, self._secrets = dict(programs or {}), dict(secrets or {})
         self._free: deque[NetworkNode] = deque(network)
         self._lock = threading.RLock()
-        self._restarts = 0
+        self._restarts = self._router_number = 0
         self._endpoints: list[Pod] = []
         self._coming: deque[tuple[float, list[Pod]]] = deque()
         self._stop = threading.Event()
@@ -85,10 +87,23 @@ class Installation:
                 self._values["readOnlyApiKey"] = self.secret("read-only-api-key")
                 self._manifests = rendered(self._values, name=RELEASE, namespace=NAMESPACE)
                 self._template = one(self._manifests, "StatefulSet")["spec"]
+            deployments = each(self._manifests, "Deployment")
+            self._router_template = deployments[0]["spec"] if deployments else None
             self._api.replicas = self._template["replicas"]
 
     def scale(self, replicas: int) -> None:
         self.upgrade({"replicaCount": replicas})
+
+    def scale_routers(self, replicas: int) -> None:
+        """As an autoscaler does."""
+        self.upgrade({"router": {"replicas": replicas}})
+
+    def crash_router(self) -> str:
+        """kill -9 of a router's process; its container is started again. Returns: the pod's name."""
+        name, pod = next((name, pod) for name, pod in sorted(self.routers.items()) if pod.ready)
+        pod.crash()
+        self.wait_for(lambda: not pod.ready, seconds=10, what=f"{name} to be missed")
+        return name
 
     def restart(self) -> None:
         """``kubectl rollout restart``."""
@@ -123,7 +138,7 @@ class Installation:
 
     def evict(self, ordinal: int) -> bool:
         """Returns: whether the disruption budget allowed it."""
-        budget = one(self._manifests, "PodDisruptionBudget")["spec"]
+        budget = one(self._manifests, "PodDisruptionBudget", RELEASE)["spec"]
         with self._lock:
             healthy = sum(pod.ready for pod in self.pods.values())
             missing = self._template["replicas"] - healthy
@@ -138,8 +153,15 @@ class Installation:
     # --- what it comes to -------------------------------------------------------------------------------
 
     def ready(self) -> list[Pod]:
+        """Pods that the Service selects and that may take traffic."""
         with self._lock:
-            return [pod for _, pod in sorted(self.pods.items()) if pod.ready]
+            among = self.routers if self._service_selects_routers() else self.pods
+            return [pod for _, pod in sorted(among.items()) if pod.ready]  # type: ignore[type-var]
+
+    def _service_selects_routers(self) -> bool:
+        selector = one(self._manifests, "Service", RELEASE)["spec"]["selector"]
+        template = self._router_template
+        return template is not None and selector == template["selector"]["matchLabels"]
 
     def endpoints(self) -> list[Pod]:
         """Where the service sends new connections."""
@@ -153,7 +175,14 @@ class Installation:
             with self._lock:
                 wanted, revision = self._template["replicas"], self._revision()
                 good = [pod for pod in self.pods.values() if pod.ready and pod.revision == revision]
-                return len(good) == len(self.pods) == wanted and len(self._endpoints) == wanted
+                routers = [pod for pod in self.routers.values() if pod.ready]
+                wanted_routers = self._wanted_routers()
+                served = wanted_routers if self._service_selects_routers() else wanted
+                return (
+                    len(good) == len(self.pods) == wanted
+                    and len(routers) == len(self.routers) == wanted_routers
+                    and len(self._endpoints) == served
+                )
 
         self.wait_for(settled, seconds=seconds, what="the pods to be ready")
 
@@ -161,7 +190,7 @@ class Installation:
         try:
             wait_for(condition, seconds=seconds, what=what)
         except AssertionError as error:
-            for pod in self.pods.values():
+            for pod in (*self.pods.values(), *self.routers.values()):
                 error.add_note(f"{pod.name}: ready {pod.ready}, ends {pod.ends}")
             raise
 
@@ -192,6 +221,27 @@ class Installation:
                 self._create(ordinal)
         self._update(wanted)
 
+        self._reconcile_routers()
+
+    def _reconcile_routers(self) -> None:
+        """The Deployment's: as many as wanted, each under a new name; who is too many goes."""
+        for name, pod in list(self.routers.items()):
+            if pod.gone.is_set():
+                del self.routers[name]
+                self._free.append(pod.node)
+        staying = [pod for _, pod in sorted(self.routers.items()) if not pod.terminating]
+        wanted = self._wanted_routers()
+        for pod in staying[wanted:]:
+            pod.terminate()
+        for _ in range(wanted - len(staying)):
+            assert self._router_template is not None
+            self._router_number += 1
+            name = f"{RELEASE}-router-{self._router_number}"
+            self.routers[name] = self._start(name, self._router_template["template"], "")
+
+    def _wanted_routers(self) -> int:
+        return 0 if self._router_template is None else int(self._router_template["replicas"])
+
     def _update(self, wanted: int) -> None:
         """One after another, from the highest ordinal, each when those before are ready."""
         for ordinal in reversed(range(wanted)):
@@ -219,22 +269,24 @@ class Installation:
 
     def _create(self, ordinal: int) -> None:
         name = f"{RELEASE}-{ordinal}"
-        template = self._template["template"]
+        self.pods[ordinal] = self._start(name, self._template["template"], self._revision())
+        self._write_hosts()
+
+    def _start(self, name: str, template: Manifest, revision: str) -> Pod:
         spec, node = template["spec"], self._free.popleft()
         assert not spec.get("initContainers"), "these are not played"
         own = self._directory / "pods" / f"{name}-{len(self.history)}"
         pod = Pod(
             name,
             spec,
-            revision=self._revision(),
+            revision=revision,
             node=node,
             variables=self._variables(name, template),
             volumes=self._volumes(name, spec, own),
             log=self._directory / f"{name}.log",
         )
-        self.pods[ordinal] = pod
         self.history.append(pod)
-        self._write_hosts()
+        return pod
 
     def _claim(self, pod: str, claim: str) -> Path:
         return self._directory / "claims" / f"{claim}-{pod}"
@@ -243,6 +295,7 @@ class Installation:
         folders = {
             claim["metadata"]["name"]: self._claim(pod, claim["metadata"]["name"])
             for claim in self._template.get("volumeClaimTemplates", ())
+            if not any(volume["name"] == claim["metadata"]["name"] for volume in spec.get("volumes", ()))
         }
         for volume in spec.get("volumes", ()):
             name = volume["name"]
@@ -294,7 +347,7 @@ class Installation:
     def close(self) -> None:
         self._stop.set()
         self._thread.join()
-        for pod in self.pods.values():
+        for pod in (*self.pods.values(), *self.routers.values()):
             if not pod.gone.is_set():
                 pod.vanish()
 

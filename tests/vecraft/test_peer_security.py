@@ -11,12 +11,14 @@ import pytest
 from msgspec.structs import replace
 
 from consensus.commands import SetClusterMetadata
+from node.following.follower import NoCluster
 from node.peer import service
 from node.peer.joining import CannotJoin
 from node.peer.security import PeerSecurity
 from protos.peer.peer_pb2 import AddPeerRequest, Frame
 from protos.request_ids import REQUEST_ID
 from tests.certificates import Authority
+from tests.node.following.test_follower import ready, router
 from tests.node.peer.test_member import Cluster, until
 from vecraft.settings import ClusterSettings, P2pSettings, ServiceSettings, Settings
 from vecraft.tls import peer_security
@@ -93,6 +95,19 @@ async def test_calls_go_on_while_certificates_change(cluster: Cluster, tmp_path:
             await asyncio.to_thread(authority.issue)
             await until(lambda: done > before + 50)  # noqa: B023
         over.set()
+
+
+async def test_a_router_shows_a_certificate_as_members_do(cluster: Cluster, tmp_path: Path) -> None:
+    authority = Authority(tmp_path / "tls")
+    member = await cluster.found("a", security=mutual(authority))
+    async with router(member.uri, security=mutual(authority)) as follower:
+        await ready(follower)
+        await follower.log.propose(SetClusterMetadata("k", 1))
+        assert member.log.state.metadata == {"k": 1}
+    for security in (mutual(Authority(tmp_path / "strangers")), PeerSecurity()):
+        with pytest.raises(NoCluster):
+            async with router(member.uri, bootstrap_timeout_s=0.5, security=security):
+                pass
 
 
 async def test_strangers_neither_join_nor_speak(cluster: Cluster, tmp_path: Path) -> None:
