@@ -133,12 +133,14 @@ class LocalNode:
     def shard(self, collection: str, shard_id: int, *, answers_since: int | None = None) -> ShardClient:  # noqa: ARG002
         return LocalSession(LocalReplica(self, collection, shard_id), ReadSession())
 
-    def search_now(self, collection: str, shard_id: int, request: SearchRequest) -> Hits | None:
+    def search_soon(
+        self, collection: str, shard_id: int, request: SearchRequest
+    ) -> Hits | asyncio.Future[Hits] | None:
         held = self._held.get((collection, shard_id))
         if held is None or isinstance(held.replica, FailedReplica):
             return None
         try:
-            return held.replica.search_now(request)
+            return held.replica.search_soon(request)
         except ShardUnavailable:  # it is closed, and another may take its place
             return None
 

@@ -9,6 +9,7 @@ May not live here: FAISS, LMDB, storage; nothing here may import a room of the n
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Protocol
 
@@ -74,10 +75,12 @@ class NodeClient(Protocol):
         """
         ...
 
-    def search_now(self, collection: str, shard_id: int, request: SearchRequest) -> Hits | None:
-        """What ``shard(…).search`` would answer, if that takes no waiting and next to no time.
+    def search_soon(
+        self, collection: str, shard_id: int, request: SearchRequest
+    ) -> Hits | asyncio.Future[Hits] | None:
+        """What ``shard(…).search`` finds, if that takes no waiting and next to no time, or where it will be.
 
-        None: ask it; it may well raise. Raises: ServiceError.
+        None, or ShardUnavailable from the future: ask ``shard(…).search``. Raises: ServiceError.
         """
         ...
 

@@ -68,7 +68,7 @@ from protos.collections import Memory, OptimizersConfigDiff
 from protos.errors import ServiceError, ShardUnavailable, VecraftError
 from protos.hardware import HardwareUsage
 from protos.quotas import NO_QUOTAS, QuotaConfig
-from protos.shard import Hits, SearchRequest
+from protos.shard import SearchRequest
 from protos.shard_client import ShardClient
 
 log = structlog.get_logger()
@@ -170,8 +170,8 @@ class ClusterNode:
     def shard(self, collection: str, shard_id: int, *, answers_since: int | None = None) -> ShardClient:
         return self._by_name(collection, shard_id).local(answers_since)
 
-    def search_now(self, collection: str, shard_id: int, request: SearchRequest) -> Hits | None:  # noqa: ARG002
-        return None  # whose points a replica answers for is looked at on the way
+    def search_soon(self, collection: str, shard_id: int, request: SearchRequest) -> None:
+        """Whose points a replica answers for is looked at on the way."""
 
     def replica(self, collection: CollectionState, shard_id: int, peer_id: int) -> ReplicaClient:
         if peer_id == self.me:

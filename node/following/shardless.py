@@ -28,7 +28,7 @@ from node.quotas import Quotas
 from protos.errors import BadRequest, ShardUnavailable
 from protos.hardware import HardwareUsage
 from protos.quotas import QuotaConfig
-from protos.shard import Hits, SearchRequest
+from protos.shard import SearchRequest
 from protos.shard_client import ShardClient
 
 
@@ -41,8 +41,7 @@ class ShardlessNode:
     def shard(self, collection: str, shard_id: int, *, answers_since: int | None = None) -> ShardClient:
         raise ShardUnavailable(f"shard {shard_id} of collection `{collection}` is not on this node, a router")
 
-    def search_now(self, collection: str, shard_id: int, request: SearchRequest) -> Hits | None:
-        return None
+    def search_soon(self, collection: str, shard_id: int, request: SearchRequest) -> None: ...
 
     def replica(self, collection: CollectionState, shard_id: int, peer_id: int) -> RemoteReplica:
         return RemoteReplica(self._calls, peer_id, collection.uuid, shard_id)

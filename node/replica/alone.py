@@ -7,8 +7,7 @@ side.
 
 Rules: R1 lately no two callers asked at the same time, which is: in one turn of the loop, or one while
 another waited for a worker; R2 the last searches were quick, wherever they were answered; R3 now and then a
-worker answers, so that whatever else waits for the loop has its turn; R4 who was refused is refused for the
-rest of the turn, so that asking again for the same search changes nothing.
+worker answers, so that whatever else waits for the loop has its turn.
 Pure: times are given. May not live here: what a search is (``node.query.plain``), threads.
 """
 
@@ -30,7 +29,7 @@ class Alone:
 
     def __init__(self) -> None:
         self.callers = 0
-        self._caller = self._refused = 0
+        self._caller = 0
         self._crowded_until_s = 0.0
         self._quick = self._in_a_row = 0
 
@@ -44,16 +43,12 @@ class Alone:
             self._crowded_until_s = now_s + LATELY_S
         if now_s < self._crowded_until_s or self._quick < QUICK_MIN:  # R1, R2
             return False
-        if caller == self._refused:  # R4
-            return False
         self._in_a_row = (self._in_a_row + 1) % IN_A_ROW_MAX
-        if self._in_a_row == 0:  # R3
-            self._refused = caller
-        return self._in_a_row != 0
+        return self._in_a_row != 0  # R3
 
     def turn_over(self) -> None:
         """The loop has run everything that could run."""
-        self.callers = self._refused = 0
+        self.callers = 0
 
     def took(self, seconds: float) -> None:
         """A search has taken so long."""

@@ -242,17 +242,21 @@ class ReplicaFiles:
         """The vector names that new points may have."""
         return dict(self.contents.applier.segments.schemas)
 
-    def search_now(self, request: SearchRequest) -> Hits | None:
-        """On the event loop: what ``search`` would answer, if it need not wait. None: ask ``search``."""
+    def search_soon(self, request: SearchRequest) -> Hits | asyncio.Future[Hits] | None:
+        """On the event loop: what a plain search finds, if it need not wait, else where that will be.
+
+        None: it is not plain, ask ``search``. Raises: as ``search``.
+        """
         if self._meter is not None or not may_be_gathered(request):
             return None
-        return self._gathered.answer_now(request)
+        hits = self._gathered.answer_now(request)
+        return self._gathered.ask(request) if hits is None else hits
 
     async def search(self, requests: list[SearchRequest]) -> list[Hits]:
-        if len(requests) == 1 and self._meter is None and may_be_gathered(requests[0]):
-            hits = self._gathered.answer_now(requests[0])
-            return [await self._gathered.ask(requests[0]) if hits is None else hits]
-        return await self.search_in(self.view, requests)
+        soon = self.search_soon(requests[0]) if len(requests) == 1 else None
+        if soon is None:
+            return await self.search_in(self.view, requests)
+        return [soon if isinstance(soon, Hits) else await soon]
 
     async def scroll(self, request: ScrollRequest) -> list[Record]:
         return await self.read(self.view, query.scroll, request)

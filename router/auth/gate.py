@@ -73,12 +73,17 @@ class Gate:
         self._denials = denials or Denials()
         self._idle = self._credentials.open and record is None
 
-    async def admit(self, need: Need, asked: Asked) -> Access:
-        """What the caller may do. Raises: NotAuthenticated, TokenRefused, Forbidden."""
+    def unasked(self, need: Need) -> Access | None:
+        """What anybody may do, where nobody need be known and nothing is put on record; None: ``admit``."""
         if need is Need.PUBLIC:
             return NOBODY
-        if self._idle:
-            return FULL
+        return FULL if self._idle else None
+
+    async def admit(self, need: Need, asked: Asked) -> Access:
+        """What the caller may do. Raises: NotAuthenticated, TokenRefused, Forbidden."""
+        unasked = self.unasked(need)
+        if unasked is not None:
+            return unasked
         access = NOBODY
         try:
             access = self._credentials.access(asked.headers, self._now_s())

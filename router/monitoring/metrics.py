@@ -84,8 +84,10 @@ class Durations:
     def add(self, seconds: float, now_unix_s: float) -> None:
         self.count += 1
         self.sum_s += seconds
-        self.min_s = min(self.min_s, seconds)
-        self.max_s = max(self.max_s, seconds)
+        if seconds < self.min_s:
+            self.min_s = seconds
+        if seconds > self.max_s:
+            self.max_s = seconds
         self.last_unix_s = now_unix_s
         self.buckets[bisect_left(BUCKETS_S, seconds)] += 1
 

@@ -7,6 +7,7 @@ of that. Lives here: which queries these are, and what the shard is asked. Answe
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 from consensus.state import CollectionState
@@ -31,24 +32,24 @@ def direct_searches(state: CollectionState, requests: Sequence[QueryRequest]) ->
     return [_search(request, params) for request in requests]
 
 
-def found_now(
-    state: CollectionState,
-    readers: ShardReaders,
-    requests: Sequence[QueryRequest],
-    searches: list[SearchRequest],
-    options: ReadOptions,
-) -> list[Hits] | None:
-    """What ``search_directly`` would find, if nothing need be waited for; None: ask it.
+def found_soon(
+    state: CollectionState, readers: ShardReaders, searches: list[SearchRequest], options: ReadOptions
+) -> Hits | asyncio.Future[Hits] | None:
+    """What ``search_directly`` would find before ``in_window``, or where it will be; as
+    ``NodeClient.search_soon``. None: ask it.
 
-    So it has neither a shard's reader nor a timer, which cost as much as a good part of a quick search.
-    Who wants more than one replica's word is left to it.
+    So there is no reader of the shard, and no timer if nothing need be waited for: they cost as much as a
+    good part of a quick search. Who wants more than one replica's word is left to ``search_directly``.
     """
     one_word = options.consistency in (None, 1) and not options.at_least
     if len(searches) != 1 or not one_word:
         return None
     (shard_id,) = state.shards
-    hits = readers.search_now(state, shard_id, searches[0])
-    return None if hits is None else [skip(hits, requests[0].offset, requests[0].limit)]
+    return readers.search_soon(state, shard_id, searches[0])
+
+
+def in_window(hits: Hits, request: QueryRequest) -> Hits:
+    return skip(hits, request.offset, request.limit)
 
 
 async def search_directly(
@@ -57,7 +58,7 @@ async def search_directly(
     """``searches``: what ``direct_searches`` made of ``requests``."""
     (shard,) = scope.shards(None)
     found = await shard.search(searches)
-    return [skip(hits, request.offset, request.limit) for hits, request in zip(found, requests)]
+    return [in_window(hits, request) for hits, request in zip(found, requests)]
 
 
 def _is_direct(request: QueryRequest, params: CollectionParams) -> bool:

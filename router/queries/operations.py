@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
@@ -13,7 +14,7 @@ from msgspec.structs import replace
 from consensus.state import CollectionState
 from node.client import NodeClient
 from protos.collections import CollectionConfig
-from protos.errors import PointsMoved, operation_timed_out, vector_name_not_found
+from protos.errors import PointsMoved, ShardUnavailable, operation_timed_out, vector_name_not_found
 from protos.facets import FacetHit
 from protos.filters import Filter
 from protos.ids import PointId
@@ -27,7 +28,7 @@ from router.inference.objects import InferenceObject
 from router.inference.replacing import objects_in, replaced
 from router.monitoring.issues import SlowReads
 from router.order import require_range_index
-from router.queries.direct import direct_searches, found_now, search_directly
+from router.queries.direct import direct_searches, found_soon, in_window, search_directly
 from router.queries.examples import vectors_of
 from router.queries.explaining import Explanation, explained
 from router.queries.nearest import nearest
@@ -125,9 +126,12 @@ class SearchOperations:
         searches = direct_searches(state, requests)
         if searches is not None:
             bound = options.access.tenant(collection) is not None
-            found = None if bound else found_now(state, self._readers, requests, searches, options)
-            if found is not None:
-                return found
+            soon = None if bound else found_soon(state, self._readers, searches, options)
+            if isinstance(soon, Hits):
+                return [in_window(soon, requests[0])]
+            if soon is not None:
+                with contextlib.suppress(ShardUnavailable):  # another replica takes its place
+                    return [in_window(await self.bounded(soon, options, "Query"), requests[0])]
         scope = self._scope_of(state, collection, options)
         if searches is not None:
             answers = search_directly(scope, requests, searches)
@@ -214,7 +218,7 @@ class SearchOperations:
         _check_projection(projection, scope.state.config)
         return await self.bounded(scope.retrieve(ids, projection, keys), options, "Retrieve")
 
-    async def bounded(self, call: Coroutine[Any, Any, T], options: ReadOptions, what: str) -> T:
+    async def bounded(self, call: Awaitable[T], options: ReadOptions, what: str) -> T:
         """Raises: Timeout if the call takes longer than the request allows."""
         timeout_s = (options.timeout_ms or self._timeout_ms) / 1000
         try:

@@ -89,12 +89,14 @@ class ShardReaders:
             reader = _Replicated(self, collection, shard_id, consistency, affinity, at_least)
         return reader if shard.key is None else _Keyed(reader, shard.key)
 
-    def search_now(self, collection: CollectionState, shard_id: int, request: SearchRequest) -> Hits | None:
-        """What ``open(collection, shard_id).search`` would answer, if that takes no waiting; None: ask it."""
+    def search_soon(
+        self, collection: CollectionState, shard_id: int, request: SearchRequest
+    ) -> Hits | asyncio.Future[Hits] | None:
+        """As ``NodeClient.search_soon``, of ``open(collection, shard_id)``."""
         shard = collection.shards[shard_id]
         if shard.key is not None or not self._is_alone(shard):
             return None
-        return self._node.search_now(collection.name, shard_id, request)
+        return self._node.search_soon(collection.name, shard_id, request)
 
     def _is_alone(self, shard: ShardState) -> bool:
         """Is its only replica this node's, and may that be read?"""

@@ -7,7 +7,7 @@ from aiohttp import web
 from router.auth.access import Access
 from router.auth.gate import Asked, Gate
 from router.auth.needs import Need
-from router.rest.routes import COLLECTION, Match, Route
+from router.rest.routes import COLLECTION, Match
 
 ACCESS = web.RequestKey("access", Access)
 
@@ -17,19 +17,18 @@ async def admit(gate: Gate, request: web.Request, found: Match | set[str] | None
 
     Raises: NotAuthenticated, TokenRefused, Forbidden.
     """
-    if isinstance(found, Match):
-        need, asked = found.route.needs, _asked(request, found.route, found.params.get(COLLECTION))
-    else:
-        need, asked = Need.KNOWN, _asked(request, None, None)
-    request[ACCESS] = await gate.admit(need, asked)
+    need = found.route.needs if isinstance(found, Match) else Need.KNOWN
+    access = gate.unasked(need)
+    request[ACCESS] = await gate.admit(need, _asked(request, found)) if access is None else access
 
 
 def access_of(request: web.Request) -> Access:
     return request[ACCESS]
 
 
-def _asked(request: web.Request, route: Route | None, collection: str | None) -> Asked:
-    if route is None:
+def _asked(request: web.Request, found: Match | set[str] | None) -> Asked:
+    if not isinstance(found, Match):
         return Asked("unknown", request.path, None, request.headers, lambda: request.remote)
+    route, collection = found.route, found.params.get(COLLECTION)
     api = f"{route.method} {route.path}"
     return Asked(route.summary, api, collection, request.headers, lambda: request.remote)

@@ -186,13 +186,23 @@ class Edge:
 
     async def _answer(self, request: Request, started_s: float) -> web.StreamResponse:
         try:
-            return await self._dispatch(request)
+            route = await self._admitted(request)
+            if not isinstance(route, Route):
+                return route
+            if not route.path.startswith(_BOUNDED):
+                return await route.handler(request)
+            with self._load:
+                if not self._bills:
+                    return await route.handler(request)
+                with billed() as request[STATE].bill:
+                    return await route.handler(request)
         except (asyncio.CancelledError, ConnectionError):
             raise
         except Exception as error:  # noqa: BLE001 - every error becomes an answer, told once if it is our fault
             return _failed(request, error, started_s)
 
-    async def _dispatch(self, request: web.Request) -> web.StreamResponse:
+    async def _admitted(self, request: web.Request) -> Route | web.Response:
+        """The request's route, if it has one and may use it. Raises: as ``admit``."""
         found = self._table.find(request.method, request.rel_url.raw_path)
         await admit(self._gate, request, found)
         if found is None:
@@ -202,13 +212,7 @@ class Edge:
         request[STATE].match = found
         if hdrs.EXPECT in request.headers:
             await _meet_expectation(request)
-        if not found.route.path.startswith(_BOUNDED):
-            return await found.route.handler(request)
-        with self._load:
-            if not self._bills:
-                return await found.route.handler(request)
-            with billed() as request[STATE].bill:
-                return await found.route.handler(request)
+        return found.route
 
 
 async def _meet_expectation(request: web.Request) -> None:

@@ -24,6 +24,7 @@ from aiohttp.http import SERVER_SOFTWARE, StreamWriter
 from aiohttp.web_protocol import ERROR, RequestHandler, _ErrInfo
 
 _BODILESS = frozenset((*range(100, 200), 204, 205, 304))  # whatever they are given
+_PIECE_MAX = 64 << 10  # larger ones may hold back what comes after them until they are read
 _OWN = frozenset(  # lines that are added to each answer here
     (hdrs.CONTENT_LENGTH, hdrs.TRANSFER_ENCODING, hdrs.DATE, hdrs.SERVER, hdrs.CONNECTION)
 )
@@ -162,6 +163,16 @@ class Connection(RequestHandler):
         if self._paused:
             await self._drain_helper()
         return resp, False
+
+
+def piece_of(body: StreamReader) -> bytes | None:
+    """A body that has come, small and in one piece, as it is; None: read it. It may be read all the same."""
+    if type(body) is not StreamReader or not body._eof or body._exception is not None:
+        return None
+    pieces = body._buffer
+    if len(pieces) != 1 or body._buffer_offset or body._size > _PIECE_MAX:
+        return None
+    return pieces[0]
 
 
 def whole_answer(request: web.BaseRequest, response: web.StreamResponse) -> bytes | None:

@@ -208,7 +208,7 @@ async def test_a_damaged_shard_stays_listed_and_says_why(tmp_path: Path) -> None
     again = LocalNode(tmp_path, search_threads=1)
     await again.reconcile(both)
     assert await found(again, 1, name="other") == [1]
-    assert again.search_now("things", 0, SearchRequest("", np.float32([1, 0]), 1)) is None
+    assert again.search_soon("things", 0, SearchRequest("", np.float32([1, 0]), 1)) is None
     shard = again.shard("things", 0)
     info = await shard.info()
     assert info.status is ShardStatus.RED
@@ -223,22 +223,22 @@ async def test_a_damaged_shard_stays_listed_and_says_why(tmp_path: Path) -> None
     await again.close()
 
 
-async def test_a_search_at_once_is_the_replicas_or_left_to_who_can_wait(
+async def test_a_search_is_begun_by_the_replica_or_left_to_who_can_wait_for_another(
     node: LocalNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     search = SearchRequest("", np.float32([1, 0]), 1)
-    assert node.search_now("things", 0, search) is None
+    assert node.search_soon("things", 0, search) is None
     await node.reconcile(state(collection()))
     replica, hits = node.held("things", 0), Hits([], np.empty(0, np.float32))
     assert isinstance(replica, ShardReplica)
-    monkeypatch.setattr(replica, "search_now", lambda request: hits if request is search else None)
-    assert node.search_now("things", 0, search) is hits
+    monkeypatch.setattr(replica, "search_soon", lambda request: hits if request is search else None)
+    assert node.search_soon("things", 0, search) is hits
 
     def closed(_: SearchRequest) -> Hits:
         raise ShardUnavailable("the shard is being closed")
 
-    monkeypatch.setattr(replica, "search_now", closed)
-    assert node.search_now("things", 0, search) is None
+    monkeypatch.setattr(replica, "search_soon", closed)
+    assert node.search_soon("things", 0, search) is None
 
 
 async def test_in_recovery_mode_no_shard_is_opened_and_all_can_be_dropped(tmp_path: Path) -> None:

@@ -199,8 +199,7 @@ class PeerNode:
     def shard(self, collection: str, shard_id: int, *, answers_since: int | None = None) -> ShardClient:
         return self._cluster.copy(collection, shard_id, self._peer)
 
-    def search_now(self, collection: str, shard_id: int, request: SearchRequest) -> Hits | None:
-        return None
+    def search_soon(self, collection: str, shard_id: int, request: SearchRequest) -> None: ...
 
     def replica(self, collection: CollectionState, shard_id: int, peer_id: int) -> ReplicaClient:
         if peer_id not in self._cluster.log.state.peers:

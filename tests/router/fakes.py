@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections import Counter
 from collections.abc import Callable
@@ -110,8 +111,8 @@ class FakeNode:
         self.agreed_quotas = QuotaConfig()
         self.measured_hardware: dict[str, HardwareUsage] = {}
         self.settled: list[tuple[str, int, int]] = []  # collection, shard, config version
-        self.answers_now: Hits | None = None
-        self.asked_now: list[tuple[str, int, SearchRequest]] = []
+        self.answers_soon: Hits | asyncio.Future[Hits] | None = None
+        self.asked_soon: list[tuple[str, int, SearchRequest]] = []
 
     def shard(self, collection: str, shard_id: int, *, answers_since: int | None = None) -> ShardClient:
         shard = self.shards.get((collection, shard_id))
@@ -119,9 +120,11 @@ class FakeNode:
             raise ShardUnavailable(f"shard {shard_id} of collection `{collection}` is not on this node")
         return shard
 
-    def search_now(self, collection: str, shard_id: int, request: SearchRequest) -> Hits | None:
-        self.asked_now.append((collection, shard_id, request))
-        return self.answers_now
+    def search_soon(
+        self, collection: str, shard_id: int, request: SearchRequest
+    ) -> Hits | asyncio.Future[Hits] | None:
+        self.asked_soon.append((collection, shard_id, request))
+        return self.answers_soon
 
     def replica(self, collection: CollectionState, shard_id: int, peer_id: int) -> ReplicaClient:
         return FakeReplica(self, collection.name, shard_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from msgspec.structs import replace
 
 from protos.collections import CreateCollection, Distance, MultiVectorConfig, SparseVectorParams, VectorParams
 from protos.collections.strict_mode import StrictModeConfig
-from protos.errors import Forbidden, RateLimited
+from protos.errors import Forbidden, RateLimited, ShardUnavailable, Timeout
 from protos.filters import Filter, HasId
 from protos.idf import Weighing
 from protos.shard import Hits, Position, Projection, Record, SearchParams, SearchRequest
@@ -114,9 +115,9 @@ async def test_several_shards_are_declined() -> None:
 class _Served:
     """A collection of one shard, on a node that answers at once what it is told to."""
 
-    def __init__(self, hits: Hits | None) -> None:
+    def __init__(self, hits: Hits | asyncio.Future[Hits] | None) -> None:
         self.node = FakeNode()
-        self.node.answers_now = hits
+        self.node.answers_soon = hits
         self.collections = CollectionOperations(FakeLog(), self.node)
         self.searches = SearchOperations(self.collections, self.node)
 
@@ -138,7 +139,7 @@ async def test_what_the_node_finds_at_once_is_the_answer() -> None:
     (found,) = await served.query(replace(_plain, limit=2, offset=1))
     assert [record.id for record in found.records] == [2, 3]
     assert found.scores.tolist() == [1.0, 2.0]
-    ((collection, shard_id, search),) = served.node.asked_now
+    ((collection, shard_id, search),) = served.node.asked_soon
     assert (collection, shard_id, search.limit) == ("c", 0, 3)
 
 
@@ -154,14 +155,39 @@ async def test_who_asks_for_more_than_one_nodes_word_or_bounds_it_is_not_answere
         (found,) = await served.query(_plain, **options)
         assert found.records == []
     assert [hits.records for hits in await served.query(_plain, _plain)] == [[], []]
-    assert served.node.asked_now == []
+    assert served.node.asked_soon == []
+
+
+async def test_what_the_node_will_find_is_the_answer_if_it_comes_in_time() -> None:
+    future = asyncio.get_running_loop().create_future()
+    served = await _Served(future).create()
+    query = asyncio.create_task(served.query(replace(_plain, limit=1, offset=1)))
+    await asyncio.sleep(0)
+    future.set_result(_hits(1, 2, 3))
+    assert [record.id for record in (await query)[0].records] == [2]
+
+
+async def test_what_the_node_does_not_find_in_time_is_not_waited_for() -> None:
+    future = asyncio.get_running_loop().create_future()
+    served = await _Served(future).create()
+    with pytest.raises(Timeout, match="Query"):
+        await served.query(_plain, timeout_ms=1)
+    assert future.cancelled()
+
+
+async def test_a_replica_that_closes_meanwhile_leaves_the_query_to_the_next() -> None:
+    future = asyncio.get_running_loop().create_future()
+    future.set_exception(ShardUnavailable("the shard is being closed"))
+    served = await _Served(future).create()
+    (found,) = await served.query(_plain)
+    assert found.records == []  # of the shard, which has no points
 
 
 async def test_a_query_that_has_to_wait_after_all_counts_once() -> None:
     limits = StrictModeConfig(enabled=True, read_rate_limit=1)
     served = await _Served(None).create(strict_mode_config=limits)
     await served.query(_plain)
-    assert len(served.node.asked_now) == 1
+    assert len(served.node.asked_soon) == 1
     with pytest.raises(RateLimited):
         await served.query(_plain)
 
@@ -170,4 +196,4 @@ async def test_who_may_not_read_is_told_so_before_anything_is_found() -> None:
     served = await _Served(_hits(1)).create()
     with pytest.raises(Forbidden):
         await served.query(_plain, access=Access(None))
-    assert served.node.asked_now == []
+    assert served.node.asked_soon == []

@@ -8,9 +8,10 @@ from __future__ import annotations
 from typing import TypeVar
 
 import msgspec
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from protos.errors import MalformedBody
+from router.rest.connection import piece_of
 from router.rest.envelope import JSON
 from router.rest.errors import BadContentType, PayloadTooLarge
 
@@ -22,9 +23,10 @@ async def read_body(request: web.Request) -> bytes:
 
     Raises: BadContentType, PayloadTooLarge; MalformedBody if it is not compressed as it says.
     """
-    content_type = request.content_type
-    if content_type != JSON and not content_type.endswith("+json"):
-        raise BadContentType
+    if request.headers.get(hdrs.CONTENT_TYPE) != JSON:  # most say just that
+        content_type = request.content_type
+        if content_type != JSON and not content_type.endswith("+json"):
+            raise BadContentType
     try:
         return await _whole(request)
     except web.HTTPRequestEntityTooLarge as error:
@@ -42,7 +44,9 @@ async def _whole(request: web.Request) -> bytes:
     """Most bodies are there as soon as their head is: they are taken without waiting, uncopied."""
     if not request.content.is_eof():
         return await request.read()
-    body = request.content.read_nowait()
+    body = piece_of(request.content)
+    if body is None:
+        body = request.content.read_nowait()
     if len(body) > request.client_max_size:
         raise web.HTTPRequestEntityTooLarge(request.client_max_size, len(body))
     return body

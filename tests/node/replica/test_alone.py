@@ -63,13 +63,3 @@ def test_now_and_then_a_worker_answers() -> None:
     alone = quick()
     at_once = [asked(alone) for _ in range(3 * IN_A_ROW_MAX)]
     assert at_once == 3 * ([True] * (IN_A_ROW_MAX - 1) + [False])
-
-
-def test_who_is_left_to_a_worker_may_ask_again_without_counting_twice() -> None:
-    """A caller that is refused asks once more, by another way, before the loop turns."""
-    alone, at_once = quick(), []
-    for _ in range(2 * IN_A_ROW_MAX):
-        first = alone.asked(1, 0.0, waiting=0)
-        at_once.append(first or alone.asked(1, 0.0, waiting=0))
-        alone.turn_over()
-    assert at_once == 2 * ([True] * (IN_A_ROW_MAX - 1) + [False])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gzip
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from router.rest.connection import Server, whole_answer
+from router.rest.connection import Server, piece_of, whole_answer
 
 BODY = b'{"result":1}'
 
@@ -29,6 +30,8 @@ class Site:
         match request.path:
             case "/echo":
                 return web.Response(body=await request.read(), content_type="application/octet-stream")
+            case "/piece":
+                return web.Response(text=repr(piece_of(request.content)))
             case "/unread":
                 return web.Response(text="not read")
             case "/wait":
@@ -175,6 +178,22 @@ async def test_an_answer_is_dated_and_says_who_answers() -> None:
     async with listening(Site()) as (port, _):
         answer = await said(port)
     assert re.search(rb"\r\nDate: \w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT\r\nServer: \S", answer)
+
+
+@pytest.mark.parametrize(
+    ("request_", "piece"),
+    [
+        (asking("/piece", b"abc"), b"abc"),
+        (CHUNKED.replace(b"/echo", b"/piece"), None),
+        (asking("/piece"), None),
+        (asking("/piece", b"x" * 70_000), None),
+        (asking("/piece", gzip.compress(b"abc"), "Content-Encoding: gzip"), b"abc"),
+        (asking("/piece", b"no gzip", "Content-Encoding: gzip"), None),
+    ],
+)
+async def test_a_small_body_in_one_piece_can_be_had_as_it_is(request_: bytes, piece: bytes | None) -> None:
+    async with listening(Site()) as (port, _):
+        assert b"\r\n\r\n" + repr(piece).encode() in await said(port, request_)
 
 
 async def test_a_value_that_would_end_its_line_is_never_sent() -> None:
