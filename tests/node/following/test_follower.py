@@ -198,3 +198,18 @@ async def test_another_cluster_at_the_addresses_is_never_taken_for_this_one(
     assert follower.log.state is before
     await follower.close()
     await second.close()
+
+
+async def test_a_cluster_that_goes_beyond_what_a_router_knows_ends_it(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its nodes were upgraded; it must not go on with a state that it does not understand."""
+    failures: list[str] = []
+    member = await cluster.found("a")
+    follower = await Follower.open(FollowerOptions(bootstrap=(member.uri,)), on_fatal=failures.append)
+    monkeypatch.setattr("node.following.copy.FEATURE_LEVEL", FEATURE_LEVEL - 1)
+    await member.log.propose(SetClusterMetadata("k", 1))
+    await until(lambda: failures)
+    assert "must be of the nodes' version" in failures[0]
+    assert follower.log.state.metadata == {}
+    await follower.close()
