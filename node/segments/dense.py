@@ -23,7 +23,7 @@ from node.index.hnsw import Best
 from node.segments import planner
 from node.segments.encoding import originals
 from node.segments.hints import NO_HINTS, Hints
-from node.segments.plain import PlainScan, PlainSearch, PlainWalk
+from node.segments.plain import PlainCodes, PlainScan, PlainSearch, PlainWalk
 from node.segments.rows import Matrix
 from node.segments.schema import VectorSchema
 from node.segments.scoring import Scoring, scoring_of
@@ -172,10 +172,12 @@ class VectorsView:
             if mask is None or graph.encoding.coarse:
                 return None
             listed = chosen.rows() if graph.twins is None else None
-            count, way = (nodes, Way.ROWS) if planner.scored_at_once(nodes) else (candidates, Way.CODES)
+            count, way = max(candidates, planner.rescored(k, width)), Way.CODES
+            if planner.scored_at_once(nodes):
+                count, way = nodes, Way.ROWS
             return PlainScan(scored, listed, None if listed is not None else mask, count, wanted, way, beside)
-        if not scoring.rescore:
-            return None
+        if mask is None and not scoring.rescore:
+            return PlainCodes(graph, width, wanted, way, beside)
         return PlainWalk(graph, scored, width, candidates, wanted, enough, mask, way, beside)
 
     def by_graph(
@@ -222,7 +224,10 @@ class VectorsView:
         admitted, nodes = _admitted(graph, mask, chosen.count)
         wanted = min(k, nodes)
         rows = chosen.rows() if chosen.is_listed and graph.twins is None else None
-        bits_, candidates = None if rows is not None else admitted, max(candidates, wanted)
+        bits_, candidates = (
+            None if rows is not None else admitted,
+            max(candidates, planner.rescored(k, nodes)),
+        )
         ranking = graph.best_of_codes(queries, candidates, wanted, self._originals, rows, bits_)
         if ranking is None:
             return self._best_rows(queries, k, chosen, trace)

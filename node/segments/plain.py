@@ -75,6 +75,29 @@ class PlainWalk:
         return (rows, scores) if self._beside is None else self._beside((rows, scores))
 
 
+class PlainCodes:
+    """One walk, whose nodes are worth what their codes tell. Implements ``PlainSearch``."""
+
+    __slots__ = ("_beside", "_counter", "_graph", "_k", "width")
+
+    def __init__(self, graph: HnswGraph, width: int, k: int, way: Way, beside: Beside | None = None) -> None:
+        self._graph, self.width, self._k = graph, width, k
+        self._counter, self._beside = SEGMENT_SEARCHES[way], beside
+
+    @property
+    def nbytes(self) -> int:
+        return 0
+
+    def find(self, queries: FloatArray) -> Ranking | None:
+        rows, scores = self._graph.search(queries, self.width, self._k)
+        if rows[:, -1].min() < 0:
+            return None
+        order = np.lexsort((rows, -scores), axis=1)
+        found = np.take_along_axis(rows, order, axis=1), np.take_along_axis(scores, order, axis=1)
+        self._counter.inc(len(queries))
+        return found if self._beside is None else self._beside(found)
+
+
 class PlainScan:
     """The codes of all rows that may be returned. Implements ``PlainSearch``."""
 

@@ -107,7 +107,9 @@ def _add_comparison_arguments(part: argparse.ArgumentParser) -> None:
     part.add_argument("--quantization", type=_some_of(kinds), default=("none",), help=",".join(kinds))
     part.add_argument("--efs", type=_numbers, default=comparison.EFS)
     part.add_argument("--rounds", type=int, default=3)
-    part.add_argument("--oversampling", type=float)
+    part.add_argument(
+        "--oversampling", type=float, help="of codes: all engines score again, so many times the wanted"
+    )
     part.add_argument("--live", action="store_true", help="build segments while points come in")
     part.add_argument("--plots", type=Path, metavar="DIR", help="draw the curves there")
 

@@ -16,7 +16,7 @@ from node.segments.assemble import assemble
 from node.segments.jobs import IndexJob, Source
 from protos.collections import Distance
 from protos.shard import QuantizationSearchParams
-from tests.node.segments.make import sealed
+from tests.node.segments.make import pack, sealed
 
 Found = tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]
 
@@ -75,6 +75,36 @@ def test_rescored_similarities_are_true_and_others_the_codes(
     assert not _are_true(by_code)
     assert (np.diff(by_code[1], axis=1) <= 0).all()
     assert _recall(rescored) >= max(0.95, _recall(by_code))
+
+
+@pytest.mark.parametrize("rescore", [True, False])
+def test_a_search_in_one_call_finds_what_others_find(tmp_path: Path, rescore: bool) -> None:
+    """By codes alone, too; similarities have the same bits."""
+    segment, asked = _segment(tmp_path, SCALAR), QuantizationSearchParams(rescore=rescore)
+    plain = segment.plain_search("", 10, allowed=None, allowed_count=len(MATRIX), ef=64, quantization=asked)
+    assert plain is not None
+    for queries in (QUERIES, QUERIES[:1]):
+        found, wanted = plain.find(queries), segment.search("", queries, 10, ef=64, quantization=asked)
+        assert found is not None
+        np.testing.assert_array_equal(found[0], wanted[0])
+        np.testing.assert_array_equal(found[1].view(np.int32), wanted[1].view(np.int32))
+
+
+def test_what_a_strict_filter_leaves_is_found_whether_or_not_codes_are_scored_again(tmp_path: Path) -> None:
+    segment = _segment(tmp_path, SCALAR)
+    rows = np.arange(0, len(MATRIX), 20)
+    allowed = pack(np.isin(np.arange(len(MATRIX)), rows))
+    asked, exactly = (
+        QuantizationSearchParams(rescore=False),
+        segment.search("", QUERIES, 10, allowed=allowed, exact=True),
+    )
+    found = segment.search("", QUERIES, 10, allowed=allowed, ef=64, quantization=asked)
+    plain = segment.plain_search("", 10, allowed=allowed, allowed_count=len(rows), ef=64, quantization=asked)
+    assert plain is not None
+    for each in (found, plain.find(QUERIES)):
+        assert each is not None
+        np.testing.assert_array_equal(each[0], exactly[0])
+        np.testing.assert_array_equal(each[1].view(np.int32), exactly[1].view(np.int32))
 
 
 def test_the_default_of_rescore_goes_by_the_kind(tmp_path: Path) -> None:

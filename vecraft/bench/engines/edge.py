@@ -114,7 +114,7 @@ class Edge:
     def _requests(self, effort: Effort) -> list[edge.QueryRequest]:
         codes = None
         if effort.oversampling is not None:
-            codes = edge.QuantizationSearchParams(oversampling=effort.oversampling)
+            codes = edge.QuantizationSearchParams(rescore=True, oversampling=effort.oversampling)
         params = edge.SearchParams(hnsw_ef=effort.ef, quantization=codes)
         return [
             edge.QueryRequest(query=edge.Query.Nearest(query.tolist()), limit=effort.k, params=params)

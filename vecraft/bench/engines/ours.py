@@ -160,7 +160,7 @@ class Vecraft:
     async def _search(self, effort: Effort, size: int) -> Answers:
         codes = None
         if effort.oversampling is not None:
-            codes = QuantizationSearchParams(oversampling=effort.oversampling)
+            codes = QuantizationSearchParams(rescore=True, oversampling=effort.oversampling)
         params = SearchParams(hnsw_ef=effort.ef, quantization=codes)
         requests = [SearchRequest("", query, effort.k, params=params) for query in self._vectors.queries()]
         shard, ids, seconds = self._shard, [], []

@@ -33,7 +33,11 @@ class Settings(Struct, frozen=True):
 
 
 class Effort(Struct, frozen=True):
-    """Of one search. ``ef`` None: the engine's default. ``oversampling`` only means something to codes."""
+    """Of one search. ``ef`` None: the engine's default.
+
+    ``oversampling``, of codes: so many candidates for each wanted are scored again on the original vectors;
+    None: what the engine does by default, which for some codes is not to score again.
+    """
 
     ef: int | None = None
     k: int = 10
