@@ -10,7 +10,7 @@ named; carrying out a plan and planning again ends (every task removes what aske
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from msgspec.structs import replace
 
@@ -81,15 +81,17 @@ def _merge(stats: Sequence[SegmentStat], limits: Limits, allowance_bytes: int) -
     if surplus <= 0:
         return []
     width_max = min(MERGE_WIDTH_MAX, len(settled) - limits.segments + 1)
-    worth = [
-        run
-        for run in _neighbours(settled, width_max, limits.segment_bytes_max)
-        if (bare > limits.bare_segments or any(stat.linked for stat in run))
-        and ((surplus > LEVELS_MAX and len(run) == 2) or are_alike(run) or are_paid(run, allowance_bytes))
-    ]
-    if not worth:
+
+    def is_worth_it(run: Sequence[SegmentStat]) -> bool:
+        if bare <= limits.bare_segments and not any(stat.linked for stat in run):
+            return False
+        far_too_many = surplus > LEVELS_MAX and len(run) == 2
+        return far_too_many or are_alike(run) or are_paid(run, allowance_bytes)
+
+    worth = _neighbours(settled, width_max, limits.segment_bytes_max, is_worth_it)
+    run = min(worth, key=_weight, default=None)
+    if run is None:
         return []
-    run = min(worth, key=_weight)
     following = settled[settled.index(run[-1]) + 1 :][: width_max - len(run)]
     for stat in following:
         if not stat.vector_bytes <= _weight(run) <= limits.segment_bytes_max - stat.vector_bytes:
@@ -99,15 +101,20 @@ def _merge(stats: Sequence[SegmentStat], limits: Limits, allowance_bytes: int) -
 
 
 def _neighbours(
-    stats: Sequence[SegmentStat], width_max: int, bytes_max: int
+    stats: Sequence[SegmentStat],
+    width_max: int,
+    bytes_max: int,
+    wanted: Callable[[Sequence[SegmentStat]], bool],
 ) -> Iterator[Sequence[SegmentStat]]:
-    """All runs of two and more, lighter ones of those that begin alike first."""
+    """Runs of two and more, of those that begin with the same segment the shortest that is ``wanted``."""
     for first in range(len(stats) - 1):
         for end in range(first + 2, min(first + width_max, len(stats)) + 1):
             run = stats[first:end]
             if _weight(run) > bytes_max:
                 break
-            yield run
+            if wanted(run):
+                yield run
+                break
 
 
 def _weight(stats: Iterable[SegmentStat]) -> int:
