@@ -7,7 +7,7 @@ from typing import TypeVar
 from node.peer import shard_wire as wire
 from node.peer.calls import PeerCalls
 from node.peer.shard_wire import Method
-from protos.errors import BadInput, Timeout
+from protos.errors import BadInput, ShardUnavailable, Timeout
 from protos.facets import FacetHit, FacetRequest
 from protos.filters import Filter
 from protos.hardware import charge
@@ -110,4 +110,10 @@ class RemoteShard:
         return await self._read(wire.MEMORY, None)
 
     async def _read(self, method: Method[Q, A], request: Q) -> A:
-        return await self._replica.ask(method, self._session, request, timeout_s=READ_S)
+        """A connection that broke, unlike a write's, leaves no doubt: another replica may be asked."""
+        try:
+            return await self._replica.ask(method, self._session, request, timeout_s=READ_S)
+        except Timeout as error:
+            if error.__cause__ is None:  # the replica's own word
+                raise
+            raise ShardUnavailable(f"the answer to a read was lost: {error.message}") from error

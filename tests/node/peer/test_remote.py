@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -255,3 +256,36 @@ async def test_an_answer_of_another_format_leaves_the_outcome_open() -> None:
     shard = RemoteReplica(Recording(b"\x09"), 2, "u", 3).open(ReadSession())  # type: ignore[arg-type]
     with pytest.raises(Timeout, match=r"answered shard\.update unintelligibly"):
         await shard.update(UpdateRequest(DeletePoints([1])))
+
+
+async def test_a_broken_connection_leaves_a_writes_outcome_open_and_a_read_may_be_asked_elsewhere(
+    caller: Make,
+) -> None:
+    """A reader waits for a fail-over then, as after any replica that cannot answer, and is no 408."""
+    near, far = await caller(1), await caller(2)
+    asked: asyncio.Queue[str] = asyncio.Queue()
+
+    async def never(_caller: int, _request: bytes) -> bytes:
+        asked.put_nowait("")
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    for method in (remote.wire.UPDATE, remote.wire.COUNT):
+        far.calls.handle(method.name, never)
+    shard = RemoteReplica(near.calls, 2, "u", 3).open(ReadSession())
+    write = asyncio.create_task(shard.update(UpdateRequest(DeletePoints([1]))))
+    read = asyncio.create_task(shard.count(None, exact=True))
+    for _ in range(2):
+        await asked.get()
+    await far.stop()
+    with pytest.raises(ShardUnavailable, match="the answer to a read was lost"):
+        await read
+    with pytest.raises(Timeout, match="may have been done"):
+        await write
+
+
+async def test_a_replica_that_says_itself_that_the_time_is_up_is_believed(caller: Make) -> None:
+    replica, client = await remote_replica(caller)
+    replica.answer = Timeout("it took too long")
+    with pytest.raises(Timeout, match="it took too long"):
+        await client.open(ReadSession()).count(None, exact=True)
