@@ -12,7 +12,6 @@ import httpx
 import pytest
 
 from tests_cluster.cluster import Cluster, ClusterNode, clustered
-from tests_cluster.faults import restore
 from tests_cluster.history import DIM, vector_of
 from tests_cluster.view import View
 
@@ -25,14 +24,6 @@ NODES = 3
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     with clustered(tmp_path_factory.mktemp("basics"), NODES) as made:
         yield made
-
-
-@pytest.fixture
-def view(cluster: Cluster) -> Iterator[View]:
-    restore(cluster)
-    with View(cluster) as found:
-        found.wait_joined(NODES)
-        yield found
 
 
 def test_every_node_takes_writes_and_shows_those_of_the_others(cluster: Cluster, view: View) -> None:

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 import pytest
 
 from tests_cluster.cluster import Cluster, clustered
-from tests_cluster.faults import restore
 from tests_cluster.history import Recorder
 from tests_cluster.network import Network
 from tests_cluster.view import View
@@ -28,14 +27,6 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     directory = tmp_path_factory.mktemp("changes")
     with Network(NODES + 1) as network, clustered(directory, NODES, network=network) as made:
         yield made
-
-
-@pytest.fixture
-def view(cluster: Cluster) -> Iterator[View]:
-    restore(cluster)
-    with View(cluster) as found:
-        found.wait_joined(len(cluster))
-        yield found
 
 
 def spare(view: View, name: str, shard_id: int) -> int:

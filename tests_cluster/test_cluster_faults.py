@@ -19,7 +19,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests_cluster.cluster import Cluster, ClusterNode, clustered
-from tests_cluster.faults import ALL, CUT, DEAF, KILL, MUTE, PAUSE, STOP, Fault, restore
+from tests_cluster.faults import ALL, CUT, DEAF, KILL, MUTE, PAUSE, STOP, Fault
 from tests_cluster.history import Recorder
 from tests_cluster.linearizability import Outcome
 from tests_cluster.network import Network
@@ -49,14 +49,6 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         clustered(directory, NODES, network=network, environment=ENVIRONMENT) as made,
     ):
         yield made
-
-
-@pytest.fixture
-def view(cluster: Cluster) -> Iterator[View]:
-    restore(cluster)
-    with View(cluster) as found:
-        found.wait_joined(NODES)
-        yield found
 
 
 class Trial:

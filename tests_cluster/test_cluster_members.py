@@ -27,13 +27,6 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
         yield made
 
 
-@pytest.fixture
-def view(cluster: Cluster) -> Iterator[View]:
-    with View(cluster) as found:
-        found.wait_joined(NODES)
-        yield found
-
-
 def test_a_removed_peer_stops_and_its_replicas_are_made_anew_elsewhere(cluster: Cluster, view: View) -> None:
     view.create("kept", replicas=12)
     view.put(cluster[0], "kept", range(200), 1)

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 import pytest
 
 from tests_cluster.cluster import Cluster, ClusterNode, clustered
-from tests_cluster.faults import restore
 from tests_cluster.history import DIM
 from tests_cluster.view import PROBES, View
 
@@ -28,14 +27,6 @@ WRITES = {"few": 100, "many": 6_000}
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     with clustered(tmp_path_factory.mktemp("recovery"), NODES, environment=ENVIRONMENT) as made:
         yield made
-
-
-@pytest.fixture
-def view(cluster: Cluster) -> Iterator[View]:
-    restore(cluster)
-    with View(cluster) as found:
-        found.wait_joined(NODES)
-        yield found
 
 
 def wait_dead(cluster: Cluster, view: View, name: str, peer_id: int) -> None:

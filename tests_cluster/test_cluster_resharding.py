@@ -51,16 +51,6 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         yield made
 
 
-@pytest.fixture
-def view(cluster: Cluster) -> Iterator[View]:
-    restore(cluster)
-    with View(cluster) as found:
-        found.wait_joined(NODES)
-        for node in cluster:
-            found.peer_id(node)
-        yield found
-
-
 class Trial:
     """A collection of two shards under load, and what must hold for it."""
 

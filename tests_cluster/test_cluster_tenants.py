@@ -25,13 +25,6 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         yield made
 
 
-@pytest.fixture
-def view(cluster: Cluster) -> Iterator[View]:
-    with View(cluster) as found:
-        found.wait_joined(3)
-        yield found
-
-
 class TenantClient:
     """Overwrites the tenant's points in turn, through all nodes, and remembers what was acknowledged."""
 

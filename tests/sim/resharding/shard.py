@@ -140,7 +140,7 @@ class SimShard:
         while self.committed < seq:
             if self.term != term:
                 raise Timeout("led anew")
-            await self.moved()
+            await asyncio.shield(self.moved())  # one who gives up does not wake the others
         if self.term != term:
             raise Timeout("led anew")
 
