@@ -81,29 +81,6 @@ class Variant:
     retried_as_new: bool = False  # the parts of a write whose points have moved
 
 
-@dataclass(frozen=True)
-class Weather:
-    """How often what goes wrong. Each schedule has one of its own: what needs much of one fault and little of
-    the others would hardly ever be met if all had the same (swarm testing; Groce et al., ISSTA 2012).
-    """
-
-    commits_s: tuple[float, ...]  # how long they take, on average: one of these
-    proposals_lost: float  # of them, half are agreed on late
-    answers_lost: float  # to writes that were carried out
-    faults_s: float  # from one to the next, on average
-    promotions: float  # of the faults
-
-    @classmethod
-    def drawn(cls, rng: random.Random) -> Weather:
-        return cls(
-            commits_s=rng.choice([(0.005, 0.005, 0.1), (0.005, 0.1, 0.5)]),
-            proposals_lost=rng.choice([0.03, 0.03, 0.3]),
-            answers_lost=rng.choice([0.06, 0.06, 0.3]),
-            faults_s=rng.choice([0.7, 0.7, 0.25]),
-            promotions=rng.choice([0.4, 0.8]),
-        )
-
-
 class Node:
     """A node hears of the agreement in order, and late."""
 
@@ -121,7 +98,6 @@ class World:
     def __init__(self, seed: int, variant: Variant | None = None) -> None:
         self.seed, self.variant = seed, variant or Variant()
         self.rng = random.Random(seed)
-        self.weather = Weather.drawn(self.rng)
         self.counts: Counter[str] = Counter()
         self.agreed = self._founded()
         self.states = [self.agreed]  # all there were
@@ -194,7 +170,7 @@ class World:
     async def propose(self, node: int, command: Command) -> None:
         """Raises: Timeout: it may have been agreed on; what it was refused with."""
         await self._way()
-        if self.chance(self.weather.proposals_lost):
+        if self.chance(0.03):
             if self.chance(0.5):
                 self._begin(self._agree_late(command))
             raise Timeout("no answer")
@@ -247,7 +223,7 @@ class World:
 
     async def _commits(self, shard: SimShard) -> None:
         while True:
-            slow = self.rng.choice(self.weather.commits_s)
+            slow = self.rng.choice([0.005, 0.005, 0.1])
             await asyncio.sleep(self.rng.expovariate(1 / slow))
             if self.now >= self.nodes[shard.leader].deaf_until or self.chance(0.2):
                 shard.commit()
@@ -277,7 +253,7 @@ class World:
             raise Timeout("no answer")
         async with asyncio.timeout(3.0):
             seq = await call
-        if self.chance(self.weather.answers_lost):
+        if self.chance(0.06):
             raise Timeout("carried out, and the answer is lost")
         await self._way()
         return seq
@@ -496,20 +472,20 @@ class World:
 
     async def _faults(self) -> None:
         while not self._over:
-            await asyncio.sleep(self.rng.expovariate(1 / self.weather.faults_s))
+            await asyncio.sleep(self.rng.expovariate(1 / 0.7))
             if self._over:
                 return
             node = self.nodes[self.rng.choice(NODES)]
-            if self.chance(self.weather.promotions):
+            if self.chance(0.2):
+                node.cut_until = self.now + self.rng.choice([0.3, 1.0, 3.0])
+                self.counts["cut nodes"] += 1
+            elif self.chance(0.5):
+                node.deaf_until = self.now + self.rng.choice([0.1, 0.3, 1.0, 4.0])
+                self.counts["deaf nodes"] += 1
+            else:
                 shard = self.rng.choice(list(self.collection.shards.values()))
                 heir = self.rng.choice(NODES)
                 self._agree(PromotePrimary(shard_ref(self.collection, shard), heir))
-            elif self.chance(0.3):
-                node.cut_until = self.now + self.rng.choice([0.3, 1.0, 3.0])
-                self.counts["cut nodes"] += 1
-            else:
-                node.deaf_until = self.now + self.rng.choice([0.1, 0.3, 1.0, 4.0])
-                self.counts["deaf nodes"] += 1
 
     async def _operator(self) -> None:
         number = 0
