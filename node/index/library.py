@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
-import faiss as _faiss
+logging.getLogger("faiss.loader").setLevel(logging.WARNING)  # each variant it tries and does not have
+
+import faiss as _faiss  # noqa: E402 - it tells that as it is imported
 
 faiss: Any = _faiss
