@@ -35,6 +35,7 @@ _LINE_BYTES = 64  # of the processor's cache
 _LENGTH_BYTES = 4
 _LENGTHS = Layout("<QQ")
 _SHAPE_AT = len(PACKED_MAGIC) + _LENGTHS.size
+_SHAPE = msgspec.json.Decoder(Shape)
 
 
 class GraphDamaged(RuntimeError):
@@ -98,7 +99,7 @@ def _read(data: Any) -> Any:
 
 def _read_links(data: Any, length: int) -> PackedLinks:
     try:
-        shape = msgspec.json.decode(data[_SHAPE_AT : _SHAPE_AT + length].tobytes(), type=Shape)
+        shape = _SHAPE.decode(data[_SHAPE_AT : _SHAPE_AT + length].tobytes())
         return packed_links.read(shape, data[_aligned(_SHAPE_AT + length) :])
     except (msgspec.DecodeError, ValueError) as error:
         raise GraphDamaged(f"packed links cannot be read: {error}") from error
