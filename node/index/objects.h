@@ -1,0 +1,22 @@
+/* The types of `node.index.walk`. Lives here: what its sources know of each other's objects. */
+#ifndef VECRAFT_OBJECTS_H
+#define VECRAFT_OBJECTS_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include "search.h"
+
+typedef struct {
+    PyObject_HEAD
+    PyObject *owner; /* keeps what the pointers lead to */
+    int32_t *starts;
+    Level *levels;   /* of packed links */
+    Py_buffer *held; /* what these are read from, three for each level */
+    Coded coded;
+} GraphObject;
+
+extern PyType_Spec graph_spec, scored_graph_spec;
+extern PyTypeObject *graph_type; /* one for all interpreters: modules are made once in a process */
+
+#endif
