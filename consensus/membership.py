@@ -51,7 +51,10 @@ def next_change(
     heirs = [peer for peer in sorted(voters & peers) if peer != own and matched.get(peer, 0) >= last_index]
     if own not in peers:
         return Change("hand_over", heirs[0]) if heirs else None
-    ready = [peer for peer in sorted(peers - voters) if matched.get(peer, 0) + LAG_MAX >= last_index]
+    heard = {
+        peer: index for peer, index in matched.items() if index > 0
+    }  # a short log is no sign of being near
+    ready = [peer for peer in sorted(heard.keys() & peers - voters) if heard[peer] + LAG_MAX >= last_index]
     return Change(ADD, ready[0]) if ready else None
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,6 +26,13 @@ def change(
 def test_a_peer_that_has_caught_up_gets_a_vote() -> None:
     assert change(1, {1}, {1, 2}, {1: 100, 2: 100 - LAG_MAX}) == Change("add", 2)
     assert change(1, {1}, {1, 2}, {1: 100, 2: 99 - LAG_MAX}) is None
+
+
+def test_a_peer_that_was_never_reached_gets_no_vote_however_short_the_log_is() -> None:
+    young: dict[str, Any] = {"own": 1, "voters": frozenset({1}), "peers": frozenset({1, 2}), "last_index": 3}
+    assert next_change(matched={1: 3, 2: 0}, **young) is None
+    assert next_change(matched={1: 3}, **young) is None
+    assert next_change(matched={1: 3, 2: 1}, **young) == Change("add", 2)
 
 
 def test_votes_of_those_who_are_gone_go_first() -> None:
