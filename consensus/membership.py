@@ -51,9 +51,8 @@ def next_change(
     heirs = [peer for peer in sorted(voters & peers) if peer != own and matched.get(peer, 0) >= last_index]
     if own not in peers:
         return Change("hand_over", heirs[0]) if heirs else None
-    heard = {
-        peer: index for peer, index in matched.items() if index > 0
-    }  # a short log is no sign of being near
+    # Who was never heard from is not near the end of the log, however short it is.
+    heard = {peer: index for peer, index in matched.items() if index > 0}
     ready = [peer for peer in sorted(heard.keys() & peers - voters) if heard[peer] + LAG_MAX >= last_index]
     return Change(ADD, ready[0]) if ready else None
 

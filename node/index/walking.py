@@ -23,24 +23,19 @@ _ALONE = (
 
 def walked(index: Any, encoding: Encoding) -> walk.Graph:
     """The graph of ``index``, of which nothing but links may change."""
-    links, storage = index.hnsw, faiss.downcast_index(index.storage)
-    return walk.Graph(
-        owner=index,
-        count=index.ntotal,
-        entry=links.entry_point,
-        top=links.max_level,
-        neighbors=int(links.neighbors.data()),
-        offsets=int(links.offsets.data()),
-        starts=faiss.vector_to_array(links.cum_nneighbor_per_level).astype(np.int32, copy=False),
-        codes=int(storage.codes.data()),
-        width=encoding.width,
-        low=encoding.low,
-        step=encoding.step,
-    )
+    return _over_links(index, width=encoding.width, low=encoding.low, step=encoding.step)
 
 
 def walked_signs(index: Any) -> walk.Graph:
     """The graph of ``index``, whose codes are signs; ``qb`` of its storage counts."""
+    storage = faiss.downcast_index(index.storage)
+    centre = int(storage.center.data())
+    width = int(storage.code_size)
+    return _over_links(index, width=width, low=0.0, step=1.0, centre=centre, bits=int(storage.qb))
+
+
+def _over_links(index: Any, **codes: Any) -> walk.Graph:
+    """``codes``: what those of ``index`` stand for."""
     links, storage = index.hnsw, faiss.downcast_index(index.storage)
     return walk.Graph(
         owner=index,
@@ -51,11 +46,7 @@ def walked_signs(index: Any) -> walk.Graph:
         offsets=int(links.offsets.data()),
         starts=faiss.vector_to_array(links.cum_nneighbor_per_level).astype(np.int32, copy=False),
         codes=int(storage.codes.data()),
-        width=int(storage.code_size),
-        low=0.0,
-        step=1.0,
-        centre=int(storage.center.data()),
-        bits=int(storage.qb),
+        **codes,
     )
 
 

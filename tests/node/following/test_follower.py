@@ -18,18 +18,12 @@ from node.peer.cluster_client import ask_known_index
 from node.peer.security import PeerSecurity
 from protos.collections import CreateAlias
 from protos.errors import NotFound, ShardUnavailable
-from tests.node.peer.test_member import Cluster, until
+from tests.node.peer.test_member import Cluster, cluster, until
 from tests.ports import free_port
 
+__all__ = ["cluster"]  # the fixture
+
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-async def cluster(tmp_path: Path) -> AsyncIterator[Cluster]:
-    cluster = Cluster(tmp_path)
-    yield cluster
-    await asyncio.gather(*(member.close() for member in cluster.members.values()))
-    assert not cluster.failures
 
 
 @asynccontextmanager
