@@ -12,7 +12,6 @@ to its last intact record, and if even that fails the log refuses every later co
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import errno
 import os
 import random
@@ -28,6 +27,7 @@ from consensus.commands import Command, decode_command, encode_command
 from consensus.log import Subscriber
 from consensus.log_format import HEADER_BYTES, MetadataCorrupted
 from consensus.state import FEATURE_LEVEL, ClusterState, Peer, founding_state
+from consensus.subscribers import Subscribers
 from consensus.transitions import Events, apply, rejection
 from protos.errors import InsufficientStorage, ServiceError
 from protos.files import sync_directory
@@ -67,7 +67,7 @@ class LocalLog:
         self._broken: str | None = None
         self._turn = asyncio.Lock()
         self._proposals: set[asyncio.Task[Events]] = set()
-        self._subscribers: list[Subscriber] = []
+        self._subscribers = Subscribers[ClusterState, Events]()
 
     @classmethod
     def open(
@@ -96,13 +96,7 @@ class LocalLog:
         return self._state
 
     def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
-        self._subscribers.append(subscriber)
-
-        def stop() -> None:
-            with contextlib.suppress(ValueError):
-                self._subscribers.remove(subscriber)
-
-        return stop
+        return self._subscribers.add(subscriber)
 
     async def propose(self, command: Command) -> Events:
         """See ``MetadataLog.propose``. A cancelled caller leaves the command to complete."""
@@ -126,7 +120,7 @@ class LocalLog:
             if state is not self._state:
                 await self._persist(encode_command(command))
                 self._state = state
-                self._publish(events)
+                self._subscribers.tell(state, events)
                 await self._compact_if_due()
         refused = rejection(events)
         if refused is not None:
@@ -163,10 +157,6 @@ class LocalLog:
             os.fsync(self._file)
         except OSError as error:
             self._broken = f"a failed write could not be undone ({error})"
-
-    def _publish(self, events: Events) -> None:
-        for subscriber in list(self._subscribers):
-            subscriber(self._state, events)
 
     # --- files --------------------------------------------------------------------------------------
 

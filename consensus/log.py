@@ -58,7 +58,8 @@ class MetadataLog(Protocol):
     def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
         """Call ``subscriber`` on the event loop after each change, in order. Returns: how to stop.
 
-        No events: the state was replaced as a whole, by that of a member further ahead.
+        No events: the state was replaced as a whole, by that of a member further ahead. A subscriber that
+        raises is logged: what it is told of has happened, for the proposer and for the others.
         """
         ...
 

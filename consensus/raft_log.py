@@ -33,6 +33,7 @@ from consensus.raft.transport import Event, Wire, WireTransport
 from consensus.raft_machine import Applied, RaftMachine, Restored, encode_envelope
 from consensus.replicated import FORMAT, Envelope, result_of
 from consensus.state import ClusterState
+from consensus.subscribers import Subscribers
 from consensus.transitions import Events, rejection
 from protos.errors import BadInput, ServiceError, Timeout
 
@@ -71,8 +72,8 @@ class RaftLog:
         self._loop = asyncio.get_running_loop()
         self._state = ClusterState()
         self._applied_index = 0
-        self._subscribers: list[Subscriber] = []
-        self._watchers: list[Watcher] = []
+        self._subscribers = Subscribers[ClusterState, Events]()
+        self._watchers = Subscribers[Applied | Restored]()
         self._number = 0
         self._open: dict[int, _Proposal] = {}
         self._window = asyncio.Semaphore(OPEN_PROPOSALS_MAX)
@@ -122,24 +123,12 @@ class RaftLog:
         return self._applied_index
 
     def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
-        self._subscribers.append(subscriber)
-
-        def stop() -> None:
-            with contextlib.suppress(ValueError):
-                self._subscribers.remove(subscriber)
-
-        return stop
+        return self._subscribers.add(subscriber)
 
     def watch(self, watcher: Watcher) -> Callable[[], None]:
         """Call ``watcher`` on the event loop with each entry, or snapshot, that is in ``state`` by then.
         Returns: how to stop."""
-        self._watchers.append(watcher)
-
-        def stop() -> None:
-            with contextlib.suppress(ValueError):
-                self._watchers.remove(watcher)
-
-        return stop
+        return self._watchers.add(watcher)
 
     async def propose(self, command: Command, *, timeout_s: float = PROPOSE_TIMEOUT_S) -> Events:
         """See ``MetadataLog.propose``.
@@ -311,13 +300,12 @@ class RaftLog:
             self._take_snapshot(what)
         else:
             self._take_entry(what)
-        for watcher in list(self._watchers):
-            watcher(what)
+        self._watchers.tell(what)
 
     def _take_snapshot(self, what: Restored) -> None:
         self._applied_index = what.state.index
         self._state = what.state.cluster
-        self._tell(())
+        self._subscribers.tell(self._state, ())
         self._answer_from(what)
 
     def _take_entry(self, what: Applied) -> None:
@@ -328,7 +316,7 @@ class RaftLog:
         if (envelope.client, envelope.incarnation) == (self._peer_id, self._incarnation):
             self._answer(envelope.number, what.index, what.events)
         if what.cluster is not None:  # last: who hears of its own removal stops the log and what waits for it
-            self._tell(what.events or ())
+            self._subscribers.tell(self._state, what.events or ())
 
     def _answer_from(self, restored: Restored) -> None:
         """A snapshot may hold what the entries it stands for would have answered."""
@@ -345,13 +333,6 @@ class RaftLog:
             proposal.answer.set_exception(Timeout("The outcome of the operation is not known any more"))
         else:
             proposal.answer.set_result(Result(index, events))
-
-    def _tell(self, events: Events) -> None:
-        for subscriber in list(self._subscribers):
-            try:
-                subscriber(self._state, events)
-            except Exception:  # noqa: BLE001 - one subscriber's fault must not stop the others
-                _log.exception("metadata_subscriber_failed")
 
     def _fail(self, why: str) -> None:
         _log.error("raft_failed", error=why)

@@ -8,16 +8,14 @@ is unknown, since that peer was lost with it, is a Timeout, as when a peer loses
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
-import structlog
-
 from consensus.commands import Command, encode_command
 from consensus.log import RaftStatus, Subscriber
 from consensus.state import ClusterState
+from consensus.subscribers import Subscribers
 from consensus.transitions import Events, rejection
 from node.following import wire
 from node.following.copy import Copy, begun_anew, take
@@ -27,8 +25,6 @@ from protos.errors import ServiceError, ShardUnavailable, Timeout
 PROPOSE_TIMEOUT_S = 10.0
 ANSWER_MARGIN_S = 1.0  # the peer itself is to say that the time is up: it knows what may have become of it
 RETRY_S = 0.1
-
-_log = structlog.get_logger(__name__)
 
 
 class Followed(Protocol):
@@ -52,7 +48,7 @@ class FollowedLog:
         self._last_told = Told(0, 0, 0, None, (), has_quorum=False, stopped=False)
         self._told_unix_s = 0.0
         self._commit = 0
-        self._subscribers: list[Subscriber] = []
+        self._subscribers = Subscribers[ClusterState, Events]()
         self._advanced = asyncio.Event()
         self._proposals: set[asyncio.Task[Any]] = set()
         self._closed = False
@@ -71,13 +67,7 @@ class FollowedLog:
         return self._copy.index
 
     def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
-        self._subscribers.append(subscriber)
-
-        def stop() -> None:
-            with contextlib.suppress(ValueError):
-                self._subscribers.remove(subscriber)
-
-        return stop
+        return self._subscribers.add(subscriber)
 
     async def propose(self, command: Command) -> Events:
         """See ``MetadataLog.propose``; on return this router has heard of what it led to."""
@@ -135,19 +125,12 @@ class FollowedLog:
             self._last_told, self._told_unix_s = part, time.time()
         self._advance()
         if events is not None:
-            self._tell(events)
+            self._subscribers.tell(self._copy.state, events)
         return events is not None
 
     def _advance(self) -> None:
         advanced, self._advanced = self._advanced, asyncio.Event()
         advanced.set()
-
-    def _tell(self, events: Events) -> None:
-        for subscriber in list(self._subscribers):
-            try:
-                subscriber(self._copy.state, events)
-            except Exception:  # noqa: BLE001 - one subscriber's fault must not stop the others
-                _log.exception("metadata_subscriber_failed")
 
     # --- asking ---------------------------------------------------------------------------------------------
 

@@ -10,11 +10,9 @@ from pathlib import Path
 import pytest
 
 from consensus.commands import ChangeAliases, DropCollection, SetClusterMetadata
-from consensus.events import Rejected
 from consensus.local_log import LocalLog
 from consensus.log_format import HEADER_BYTES, MetadataCorrupted
 from consensus.state import FEATURE_LEVEL, ClusterState
-from consensus.transitions import Events
 from protos.collections import CreateAlias
 from protos.errors import BadInput, InsufficientStorage, NotFound, ServiceError
 from tests.consensus.test_transitions import add
@@ -87,20 +85,6 @@ async def test_concurrent_proposals_are_ordered_and_all_kept(tmp_path: Path) -> 
     again = reopened(tmp_path)
     assert again.state.metadata == {f"k{key}": key for key in range(20)}
     await again.close()
-
-
-async def test_subscribers_hear_of_changes_until_they_stop(tmp_path: Path) -> None:
-    log = LocalLog.open(tmp_path)
-    heard: list[Events] = []
-    stop = log.subscribe(lambda _state, events: heard.append(events))
-    await log.propose(SetClusterMetadata("k", 1))
-    await log.propose(SetClusterMetadata("k", 1))
-    stop()
-    stop()
-    await log.propose(SetClusterMetadata("k", 2))
-    assert len(heard) == 1
-    assert not any(isinstance(event, Rejected) for event in heard[0])
-    await log.close()
 
 
 async def test_compaction_keeps_the_state_and_shortens_the_log(tmp_path: Path) -> None:

@@ -7,10 +7,12 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from consensus.commands import ChangeAliases, DropCollection, SetClusterMetadata
 from consensus.local_log import LocalLog
 from consensus.log import MetadataLog
+from consensus.state import ClusterState
 from consensus.transitions import Events
 from node.following.followed_log import FollowedLog
 from protos.collections import CreateAlias
@@ -105,6 +107,21 @@ async def test_a_subscriber_sees_the_state_that_the_log_shows(log: MetadataLog) 
     log.subscribe(lambda state, _events: same.append(state is log.state))
     await log.propose(SetClusterMetadata("k", 1))
     assert same == [True]
+
+
+async def test_a_subscriber_that_fails_troubles_neither_the_proposer_nor_the_others(log: MetadataLog) -> None:
+    def fails(_state: ClusterState, _events: Events) -> None:
+        raise RuntimeError("no room")
+
+    heard: list[Events] = []
+    log.subscribe(fails)
+    log.subscribe(lambda _state, events: heard.append(events))
+    with capture_logs() as logged:
+        await log.propose(SetClusterMetadata("k", 1))
+    assert len(heard) == 1
+    assert [line["event"] for line in logged if line["log_level"] == "error"] == [
+        "metadata_subscriber_failed"
+    ]
 
 
 async def test_a_number_no_log_can_hold_is_bad_input(log: MetadataLog) -> None:
