@@ -16,7 +16,7 @@ from protos.filters import Filter
 from protos.idf import Frequencies, FrequencyRequest, Weighing
 from protos.operations import DeletePoints, Upsert
 from protos.shard import SearchRequest, SparseVector
-from tests.node.optimizer.test_runner import until
+from tests.node.optimizer.replicas import until
 from tests.node.replica.conftest import Shards, shards  # noqa: F401 - a fixture
 from tests.node.replica.kinds import batches, words
 from tests.node.replica.points import having, write

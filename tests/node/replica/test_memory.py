@@ -15,7 +15,7 @@ from protos.collections import Distance, KeywordIndexParams, Memory, VectorParam
 from protos.memory import Usage
 from protos.operations import CreateIndex, Upsert
 from protos.shard import SearchParams, ShardStatus
-from tests.node.optimizer.test_runner import until_green
+from tests.node.optimizer.replicas import until_green
 from tests.node.replica.conftest import Shards
 from tests.node.replica.points import batch, config_of, nearest, write
 

@@ -26,7 +26,7 @@ from protos.operations import (
     UpdateVectors,
     Upsert,
 )
-from tests.node.optimizer.test_runner import until_green
+from tests.node.optimizer.replicas import until_green
 from tests.node.replica import kinds
 from tests.node.replica.conftest import Shards
 from tests.node.replica.points import batch, config_of, contents, nearest, upsert, write

@@ -27,7 +27,7 @@ from node.transfer.wire import (
 )
 from protos.collections import Datatype
 from protos.ids import id_key
-from tests.node.optimizer.test_runner import until_green
+from tests.node.optimizer.replicas import until_green
 from tests.node.replica.conftest import Shards
 from tests.node.replica.points import config_of, contents, nearest, upsert, write
 from tests.node.transfer.conftest import Copying, state_of
