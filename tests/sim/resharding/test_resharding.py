@@ -46,4 +46,4 @@ def test_the_same_seed_gives_the_same_run() -> None:
     first.run()
     second.run()
     assert first.counts == second.counts
-    assert first.history == second.history
+    assert first.clients.history == second.clients.history
