@@ -9,7 +9,6 @@ from aiohttp import web
 from msgspec import Raw, Struct
 
 from protos.collections import UNNAMED
-from router.auth.needs import Need
 from router.checks import at_least, limit_of
 from router.facets import FacetQuery
 from router.matrix import NEIGHBOURS_DEFAULT, SAMPLE_DEFAULT, Matrix, MatrixQuery, distance_matrix
@@ -18,12 +17,9 @@ from router.rest.bodies.reading import read_json
 from router.rest.bodies.schemas import Natural
 from router.rest.bodies.selectors import check_path, decode_optional_filter, decode_shard_keys
 from router.rest.encode import float32_json, score_texts
-from router.rest.envelope import Operation, enveloped
 from router.rest.params import collection_name, read_options
-from router.rest.query import READ_QUERY
+from router.rest.query import search_route
 from router.rest.routes import Route
-
-_BASE = "/collections/{collection_name}"
 
 
 class FacetBody(Struct):
@@ -77,15 +73,15 @@ _matrix = msgspec.json.Decoder(MatrixBody)
 def analysis_routes(searches: SearchOperations) -> list[Route]:
     handlers = _AnalysisHandlers(searches)
     return [
-        _route("/facet", "Facet a payload key", FacetBody, FacetResult, handlers.facet),
-        _route(
+        search_route("/facet", "Facet a payload key", FacetBody, FacetResult, handlers.facet),
+        search_route(
             "/points/search/matrix/pairs",
             "Distance matrix as pairs",
             MatrixBody,
             MatrixPairsResult,
             handlers.pairs,
         ),
-        _route(
+        search_route(
             "/points/search/matrix/offsets",
             "Distance matrix as offsets",
             MatrixBody,
@@ -93,14 +89,6 @@ def analysis_routes(searches: SearchOperations) -> list[Route]:
             handlers.offsets,
         ),
     ]
-
-
-def _route(path: str, summary: str, body: Any, result: Any, operation: Operation) -> Route:
-    handler = enveloped(operation)
-    need = Need.READ_COLLECTION
-    return Route(
-        "POST", _BASE + path, handler, need, summary, "Search", READ_QUERY, body, result, enveloped=True
-    )
 
 
 class _AnalysisHandlers:

@@ -9,7 +9,7 @@ from router.audit.entries import Wanted
 from router.audit.searching import AuditSearch, Entries
 from router.auth.needs import Need
 from router.rest.bodies.reading import read_json
-from router.rest.envelope import enveloped
+from router.rest.envelope import enveloped_route
 from router.rest.params import operation_timeout_ms
 from router.rest.routes import Route
 
@@ -22,15 +22,13 @@ def audit_route(search: AuditSearch) -> Route:
         wanted = await read_json(request, _body)
         return await search.everywhere(wanted, timeout_ms=timeout_ms)
 
-    return Route(
+    return enveloped_route(
         "POST",
         "/audit/logs",
-        enveloped(entries),
+        entries,
         Need.GLOBAL_MANAGE,
         "Search the audit log of all peers",
-        "Service",
         ("timeout",),
-        Wanted,
-        Entries,
-        enveloped=True,
+        body=Wanted,
+        result=Entries,
     )

@@ -11,7 +11,7 @@ from node.client.backups import Pruned
 from router.auth.needs import Need
 from router.rest.bodies.reading import read_body
 from router.rest.bodies.snapshots import PruneBody, decode_prune
-from router.rest.envelope import Operation, enveloped
+from router.rest.envelope import Operation, enveloped_route
 from router.rest.routes import Route
 from router.snapshots.backups import BackupDescription, BackupOperations
 from router.snapshots.operations import SnapshotOperations
@@ -51,5 +51,5 @@ def backup_routes(backups: BackupOperations, snapshots: SnapshotOperations) -> l
 def _route(
     method: str, path: str, operation: Operation, summary: str, result: Any, body: Any = None
 ) -> Route:
-    handler, needs = enveloped(operation), Need.GLOBAL_MANAGE
-    return Route(method, path, handler, needs, summary, "Snapshots", body=body, result=result, enveloped=True)
+    need = Need.GLOBAL_MANAGE
+    return enveloped_route(method, path, operation, need, summary, tag="Snapshots", body=body, result=result)

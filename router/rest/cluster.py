@@ -5,6 +5,7 @@ A node on its own refuses them, once what the path and the parameters got wrong 
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from aiohttp import web
@@ -22,7 +23,7 @@ from router.rest.bodies.cluster import (
     decode_metadata,
 )
 from router.rest.bodies.reading import read_body
-from router.rest.envelope import Operation, enveloped
+from router.rest.envelope import enveloped_route
 from router.rest.errors import BadPath
 from router.rest.params import DIGITS_MAX, collection_name, flag, operation_timeout_ms
 from router.rest.routes import Route
@@ -31,6 +32,8 @@ _COLLECTION = "/collections/{collection_name}"
 _KEYS = "/cluster/metadata/keys"
 _DRAIN = "/cluster/peer/{peer_id}/drain"
 _TIMEOUT = ("timeout",)
+
+_route = partial(enveloped_route, tag="Distributed")
 
 
 def cluster_routes(cluster: ClusterOperations) -> list[Route]:
@@ -139,21 +142,6 @@ def cluster_routes(cluster: ClusterOperations) -> list[Route]:
             result=bool,
         ),
     ]
-
-
-def _route(
-    method: str,
-    path: str,
-    operation: Operation,
-    needs: Need,
-    summary: str,
-    query: tuple[str, ...] = (),
-    *,
-    body: Any = None,
-    result: Any = None,
-) -> Route:
-    handler = enveloped(operation)
-    return Route(method, path, handler, needs, summary, "Distributed", query, body, result, enveloped=True)
 
 
 class _ClusterHandlers:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Any
 
 from aiohttp import web
@@ -30,7 +31,7 @@ from router.collections.memory import CollectionMemory
 from router.collections.optimizations import COMPLETED_LIMIT
 from router.rest.admission import access_of
 from router.rest.bodies.reading import read_body
-from router.rest.envelope import Operation, accepted, enveloped, success
+from router.rest.envelope import Operation, accepted, enveloped_route, success
 from router.rest.errors import BadPath
 from router.rest.params import collection_name, flag, natural, operation_timeout_ms, write_options
 from router.rest.points import WRITE_QUERY
@@ -82,6 +83,9 @@ class VectorNameBody(Struct):
 
 class AliasActions(Struct):
     actions: list[dict[str, Any]]
+
+
+_route = partial(enveloped_route, tag="Collections")
 
 
 def collection_routes(collections: CollectionOperations) -> list[Route]:
@@ -204,21 +208,6 @@ def _cluster_routes(handlers: _CollectionHandlers) -> list[Route]:
             result=ShardKeyList,
         ),
     ]
-
-
-def _route(
-    method: str,
-    path: str,
-    operation: Operation,
-    needs: Need,
-    summary: str,
-    query: tuple[str, ...] = (),
-    *,
-    body: Any = None,
-    result: Any = None,
-) -> Route:
-    handler = enveloped(operation)
-    return Route(method, path, handler, needs, summary, "Collections", query, body, result, enveloped=True)
 
 
 def _schema_route(method: str, path: str, operation: Operation, summary: str, body: Any = None) -> Route:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
 import msgspec
 from aiohttp import web
@@ -13,9 +14,11 @@ from msgspec import UNSET, Struct, UnsetType
 from protos.errors import AlreadyInProgress, NothingChanged, RateLimited, VecraftError
 from protos.hardware import HardwareUsage
 from router.auth.errors import NotAuthenticated
+from router.auth.needs import Need
 from router.inference.calls import begin
 from router.rest.admission import access_of
 from router.rest.errors import BEFORE_WORK, status_of
+from router.rest.routes import Route
 from router.rest.state import STATE
 from router.tokens import HEADER, encode_token
 
@@ -95,6 +98,23 @@ def enveloped(operation: Operation) -> Callable[[web.Request], Awaitable[web.Str
         return response
 
     return handle
+
+
+def enveloped_route(
+    method: str,
+    path: str,
+    operation: Operation,
+    needs: Need,
+    summary: str,
+    query: tuple[str, ...] = (),
+    *,
+    tag: str = "Service",
+    body: Any = None,
+    result: Any = None,
+) -> Route:
+    """See ``Route``."""
+    handler = enveloped(operation)
+    return Route(method, path, handler, needs, summary, tag, query, body, result, enveloped=True)
 
 
 def failure(error: VecraftError, started_s: float) -> web.Response:

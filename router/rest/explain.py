@@ -9,7 +9,7 @@ from router.queries.explaining import Explanation
 from router.queries.operations import SearchOperations
 from router.rest.bodies import queries, schemas
 from router.rest.bodies.reading import read_body
-from router.rest.envelope import enveloped
+from router.rest.envelope import enveloped_route
 from router.rest.params import collection_name, read_options
 from router.rest.routes import Route
 
@@ -23,16 +23,15 @@ def explain_routes(searches: SearchOperations) -> list[Route]:
         return await searches.explain(name, query, options)
 
     return [
-        Route(
+        enveloped_route(
             "POST",
             _PATH,
-            enveloped(explain),
+            explain,
             Need.READ_COLLECTION,
             "Explain a query: per shard the ways taken, estimates, points scored, time (not of Qdrant's API)",
-            "Search",
             ("timeout",),
-            schemas.QueryBody,
-            Explanation,
-            enveloped=True,
+            tag="Search",
+            body=schemas.QueryBody,
+            result=Explanation,
         )
     ]

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from aiohttp import web
 from msgspec import UNSET, UnsetType
 
 from protos.shard import Hits, Projection, Record
-from router.auth.needs import Need
 from router.groups import Group, GroupQuery, query_groups
 from router.queries.operations import SearchOperations
 from router.rest.bodies import schemas
@@ -19,12 +17,10 @@ from router.rest.bodies.legacy import RecommendGroupsBody, decode_recommend_grou
 from router.rest.bodies.reading import read_body
 from router.rest.bodies.schemas import GroupBody, GroupsResult, RecordBody
 from router.rest.encode import encode_hits, encode_records
-from router.rest.envelope import Operation, enveloped
+from router.rest.envelope import Operation
 from router.rest.params import collection_name, read_options
-from router.rest.query import READ_QUERY
+from router.rest.query import search_route
 from router.rest.routes import Route
-
-_BASE = "/collections/{collection_name}/points"
 
 
 def group_routes(searches: SearchOperations) -> list[Route]:
@@ -32,33 +28,28 @@ def group_routes(searches: SearchOperations) -> list[Route]:
         return _GroupHandler(searches, decode).answer
 
     return [
-        _route(
-            "/query/groups",
+        search_route(
+            "/points/query/groups",
             "Query points, grouped",
             schemas.QueryGroupsBody,
+            GroupsResult,
             answering(decode_query_groups),
         ),
-        _route(
-            "/search/groups",
+        search_route(
+            "/points/search/groups",
             "Search points, grouped (legacy)",
             schemas.SearchGroupsBody,
+            GroupsResult,
             answering(decode_search_groups),
         ),
-        _route(
-            "/recommend/groups",
+        search_route(
+            "/points/recommend/groups",
             "Recommend points, grouped (legacy)",
             RecommendGroupsBody,
+            GroupsResult,
             answering(decode_recommend_groups),
         ),
     ]
-
-
-def _route(path: str, summary: str, body: Any, operation: Operation) -> Route:
-    handler = enveloped(operation)
-    need = Need.READ_COLLECTION
-    return Route(
-        "POST", _BASE + path, handler, need, summary, "Search", READ_QUERY, body, GroupsResult, enveloped=True
-    )
 
 
 class _GroupHandler:

@@ -20,7 +20,7 @@ from router.rest.bodies.schemas import CountResult, RecordBody, ScrollResult
 from router.rest.bodies.selectors import decode_ids, decode_optional_filter, decode_projection
 from router.rest.cluster import unsigned
 from router.rest.encode import encode_records
-from router.rest.envelope import Operation, accepted, enveloped, success
+from router.rest.envelope import Operation, accepted, enveloped_route, success
 from router.rest.params import collection_name, flag, operation_timeout_ms
 from router.rest.reads import scroll_request
 from router.rest.routes import Route
@@ -77,9 +77,9 @@ def local_shard_routes(shards: LocalShardOperations) -> list[Route]:
 
 
 def _route(path: str, operation: Operation, summary: str, body: Any, result: Any) -> Route:
-    handler, query, need = enveloped(operation), ("timeout",), Need.READ_COLLECTION
-    return Route(
-        "POST", _BASE + path, handler, need, summary, "Distributed", query, body, result, enveloped=True
+    query, need = ("timeout",), Need.READ_COLLECTION
+    return enveloped_route(
+        "POST", _BASE + path, operation, need, summary, query, tag="Distributed", body=body, result=result
     )
 
 

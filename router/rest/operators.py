@@ -15,7 +15,7 @@ from router.monitoring.slow_requests import SlowRequest, SlowRequests
 from router.monitoring.stacks import Stacks, stacks
 from router.rest import params
 from router.rest.bodies.reading import read_json
-from router.rest.envelope import enveloped
+from router.rest.envelope import enveloped_route
 from router.rest.routes import Route
 
 SLOW_REQUESTS_DEFAULT = 10
@@ -65,60 +65,56 @@ _debuggers = msgspec.json.Decoder(Debugger)
 def operator_routes(logging: Logging, slow: SlowRequests) -> list[Route]:
     handlers = _Handlers(logging, slow)
     return [
-        Route(
+        enveloped_route(
             "GET",
             "/logger",
-            enveloped(handlers.show_logging),
+            handlers.show_logging,
             Need.GLOBAL_READ,
             "Get the configuration of logs",
+            result=dict[str, Any],
         ),
-        Route(
+        enveloped_route(
             "POST",
             "/logger",
-            enveloped(handlers.change_logging),
+            handlers.change_logging,
             Need.GLOBAL_MANAGE,
             "Change the configuration of logs",
             body=dict[str, Any],
             result=bool,
-            enveloped=True,
         ),
-        Route(
+        enveloped_route(
             "GET",
             "/stacktrace",
-            enveloped(handlers.stacks),
+            handlers.stacks,
             Need.GLOBAL_MANAGE,
             "Get what every thread and task does",
             result=Stacks,
-            enveloped=True,
         ),
-        Route(
+        enveloped_route(
             "GET",
             "/profiler/slow_requests",
-            enveloped(handlers.slow_requests),
+            handlers.slow_requests,
             Need.GLOBAL_MANAGE,
             "Get the slowest requests of each kind",
             query=("limit", "request"),
             result=SlowRequestsShown,
-            enveloped=True,
         ),
-        Route(
+        enveloped_route(
             "GET",
             "/debugger",
-            enveloped(handlers.show_debugger),
+            handlers.show_debugger,
             Need.GLOBAL_MANAGE,
             "Get the profilers that run: none",
             result=Debugger,
-            enveloped=True,
         ),
-        Route(
+        enveloped_route(
             "PATCH",
             "/debugger",
-            enveloped(handlers.change_debugger),
+            handlers.change_debugger,
             Need.GLOBAL_MANAGE,
             "Stop profilers; there are none to start",
             body=Debugger,
             result=bool,
-            enveloped=True,
         ),
     ]
 

@@ -11,7 +11,7 @@ from router.auth.needs import Need
 from router.points import PointOperations
 from router.rest.bodies import changes, schemas, upserts
 from router.rest.bodies.reading import read_body
-from router.rest.envelope import Operation, enveloped
+from router.rest.envelope import Operation, enveloped_route
 from router.rest.params import collection_name, write_options
 from router.rest.routes import Route
 
@@ -62,18 +62,9 @@ def point_routes(points: PointOperations) -> list[Route]:
 
 
 def _route(method: str, path: str, summary: str, body: Any, result: Any, operation: Operation) -> Route:
-    handler = enveloped(operation)
-    return Route(
-        method,
-        _BASE + path,
-        handler,
-        Need.WRITE_POINTS_OF_COLLECTION,
-        summary,
-        "Points",
-        WRITE_QUERY,
-        body,
-        result,
-        enveloped=True,
+    need = Need.WRITE_POINTS_OF_COLLECTION
+    return enveloped_route(
+        method, _BASE + path, operation, need, summary, WRITE_QUERY, tag="Points", body=body, result=result
     )
 
 

@@ -15,7 +15,7 @@ from router.rest.bodies import legacy, queries, schemas
 from router.rest.bodies.reading import read_body
 from router.rest.bodies.schemas import QueryResult, ScoredPointBody
 from router.rest.encode import encode_hits
-from router.rest.envelope import Operation, enveloped
+from router.rest.envelope import Operation, enveloped_route
 from router.rest.params import collection_name, read_options
 from router.rest.routes import Route
 
@@ -27,50 +27,50 @@ def query_routes(searches: SearchOperations) -> list[Route]:
     handlers = _QueryHandlers(searches)
     hits, points = list[ScoredPointBody], QueryResult
     return [
-        _route("/points/query", "Query points", schemas.QueryBody, points, handlers.query),
-        _route(
+        search_route("/points/query", "Query points", schemas.QueryBody, points, handlers.query),
+        search_route(
             "/points/query/batch",
             "Query points in batch",
             schemas.QueryBatchBody,
             list[QueryResult],
             handlers.query_batch,
         ),
-        _route(
+        search_route(
             "/points/search",
             "Search points (legacy)",
             schemas.SearchBody,
             hits,
             handlers.one(queries.decode_search),
         ),
-        _route(
+        search_route(
             "/points/search/batch",
             "Search points in batch (legacy)",
             schemas.SearchBatchBody,
             list[list[ScoredPointBody]],
             handlers.many(queries.decode_search_batch),
         ),
-        _route(
+        search_route(
             "/points/recommend",
             "Recommend points (legacy)",
             legacy.RecommendBody,
             hits,
             handlers.one(legacy.decode_recommend),
         ),
-        _route(
+        search_route(
             "/points/recommend/batch",
             "Recommend points in batch (legacy)",
             legacy.RecommendBatchBody,
             list[list[ScoredPointBody]],
             handlers.many(legacy.decode_recommend_batch),
         ),
-        _route(
+        search_route(
             "/points/discover",
             "Discover points (legacy)",
             legacy.DiscoverBody,
             hits,
             handlers.one(legacy.decode_discover),
         ),
-        _route(
+        search_route(
             "/points/discover/batch",
             "Discover points in batch (legacy)",
             legacy.DiscoverBatchBody,
@@ -80,11 +80,11 @@ def query_routes(searches: SearchOperations) -> list[Route]:
     ]
 
 
-def _route(path: str, summary: str, body: Any, result: Any, operation: Operation) -> Route:
-    handler = enveloped(operation)
+def search_route(path: str, summary: str, body: Any, result: Any, operation: Operation) -> Route:
+    """``path``: below the collection's."""
     need = Need.READ_COLLECTION
-    return Route(
-        "POST", _BASE + path, handler, need, summary, "Search", READ_QUERY, body, result, enveloped=True
+    return enveloped_route(
+        "POST", _BASE + path, operation, need, summary, READ_QUERY, tag="Search", body=body, result=result
     )
 
 

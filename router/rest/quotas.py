@@ -11,7 +11,7 @@ from protos.quotas import RELEASE_MARGIN_PERCENT, QuotaConfig
 from router.auth.needs import Need
 from router.quotas import QuotaOperations, QuotaStatus
 from router.rest.bodies.reading import read_json
-from router.rest.envelope import enveloped
+from router.rest.envelope import enveloped_route
 from router.rest.params import flag
 from router.rest.routes import Route
 
@@ -35,25 +35,23 @@ def quota_routes(quotas: QuotaOperations) -> list[Route]:
         return await quotas.set(config, wait=flag(request, "wait"))
 
     return [
-        Route(
+        enveloped_route(
             "GET",
             "/quotas",
-            enveloped(show),
+            show,
             Need.GLOBAL_READ,
             "Get the quotas, and what is used of them",
             result=QuotaStatus,
-            enveloped=True,
         ),
-        Route(
+        enveloped_route(
             "PUT",
             "/quotas",
-            enveloped(replace),
+            replace,
             Need.GLOBAL_MANAGE,
             "Replace the quotas of all peers",
             query=("wait",),
             body=QuotaBody,
             result=bool,
-            enveloped=True,
         ),
     ]
 

@@ -24,7 +24,7 @@ from router.rest.bodies.selectors import (
     decode_shard_keys,
 )
 from router.rest.encode import encode_records
-from router.rest.envelope import Operation, enveloped
+from router.rest.envelope import Operation, enveloped_route
 from router.rest.params import collection_name, point_id, read_options
 from router.rest.query import READ_QUERY
 from router.rest.routes import Route
@@ -47,10 +47,9 @@ def read_routes(searches: SearchOperations) -> list[Route]:
 
 
 def _route(method: str, path: str, operation: Operation, summary: str, body: Any, result: Any) -> Route:
-    handler = enveloped(operation)
     need = Need.READ_COLLECTION
-    return Route(
-        method, _BASE + path, handler, need, summary, "Points", READ_QUERY, body, result, enveloped=True
+    return enveloped_route(
+        method, _BASE + path, operation, need, summary, READ_QUERY, tag="Points", body=body, result=result
     )
 
 

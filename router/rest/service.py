@@ -32,7 +32,7 @@ from router.monitoring.telemetry import Process
 from router.rest import params
 from router.rest.admission import access_of
 from router.rest.app import MetricsHook
-from router.rest.envelope import enveloped, json_response, success
+from router.rest.envelope import enveloped_route, json_response, success
 from router.rest.routes import Route
 from router.rest.state import STATE
 
@@ -136,15 +136,14 @@ class ServiceEndpoints:
                 "Collect telemetry data",
                 query=("anonymize", "details_level", "per_collection", "timeout"),
             ),
-            Route(
+            enveloped_route(
                 "GET",
                 "/cluster/telemetry",
-                enveloped(self.cluster_telemetry),
+                self.cluster_telemetry,
                 Need.KNOWN,
                 "Collect telemetry data of the whole cluster",
                 query=("details_level", "timeout"),
                 result=ClusterTelemetry,
-                enveloped=True,
             ),
             Route("GET", "/issues", self.issues, Need.KNOWN, "Get issues"),
             Route("DELETE", "/issues", self.clear_issues, Need.GLOBAL_MANAGE, "Clear issues"),

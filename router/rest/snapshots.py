@@ -24,7 +24,7 @@ from router.rest.bodies.snapshots import (
     upload_options,
 )
 from router.rest.cluster import unsigned
-from router.rest.envelope import Operation, accepted, enveloped, success
+from router.rest.envelope import Operation, accepted, enveloped_route, success
 from router.rest.params import collection_name, flag
 from router.rest.routes import Handler, Route
 from router.snapshots.naming import WHOLE, Folder, SnapshotFile
@@ -110,8 +110,7 @@ def _partial_routes(handlers: _PartialHandlers) -> list[Route]:
 
 
 def _get(path: str, operation: Operation, needs: Need, summary: str, result: Any) -> Route:
-    handler = enveloped(operation)
-    return Route("GET", path, handler, needs, summary, "Snapshots", result=result, enveloped=True)
+    return enveloped_route("GET", path, operation, needs, summary, tag="Snapshots", result=result)
 
 
 def _change(

@@ -80,6 +80,8 @@ def test_stacks_and_logging_are_told_and_changed(tmp_path: Path) -> None:
         assert get(node, "/logger")["log_level"] == "INFO"
         described = httpx.get(f"{node.url}/openapi.json").raise_for_status().json()["paths"]
         assert {"/logger", "/stacktrace", "/profiler/slow_requests", "/quotas"} <= described.keys()
+        answer = described["/logger"]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+        assert answer["properties"].keys() == {"result", "status", "time"}
         changed = httpx.post(f"{node.url}/logger", json={"log_level": "error"})
         assert changed.json()["result"] is True
         assert get(node, "/logger")["log_level"] == "error"
