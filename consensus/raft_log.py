@@ -13,7 +13,6 @@ come. Until then it is sent again, under the same number: ``consensus.replicated
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -36,6 +35,7 @@ from consensus.state import ClusterState
 from consensus.subscribers import Subscribers
 from consensus.transitions import Events, rejection
 from protos.errors import BadInput, ServiceError, Timeout
+from protos.tasks import heed, post
 
 PROPOSE_TIMEOUT_S = 10.0
 ATTEMPT_S = 2.0  # without any answer; then the proposal is sent again
@@ -156,7 +156,7 @@ class RaftLog:
         """
         if self._next_barrier is None:
             self._next_barrier = asyncio.create_task(self._mark())
-            self._next_barrier.add_done_callback(_heed)
+            self._next_barrier.add_done_callback(heed)
         try:
             async with asyncio.timeout(timeout_s):
                 return await asyncio.shield(self._next_barrier)
@@ -209,7 +209,7 @@ class RaftLog:
         task = asyncio.create_task(self._carry_out(command, timeout_s))
         self._proposals.add(task)
         task.add_done_callback(self._proposals.discard)
-        task.add_done_callback(_heed)
+        task.add_done_callback(heed)
         return await asyncio.shield(task)
 
     async def _carry_out(self, command: bytes, timeout_s: float) -> Result:
@@ -275,7 +275,7 @@ class RaftLog:
             self._learn_from(what.state.cluster.peers)
         elif what.cluster is not None:
             self._learn_from(what.cluster.peers)
-        self._post(self._take, what)
+        post(self._loop, self._take, what)
 
     def _learn_from(self, peers: Iterable[int]) -> None:
         """Have the Raft member keep links with ``peers``: those without a vote learn the log from it."""
@@ -287,11 +287,7 @@ class RaftLog:
 
     def _failed(self, error: BaseException) -> None:
         """On the Raft thread, which ends."""
-        self._post(self._fail, f"{type(error).__name__}: {error}")
-
-    def _post(self, callback: Callable[..., None], *arguments: object) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop is closed: the process ends
-            self._loop.call_soon_threadsafe(callback, *arguments)
+        post(self._loop, self._fail, f"{type(error).__name__}: {error}")
 
     # --- on the event loop ----------------------------------------------------------------------------------
 
@@ -355,12 +351,6 @@ class _Proposal:
     def __init__(self, number: int, answer: asyncio.Future[Result]) -> None:
         self.number, self.answer = number, answer
         self.perhaps_logged = False
-
-
-def _heed(task: asyncio.Task[Any]) -> None:
-    """Take note of an error for those who waited, and have given up since."""
-    if not task.cancelled():
-        task.exception()
 
 
 def _show(latest: Status | None, *, stopped: bool, error: str | None) -> RaftStatus:

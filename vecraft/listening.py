@@ -15,6 +15,7 @@ import structlog
 from aiohttp import web
 from aiohttp.web_log import AccessLogger
 
+from protos.tasks import end_all
 from router.auth.tokens import TOKEN_BYTES_MAX
 from router.departure import Departure
 from router.grpc.transport.server import GrpcServer
@@ -91,8 +92,7 @@ async def grpc_listening(
     try:
         yield
     finally:
-        sending.cancel()
-        await asyncio.gather(sending, return_exceptions=True)
+        await end_all([sending])
         await server.stop(SHUTDOWN_S_MAX)
 
 

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import asyncio
 import collections
-import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -26,6 +25,7 @@ from msgspec import Struct
 from pysyncobj import FAIL_REASON
 
 from consensus.raft.hardened import COMMAND_BYTES_MAX, HardenedSyncObj
+from protos.tasks import post
 
 _log = structlog.get_logger(__name__)
 TICK_S = 0.05
@@ -149,7 +149,7 @@ class RaftDriver:
         answer: asyncio.Future[Committed] = loop.create_future()
 
         def answered(result: _Outcome, reason: int) -> None:
-            _post(loop, _settle, answer, result, reason, self._leader())
+            post(loop, _settle, answer, result, reason, self._leader())
 
         self.call(lambda member: work(member, answered))
         # Not `wait_for`, which in Python 3.11 loses a cancellation that comes with the answer.
@@ -165,7 +165,7 @@ class RaftDriver:
         answer: asyncio.Future[_T] = loop.create_future()
 
         def work(member: HardenedSyncObj) -> None:
-            _post(loop, _give, answer, question(member))
+            post(loop, _give, answer, question(member))
 
         self.call(work)
         async with asyncio.timeout(timeout_s):
@@ -220,7 +220,7 @@ class RaftDriver:
         if asked_s is None:
             assert self._loop is not None
             self._asked_s = asked_s = now_s
-            _post(self._loop, self._give_sign, now_s)
+            post(self._loop, self._give_sign, now_s)
         return max(now_s - asked_s, now_s - self._ticked_s - TICK_S) > DEAF_S
 
     def _give_sign(self, asked_s: float) -> None:
@@ -250,11 +250,6 @@ class RaftDriver:
     def _leader(self) -> str | None:
         leader = self._member._getLeader() if self._member is not None else None
         return None if leader is None else str(leader.id)
-
-
-def _post(loop: asyncio.AbstractEventLoop, callback: Callable[..., object], *arguments: object) -> None:
-    with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-        loop.call_soon_threadsafe(callback, *arguments)
 
 
 def _give(answer: asyncio.Future[_T], value: _T) -> None:

@@ -35,6 +35,7 @@ from node.backup.wire import (
 )
 from node.peer.calls import PeerCalls
 from protos.errors import InsufficientStorage, ShardUnavailable, VecraftError
+from protos.tasks import end_all
 
 log = structlog.get_logger()
 
@@ -163,13 +164,11 @@ class _Cut:
 
 async def _gathered(calls: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     """The results of all. Raises: the first error; the others have ended then, too."""
-    tasks = [asyncio.ensure_future(call) for call in calls]
+    tasks = [asyncio.create_task(call) for call in calls]
     try:
         return await asyncio.gather(*tasks)
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end_all(tasks)
 
 
 async def _next(stream: AsyncIterator[bytes]) -> bytes:

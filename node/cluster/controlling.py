@@ -36,6 +36,7 @@ from consensus.transitions import Events
 from node.cluster.report_book import ReportBook
 from protos.clock import Clock
 from protos.errors import Timeout, VecraftError
+from protos.tasks import end_all
 
 log = structlog.get_logger()
 
@@ -84,10 +85,7 @@ class Controller:
     async def close(self) -> None:
         """What was proposed may still be carried out."""
         self._unsubscribe()
-        tasks = [*self._underway.values(), *([self._loop] if self._loop else [])]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end_all([*self._underway.values(), *([self._loop] if self._loop else [])])
 
     def hear(self, peer_id: int, report: PeerReport) -> bool:
         """A peer's report has come in. Returns: is this node the leader?"""

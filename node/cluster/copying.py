@@ -26,6 +26,7 @@ from protos.ids import PointId
 from protos.operations import UpdateResult
 from protos.shard import Projection, ReadSession, Record, ScrollRequest, UpdateRequest
 from protos.shard_client import ShardClient
+from protos.tasks import end_all
 
 log = structlog.get_logger()
 
@@ -70,10 +71,7 @@ class PointCopies:
                 task.cancel()
 
     async def close(self) -> None:
-        tasks = list(self._running.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end_all(self._running.values())
 
     def _begin(self, key: TransferKey, collection: CollectionState, transfer: Transfer) -> None:
         task = asyncio.create_task(self._carry_out(collection, transfer), name=_COPYING)

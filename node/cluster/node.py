@@ -70,6 +70,7 @@ from protos.hardware import HardwareUsage
 from protos.quotas import NO_QUOTAS, QuotaConfig
 from protos.shard import SearchRequest
 from protos.shard_client import ShardClient
+from protos.tasks import end_all
 
 log = structlog.get_logger()
 
@@ -239,8 +240,7 @@ class ClusterNode:
         await self._reshardings.close()
         self._mail.receive(None)
         if self._ticker is not None:
-            self._ticker.cancel()
-            await asyncio.gather(self._ticker, return_exceptions=True)
+            await end_all([self._ticker])
         closing = (shard.close(checkpoint=True) for shard in self._shards.values())
         for error in await asyncio.gather(*closing, return_exceptions=True):
             if error is not None:  # the others and the threads are to end all the same

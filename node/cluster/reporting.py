@@ -22,6 +22,7 @@ from node.cluster.controlling import Controller, OwnReport
 from node.peer.calls import PeerCalls
 from protos.clock import Clock
 from protos.errors import BadRequest, ShardUnavailable, VecraftError
+from protos.tasks import end_all
 
 log = structlog.get_logger()
 
@@ -97,8 +98,7 @@ class Reporter:
 
     async def close(self) -> None:
         if self._loop is not None:
-            self._loop.cancel()
-            await asyncio.gather(self._loop, return_exceptions=True)
+            await end_all([self._loop])
 
     def nudge(self) -> None:
         """Something changed that the leader should know at once: a replica failed, or became ready."""

@@ -21,6 +21,7 @@ from node.following import wire
 from node.following.copy import Copy, begun_anew, take
 from node.following.wire import Part, Told
 from protos.errors import ServiceError, ShardUnavailable, Timeout
+from protos.tasks import heed
 
 PROPOSE_TIMEOUT_S = 10.0
 ANSWER_MARGIN_S = 1.0  # the peer itself is to say that the time is up: it knows what may have become of it
@@ -139,7 +140,7 @@ class FollowedLog:
         task = asyncio.create_task(self._ask(method, request))
         self._proposals.add(task)
         task.add_done_callback(self._proposals.discard)
-        task.add_done_callback(_heed)
+        task.add_done_callback(heed)
         return await asyncio.shield(task)
 
     async def _ask(self, method: str, request: Callable[[float], bytes]) -> bytes:
@@ -172,9 +173,3 @@ class FollowedLog:
                 "The operation was agreed on, but this router has not heard of it within "
                 f"{PROPOSE_TIMEOUT_S:g} s"
             ) from None
-
-
-def _heed(task: asyncio.Task[Any]) -> None:
-    """Take note of an error for those who waited, and have given up since."""
-    if not task.cancelled():
-        task.exception()

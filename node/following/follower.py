@@ -33,6 +33,7 @@ from node.peer.lines import CONNECT_S
 from node.peer.security import NO_SECURITY, PeerSecurity
 from protos.errors import ShardUnavailable, VecraftError
 from protos.peer.peer_pb2 import Hello, Refusal
+from protos.tasks import end_all
 
 SILENT_S = 1.5  # a peer tells something every ``feed.TELL_S``; one that does not is left
 RETRY_S = 0.1  # for telling a peer again what is known here
@@ -114,9 +115,7 @@ class Follower:
         return self._confirmed and level >= LEVEL_OF_ROUTERS and self.why_not() is None
 
     async def close(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end_all(self._tasks)
         await self.log.close()
         await self.calls.close()
 

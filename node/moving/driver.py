@@ -44,6 +44,7 @@ from protos.ids import PointId
 from protos.operations import UpdateResult
 from protos.shard import Intake, Projection, ReadSession, ScrollRequest
 from protos.shard_client import ShardClient
+from protos.tasks import end_all
 
 log = structlog.get_logger()
 
@@ -115,10 +116,7 @@ class Reshardings:
 
     async def close(self) -> None:
         self._closing = True
-        tasks = list(self._running.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end_all(self._running.values())
 
     def _look_again(self) -> None:
         """The state may have asked for what had just ended."""

@@ -56,6 +56,7 @@ from node.workers import WorkerPool, to_its_end
 from protos.clock import Clock
 from protos.collections import Memory
 from protos.shard import ShardStatus
+from protos.tasks import end_all
 
 log = structlog.get_logger()
 
@@ -114,10 +115,7 @@ class Optimizer:
 
     async def close(self) -> None:
         """Stop, killing builds that run."""
-        tasks = [*self._running, *([self._loop] if self._loop else [])]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end_all([*self._running, *([self._loop] if self._loop else [])])
 
     def status(self) -> ShardStatus:
         """Red, yellow, grey or green (reference 7.3). Counts live bits: not for the event loop."""

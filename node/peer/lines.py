@@ -21,6 +21,7 @@ from node.peer.security import NO_SECURITY, Metadata, PeerSecurity
 from protos import spans
 from protos.errors import BadInput
 from protos.request_ids import HEADER, REQUEST_ID
+from protos.tasks import end_all
 
 CONNECT_S = 1.0
 REDIAL_S = 0.1  # so long the outcome of a failed try holds: a peer that is away is not flooded
@@ -191,9 +192,7 @@ class Lines:
             line.cut_off("another process runs under its id now")
 
     async def close(self) -> None:
-        for task in self._dialling.values():
-            task.cancel()
-        await asyncio.gather(*self._dialling.values(), return_exceptions=True)
+        await end_all(self._dialling.values())
         self._lines.clear()
         lines = list(self._all)
         for line in lines:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import collections
-import contextlib
 import threading
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -16,6 +15,7 @@ from typing import Any, Protocol
 import grpc.aio
 
 from protos.peer.peer_pb2 import Frame, Hello, Messages, Ping
+from protos.tasks import post
 
 FRAME_FORMAT = 1
 PULSE_S = 0.5  # a frame goes out at least so often
@@ -87,8 +87,7 @@ class Link:
         if threading.get_ident() == self._loop_thread:
             callback(argument)
             return
-        with contextlib.suppress(RuntimeError):  # the loop is closed: the process ends
-            self._loop.call_soon_threadsafe(callback, argument)
+        post(self._loop, callback, argument)
 
     def end(self, reason: str) -> None:
         if not self._ended.done():

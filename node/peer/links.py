@@ -13,7 +13,6 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import Callable
 from typing import Any
 
 import grpc
@@ -29,6 +28,7 @@ from node.peer.link import FRAME_FORMAT, Link, LinkEnded, Stream
 from node.peer.security import NO_SECURITY, PeerSecurity
 from protos.errors import BadInput
 from protos.peer.peer_pb2 import Frame, Hello, Refusal, Welcome
+from protos.tasks import end_all, post
 
 HANDSHAKE_S = 2.0
 REDIAL_MIN_S, REDIAL_MAX_S = 0.05, 0.5
@@ -74,7 +74,7 @@ class PeerLinks:
             receiver(Event(peer, up=True))
 
     def watch(self, peers: frozenset[str]) -> None:
-        self._post(self._watch, frozenset(map(int, peers)))
+        post(self._loop, self._watch, frozenset(map(int, peers)))
 
     def send(self, peer: str, data: bytes) -> bool:
         link = self._current.get(peer)
@@ -85,11 +85,7 @@ class PeerLinks:
         return 0 if link is None else link.backlog
 
     def reset(self, peer: str, reason: str) -> None:
-        self._post(self._end, int(peer), f"it sent what makes no sense: {reason}")
-
-    def _post(self, callback: Callable[..., None], *arguments: object) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop is closed: the process ends
-            self._loop.call_soon_threadsafe(callback, *arguments)
+        post(self._loop, self._end, int(peer), f"it sent what makes no sense: {reason}")
 
     # --- on the event loop --------------------------------------------------------------------------------
 
@@ -110,9 +106,7 @@ class PeerLinks:
 
     async def close(self) -> None:
         self._receiver = None
-        for dialer in self._dialers.values():
-            dialer.cancel()
-        await asyncio.gather(*self._dialers.values(), return_exceptions=True)
+        await end_all(self._dialers.values())
         for peer_id in list(self._links):
             self._end(peer_id, "this member stops")
 

@@ -41,6 +41,7 @@ from node.peer.registrar import Registrar
 from node.peer.security import NO_SECURITY, PeerSecurity
 from protos.errors import VecraftError
 from protos.peer.peer_pb2 import Hello, Refusal
+from protos.tasks import end_all
 
 HAND_OVER_S = 1.0  # until a leader that stops goes anyway
 HAND_OVER_RETRY_S = 0.05
@@ -161,8 +162,7 @@ class Member:
 
     async def close(self) -> None:
         if self._announcer is not None:
-            self._announcer.cancel()
-            await asyncio.gather(self._announcer, return_exceptions=True)
+            await end_all([self._announcer])
         if self._keeper is not None:
             await self._keeper.close()
         if self._log is not None:

@@ -40,6 +40,7 @@ from node.shard.writes import Writes
 from protos.errors import ServiceError, VecraftError
 from protos.operations import PointChange
 from protos.shard import Position, ReplicationInfo, ShardInfo
+from protos.tasks import end_all
 
 log = structlog.get_logger()
 
@@ -360,9 +361,7 @@ class Life:
             async with asyncio.timeout(CLOSE_S):
                 await self.writer.close()
         self._hooks.close()
-        for task in (*self._lanes, *self._reading, *self._asking):
-            task.cancel()
-        await asyncio.gather(*self._lanes, *self._reading, *self._asking, return_exceptions=True)
+        await end_all([*self._lanes, *self._reading, *self._asking])
         self._writes.end()
         self._wake_all()
         await self.writer.close()

@@ -12,6 +12,7 @@ import structlog
 
 from consensus.commands import Command
 from protos.errors import VecraftError
+from protos.tasks import end_all
 
 log = structlog.get_logger()
 
@@ -40,7 +41,4 @@ class Proposals:
 
     async def close(self) -> None:
         """End those that are under way; whether they are agreed on is not known."""
-        tasks = list(self._running)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end_all(self._running)

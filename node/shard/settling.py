@@ -22,6 +22,7 @@ from node.replica.schema import missing_operations
 from node.shard.life import Life
 from protos.errors import NotPrimary, ShardUnavailable, VecraftError
 from protos.operations import SetOwnership, UpdateResult, UpdateStatus
+from protos.tasks import end_all
 
 log = structlog.get_logger()
 
@@ -101,7 +102,4 @@ class Settling:
             await life.updates.log(SetOwnership(encode_ownership(wanted)), config_version=0)
 
     async def close(self) -> None:
-        tasks = list(self._running)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end_all(self._running)

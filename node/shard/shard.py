@@ -44,6 +44,7 @@ from protos.errors import ServiceError, ShardUnavailable
 from protos.operations import UpdateResult
 from protos.shard import Intake, ReadSession
 from protos.shard_client import ShardClient
+from protos.tasks import end_all
 
 log = structlog.get_logger()
 
@@ -480,8 +481,7 @@ class ReplicatedShard:
     async def close(self, *, checkpoint: bool) -> None:
         self._closed = True
         self._settled.set()  # who waits for it to be opened need wait no more
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        await end_all([self._task])
         await self._proposals.close()
         await self._settling.close()
         self._failure = "the replica is being closed"

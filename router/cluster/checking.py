@@ -17,6 +17,7 @@ from consensus.state import ClusterState
 from consensus.transitions import Events
 from node.client.cluster import ClusterClient
 from protos.errors import VecraftError
+from protos.tasks import end_all
 from router.cluster.readiness import Checks, Seen, Stage, advance, asks
 
 ANSWER_S = 0.5  # how long a question after readiness may take
@@ -69,8 +70,7 @@ class ReadyCheck:
 
     async def close(self) -> None:
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await end_all([self._task])
 
     async def _look(self) -> None:
         unsubscribe = self._log.subscribe(self._changed)

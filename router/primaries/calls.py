@@ -30,6 +30,7 @@ from protos.errors import (
 )
 from protos.operations import OPERATION_ID_BYTES, UpdateResult
 from protos.shard import ReadSession, UpdateRequest
+from protos.tasks import heed
 from router.primaries.policy import GiveUp, Past, next_step
 from router.watch import StateWatch
 
@@ -168,7 +169,7 @@ class PrimaryCalls:
             return task.result()
         finally:
             if not task.done():
-                task.add_done_callback(_consume)
+                task.add_done_callback(heed)
                 task.cancel()
 
     def _deposed(self, collection: CollectionState, asked_of: ShardState, peer: int) -> bool:
@@ -188,9 +189,3 @@ class PrimaryCalls:
     def _shard_now(self, collection: CollectionState, shard_id: int) -> ShardState | None:
         now = self._watch.same(collection)
         return None if now is None else now.shards.get(shard_id)
-
-
-def _consume(task: asyncio.Task[Any]) -> None:
-    """Look at the error of an attempt that nobody waits for, lest the loop reports it as unseen."""
-    if not task.cancelled():
-        task.exception()

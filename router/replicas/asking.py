@@ -19,6 +19,7 @@ from node.client import ReplicaClient
 from protos.errors import PointsMoved, ServiceError, Timeout, VecraftError
 from protos.shard import Position, ReadSession
 from protos.shard_client import ShardClient
+from protos.tasks import heed
 from router.replicas.consistency import Answer, AskAgain, Plan, Resolved
 from router.replicas.hedging import Hedging
 
@@ -129,7 +130,7 @@ class _Read(Generic[T]):
     def _ask(self, peer: int, at_least: Position | None = None) -> None:
         """``at_least``: further than the read demands by itself, of a replica that was behind others."""
         task = asyncio.create_task(self._attempt(peer, at_least))
-        task.add_done_callback(_consume)
+        task.add_done_callback(heed)  # losers are not waited for
         self._running[task] = peer
 
     async def _attempt(self, peer: int, at_least: Position | None) -> Answer[T]:
@@ -213,9 +214,3 @@ class _Read(Generic[T]):
         self._asked_again.update(behind.peers)
         for peer in behind.peers:
             self._ask(peer, behind.at_least)
-
-
-def _consume(task: asyncio.Task[Answer[T]]) -> None:
-    """Look at a loser's error, lest the loop reports it as unseen."""
-    if not task.cancelled():
-        task.exception()
