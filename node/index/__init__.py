@@ -7,7 +7,8 @@ Invariants: similarity is the internal one of reference 9.5, larger is better, f
 a query has the same bits whichever way it was found, because the same kernel always gives the final value.
 """
 
-from node.index.codes import Code, Encoding, choose_encoding
+from node.index.choice import choose_encoding
+from node.index.codes import Code, Encoding
 from node.index.exact import NO_ROW, best_of, similarities
 from node.index.hnsw import HnswGraph
 from node.index.linking import GraphParams

@@ -1,13 +1,13 @@
-/* Comparing two codes of bytes, as each kind of processor does it best. All ways give the same number. */
+/* Comparing a query with a code, as each kind of processor does it best. All ways give the same number. */
 #include "graph.h"
 #ifdef __x86_64__
 #include <immintrin.h>
 #endif
 
 #define SUMS 16
+#define INLINE static inline __attribute__((always_inline))
 
-static inline __attribute__((always_inline)) uint32_t sum_of_squares(const uint8_t *a, const uint8_t *b,
-                                                                     Size width) {
+INLINE uint32_t sum_of_squares(const uint8_t *a, const uint8_t *b, Size width) {
     int32_t sum = 0;
     for (Size i = 0; i < width; i++) {
         int16_t difference = (int16_t)(a[i] - b[i]);
@@ -16,41 +16,91 @@ static inline __attribute__((always_inline)) uint32_t sum_of_squares(const uint8
     return (uint32_t)sum;
 }
 
-static uint32_t compare_anywhere(const uint8_t *a, const uint8_t *b, Size width) {
-    return sum_of_squares(a, b, width);
+/* The integers that the lower or upper halves of a line stand for. */
+INLINE void read_halves(const uint8_t *line, int is_upper, uint8_t *integers) {
+    for (int i = 0; i < LINE_BYTES; i++)
+        integers[i] = (uint8_t)((is_upper ? line[i] >> 4 : line[i] & 15) * HALF_STEPS);
 }
 
-/* Sixteen sums, each of every sixteenth component, so that every processor adds up in the same order. */
-static inline __attribute__((always_inline)) uint32_t distance_of_levels(const float *levels, const uint8_t *code,
-                                                                         Size width) {
-    float sums[SUMS] = {0}, sum = 0;
-    uint32_t bits;
+static uint32_t compare_bytes(const uint8_t *query, const uint8_t *code, Size width) {
+    return sum_of_squares(query, code, width);
+}
+
+static uint32_t compare_halves(const uint8_t *query, const uint8_t *code, Size width) {
+    uint8_t integers[LINE_BYTES];
+    uint32_t sum = 0;
+    for (Size at = 0; at < width; at += LINE_BYTES)
+        for (int half = 0; half < 2; half++, query += LINE_BYTES) {
+            read_halves(code + at, half, integers);
+            sum += sum_of_squares(query, integers, LINE_BYTES);
+        }
+    return sum;
+}
+
+/* --- queries that are not within the range of the integers -------------------------------------------------------- */
+
+/* Adds to sixteen sums, each of every sixteenth component, so that every processor adds up in the same order. */
+INLINE void add_squares(float *sums, const float *levels, const uint8_t *integers, Size size) {
     Size i = 0;
-    for (; i + SUMS <= width; i += SUMS)
+    for (; i + SUMS <= size; i += SUMS)
         for (int at = 0; at < SUMS; at++) {
-            float difference = levels[i + at] - (float)code[i + at];
+            float difference = levels[i + at] - (float)integers[i + at];
             sums[at] += difference * difference;
         }
-    for (; i < width; i++)
-        sums[0] += (levels[i] - (float)code[i]) * (levels[i] - (float)code[i]);
+    for (; i < size; i++)
+        sums[0] += (levels[i] - (float)integers[i]) * (levels[i] - (float)integers[i]);
+}
+
+/* As numbers, the bits of floats that are not negative are in their order. */
+INLINE uint32_t total_of(const float *sums) {
+    float sum = 0;
+    uint32_t bits;
     for (int at = 0; at < SUMS; at++)
         sum += sums[at];
-    memcpy(&bits, &sum, sizeof bits); /* as numbers, the bits of floats that are not negative are in their order */
+    memcpy(&bits, &sum, sizeof bits);
     return bits;
 }
 
-static uint32_t compare_levels_anywhere(const uint8_t *levels, const uint8_t *code, Size width) {
-    return distance_of_levels((const float *)levels, code, width);
+INLINE uint32_t distance_of_levels(const uint8_t *query, const uint8_t *code, Size width) {
+    float sums[SUMS] = {0};
+    add_squares(sums, (const float *)(const void *)query, code, width);
+    return total_of(sums);
 }
+
+static uint32_t compare_levels(const uint8_t *query, const uint8_t *code, Size width) {
+    return distance_of_levels(query, code, width);
+}
+
+static uint32_t compare_levels_of_halves(const uint8_t *query, const uint8_t *code, Size width) {
+    const float *levels = (const float *)(const void *)query;
+    uint8_t integers[LINE_BYTES];
+    float sums[SUMS] = {0};
+    for (Size at = 0; at < width; at += LINE_BYTES)
+        for (int half = 0; half < 2; half++, levels += LINE_BYTES) {
+            read_halves(code + at, half, integers);
+            add_squares(sums, levels, integers, LINE_BYTES);
+        }
+    return total_of(sums);
+}
+
+/* --- by kind of processor --------------------------------------------------------------------------------------- */
 
 #ifdef __x86_64__
-__attribute__((target("avx2"))) static uint32_t compare_levels_avx2(const uint8_t *levels, const uint8_t *code,
-                                                                    Size width) {
-    return distance_of_levels((const float *)levels, code, width);
+#define AVX2 __attribute__((target("avx2")))
+#define VNNI __attribute__((target("avx512f,avx512bw,avx512vl,avx512vnni")))
+
+AVX2 static uint32_t compare_levels_avx2(const uint8_t *query, const uint8_t *code, Size width) {
+    return distance_of_levels(query, code, width);
 }
 
-__attribute__((target("avx2"))) static uint32_t compare_avx2(const uint8_t *a, const uint8_t *b,
-                                                             Size width) {
+AVX2 INLINE uint32_t sum_of_eight(__m256i sums) {
+    __m128i four = _mm_add_epi32(_mm256_castsi256_si128(sums), _mm256_extracti128_si256(sums, 1));
+    four = _mm_add_epi32(four, _mm_shuffle_epi32(four, 0x4e));
+    four = _mm_add_epi32(four, _mm_shuffle_epi32(four, 0xb1));
+    return (uint32_t)_mm_cvtsi128_si32(four);
+}
+
+AVX2 static uint32_t compare_bytes_avx2(const uint8_t *a, const uint8_t *b, Size width) {
     /* Not widened byte by byte, as compilers do it: that costs twice as much. */
     __m256i evens = _mm256_setzero_si256(), odds = evens;
     const __m256i low = _mm256_set1_epi16(0xff);
@@ -62,15 +112,30 @@ __attribute__((target("avx2"))) static uint32_t compare_avx2(const uint8_t *a, c
         evens = _mm256_add_epi32(evens, _mm256_madd_epi16(even, even));
         odds = _mm256_add_epi32(odds, _mm256_madd_epi16(odd, odd));
     }
-    __m256i sums = _mm256_add_epi32(evens, odds);
-    __m128i four = _mm_add_epi32(_mm256_castsi256_si128(sums), _mm256_extracti128_si256(sums, 1));
-    four = _mm_add_epi32(four, _mm_shuffle_epi32(four, 0x4e));
-    four = _mm_add_epi32(four, _mm_shuffle_epi32(four, 0xb1));
-    return (uint32_t)_mm_cvtsi128_si32(four) + sum_of_squares(a + i, b + i, width - i);
+    return sum_of_eight(_mm256_add_epi32(evens, odds)) + sum_of_squares(a + i, b + i, width - i);
 }
 
-__attribute__((target("avx512f,avx512bw,avx512vl,avx512vnni"))) static uint32_t
-compare_vnni(const uint8_t *a, const uint8_t *b, Size width) {
+/* Differences are of seven bits: the squares of two of them fit sixteen. */
+AVX2 INLINE __m256i squares_avx2(__m256i query, __m256i integers) {
+    __m256i difference = _mm256_abs_epi8(_mm256_sub_epi8(query, integers));
+    return _mm256_madd_epi16(_mm256_maddubs_epi16(difference, difference), _mm256_set1_epi16(1));
+}
+
+AVX2 static uint32_t compare_halves_avx2(const uint8_t *query, const uint8_t *code, Size width) {
+    const __m256i mask = _mm256_set1_epi8(15 * HALF_STEPS);
+    __m256i lower = _mm256_setzero_si256(), upper = lower;
+    for (Size at = 0; at < width; at += 32) {
+        const uint8_t *first = query + at / LINE_BYTES * 2 * LINE_BYTES + at % LINE_BYTES;
+        __m256i bytes = _mm256_loadu_si256((const __m256i *)(code + at));
+        __m256i x = _mm256_loadu_si256((const __m256i *)first);
+        __m256i y = _mm256_loadu_si256((const __m256i *)(first + LINE_BYTES));
+        lower = _mm256_add_epi32(lower, squares_avx2(x, _mm256_and_si256(_mm256_slli_epi16(bytes, 3), mask)));
+        upper = _mm256_add_epi32(upper, squares_avx2(y, _mm256_and_si256(_mm256_srli_epi16(bytes, 1), mask)));
+    }
+    return sum_of_eight(_mm256_add_epi32(lower, upper));
+}
+
+VNNI static uint32_t compare_bytes_vnni(const uint8_t *a, const uint8_t *b, Size width) {
     __m512i evens = _mm512_setzero_si512(), odds = evens; /* two sums, so that neither waits for the other */
     for (Size i = 0; i < width; i += 64) {
         __mmask64 within = width - i >= 64 ? ~UINT64_C(0) : (UINT64_C(1) << (width - i)) - 1;
@@ -83,24 +148,41 @@ compare_vnni(const uint8_t *a, const uint8_t *b, Size width) {
     }
     return (uint32_t)_mm512_reduce_add_epi32(_mm512_add_epi32(evens, odds));
 }
+
+VNNI static uint32_t compare_halves_vnni(const uint8_t *query, const uint8_t *code, Size width) {
+    const __m512i mask = _mm512_set1_epi8(15 * HALF_STEPS);
+    __m512i lower = _mm512_setzero_si512(), upper = lower;
+    for (Size at = 0; at < width; at += LINE_BYTES, query += 2 * LINE_BYTES) {
+        __m512i bytes = _mm512_loadu_si512(code + at);
+        __m512i x = _mm512_and_si512(_mm512_slli_epi16(bytes, 3), mask);
+        __m512i y = _mm512_and_si512(_mm512_srli_epi16(bytes, 1), mask);
+        x = _mm512_abs_epi8(_mm512_sub_epi8(_mm512_loadu_si512(query), x));
+        y = _mm512_abs_epi8(_mm512_sub_epi8(_mm512_loadu_si512(query + LINE_BYTES), y));
+        lower = _mm512_dpbusd_epi32(lower, x, x);
+        upper = _mm512_dpbusd_epi32(upper, y, y);
+    }
+    return (uint32_t)_mm512_reduce_add_epi32(_mm512_add_epi32(lower, upper));
+}
 #endif
 
-Compare *comparisons[3] = {compare_anywhere};
+Comparing comparisons[COMPARISONS_MAX] = {
+    {compare_bytes, compare_halves, compare_levels, compare_levels_of_halves},
+};
 int comparisons_size = 1;
-Compare *compare = compare_anywhere;
-Compare *compare_levels = compare_levels_anywhere;
+Comparing comparing;
 
 void choose_comparison(void) {
     comparisons_size = 1;
 #ifdef __x86_64__
     __builtin_cpu_init();
-    if (__builtin_cpu_supports("avx2")) {
-        comparisons[comparisons_size++] = compare_avx2;
-        compare_levels = compare_levels_avx2;
-    }
+    Comparing quicker = {compare_bytes_avx2, compare_halves_avx2, compare_levels_avx2, compare_levels_of_halves};
+    if (__builtin_cpu_supports("avx2"))
+        comparisons[comparisons_size++] = quicker;
+    quicker.bytes = compare_bytes_vnni;
+    quicker.halves = compare_halves_vnni;
     if (__builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bw") &&
         __builtin_cpu_supports("avx512vl"))
-        comparisons[comparisons_size++] = compare_vnni;
+        comparisons[comparisons_size++] = quicker;
 #endif
-    compare = comparisons[comparisons_size - 1];
+    comparing = comparisons[comparisons_size - 1];
 }

@@ -35,7 +35,7 @@ typedef struct {
     const uint64_t *offsets; /* of each node's first neighbour */
     const int32_t *starts;   /* of each level's neighbours among a node's, and the end of the last level's */
     int64_t count;
-    Size width; /* bytes of a code: a vector's components and zeros */
+    Size width; /* bytes of a code; a vector's components are followed by zeros */
     int levels; /* that nodes may have */
     int32_t entry;
     int top; /* the entry node's level */
@@ -82,8 +82,8 @@ typedef struct {
     Size scored_room;
 } Scratch;
 
-/* The squared Euclidean distance of two codes, or a number that orders codes by it. */
-typedef uint32_t Compare(const uint8_t *a, const uint8_t *b, Size width);
+/* The squared Euclidean distance of a query and a code, or a number that orders codes by it. */
+typedef uint32_t Compare(const uint8_t *query, const uint8_t *code, Size width);
 
 /* What a walk is to come near to: a code, or a vector in the form that `compare` takes. */
 typedef struct {
@@ -91,13 +91,22 @@ typedef struct {
     Compare *compare;
 } Query;
 
-/* The quickest that this processor can do, and all that it can do, the quickest last. */
-extern Compare *compare;
-extern Compare *comparisons[3];
-extern int comparisons_size;
+/* Codes of a byte for each component, or of half of one: then each line of a code holds 128 components, the first 64 in
+ * the lower halves of its bytes. Such a half is the upper four of seven bits; a query has all seven. */
+#define LINE_BYTES 64
+#define HALF_STEPS 8
+#define HALVES_MOST 127
 
-/* The bits of the float32 distance of `width` float32 levels, which need not be within a byte, and a code. */
-extern Compare *compare_levels;
+/* Numbers told by `levels` are the bits of a float32. Their queries are float32, in the unit of the integers, and need
+ * not be within their range. */
+typedef struct {
+    Compare *bytes, *halves, *levels, *levels_of_halves;
+} Comparing;
+
+/* All that this processor can do, the quickest last, which is also `comparing`. */
+#define COMPARISONS_MAX 3
+extern Comparing comparisons[COMPARISONS_MAX], comparing;
+extern int comparisons_size;
 
 void choose_comparison(void);
 

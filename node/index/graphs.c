@@ -7,23 +7,28 @@
 #define LEVELS_MAX 64 /* of a graph; there are hardly ever ten */
 #define HELD 3        /* buffers of a packed level */
 
+/* Halves of bytes lie together line by line. */
+static int are_lines(const Coded *coded) { return !coded->has_halves || coded->graph.width % LINE_BYTES == 0; }
+
 static int graph_init(GraphObject *self, PyObject *args, PyObject *keywords) {
     static char *names[] = {"owner",   "count",  "entry", "top",  "neighbors", "offsets",
-                            "starts",  "codes",  "width", "low",  "step",      "centre",  "bits", NULL};
+                            "starts",  "codes",  "width", "low",  "step",      "centre",  "bits", "halves", NULL};
     PyObject *owner;
     unsigned long long codes, neighbors, offsets, centre = 0;
     Py_buffer starts;
     long long count;
     Graph *graph = &self->coded.graph;
-    if (!PyArg_ParseTupleAndKeywords(args, keywords, "OLiiKKy*Knff|Ki", names, &owner, &count, &graph->entry,
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "OLiiKKy*Knff|Kip", names, &owner, &count, &graph->entry,
                                      &graph->top, &neighbors, &offsets, &starts, &codes, &graph->width,
-                                     &self->coded.low, &self->coded.step, &centre, &self->coded.bits))
+                                     &self->coded.low, &self->coded.step, &centre, &self->coded.bits,
+                                     &self->coded.has_halves))
         return -1;
     Py_ssize_t levels = starts.len / (Py_ssize_t)sizeof(int32_t) - 1;
     int fits = self->owner == NULL && graph->width > 0 && self->coded.step > 0;
     fits = fits && 0 <= count && count < NODES_MAX && levels >= 1 && 0 <= self->coded.bits && self->coded.bits <= 8;
     fits = fits && (!self->coded.bits || (centre != 0 && signs_components(graph->width) > 0 &&
                                     signs_components(graph->width) % 64 == 0));
+    fits = fits && are_lines(&self->coded);
     fits = fits && (count == 0 || (0 <= graph->entry && graph->entry < count && graph->top < levels));
     if (fits && (self->starts = PyMem_Malloc((size_t)starts.len)) != NULL)
         memcpy(self->starts, starts.buf, (size_t)starts.len);
@@ -99,7 +104,7 @@ static int hold_levels(GraphObject *self, PyObject *levels) {
 }
 
 static PyObject *graph_packed(PyObject *type, PyObject *args, PyObject *keywords) {
-    static char *names[] = {"owner", "count", "entry", "levels", "codes", "width", "low", "step", NULL};
+    static char *names[] = {"owner", "count", "entry", "levels", "codes", "width", "low", "step", "halves", NULL};
     PyObject *owner, *levels;
     unsigned long long codes;
     long long count;
@@ -107,13 +112,15 @@ static PyObject *graph_packed(PyObject *type, PyObject *args, PyObject *keywords
     if (self == NULL)
         return NULL;
     Graph *graph = &self->coded.graph;
-    if (!PyArg_ParseTupleAndKeywords(args, keywords, "OLiO!Knff", names, &owner, &count, &graph->entry, &PyTuple_Type,
-                                     &levels, &codes, &graph->width, &self->coded.low, &self->coded.step))
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "OLiO!Knff|p", names, &owner, &count, &graph->entry,
+                                     &PyTuple_Type, &levels, &codes, &graph->width, &self->coded.low,
+                                     &self->coded.step, &self->coded.has_halves))
         goto failed;
     graph->count = count;
     graph->codes = (const uint8_t *)(uintptr_t)codes;
     if (graph->width <= 0 || !(self->coded.step > 0) || count < 1 || count >= NODES_MAX || !is_node(graph, graph->entry) ||
-        PyTuple_GET_SIZE(levels) < 1 || PyTuple_GET_SIZE(levels) > LEVELS_MAX) {
+        PyTuple_GET_SIZE(levels) < 1 || PyTuple_GET_SIZE(levels) > LEVELS_MAX ||
+        !are_lines(&self->coded)) {
         PyErr_SetString(PyExc_ValueError, "expected the count, entry node, levels and codes of one graph");
         goto failed;
     }

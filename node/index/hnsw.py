@@ -1,4 +1,4 @@
-"""HNSW graphs over compressed codes: file, search for candidates, scan of the codes.
+"""HNSW graphs over compressed codes: file, search for candidates.
 
 A graph answers with *candidates*, ordered by its codes; who wants exact similarities scores them again on
 the original vectors (``node.index.exact``). Filters are not pushed into FAISS's walk: it is the same with
@@ -14,14 +14,13 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from node.index import graph_file
-from node.index.codes import Code, Encoding, for_faiss, integers_of, metric_of, slim, sq_type
+from node.index.codes import Code, Encoding, for_faiss, metric_of, slim
 from node.index.exact import NO_ROW, Rows
 from node.index.kernels import kernel_of
 from node.index.library import faiss
@@ -37,8 +36,6 @@ FloatArray = npt.NDArray[np.float32]
 Best = tuple[Rows, FloatArray, npt.NDArray[np.int64]]
 """Rows and similarities, both (nq, k), best first, equal ones by row, padded with NO_ROW and -inf; and how
 many nodes each walk kept, and how many of these were allowed (nq, 2)."""
-
-_LEVELS = 255
 
 
 class HnswGraph:
@@ -57,21 +54,17 @@ class HnswGraph:
         params: GraphParams,
         encoding: Encoding,
         distance: Distance,
-        path: Path | None = None,
         twins: Twins | None = None,
         packed: PackedLinks | None = None,
     ) -> None:
         """``index``: FAISS's graph; or, with ``packed`` links beside them, its codes alone."""
         self._index, self._packed = index, packed
         self._storage = index if packed else faiss.downcast_index(index.storage)
-        self._path = path
-        self._floats: Any = None  # the same codes for queries beyond the range of integers, made late
-        self._making = Lock()
         self._scored: tuple[Originals, ScoredGraph | None] | None = None  # on the vectors asked for last
         self._walked = None
         if packed is not None:
             self._walked = walked_packed(index, packed, encoding)
-        elif encoding.code is Code.INTEGER_8BIT:
+        elif encoding.of_integers:
             self._walked = walked(index, encoding)
         elif encoding.code is Code.SIGNS:
             if params.quantization is not None:
@@ -129,7 +122,7 @@ class HnswGraph:
         speak(index, encoding, metric_of(distance, encoding.code))
         slim(index if packed else faiss.downcast_index(index.storage), encoding)
         try:
-            return cls(index, rows, params, encoding, distance, path, twins, packed)
+            return cls(index, rows, params, encoding, distance, twins, packed)
         except ValueError as error:
             raise graph_file.GraphDamaged(str(error)) from error
 
@@ -147,8 +140,9 @@ class HnswGraph:
     def save(self, path: Path) -> None:
         """Raises: OSError."""
         codes_bytes = self.count * int(self._storage.code_size)
-        integers = self.encoding.code is Code.INTEGER_8BIT
-        if integers and graph_file.write_packed(self._storage, self._links(), path, codes_bytes):
+        if self.encoding.of_integers and graph_file.write_packed(
+            self._storage, self._links(), path, codes_bytes
+        ):
             return
         speak(self._index, self.encoding, faiss.METRIC_L2)
         graph_file.write(self._index, path, codes_bytes)
@@ -266,76 +260,7 @@ class HnswGraph:
         """Is it walked by ``node.index.walk``, at half of what FAISS's walk costs?"""
         return self._walked is not None
 
-    @property
-    def scans(self) -> bool:
-        """Can ``scan`` be used? (FAISS has no filtered scan of product codes.)"""
-        return self.encoding.code is not Code.PRODUCT
-
-    def scan(
-        self, queries: FloatArray, allowed: npt.NDArray[np.uint8], count: int
-    ) -> tuple[Rows, FloatArray]:
-        """The best ``count`` rows by code among those allowed, from reading the codes alone; no walk.
-
-        Args:
-            allowed: packed bits of matrix rows, little-endian, at least one bit per row.
-
-        Returns: rows and similarities by code, both (nq, count), best first, padded with NO_ROW and -inf.
-        """
-        assert self.scans
-        if self.rows is not None:
-            flags = allowed[self.rows >> 3] >> (self.rows & 7).astype(np.uint8) & 1
-            allowed = np.packbits(flags, bitorder="little")
-        selector = faiss.IDSelectorBitmap(np.ascontiguousarray(allowed))  # FAISS keeps a bare pointer
-        wanted = faiss.SearchParameters(sel=selector)
-        if self.encoding.code is Code.SIGNS:
-            wanted = faiss.RaBitQSearchParameters(sel=selector, qb=self._storage.qb, centered=False)
-        taken = self._taken(queries)
-        if taken is None:
-            distances, nodes = self._of_floats().search(self._padded(queries), count, params=wanted)
-            return self._rows_of(nodes), self._similarities(distances, nodes, step=1.0)
-        distances, nodes = self._storage.search(taken, count, params=wanted)
-        return self._rows_of(nodes), self._similarities(distances, nodes, self._step)
-
     # --- queries and answers ---------------------------------------------------------------------------
-
-    @property
-    def _step(self) -> float:
-        return self.encoding.step if self.encoding.code is Code.INTEGER_8BIT else 1.0
-
-    def _taken(self, queries: FloatArray) -> FloatArray | None:
-        """Queries as the codes take them; None: compare them as floats (``_of_floats``)."""
-        if self.encoding.code is Code.INTEGER_8BIT:
-            return integers_of(self.encoding, queries)
-        return for_faiss(self.encoding, queries)
-
-    def _padded(self, queries: FloatArray) -> FloatArray:
-        padded = np.full((len(queries), self.encoding.width), self.encoding.low, dtype=np.float32)
-        padded[:, : queries.shape[1]] = queries
-        return padded
-
-    def _of_floats(self) -> Any:
-        """The same codes, but with queries compared as floats."""
-        with self._making:
-            if self._floats is None:
-                if self._path is None:
-                    storage = faiss.clone_index(self._storage)
-                else:
-                    storage = self._opened_codes(self._path)
-                low, step = self.encoding.low, self.encoding.step
-                storage.sq.qtype = sq_type(Code.UNIFORM_8BIT)
-                range_ = np.array([low - step / 2, _LEVELS * step], dtype=np.float32)
-                faiss.copy_array_to_vector(range_, storage.sq.trained)
-                self._floats = storage
-        return self._floats
-
-    @staticmethod
-    def _opened_codes(path: Path) -> Any:
-        index, packed = graph_file.open_mapped(path)
-        if packed is not None:
-            return index
-        storage = faiss.downcast_index(index.storage)
-        storage.referenced_objects = [index]  # whose it is
-        return storage
 
     def _rows_of(self, nodes: npt.NDArray[np.int64]) -> Rows:
         if self.rows is None or self.count == 0:

@@ -32,7 +32,7 @@ static int choose(const Graph *graph, const Pool *from, int most, Found *chosen)
         const uint8_t *code = code_of(graph, node_of(from->items[i]));
         int is_apart = 1;
         for (int at = 0; at < size && is_apart; at++)
-            is_apart = compare(code, code_of(graph, node_of(chosen[at])), graph->width) >= distance_of(from->items[i]);
+            is_apart = comparing.bytes(code, code_of(graph, node_of(chosen[at])), graph->width) >= distance_of(from->items[i]);
         if (is_apart)
             chosen[size++] = from->items[i];
     }
@@ -58,9 +58,9 @@ static void link_back(Desk *desk, int32_t other, int32_t node, int level) {
     } else {
         Pool *rivals = &desk->rivals;
         rivals->size = 0;
-        keep(rivals, found(compare(code, code_of(graph, node), graph->width), node));
+        keep(rivals, found(comparing.bytes(code, code_of(graph, node), graph->width), node));
         for (int i = 0; i < most; i++)
-            keep(rivals, found(compare(code, code_of(graph, neighbors[i]), graph->width), neighbors[i]));
+            keep(rivals, found(comparing.bytes(code, code_of(graph, neighbors[i]), graph->width), neighbors[i]));
         write_links(neighbors, most, desk->chosen, choose(graph, rivals, most, desk->chosen));
     }
     unlock(desk->linking->locks + other);
@@ -69,7 +69,7 @@ static void link_back(Desk *desk, int32_t other, int32_t node, int level) {
 /* Writes the node's own links, level by level downwards; -1: no memory. */
 static int link_on(Desk *desk, int32_t node) {
     const Graph *graph = desk->linking->graph;
-    const Query query = {code_of(graph, node), compare};
+    const Query query = {code_of(graph, node), comparing.bytes};
     int levels = desk->linking->levels[node];
     int32_t nearest = graph->entry;
     for (int level = graph->top; level >= levels; level--)

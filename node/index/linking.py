@@ -17,11 +17,10 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
+from node.index.choice import choose_lossless
 from node.index.codes import (
-    BLOCK_ROWS,
     Code,
     Encoding,
-    choose_lossless,
     code_bytes,
     for_faiss,
     metric_of,
@@ -32,6 +31,7 @@ from node.index.library import faiss
 from node.index.narrow import Originals
 from node.index.packed_links import FaissLinks
 from node.index.quantization import Quantization
+from node.index.samples import BLOCK_ROWS
 from node.index.walking import link
 from protos.collections import Distance
 
@@ -93,7 +93,7 @@ def linked_index(
 
 def linking(distance: Distance, matrix: Originals, rows: GraphRows | None, encoding: Encoding) -> Encoding:
     """The encoding to link over: ``encoding`` itself unless it is too coarse for good links."""
-    if encoding.coarse or encoding.code is Code.UNIFORM_4BIT:
+    if encoding.coarse or encoding.code in (Code.UNIFORM_4BIT, Code.INTEGER_4BIT):
         return choose_lossless(distance, matrix, rows)
     return encoding
 

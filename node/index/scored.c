@@ -26,7 +26,8 @@ static int scored_graph_init(ScoredGraphObject *self, PyObject *args, PyObject *
     int fits = ((GraphObject *)graph)->owner != NULL && kernel != 0;
     fits = fits && self->matrix.ndim == 2 && self->matrix.itemsize == sizeof(float);
     fits = fits && self->matrix.shape[0] < NODES_MAX;
-    fits = fits && (((GraphObject *)graph)->coded.bits || self->matrix.shape[1] <= links->width);
+    const Coded *coded = &((GraphObject *)graph)->coded;
+    fits = fits && (coded->bits || takes(coded, self->matrix.shape[1]));
     if (fits && rows != Py_None)
         fits = self->rows.ndim == 1 && self->rows.itemsize == sizeof(uint32_t) &&
                self->rows.shape[0] == links->count;

@@ -6,60 +6,84 @@
 
 #include "signs.h"
 
-#define LEVELS 255.0F
+#define SUMS 16
+#define BEYOND_MORE 8 /* times as many are scored again in a scan for a query that halves have no room for */
+#define ROUNDING (1.0F / 12) /* what it takes from a component of a code, squared and in its steps, on average */
 
-/* The integers that a vector's components are nearest to. Returns 0 where one is so far outside their range that the
- * code would be another vector's. What is beyond the vector's components in the code must be zero. */
-static int encode(float low, float step, const float *vector, Size dim, uint8_t *code) {
-    float least = low - step, most = low + (LEVELS + 1) * step;
-    int within = 1;
-    for (Size i = 0; i < dim; i++) {
-        float level = (vector[i] - low) / step;
-        within &= vector[i] >= least && vector[i] <= most;
-        level = level > 0 ? level : 0;
-        code[i] = (uint8_t)(int)((level < LEVELS ? level : LEVELS) + 0.5F);
-    }
-    return within;
+/* The integer that is nearest to a component, and what their range takes from it, squared. */
+static inline uint8_t encode_one(const Coded *coded, float component, float most, float *lost) {
+    float level = (component - coded->low) / coded->step, kept = level > 0 ? level : 0;
+    kept = kept < most ? kept : most;
+    *lost += (level - kept) * (level - kept);
+    return (uint8_t)(int)(kept + 0.5F);
 }
+
+/* The integers that stand for a vector. Returns 0 where their range takes more from it than twice what rounding takes
+ * from a code: it would be another vector. What is beyond the vector's components must be zero. */
+static int encode(const Coded *coded, const float *vector, Size dim, uint8_t *integers) {
+    const float most = coded->has_halves ? HALVES_MOST : UINT8_MAX, unit = coded->has_halves ? HALF_STEPS : 1;
+    float lost[SUMS] = {0}, sum = 0;
+    Size i = 0;
+    for (; i + SUMS <= dim; i += SUMS)
+        for (int at = 0; at < SUMS; at++)
+            integers[i + at] = encode_one(coded, vector[i + at], most, lost + at);
+    for (; i < dim; i++)
+        integers[i] = encode_one(coded, vector[i], most, lost);
+    for (int at = 0; at < SUMS; at++)
+        sum += lost[at];
+    return sum <= 2 * ROUNDING * unit * unit * (float)dim;
+}
+
+/* Room for them in a code of integers. */
+static Size components_of(const Coded *coded) { return coded->graph.width * (coded->has_halves ? 2 : 1); }
 
 /* This thread's, with room for a walk; NULL: no memory. The threads that search are few and live as long as the
  * process, so what they hold is not given back. */
 static __attribute__((noinline)) Scratch *scratch_for(const Coded *coded, Size ef) {
     static _Thread_local Scratch mine;
     Size width = coded->graph.width;
-    Size bytes = coded->bits ? signs_query_bytes(signs_components(width), coded->bits) : width * (Size)sizeof(float);
+    Size bytes = coded->bits ? signs_query_bytes(signs_components(width), coded->bits)
+                             : components_of(coded) * (Size)sizeof(float);
     if (prepare(&mine, &coded->graph, ef) < 0 || allot((void **)&mine.code, &mine.code_room, bytes, 1) < 0)
         return NULL;
     return &mine;
 }
 
 int takes(const Coded *coded, Size dim) {
-    return coded->bits ? dim == signs_components(coded->graph.width) : dim <= coded->graph.width;
+    return coded->bits ? dim == signs_components(coded->graph.width) : dim <= components_of(coded);
+}
+
+static Compare *comparing_levels(const Coded *coded) {
+    return coded->has_halves ? comparing.levels_of_halves : comparing.levels;
 }
 
 /* The form in which codes are compared with a vector: integers, or floats where they have no room for it. */
 static Query query_of(const Coded *coded, const float *vector, Size dim, Scratch *scratch) {
-    Size width = coded->graph.width;
+    Size components = components_of(coded);
     if (coded->bits) {
         signs_prepare(vector, coded->centre, dim, coded->bits, scratch->code);
         return (Query){scratch->code, signs_compare};
     }
-    memset(scratch->code, 0, (size_t)width * sizeof(float));
-    if (encode(coded->low, coded->step, vector, dim, scratch->code))
-        return (Query){scratch->code, compare};
+    memset(scratch->code, 0, (size_t)components * sizeof(float));
+    if (encode(coded, vector, dim, scratch->code))
+        return (Query){scratch->code, coded->has_halves ? comparing.halves : comparing.bytes};
     float *levels = (float *)(void *)scratch->code;
-    for (Size i = 0; i < width; i++)
+    for (Size i = 0; i < components; i++)
         levels[i] = i < dim ? (vector[i] - coded->low) / coded->step : 0;
-    return (Query){scratch->code, compare_levels};
+    return (Query){scratch->code, comparing_levels(coded)};
 }
 
+/* Halves of a byte end where a sixtieth of the components does. That is nothing to most queries; but one that they have
+ * no room for consists of few components, and what is best for it of those that were cut off. */
+static int is_beyond_halves(const Query *query) { return query->compare == comparing.levels_of_halves; }
+
 /* A distance, squared and in steps of the integers, as a pool has it. */
-static float distance_by(const Query *query, Found item) {
+static float distance_by(const Coded *coded, const Query *query, Found item) {
     uint32_t bits = distance_of(item);
     float distance = (float)bits;
-    if (query->compare == compare_levels)
+    if (query->compare == comparing_levels(coded))
         memcpy(&distance, &bits, sizeof distance);
-    return query->compare == signs_compare ? signs_distance(bits) : distance;
+    return coded->bits ? signs_distance(bits) : distance;
 }
 
 /* Fills the pool with the nodes nearest to the query; -1: no memory. */
@@ -86,7 +110,7 @@ int search(const Coded *coded, const float *queries, Size many, Size dim, Size e
             return -1;
         for (Size at = 0; at < count; at++) {
             int is_there = at < scratch->pool.size;
-            distances[i * count + at] = is_there ? distance_by(&query, scratch->pool.items[at]) : INFINITY;
+            distances[i * count + at] = is_there ? distance_by(coded, &query, scratch->pool.items[at]) : INFINITY;
             nodes[i * count + at] = is_there ? node_of(scratch->pool.items[at]) : -1;
         }
     }
@@ -103,7 +127,7 @@ int search_best(const Coded *coded, const Originals *originals, const Mask *mask
         Query query = query_of(coded, asked->compared + i * asked->dim, asked->dim, scratch);
         if (walk_for(&coded->graph, &query, scratch) < 0)
             return -1;
-        Size passing = rank(originals, mask, vector, wanted, scratch, &ranking);
+        Size passing = rank(originals, mask, vector, is_beyond_halves(&query) ? ef : wanted, scratch, &ranking);
         if (passing < 0)
             return -1;
         walked[2 * i] = scratch->pool.size;
@@ -117,14 +141,16 @@ int search_best(const Coded *coded, const Originals *originals, const Mask *mask
 int scan_best(const Coded *coded, const Originals *originals, const uint32_t *nodes, const Admitted *admitted,
               const Asked *asked, Size many, Size wanted, Ranking ranking) {
     static const Mask ALL = {NULL, 0};
-    Scratch *scratch = scratch_for(coded, wanted);
+    Scratch *scratch = scratch_for(coded, BEYOND_MORE * wanted);
     if (scratch == NULL)
         return -1;
+    const Size room = scratch->pool.room, usual = wanted < room ? wanted : room;
     for (Size i = 0; i < many; i++) {
         const float *vector = asked->vectors + i * originals->dim;
         Query query = query_of(coded, asked->compared + i * asked->dim, asked->dim, scratch);
+        scratch->pool.room = is_beyond_halves(&query) ? room : usual;
         scan(&coded->graph, originals, nodes, admitted, &query, &scratch->pool);
-        if (rank(originals, &ALL, vector, wanted, scratch, &ranking) < 0)
+        if (rank(originals, &ALL, vector, scratch->pool.room, scratch, &ranking) < 0)
             return -1;
         ranking.rows += ranking.size;
         ranking.scores += ranking.size;

@@ -8,22 +8,24 @@ PyTypeObject *graph_type;
 /* --- codes and rows ----------------------------------------------------------------------------------------- */
 
 static PyObject *distances(PyObject *Py_UNUSED(module), PyObject *args) {
-    Py_buffer a, b;
+    Py_buffer query, code;
     PyObject *found = NULL;
-    if (!PyArg_ParseTuple(args, "y*y*", &a, &b))
+    int has_halves = 0;
+    if (!PyArg_ParseTuple(args, "y*y*|p", &query, &code, &has_halves))
         return NULL;
-    if (a.len != b.len)
-        PyErr_SetString(PyExc_ValueError, "expected codes of one width");
+    if (has_halves ? code.len % LINE_BYTES != 0 || query.len != 2 * code.len : query.len != code.len)
+        PyErr_SetString(PyExc_ValueError, "expected a query and a code of as many components");
     else
         found = PyList_New(0);
     for (int i = 0; found != NULL && i < comparisons_size; i++) {
-        PyObject *distance = PyLong_FromUnsignedLong(comparisons[i](a.buf, b.buf, a.len));
+        Compare *compare = has_halves ? comparisons[i].halves : comparisons[i].bytes;
+        PyObject *distance = PyLong_FromUnsignedLong(compare(query.buf, code.buf, code.len));
         if (distance == NULL || PyList_Append(found, distance) < 0)
             Py_CLEAR(found);
         Py_XDECREF(distance);
     }
-    PyBuffer_Release(&a);
-    PyBuffer_Release(&b);
+    PyBuffer_Release(&query);
+    PyBuffer_Release(&code);
     return found;
 }
 

@@ -3,10 +3,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-def distances(a: bytes, b: bytes) -> list[int]:
+def distances(query: bytes, code: bytes, halves: bool = False) -> list[int]:
     """The squared distance of two codes by each of the ways that this processor has; walks take the last.
 
-    For tests. Raises: ValueError if they are not of one width.
+    ``halves``: two components are in each byte of ``code``, and one in each of ``query``.
+
+    For tests. Raises: ValueError if they have not as many components.
     """
 
 def normalize(rows: npt.NDArray[np.float32], units: npt.NDArray[np.float32], /) -> None:
@@ -25,11 +27,11 @@ def unpack(packed: npt.NDArray[np.uint8], width: int, first: int, links: npt.NDA
     """Read what ``pack`` wrote. Raises: ValueError if there is less."""
 
 class Graph:
-    """The links and codes of a graph over 8-bit integers, compared by L2: codes where FAISS has them, links
-    there, too, or packed.
+    """The links and codes of a graph over integers, compared by L2: codes where FAISS has them, links there,
+    too, or packed.
 
-    Searching is safe from many threads, and lets others run. A query with a component beyond the integers'
-    range is compared with codes as floats.
+    Searching is safe from many threads, and lets others run. A query that the integers' range would make
+    another one is compared with codes as floats.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class Graph:
         step: float,
         centre: int = 0,
         bits: int = 0,
+        halves: bool = False,
     ) -> None:
         """
         Args:
@@ -59,6 +62,8 @@ class Graph:
             low, step: the integer i stands for ``low + i * step``.
             centre, bits: of codes of signs (``signs.h``): the address of their centre, as many float32 as a
                 vector has components, and bits of a query's component; what is compared are rotated vectors.
+            halves: two components are in a byte (``graph.h``); the integers are of seven bits, of which
+                codes have the upper four.
 
         Raises: ValueError if they cannot be one graph's.
         """
@@ -74,6 +79,7 @@ class Graph:
         width: int,
         low: float,
         step: float,
+        halves: bool = False,
     ) -> Graph:
         """
         Args:

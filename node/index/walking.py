@@ -1,7 +1,7 @@
 """Graphs for our own walk, and linking FAISS's by it (``walk``, in C).
 
 Lives here: what the C code has to be told about a FAISS index, or about codes and packed links. Only graphs
-over ``INTEGER_8BIT`` codes and ``SIGNS``; it links the former alone.
+over codes of integers and ``SIGNS``; it links ``INTEGER_8BIT`` alone.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ _ALONE = (
 
 def walked(index: Any, encoding: Encoding) -> walk.Graph:
     """The graph of ``index``, of which nothing but links may change."""
-    return _over_links(index, width=encoding.width, low=encoding.low, step=encoding.step)
+    width, low, step = encoding.width, encoding.low, encoding.step
+    return _over_links(index, width=width, low=low, step=step, halves=encoding.has_halves)
 
 
 def walked_signs(index: Any) -> walk.Graph:
@@ -63,6 +64,7 @@ def walked_packed(storage: Any, links: PackedLinks, encoding: Encoding) -> walk.
         width=encoding.width,
         low=encoding.low,
         step=encoding.step,
+        halves=encoding.has_halves,
     )
 
 

@@ -19,7 +19,9 @@ from node.segments.schema import VectorSchema
 from node.segments.values import ValueGraphsEntry
 from protos.files import replace_synced
 
-FORMAT = 4  # up to 3 all links were FAISS's, up to 2 graphs had no twins; 1 had dense float32 vectors only
+# Up to 4 integers had eight bits, up to 3 all links were FAISS's, up to 2 graphs had no twins; 1 had dense
+# float32 vectors only.
+FORMAT = 5
 MANIFEST_FILE = "segment.json"
 BLOCK_BYTES = 1024 * 1024
 

@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import math
 
+from node.index.halves import RESCORED_MIN
+
 # Rows that are scored exactly in the time a walk takes per node it keeps; see ``node_rows``.
 GRAPH_NODE_ROWS = 24
 _NODE_ROWS_LEAST, _NODE_ROWS_DIM = 7, 2400
@@ -24,7 +26,7 @@ _LISTED_MAX = 32
 # A first walk is this much wider than expected to be needed, and a ball this full is full enough.
 WIDENING = 1.15
 FULL_ENOUGH = 0.9
-RESCORED_MIN = 10
+WIDTH_MIN = 10
 # Passing rows for each wanted one that a wide ball must hold, and how fast the need falls with the width.
 DEPTH = 3
 _DECAY = 1.3
@@ -57,7 +59,7 @@ def rescored(k: int, ef: int) -> int:
 
 
 def search_width(ef: int, k: int) -> int:
-    return max(ef, k + RESCORED_MIN)
+    return max(ef, k + WIDTH_MIN)
 
 
 def needed(width: int, ef: int, k: int) -> float:

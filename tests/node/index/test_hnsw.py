@@ -75,8 +75,13 @@ def test_files_of_former_versions_have_all_links_as_faiss_has_them(tmp_path: Pat
             for found, expected in (
                 (again.candidates(queries, 64, 10), graph.candidates(queries, 64, 10)),
                 (again.best(queries, 64, 20, 10, MATRIX), graph.best(queries, 64, 20, 10, MATRIX)),
-                (again.scan(queries, everything, 10), graph.scan(queries, everything, 10)),
+                (
+                    again.best_of_codes(queries, 20, 10, MATRIX, None, everything),
+                    graph.best_of_codes(queries, 20, 10, MATRIX, None, everything),
+                ),
             ):
+                assert found is not None
+                assert expected is not None
                 for one, other in zip(found, expected, strict=True):
                     np.testing.assert_array_equal(one, other)
     assert (tmp_path / "now").stat().st_size < len(data)

@@ -1,4 +1,4 @@
-"""Quantized graphs: what their codes find and say, scans of codes, queries beyond a code's range."""
+"""Quantized graphs: what their codes find and say, queries beyond a code's range."""
 
 from __future__ import annotations
 
@@ -155,34 +155,6 @@ def test_similarities_by_code_are_near_the_true_ones(name: str, distance: Distan
     assert (np.diff(by_code, axis=1) <= 0).all()
 
 
-@pytest.mark.parametrize("distance", [Distance.COSINE, Distance.EUCLID, Distance.DOT])
-@pytest.mark.parametrize("config", [None, SCALAR, CONFIGS["binary"][0], CONFIGS["turbo, four bits"][0]])
-def test_a_scan_finds_the_best_of_the_allowed_rows(
-    distance: Distance, config: QuantizationConfig | None, tmp_path: Path
-) -> None:
-    graph = _built(distance, MATRIX, config, tmp_path / "graph")
-    allowed = np.flatnonzero(np.random.default_rng(5).random(ROWS) < 0.1)
-    flags = np.zeros(ROWS, dtype=np.bool_)
-    flags[allowed] = True
-    rows, scores = graph.scan(QUERIES, np.packbits(flags, bitorder="little"), 60)
-    truth, _ = best_of(distance, QUERIES, MATRIX, 10, allowed)
-    assert np.isin(rows, allowed).all()
-    assert _recall(rows, truth) >= 0.99
-    assert (np.diff(scores, axis=1) <= 0).all()
-
-
-def test_a_scan_of_a_partial_graph_speaks_of_rows_and_pads() -> None:
-    nodes = np.arange(1, ROWS, 2, dtype=np.uint32)
-    params = _params(None)
-    encoding = choose_encoding(Distance.EUCLID, MATRIX, nodes)
-    graph = HnswGraph.build(Distance.EUCLID, MATRIX, nodes, params, encoding)
-    flags = np.zeros(ROWS, dtype=np.bool_)
-    flags[[2, 3, 7]] = True
-    rows, scores = graph.scan(MATRIX[7:8], np.packbits(flags, bitorder="little"), 4)
-    assert rows[0].tolist() == [7, 3, -1, -1]
-    assert np.isneginf(scores[0, 2:]).all()
-
-
 @pytest.mark.parametrize("distance", [Distance.COSINE, Distance.EUCLID])
 def test_queries_beyond_the_range_of_integers_find_their_neighbours(
     distance: Distance, tmp_path: Path
@@ -196,7 +168,9 @@ def test_queries_beyond_the_range_of_integers_find_their_neighbours(
     truth, _ = best_of(distance, far, matrix, 10)
     assert _recall(graph.candidates(far, 100, 20), truth) >= 0.98
     everything = np.full(-(-ROWS // 8), 255, dtype=np.uint8)
-    assert _recall(graph.scan(far, everything, 20)[0], truth) >= 0.99
+    scanned = graph.best_of_codes(far, 20, 10, matrix, None, everything)
+    assert scanned is not None
+    assert _recall(scanned[0], truth) >= 0.99
 
 
 def test_zero_vectors_at_cosine_are_not_compared_by_length() -> None:

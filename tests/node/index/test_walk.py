@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from node.index import Code, Encoding, set_threads, similarities, walk
+from node.index.codes import unpacked_halves
 from node.index.kernels import kernel_of
 from node.index.library import faiss
 from node.index.walking import link
@@ -100,6 +101,20 @@ def test_every_way_to_compare_codes_tells_their_distance(width: int, seed: int) 
     )
     difference = a.astype(int) - b.astype(int)
     assert set(walk.distances(a.tobytes(), b.tobytes())) == {int(difference @ difference)}
+
+
+@given(st.integers(0, 5), st.integers(0, 2**32))
+def test_every_way_to_compare_codes_of_halves_tells_their_distance(lines: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    query = rng.choice(np.array([0, 1, 63, 64, 120, 127]), 128 * lines).astype(np.uint8)
+    codes = rng.choice(np.array([0, 15, 16, 127, 128, 240, 255]), (1, 64 * lines)).astype(np.uint8)
+    difference = query.astype(int) - unpacked_halves(codes)[0].astype(int)
+    assert set(walk.distances(query.tobytes(), codes.tobytes(), True)) == {int(difference @ difference)}
+
+
+def test_halves_of_bytes_lie_together_line_by_line() -> None:
+    with pytest.raises(ValueError, match="as many components"):
+        walk.distances(bytes(100), bytes(50), True)
 
 
 def test_it_finds_the_nodes_that_faiss_finds() -> None:

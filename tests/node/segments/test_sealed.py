@@ -21,6 +21,7 @@ from node.segments import (
     seal,
 )
 from node.segments.assemble import assemble
+from node.segments.manifest import FORMAT
 from protos.collections import Distance
 from tests.node.segments.make import SCHEMA, sealed, vectors
 
@@ -139,5 +140,5 @@ def test_a_missing_file_is_refused_on_opening_and_reported(indexed: SealedSegmen
 def test_a_manifest_of_a_newer_format_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sealed(tmp_path / "s", vectors(3))
     monkeypatch.setattr("node.segments.manifest.FORMAT", 0)
-    with pytest.raises(SegmentCorrupted, match="format 4"):
+    with pytest.raises(SegmentCorrupted, match=f"format {FORMAT}"):
         SealedSegment.open(tmp_path / "s")

@@ -194,7 +194,7 @@ def test_what_a_strict_filter_leaves_is_compared_by_its_codes(
     hints = Hints(rows if listed else None, trace=trace)
     found = segment.search("", QUERIES, 10, allowed=None if listed else allowed, ef=EF, hints=hints)
     assert [step.way for step in trace.steps] == [Way.CODES]
-    assert trace.steps[0].scored == 20 * len(QUERIES)
+    assert trace.steps[0].scored == 24 * len(QUERIES)
     wanted = segment.search("", QUERIES, 10, allowed=allowed, exact=True)
     np.testing.assert_array_equal(found[0], wanted[0])
     np.testing.assert_array_equal(found[1].view(np.int32), wanted[1].view(np.int32))
@@ -258,7 +258,7 @@ def test_a_trace_tells_which_ways_were_taken(segment: SealedSegment) -> None:
     assert (rare.way, rare.queries, rare.scored) == (Way.ROWS, 64, 64 * rare.matching)
     assert 5 < rare.matching < 32
     (few,) = ways(0.02)
-    assert (few.way, few.queries, few.scored) == (Way.CODES, 64, 64 * 20)
+    assert (few.way, few.queries, few.scored) == (Way.CODES, 64, 64 * 24)
     assert 80 < few.matching < 320
     common, *rest = ways(0.5)
     assert common.way is Way.WIDENED

@@ -1,0 +1,69 @@
+"""Codes of half a byte for each component: what they stand for, and whether they serve the rows of a graph.
+
+They are compared with queries of seven bits, and what a walk finds is scored again on the vectors: so they
+cost nothing as long as the best rows are among the first by code. Rows whose components are not alike (a few
+that are much greater than the others) have finer codes. ``docs/decisions/0002-graphs-over-codes.md``.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from node.index.codes import HALF_STEPS, HALVES, Code, Encoding, packed_halves, unpacked_halves
+from node.index.exact import best_of
+from node.index.narrow import Originals
+from node.index.samples import sample_of
+from protos.collections import Distance
+
+FloatArray = npt.NDArray[np.float32]
+GraphRows = npt.NDArray[np.uint32]
+
+RESCORED_MIN: Final = 14
+"""So many more candidates than are wanted have to be scored again."""
+
+_STEP_DEVIATIONS = 0.335  # where sixteen even levels of a normal distribution lose least
+_SAMPLE_ROWS = 16_384
+_COMPONENTS_PER_LINE, _LINE_BYTES = 128, 64
+_NEAR = 64  # rows that are ordered by their codes
+_PROBE_QUERIES, _PROBE_K, _PROBE_RECALL_MIN = 96, 10, 0.998
+_PROBE_COMPONENTS = 1 << 25  # of the rows among which the nearest are looked for
+
+
+def halves_for(matrix: Originals, rows: GraphRows | None) -> Encoding:
+    """The codes of ``matrix[rows]`` (None: all), whether they serve or not."""
+    sample = sample_of(matrix, rows, _SAMPLE_ROWS)
+    step = max(_STEP_DEVIATIONS * float(sample.std()), float(np.finfo(np.float32).tiny) * HALF_STEPS)
+    return Encoding(
+        Code.INTEGER_4BIT,
+        low=float(sample.mean()) - step * HALVES / 2,
+        step=step / HALF_STEPS,
+        width=-(-matrix.shape[1] // _COMPONENTS_PER_LINE) * _LINE_BYTES,
+    )
+
+
+def halves_serve(distance: Distance, matrix: Originals, rows: GraphRows | None, encoding: Encoding) -> bool:
+    """Are the rows nearest to one among the first by code?
+
+    Looked at are some rows and what is nearest to them in a large part of all: in a small one all would lie
+    farther apart.
+    """
+    base = sample_of(matrix, rows, _PROBE_COMPONENTS // matrix.shape[1])
+    asked = np.unique(np.linspace(0, len(base) - 1, _PROBE_QUERIES).astype(np.int64))
+    near, _ = best_of(distance, base[asked], base, _NEAR + 1)
+    first = _PROBE_K + RESCORED_MIN
+    found = [
+        _found(encoding, base[row], base[others[others != row]], first) for row, others in zip(asked, near)
+    ]
+    return float(np.mean(found)) >= _PROBE_RECALL_MIN
+
+
+def _found(encoding: Encoding, query: FloatArray, near: FloatArray, first: int) -> float:
+    """The share of the best of ``near``, which are ordered, that are among the ``first`` by code."""
+    dim = len(query)
+    integers = unpacked_halves(packed_halves(encoding, near))[:, :dim].astype(np.float32)
+    levels = np.clip(np.rint((query - encoding.low) / encoding.step), 0, 127)
+    order = np.argsort(np.square(integers - levels).sum(axis=1), kind="stable")
+    return float(np.count_nonzero(order[:first] < _PROBE_K)) / _PROBE_K
