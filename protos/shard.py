@@ -125,7 +125,7 @@ class SearchRequest(Struct, frozen=True):
     weighing: Weighing | None = None
 
 
-class Record(Struct, frozen=True):
+class Record(Struct, frozen=True, gc=False):
     """A stored point. ``payload`` is a JSON object's bytes, None when not asked for.
 
     ``shard_key`` is filled in by the reader of a custom-sharded collection; shards leave it None.
@@ -139,7 +139,7 @@ class Record(Struct, frozen=True):
     shard_key: str | int | None = None
 
 
-class Hits(Struct, frozen=True):
+class Hits(Struct, frozen=True, gc=False):
     """Best first. ``scores`` (n,) float32 in the client's scale; ``records`` one per score.
 
     ``plan``: how they were found, if the request asked to ``explain``.

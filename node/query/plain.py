@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeGuard
 
 import msgspec
 import numpy as np
@@ -32,7 +32,7 @@ from node.segments.hints import Hints
 from node.segments.plain import PlainSearch, Ranking
 from protos.collections import Datatype, Distance
 from protos.filters import Filter
-from protos.shard import FloatArray, Hits, Projection, Record, SearchParams, SearchRequest
+from protos.shard import AnyVector, FloatArray, Hits, Projection, Record, SearchParams, SearchRequest
 
 if TYPE_CHECKING:
     from node.query.view_port import View
@@ -141,51 +141,51 @@ class _Short:
             return [None] * len(requests)
         slots, similarities = found
         scores = similarities if self._cosine else self._vector.to_scores(similarities)
-        if len(requests) == 1:
-            return [self._hits(view, requests[0], slots[0], scores[0])]
-        together = self._hits_together(view, requests, slots, scores)
-        return together or [self._hits(view, *each) for each in zip(requests, slots, scores, strict=True)]
+        return self._hits(view, requests, slots, scores)
 
-    def _hits_together(
+    def _hits(
+        self, view: View, requests: Sequence[SearchRequest], slots: Slots, scores: FloatArray
+    ) -> list[Hits | None]:
+        """Of what was found for each, best first; more than the limit, where there is more."""
+        stored = self._stored(view, requests, slots, scores)
+        if stored is not None:
+            return stored
+        if len(requests) == 1:
+            return [self._settled(view, requests[0], slots[0], scores[0])]
+        rows = [slice(i, i + 1) for i in range(len(requests))]
+        return [self._hits(view, requests[row], slots[row], scores[row])[0] for row in rows]
+
+    def _stored(
         self, view: View, requests: Sequence[SearchRequest], slots: Slots, scores: FloatArray
     ) -> list[Hits | None] | None:
-        """``_hits`` of each, with one look into the store; None: one of them needs a look of its own."""
+        """``_hits`` by one look into the store; None: it takes more than this to tell all of them."""
         wanted, limit = requests[0].projection, self._limit
-        if not _as_stored(wanted) or any(each.projection != wanted for each in requests):
+        if not _as_stored(wanted) or any(each.projection != wanted for each in requests[1:]):
             return None
-        if not all(map(_are_distinct, scores.tolist())):
+        if not _are_distinct(scores):
             return None
-        slots = slots[:, :limit]
-        records = view.points.points(slots.ravel().tolist(), Record, payloads=wanted.payload is True)
-        if records is None:
-            return None
-        ends = range(slots.shape[1], len(records) + 1, slots.shape[1])
-        starts = range(0, len(records), slots.shape[1])
-        return [Hits(records[start:end], row[:limit]) for start, end, row in zip(starts, ends, scores)]
+        records = view.points.points(slots[:, :limit], Record, payloads=wanted.payload is True)
+        return None if records is None else list(map(Hits, records, scores[:, :limit]))
 
-    def _hits(self, view: View, request: SearchRequest, slots: Slots, scores: FloatArray) -> Hits | None:
-        """Of what was found for one request, best first; more than the limit, where there is more."""
-        values, limit, wanted = scores.tolist(), self._limit, request.projection
-        if _are_distinct(values) and _as_stored(wanted):
-            records = view.points.points(slots[:limit].tolist(), Record, payloads=wanted.payload is True)
-            return None if records is None else Hits(records, scores[:limit])
-        if not (math.isfinite(values[0]) and math.isfinite(values[-1])):
+    def _settled(self, view: View, request: SearchRequest, slots: Slots, scores: FloatArray) -> Hits | None:
+        if not np.isfinite(scores[[0, -1]]).all():
             return None
-        if len(values) > limit and values[limit - 1] == values[-1]:
+        limit, descending = self._limit, self._vector.descending
+        if len(scores) > limit and scores[limit - 1] == scores[-1]:
             return None  # there may be more that are equal
-        descending = self._vector.descending
-        return to_hits(view, settle(view, slots, scores, limit, descending=descending), wanted)
+        return to_hits(view, settle(view, slots, scores, limit, descending=descending), request.projection)
 
     def _queries(self, requests: Sequence[SearchRequest]) -> FloatArray | None:
         """(n, dim), C-contiguous; None: some have to be looked at."""
-        rows = [query for request in requests if isinstance(query := request.vector, np.ndarray)]
-        if len(rows) < len(requests) or any(not self._is_row(row) for row in rows):
+        rows = [query for request in requests if self._is_row(query := request.vector)]
+        if len(rows) < len(requests):
             return None
-        queries: FloatArray = rows[0][np.newaxis] if len(rows) == 1 else np.stack(rows)
+        together: FloatArray = rows[0] if len(rows) == 1 else np.concatenate(rows)
+        queries = together.reshape(len(rows), self._dim)
         return normalize(queries) if self._cosine else np.ascontiguousarray(queries)
 
-    def _is_row(self, query: FloatArray) -> bool:
-        return query.shape == (self._dim,) and query.dtype == np.float32
+    def _is_row(self, query: AnyVector | None) -> TypeGuard[FloatArray]:
+        return isinstance(query, np.ndarray) and query.shape == (self._dim,) and query.dtype == np.float32
 
     def _find(self, queries: FloatArray) -> Ranking | None:
         """Slots and similarities."""
@@ -200,8 +200,11 @@ class _Short:
         return ranking.merge_segments(parts, self._limit + TIES_AHEAD)
 
 
-def _are_distinct(values: list[float]) -> bool:
-    """Of sorted scores: are all finite, and no two equal?"""
+def _are_distinct(scores: FloatArray) -> bool:
+    """Of sorted rows: are all finite, and no two of a row equal?"""
+    if len(scores) > 1:
+        return bool(np.isfinite(scores).all() and (scores[:, 1:] != scores[:, :-1]).all())
+    values = scores[0].tolist()
     return len(set(values)) == len(values) and math.isfinite(values[0]) and math.isfinite(values[-1])
 
 

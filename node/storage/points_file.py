@@ -31,6 +31,7 @@ import lmdb
 import msgspec
 from crc32c import crc32c
 
+from node.storage import unpacking
 from node.storage.records import RecordCorrupted
 from protos.files import sync_directory
 
@@ -45,6 +46,7 @@ _GENERATIONS_MAX = 64  # that may be in use at once
 _READER_BYTES = 64  # of LMDB's table, a cache line for each
 _CHUNK = 512  # entries handled between two chances for other threads to run
 _SCAN_BYTES = 1 << 20
+_HEADS_BITS_MAX = 16  # 2 MiB
 
 Item = TypeVar("Item")
 Reader: TypeAlias = "lmdb.Transaction[bytes]"
@@ -72,6 +74,8 @@ class Generation:
         self._pool: SimpleQueue[Reader] = SimpleQueue()
         for _ in range(readers):
             self._pool.put(env.begin())
+        self.heads = unpacking.Heads(self._room())
+        """Of records that were read."""
 
     def slot_of(self, key: bytes) -> int:
         """Return the slot, or -1. Raises: RecordCorrupted."""
@@ -97,6 +101,15 @@ class Generation:
             raise _read_failure(error) from error
         finally:
             self._pool.put(reader)
+
+    def _room(self) -> int:
+        """For as many heads as there are points, within bounds."""
+        reader = self._pool.get()
+        try:
+            entries: int = reader.stat(self._points)["entries"]
+        finally:
+            self._pool.put(reader)
+        return 1 << min(max(entries - 1, 0).bit_length(), _HEADS_BITS_MAX)
 
     def stored_bytes(self) -> tuple[int, int]:
         """Of the pages that hold ids, and records."""

@@ -28,13 +28,14 @@ _PAGE_MIN, _PAGE_MAX = 64, 1024  # keys fetched at a time; grows, since most ite
 class PointsView:
     """Every method raises RecordCorrupted when it meets a damaged value."""
 
-    __slots__ = ("__weakref__", "_layers", "active", "count", "frozen", "generation")
+    __slots__ = ("__weakref__", "_changed", "_layers", "active", "count", "frozen", "generation")
 
     def __init__(self, active: Layer, frozen: Layer, generation: Generation, count: int) -> None:
         self.active, self.frozen, self.generation = active, frozen, generation
         self.count = count
         """How many points there are."""
         self._layers = tuple(layer for layer in (active, frozen) if layer)
+        self._changed = tuple(layer.records for layer in self._layers)
 
     def slot_of(self, key: bytes) -> int:
         """Return the point's slot, or -1 if there is no such point."""
@@ -61,18 +62,22 @@ class PointsView:
     def records(self, slots: Sequence[int] | npt.NDArray[np.integer]) -> list[StoredRecord | None]:
         """Return what is stored at each slot, None where nothing is."""
         wanted: Sequence[int] = slots.tolist() if isinstance(slots, np.ndarray) else slots
-        packed = self._packed(wanted) if self._layers else self.generation.records(wanted)
-        return [None if data is None else unpack_record(data) for data in packed]
+        return [None if data is None else unpack_record(data) for data in self._packed(wanted)]
 
     def points(
-        self, slots: list[int], make: Callable[[PointId, int, bytes | None], T], *, payloads: bool
-    ) -> list[T] | None:
-        """``make``'s of the id, version and payload (None unless ``payloads``) of each slot, in one go.
+        self, slots: Slots, make: Callable[[PointId, int, bytes | None], T], *, payloads: bool
+    ) -> list[list[T]] | None:
+        """``make``'s of the id, version and payload (None unless ``payloads``) of slots (n, m), row by row.
 
         None: a slot holds nothing, or what is damaged; ``records`` tells which.
         """
-        packed = self._packed(slots) if self._layers else self.generation.records(slots)
-        return unpacking.points(packed, make, payloads)
+        if not payloads:
+            return self.generation.heads.points(slots, make, self._packed, self._changed)
+        found = unpacking.points(self._packed(slots.ravel().tolist()), make, True)
+        if found is None:
+            return None
+        width = slots.shape[1]
+        return [found[at : at + width] for at in range(0, len(found), width)]
 
     def iter_ids(self, start: bytes | None = None) -> Iterator[tuple[bytes, int]]:
         """Yield (key, slot) by ascending key, from ``start`` (inclusive) on, fetching as it goes."""
@@ -106,11 +111,13 @@ class PointsView:
         return None
 
     def _packed(self, slots: Sequence[int]) -> list[bytes | None]:
+        if not self._layers:
+            return self.generation.records(slots)
         found: list[bytes | None] = [None] * len(slots)
         missing: list[int] = []
         for at, slot in enumerate(slots):
-            for layer in self._layers:
-                data = layer.records.get(slot, _UNCHANGED)
+            for changed in self._changed:
+                data = changed.get(slot, _UNCHANGED)
                 if data is not _UNCHANGED:
                     found[at] = data
                     break

@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from node.bits import Slots
 from node.filter.columns import Columns
 from node.hardware import counted
 from node.index.distances import normalize
@@ -243,8 +244,8 @@ def test_requests_of_several_kinds_are_left_to_other_ways(view: View) -> None:
 def test_a_batch_is_read_from_the_store_at_once(view: View, monkeypatch: pytest.MonkeyPatch) -> None:
     looks, points = [], PointsView.points
 
-    def counted_points(self: PointsView, slots: list[int], make: Any, *, payloads: bool) -> Any:
-        looks.append(len(slots))
+    def counted_points(self: PointsView, slots: Slots, make: Any, *, payloads: bool) -> Any:
+        looks.append(slots.size)
         return points(self, slots, make, payloads=payloads)
 
     monkeypatch.setattr(PointsView, "points", counted_points)
