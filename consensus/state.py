@@ -32,6 +32,7 @@ import msgspec
 from msgspec import Struct
 
 from protos.collections import CollectionConfig, PayloadSchema
+from protos.errors import collection_not_found
 from protos.quotas import QuotaConfig
 
 ShardKey = str | int
@@ -251,6 +252,13 @@ class ClusterState(Struct, frozen=True, omit_defaults=True):
     def find(self, name: str) -> CollectionState | None:
         """The collection of this name or alias."""
         return self.collections.get(self.aliases.get(name, name))
+
+    def named(self, name: str) -> CollectionState:
+        """As ``find``. Raises: NotFound."""
+        found = self.find(name)
+        if found is None:
+            raise collection_not_found(name)
+        return found
 
 
 def founding_state(peer: Peer) -> ClusterState:

@@ -68,6 +68,14 @@ class VectorRows(Struct):
         self.values.append(value)
 
 
+def rows_of(drafts: dict[str, VectorRows], name: str) -> VectorRows:
+    """Those of ``name``, which are begun if there are none yet."""
+    rows = drafts.get(name)
+    if rows is None:
+        rows = drafts[name] = VectorRows()
+    return rows
+
+
 def not_supported(what: str) -> NotSupported:
     return NotSupported(f"{what} not supported by this version of Vecraft yet")
 

@@ -16,7 +16,7 @@ from consensus.buckets import shard_of
 from consensus.log import MetadataLog
 from consensus.state import CollectionState, ShardState
 from node.client import NodeClient, ShardClient
-from protos.errors import NotFound, collection_not_found, operation_timed_out, vector_name_not_found
+from protos.errors import NotFound, operation_timed_out, vector_name_not_found
 from protos.filters import Filter
 from protos.ids import PointId, id_key
 from protos.operations import DeletePoints, UpdateResult, UpdateStatus
@@ -49,9 +49,9 @@ class LocalShardOperations:
             cleaning.cancel()
         await self._background.drain()
 
-    def unnamed_only(self, collection: str) -> bool:
-        """Does the collection have just the unnamed vector (so it shows as a bare list)?"""
-        return self._collection(collection).config.params.unnamed_only
+    def bare(self, collection: str, projection: Projection) -> bool:
+        """Do the vectors show as bare lists, since there is just the unnamed one?"""
+        return projection.vectors is True and self._log.state.named(collection).config.params.unnamed_only
 
     # --- reads -------------------------------------------------------------------------------------
 
@@ -148,7 +148,7 @@ class LocalShardOperations:
         """Each page is judged, and deleted by the primary, as the state is at that time."""
         result = UpdateResult(UpdateStatus.COMPLETED)
         async for records in _pages(shard, ScrollRequest(PAGE, projection=Projection()), PAGE):
-            collection = self._collection(name)
+            collection = self._log.state.named(name)
             belongs = _belongs(collection, shard_id)
             strangers: list[PointId] = [record.id for record in records if not belongs(record.id)]
             if strangers:
@@ -160,7 +160,7 @@ class LocalShardOperations:
     # --- look-ups ----------------------------------------------------------------------------------
 
     def _local(self, name: str, shard_id: int) -> tuple[CollectionState, ShardClient]:
-        collection = self._collection(name)
+        collection = self._log.state.named(name)
         _shard_state(collection, shard_id)
         return collection, self._node.shard(collection.name, shard_id)
 
@@ -168,12 +168,6 @@ class LocalShardOperations:
         access.permit(Need.READ_COLLECTION, name)
         collection, shard = self._local(name, shard_id)
         return collection, of_tenant(shard, access.tenant(name))
-
-    def _collection(self, name: str) -> CollectionState:
-        found = self._log.state.find(name)
-        if found is None:
-            raise collection_not_found(name)
-        return found
 
 
 def _shard_state(collection: CollectionState, shard_id: int) -> ShardState:

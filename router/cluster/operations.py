@@ -17,7 +17,7 @@ from consensus.commands import Command, DrainPeer, RemovePeer, SetClusterMetadat
 from consensus.events import Outdated
 from consensus.log import MetadataLog
 from consensus.replica_sets import shards_on
-from consensus.state import ClusterState, CollectionState, ReplicaState, ShardKey, TransferMethod
+from consensus.state import ClusterState, ReplicaState, ShardKey, TransferMethod
 from consensus.transitions.outcome import collection_named
 from node.client.cluster import ClusterClient
 from protos.errors import (
@@ -26,7 +26,6 @@ from protos.errors import (
     ServiceError,
     StandaloneMode,
     Timeout,
-    collection_not_found,
     operation_timed_out,
 )
 from router.cluster import resharding
@@ -243,7 +242,7 @@ class ClusterOperations:
         """
         check(change)
         self.require_cluster()
-        real = self._resolve(name).name
+        real = self._log.state.named(name).name
         if isinstance(change, CreateShardingKey):
             await self._shard_keys.create_shard_key(
                 real,
@@ -295,12 +294,6 @@ class ClusterOperations:
                 continue
             return
         await self._log.propose(planned(self._log.state))
-
-    def _resolve(self, name: str) -> CollectionState:
-        found = self._log.state.find(name)
-        if found is None:
-            raise collection_not_found(name)
-        return found
 
     async def _complete(self, call: Coroutine[Any, Any, None], what: str, timeout_ms: int | None) -> None:
         """Raises: Timeout, with ``call`` still running."""

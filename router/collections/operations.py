@@ -56,7 +56,6 @@ from protos.errors import (
     ShardUnavailable,
     StandaloneMode,
     VecraftError,
-    collection_not_found,
     operation_timed_out,
 )
 from protos.operations import UpdateResult
@@ -173,10 +172,7 @@ class CollectionOperations:
 
     def resolve(self, name: str) -> CollectionState:
         """The collection of this name or alias. Raises: NotFound."""
-        collection = self._log.state.find(name)
-        if collection is None:
-            raise collection_not_found(name)
-        return collection
+        return self._log.state.named(name)
 
     def opened_now(self, name: str) -> CollectionState | None:
         """As ``opened``, if that need not wait; else None. Raises: NotFound."""

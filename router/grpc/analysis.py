@@ -10,11 +10,10 @@ from router.checks import at_least, limit_of
 from router.facets import FacetQuery
 from router.grpc.convert import queries
 from router.grpc.convert.answers import fill_id
-from router.grpc.convert.options import read_options
-from router.grpc.convert.points import json_path
+from router.grpc.convert.options import read_options, target
+from router.grpc.convert.points import json_path, keys_in
 from router.grpc.convert.queries import given
 from router.grpc.methods import Call, Methods, Served
-from router.grpc.queries import target
 from router.matrix import NEIGHBOURS_DEFAULT, SAMPLE_DEFAULT, Matrix, MatrixQuery, distance_matrix
 from router.queries.operations import SearchOperations
 
@@ -39,7 +38,7 @@ class _AnalysisHandlers:
             limit=limit_of(given(request, "limit"), "limit"),
             filter=queries.filter_in(request),
             exact=request.exact,
-            shard_keys=queries.keys_in(request),
+            shard_keys=keys_in(request),
         )
         hits = await self._searches.facet(name, query, options)
         return wire.FacetResponse(
@@ -72,7 +71,7 @@ class _AnalysisHandlers:
             limit=at_least(1, given(request, "limit"), NEIGHBOURS_DEFAULT, "limit"),
             using=request.using or UNNAMED,
             filter=queries.filter_in(request),
-            shard_keys=queries.keys_in(request),
+            shard_keys=keys_in(request),
         )
         return await distance_matrix(self._searches, name, query, options)
 

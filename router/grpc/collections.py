@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from protos.collections import check_collection_name
 from protos.operations import UpdateResult
 from protos.qdrant import collections_pb2 as wire
 from protos.qdrant import updates_pb2
@@ -18,7 +15,7 @@ from router.grpc.convert.configuration import (
     vector_name_request,
 )
 from router.grpc.convert.described import alias_messages, cluster_message, info_message
-from router.grpc.convert.options import schema_options, timeout_ms
+from router.grpc.convert.options import schema_options, target, timeout_ms
 from router.grpc.convert.points import json_path, shard_key_message
 from router.grpc.convert.updates import result_message
 from router.grpc.methods import Call, Methods, Served
@@ -59,7 +56,7 @@ class _CollectionHandlers:
     async def get(
         self, request: wire.GetCollectionInfoRequest, _call: Call
     ) -> wire.GetCollectionInfoResponse:
-        info = await self._collections.info(_target(request))
+        info = await self._collections.info(target(request))
         return wire.GetCollectionInfoResponse(result=info_message(info))
 
     async def list(self, _request: wire.ListCollectionsRequest, call: Call) -> wire.ListCollectionsResponse:
@@ -75,12 +72,12 @@ class _CollectionHandlers:
         return wire.CollectionOperationResponse(result=done)
 
     async def update(self, request: wire.UpdateCollection, _call: Call) -> wire.CollectionOperationResponse:
-        name, budget_ms = _target(request), timeout_ms(request)
+        name, budget_ms = target(request), timeout_ms(request)
         done = await self._collections.update(name, update_request(request), timeout_ms=budget_ms)
         return wire.CollectionOperationResponse(result=done)
 
     async def delete(self, request: wire.DeleteCollection, _call: Call) -> wire.CollectionOperationResponse:
-        name, budget_ms = _target(request), timeout_ms(request)
+        name, budget_ms = target(request), timeout_ms(request)
         done = await self._collections.delete(name, timeout_ms=budget_ms)
         return wire.CollectionOperationResponse(result=done)
 
@@ -94,9 +91,7 @@ class _CollectionHandlers:
     async def aliases_of(
         self, request: wire.ListCollectionAliasesRequest, _call: Call
     ) -> wire.ListAliasesResponse:
-        return wire.ListAliasesResponse(
-            aliases=alias_messages(self._collections.aliases_of(_target(request)))
-        )
+        return wire.ListAliasesResponse(aliases=alias_messages(self._collections.aliases_of(target(request))))
 
     async def aliases(self, _request: wire.ListAliasesRequest, call: Call) -> wire.ListAliasesResponse:
         seen = [each for each in self._collections.aliases() if call.access.sees(each.collection_name)]
@@ -105,16 +100,16 @@ class _CollectionHandlers:
     async def cluster_info(
         self, request: wire.CollectionClusterInfoRequest, _call: Call
     ) -> wire.CollectionClusterInfoResponse:
-        return cluster_message(await self._collections.cluster_info(_target(request)))
+        return cluster_message(await self._collections.cluster_info(target(request)))
 
     async def exists(
         self, request: wire.CollectionExistsRequest, _call: Call
     ) -> wire.CollectionExistsResponse:
-        found = self._collections.exists(_target(request))
+        found = self._collections.exists(target(request))
         return wire.CollectionExistsResponse(result=wire.CollectionExists(exists=found))
 
     async def shard_keys(self, request: wire.ListShardKeysRequest, _call: Call) -> wire.ListShardKeysResponse:
-        keys = self._collections.shard_keys(_target(request)) or []
+        keys = self._collections.shard_keys(target(request)) or []
         return wire.ListShardKeysResponse(
             shard_keys=[wire.ShardKeyDescription(key=shard_key_message(key)) for key in keys]
         )
@@ -125,21 +120,21 @@ class _SchemaHandlers:
         self._collections = collections
 
     async def create_index(self, request: updates_pb2.CreateFieldIndexCollection, call: Call) -> _Answer:
-        name, options = _target(request), schema_options(request, call)
+        name, options = target(request), schema_options(request, call)
         return _answer(await self._collections.create_index(name, index_request(request), options))
 
     async def delete_index(self, request: updates_pb2.DeleteFieldIndexCollection, call: Call) -> _Answer:
-        name, options = _target(request), schema_options(request, call)
+        name, options = target(request), schema_options(request, call)
         field = json_path(request.field_name)
         return _answer(await self._collections.delete_index(name, field, options))
 
     async def create_vector(self, request: updates_pb2.CreateVectorNameRequest, call: Call) -> _Answer:
-        name, options = _target(request), schema_options(request, call)
+        name, options = target(request), schema_options(request, call)
         params = vector_name_request(request)
         return _answer(await self._collections.create_vector_name(name, request.vector_name, params, options))
 
     async def delete_vector(self, request: updates_pb2.DeleteVectorNameRequest, call: Call) -> _Answer:
-        name, options = _target(request), schema_options(request, call)
+        name, options = target(request), schema_options(request, call)
         return _answer(await self._collections.delete_vector_name(name, request.vector_name, options))
 
 
@@ -148,10 +143,3 @@ _Answer = updates_pb2.PointsOperationResponse
 
 def _answer(result: UpdateResult) -> _Answer:
     return _Answer(result=result_message(result))
-
-
-def _target(request: Any) -> str:
-    """Raises: InvalidField if no collection can be called so."""
-    name: str = request.collection_name
-    check_collection_name(name)
-    return name

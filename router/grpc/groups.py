@@ -6,14 +6,13 @@ from typing import Any
 
 from protos.qdrant import legacy_pb2
 from protos.qdrant import queries_pb2 as wire
-from protos.shard import Projection
 from router.auth.needs import Need
 from router.groups import GroupQuery
 from router.groups import query_groups as ask
 from router.grpc.convert.groups import add_group, query_groups, recommend_groups, search_groups
-from router.grpc.convert.options import read_options
+from router.grpc.convert.options import read_options, target
 from router.grpc.methods import Call, Methods, Served
-from router.grpc.queries import note, target
+from router.grpc.queries import note
 from router.queries.operations import SearchOperations
 
 
@@ -53,12 +52,9 @@ class _GroupHandlers:
         name, options = target(request), read_options(request, call)
         note(call, query.query.projection)
         groups = await ask(self._searches, name, query, options)
-        bare = self._bare(name, query.query.projection)
+        bare = self._searches.bare(name, query.query.projection)
         lookup = query.lookup
-        lookup_bare = lookup is not None and self._bare(lookup.collection, lookup.projection)
+        lookup_bare = lookup is not None and self._searches.bare(lookup.collection, lookup.projection)
         result.SetInParent()
         for group in groups:
             add_group(result.groups, group, bare=bare, lookup_bare=lookup_bare)
-
-    def _bare(self, collection: str, projection: Projection) -> bool:
-        return projection.vectors is True and self._searches.unnamed_only(collection)

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from protos.collections import check_collection_name
 from protos.qdrant import legacy_pb2 as legacy
 from protos.qdrant import queries_pb2 as wire
 from protos.shard import Projection
 from router.auth.needs import Need
 from router.grpc.convert import queries
 from router.grpc.convert.answers import add_retrieved, add_scored, fill_id
-from router.grpc.convert.options import read_options
-from router.grpc.convert.points import point_ids
+from router.grpc.convert.options import read_options, target
+from router.grpc.convert.points import keys_in, point_ids
 from router.grpc.methods import Call, Handler, Methods, Served
 from router.queries.operations import SearchOperations
 from router.queries.requests import QueryRequest
@@ -66,19 +65,19 @@ class _ReadHandlers:
         projection = queries.projection_in(request)
         note(call, projection)
         records = await self._searches.retrieve(
-            name, point_ids(request.ids), projection, options, queries.keys_in(request)
+            name, point_ids(request.ids), projection, options, keys_in(request)
         )
         answer = wire.GetResponse()
-        add_retrieved(answer.result, records, bare=self._bare(name, projection))
+        add_retrieved(answer.result, records, bare=self._searches.bare(name, projection))
         return answer
 
     async def scroll(self, request: wire.ScrollPoints, call: Call) -> wire.ScrollResponse:
         name, options = target(request), read_options(request, call)
         wanted = queries.scroll_request(request)
         note(call, wanted.projection)
-        page = await self._searches.scroll(name, wanted, options, queries.keys_in(request))
+        page = await self._searches.scroll(name, wanted, options, keys_in(request))
         answer = wire.ScrollResponse()
-        add_retrieved(answer.result, page.records, bare=self._bare(name, wanted.projection))
+        add_retrieved(answer.result, page.records, bare=self._searches.bare(name, wanted.projection))
         if page.next_offset is not None:
             fill_id(answer.next_page_offset, page.next_offset)
         return answer
@@ -90,12 +89,9 @@ class _ReadHandlers:
             queries.filter_in(request),
             options,
             exact=request.exact if request.HasField("exact") else True,
-            keys=queries.keys_in(request),
+            keys=keys_in(request),
         )
         return wire.CountResponse(result=wire.CountResult(count=found))
-
-    def _bare(self, name: str, projection: Projection) -> bool:
-        return projection.vectors is True and self._searches.unnamed_only(name)
 
 
 class _QueryHandlers:
@@ -135,12 +131,4 @@ class _QueryHandlers:
         note(call, *(each.projection for each in wanted))
         found = await self._searches.query(name, wanted, options)
         for hits, each, points in zip(found, wanted, targets):
-            bare = each.projection.vectors is True and self._searches.unnamed_only(name)
-            add_scored(points, hits, bare=bare)
-
-
-def target(request: Any) -> str:
-    """Raises: InvalidField if no collection can be called so."""
-    name: str = request.collection_name
-    check_collection_name(name)
-    return name
+            add_scored(points, hits, bare=self._searches.bare(name, each.projection))

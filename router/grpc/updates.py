@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from protos.collections import check_collection_name
 from protos.qdrant import updates_pb2 as wire
 from router.auth.needs import Need
 from router.grpc.convert import updates
-from router.grpc.convert.options import write_options
+from router.grpc.convert.options import target, write_options
 from router.grpc.methods import Call, Handler, Methods, Served
 from router.points import Draft, PointOperations
 
@@ -32,9 +31,8 @@ def update_handlers(points: PointOperations) -> Methods:
 
 def _change(points: PointOperations, convert: Callable[[Any], Draft]) -> Handler:
     async def apply(request: Any, call: Call) -> wire.PointsOperationResponse:
-        check_collection_name(request.collection_name)
-        options = write_options(request, call)
-        result = await points.apply(request.collection_name, convert(request), options)
+        name, options = target(request), write_options(request, call)
+        result = await points.apply(name, convert(request), options)
         return wire.PointsOperationResponse(result=updates.result_message(result))
 
     return apply
@@ -42,10 +40,9 @@ def _change(points: PointOperations, convert: Callable[[Any], Draft]) -> Handler
 
 def _batch(points: PointOperations) -> Handler:
     async def apply(request: wire.UpdateBatchPoints, call: Call) -> wire.UpdateBatchResponse:
-        check_collection_name(request.collection_name)
-        options = write_options(request, call)
+        name, options = target(request), write_options(request, call)
         drafts = updates.batch(request.operations)
-        results = await points.apply_batch(request.collection_name, drafts, options)
+        results = await points.apply_batch(name, drafts, options)
         return wire.UpdateBatchResponse(result=map(updates.result_message, results))
 
     return apply

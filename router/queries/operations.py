@@ -98,9 +98,9 @@ class SearchOperations:
         """See ``StateWatch``."""
         return self._collections.watch.next_change()
 
-    def unnamed_only(self, collection: str) -> bool:
-        """Does the collection have just the unnamed vector (so it shows as a bare list)?"""
-        return self._collections.resolve(collection).config.params.unnamed_only
+    def bare(self, collection: str, projection: Projection) -> bool:
+        """Do the vectors show as bare lists, since there is just the unnamed one?"""
+        return projection.vectors is True and self._collections.resolve(collection).config.params.unnamed_only
 
     def ascending(self, collection: str, request: QueryRequest) -> bool:
         """Are smaller scores of the query better? Raises: BadInput: no such vector; NotFound."""

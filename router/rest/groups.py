@@ -8,7 +8,7 @@ import numpy as np
 from aiohttp import web
 from msgspec import UNSET, UnsetType
 
-from protos.shard import Hits, Projection, Record
+from protos.shard import Hits, Record
 from router.groups import Group, GroupQuery, query_groups
 from router.queries.operations import SearchOperations
 from router.rest.bodies import schemas
@@ -60,7 +60,7 @@ class _GroupHandler:
         name, options = collection_name(request), read_options(request)
         query = self._decode(await read_body(request))
         groups = await query_groups(self._searches, name, query, options)
-        bare = self._bare(name, query.query.projection)
+        bare = self._searches.bare(name, query.query.projection)
         return GroupsResult([self._encode(group, query, bare=bare) for group in groups])
 
     def _encode(self, group: Group, query: GroupQuery, *, bare: bool) -> GroupBody:
@@ -71,8 +71,5 @@ class _GroupHandler:
     def _lookup(self, found: Record | None, query: GroupQuery) -> RecordBody | UnsetType:
         if found is None or query.lookup is None:
             return UNSET
-        bare = self._bare(query.lookup.collection, query.lookup.projection)
+        bare = self._searches.bare(query.lookup.collection, query.lookup.projection)
         return encode_records([found], bare=bare)[0]
-
-    def _bare(self, collection: str, projection: Projection) -> bool:
-        return projection.vectors is True and self._searches.unnamed_only(collection)

@@ -133,8 +133,7 @@ class _LocalShardHandlers:
         return success(result, started_s) if wait else accepted(started_s)
 
     def _encode(self, name: str, records: list[Record], projection: Projection) -> list[RecordBody]:
-        bare = projection.vectors is True and self._shards.unnamed_only(name)
-        return encode_records(records, bare=bare)
+        return encode_records(records, bare=self._shards.bare(name, projection))
 
 
 def _target(request: web.Request) -> tuple[str, int, int | None]:

@@ -123,5 +123,4 @@ class _QueryHandlers:
         return [self._encode(name, hits, wanted) for hits, wanted in zip(found, requests)]
 
     def _encode(self, collection: str, hits: Hits, request: QueryRequest) -> list[ScoredPointBody]:
-        bare = request.projection.vectors is True and self._searches.unnamed_only(collection)
-        return encode_hits(hits, bare=bare)
+        return encode_hits(hits, bare=self._searches.bare(collection, request.projection))

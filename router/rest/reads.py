@@ -89,8 +89,7 @@ class _ReadHandlers:
         return CountResult(count)
 
     def _encode(self, collection: str, records: list[Record], projection: Projection) -> list[RecordBody]:
-        bare = projection.vectors is True and self._searches.unnamed_only(collection)
-        return encode_records(records, bare=bare)
+        return encode_records(records, bare=self._searches.bare(collection, projection))
 
 
 def scroll_request(body: schemas.ScrollBody) -> ScrollRequest:

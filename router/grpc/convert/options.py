@@ -1,9 +1,10 @@
-"""How a call is to be carried out: waiting, ordering, time, replicas."""
+"""What a call is about, and how it is to be carried out: waiting, ordering, time, replicas."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from protos.collections import check_collection_name
 from protos.errors import InvalidField
 from protos.operations import WriteOrdering
 from protos.qdrant import points_pb2
@@ -30,6 +31,13 @@ _CONSISTENCIES = {
     points_pb2.Majority: Consistency.MAJORITY,
     points_pb2.Quorum: Consistency.QUORUM,
 }
+
+
+def target(request: Any) -> str:
+    """Of any message that has ``collection_name``. Raises: InvalidField if no collection can be called so."""
+    name: str = request.collection_name
+    check_collection_name(name)
+    return name
 
 
 def read_options(request: Any, call: Call) -> ReadOptions:

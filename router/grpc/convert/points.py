@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from consensus.state import ShardKey
 from protos.errors import MalformedBody
@@ -53,6 +54,11 @@ def shard_selector(message: points_pb2.ShardKeySelector) -> ShardSelector:
     if len(keys) != 1:
         raise Unconvertible("exactly one shard key is expected beside a fallback")
     return KeyWithFallback(keys[0], shard_key(message.fallback))
+
+
+def keys_in(message: Any) -> ShardSelector | None:
+    """Of any message that has ``shard_key_selector``. Raises: Unconvertible."""
+    return shard_selector(message.shard_key_selector) if message.HasField("shard_key_selector") else None
 
 
 def json_path(text: str) -> str:

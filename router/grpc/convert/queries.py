@@ -38,12 +38,11 @@ from router.grpc.convert.examples import (
 )
 from router.grpc.convert.filters import filter_of, microseconds, number
 from router.grpc.convert.formulas import formula_of
-from router.grpc.convert.points import json_path, point_id, projection, shard_selector
+from router.grpc.convert.points import json_path, keys_in, point_id, projection
 from router.grpc.convert.vectors import dense, sparse
 from router.grpc.convert.words import known
 from router.grpc.errors import Unconvertible
 from router.queries.requests import DiverseNearest, NearestVector, Prefetch, Query, QueryRequest, RandomSample
-from router.shards import ShardSelector
 
 _DIRECTIONS: Final = {wire.Asc: Direction.ASC, wire.Desc: Direction.DESC}
 _FUSIONS: Final[dict[int, Rrf | Dbsf]] = {wire.RRF: Rrf(), wire.DBSF: Dbsf()}
@@ -163,10 +162,6 @@ def scroll_request(message: wire.ScrollPoints) -> ScrollRequest:
 
 def filter_in(message: Any, path: str = "") -> Filter | None:
     return filter_of(message.filter, path=f"{path}filter") if message.HasField("filter") else None
-
-
-def keys_in(message: Any) -> ShardSelector | None:
-    return shard_selector(message.shard_key_selector) if message.HasField("shard_key_selector") else None
 
 
 def projection_in(message: Any, *, payload_default: bool = False) -> Projection:

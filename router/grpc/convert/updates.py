@@ -26,13 +26,12 @@ from protos.operations import (
 from protos.qdrant import points_pb2, updates_pb2
 from router.checks import NO_VECTORS_TO_DELETE, NO_VECTORS_TO_UPDATE, NOTHING_TO_UPDATE
 from router.grpc.convert.filters import filter_of
-from router.grpc.convert.points import json_path, point_id, point_ids, shard_selector
+from router.grpc.convert.points import json_path, keys_in, point_id, point_ids
 from router.grpc.convert.values import payload_bytes
 from router.grpc.convert.vectors import add_vectors
 from router.grpc.convert.words import known
 from router.grpc.errors import Unconvertible
 from router.points import Draft
-from router.shards import ShardSelector
 from router.vectors import VectorRows, pack
 
 Target = tuple[list[PointId] | None, Filter | None]
@@ -63,7 +62,7 @@ def upsert(message: Any) -> Draft:
     def build(params: CollectionParams) -> Upsert:
         return Upsert(ids, pack(drafts, params, len(ids)), payloads, mode, condition)
 
-    return Draft(build, _keys(message), drafts)
+    return Draft(build, keys_in(message), drafts)
 
 
 def update_vectors(message: Any) -> Draft:
@@ -80,7 +79,7 @@ def update_vectors(message: Any) -> Draft:
     def build(params: CollectionParams) -> UpdateVectors:
         return UpdateVectors(ids, pack(drafts, params, len(ids)), condition)
 
-    return Draft(build, _keys(message), drafts)
+    return Draft(build, keys_in(message), drafts)
 
 
 def delete(message: Any) -> Draft:
@@ -158,11 +157,7 @@ def result_message(result: UpdateResult) -> updates_pb2.UpdateResult:
 
 
 def _draft(change: PointChange, message: Any) -> Draft:
-    return Draft(lambda _vectors: change, _keys(message))
-
-
-def _keys(message: Any) -> ShardSelector | None:
-    return shard_selector(message.shard_key_selector) if message.HasField("shard_key_selector") else None
+    return Draft(lambda _vectors: change, keys_in(message))
 
 
 def _update_filter(message: Any) -> Filter | None:

@@ -17,7 +17,7 @@ from router.checks import EMPTY_VECTOR, check_multivector, check_vector
 from router.grpc.convert.values import plain
 from router.grpc.errors import Unconvertible
 from router.inference.objects import InferenceObject, ObjectKind, inference_object
-from router.vectors import SparseValues, VectorRows
+from router.vectors import SparseValues, VectorRows, rows_of
 
 _KINDS = {"document": ObjectKind.TEXT, "image": ObjectKind.IMAGE, "object": ObjectKind.OBJECT}
 AnyValue = FloatArray | SparseValues | InferenceObject
@@ -35,19 +35,12 @@ def add_vectors(drafts: dict[str, VectorRows], row: int, message: wire.Vectors, 
     if kind == "vector":
         if message.vector.WhichOneof("vector") == "sparse" or message.vector.HasField("indices"):
             raise Unconvertible("Sparse vector must be named")
-        _rows_of(drafts, UNNAMED).add(row, stored_vector(message.vector, path))
+        rows_of(drafts, UNNAMED).add(row, stored_vector(message.vector, path))
         return True
     named = message.vectors.vectors
     for name in named:
-        _rows_of(drafts, name).add(row, stored_vector(named[name], f"{path}.?"))
+        rows_of(drafts, name).add(row, stored_vector(named[name], f"{path}.?"))
     return bool(named)
-
-
-def _rows_of(drafts: dict[str, VectorRows], name: str) -> VectorRows:
-    rows = drafts.get(name)
-    if rows is None:
-        rows = drafts[name] = VectorRows()
-    return rows
 
 
 def stored_vector(message: wire.Vector, path: str) -> AnyValue:

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import msgspec
 
 from protos.shard import Projection
 from router.checks import at_least, at_least_one
 from router.groups import GroupQuery, Lookup
 from router.groups.requests import LIMIT_DEFAULT, SIZE_DEFAULT
+from router.queries.requests import QueryRequest
 from router.rest.bodies.queries import query_request, search_request
 from router.rest.bodies.reading import decode
 from router.rest.bodies.schemas import QueryGroupsBody, SearchGroupsBody, WithLookupBody
 from router.rest.bodies.selectors import check_path, decode_projection
+
+
+class Grouped(Protocol):
+    """Bodies that older clients send for groups."""
+
+    group_by: str
+    group_size: int
+    with_lookup: str | WithLookupBody | None
+
 
 _query = msgspec.json.Decoder(QueryGroupsBody)
 _search = msgspec.json.Decoder(SearchGroupsBody)
@@ -30,7 +42,11 @@ def decode_query_groups(body: bytes) -> GroupQuery:
 
 def decode_search_groups(body: bytes) -> GroupQuery:
     found = decode(body, _search)
-    query = search_request(found, "")
+    return legacy_groups(search_request(found, ""), found)
+
+
+def legacy_groups(query: QueryRequest, found: Grouped) -> GroupQuery:
+    """``query``, grouped as ``found`` says. Raises: InvalidField, BadInput."""
     return GroupQuery(
         query,
         key=check_path(found.group_by),

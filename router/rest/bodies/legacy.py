@@ -9,15 +9,14 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from protos.collections import UNNAMED
-from router.checks import at_least_one, check_legacy_discover, check_legacy_recommend
+from router.checks import check_legacy_discover, check_legacy_recommend
 from router.groups import GroupQuery
 from router.queries.requests import ContextPairs, Discover, Query, QueryRequest, Recommend, Strategy
 from router.rest.bodies.examples import PairBody, decode_examples, decode_pairs, decode_target
-from router.rest.bodies.groups import decode_lookup
+from router.rest.bodies.groups import legacy_groups
 from router.rest.bodies.queries import legacy_request
 from router.rest.bodies.reading import decode
 from router.rest.bodies.schemas import LegacyBody, LookupBody, Natural, WithLookupBody
-from router.rest.bodies.selectors import check_path
 
 
 class UsingName(Struct):
@@ -72,14 +71,7 @@ def decode_recommend_batch(body: bytes) -> list[QueryRequest]:
 
 def decode_recommend_groups(body: bytes) -> GroupQuery:
     found = decode(body, _recommend_groups)
-    query = _recommend_request(found, "")
-    return GroupQuery(
-        query,
-        key=check_path(found.group_by),
-        limit=query.limit,
-        size=at_least_one(found.group_size, "group_size"),
-        lookup=decode_lookup(found.with_lookup),
-    )
+    return legacy_groups(_recommend_request(found, ""), found)
 
 
 def decode_discover(body: bytes) -> QueryRequest:

@@ -37,7 +37,7 @@ from router.rest.bodies.schemas import (
     UpsertBody,
 )
 from router.rest.bodies.selectors import decode_ids, decode_optional_filter, decode_shard_keys
-from router.vectors import SparseValues, VectorRows, pack
+from router.vectors import SparseValues, VectorRows, pack, rows_of
 
 T = TypeVar("T")
 Body = bytes | Raw
@@ -201,18 +201,11 @@ def _vector_of(point: PointBody | PointVectorsBody, row: int) -> ListVector | Na
 def _add(drafts: dict[str, VectorRows], row: int, value: ListVector | NamedVectors, path: str) -> None:
     if isinstance(value, list | InferenceObject):
         check_vector(value, path)
-        _rows_of(drafts, UNNAMED).add(row, value)
+        rows_of(drafts, UNNAMED).add(row, value)
         return
     for name, vector in value.items():
         check_vector(vector, f"{path}.?")
-        _rows_of(drafts, name).add(row, vector)
-
-
-def _rows_of(drafts: dict[str, VectorRows], name: str) -> VectorRows:
-    rows = drafts.get(name)
-    if rows is None:
-        rows = drafts[name] = VectorRows()
-    return rows
+        rows_of(drafts, name).add(row, vector)
 
 
 def _columns(batch: BatchBody) -> Parts:
