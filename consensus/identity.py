@@ -41,8 +41,12 @@ class Identity(Struct, frozen=True):
     removed: bool = False
 
 
+def random_peer_id() -> int:
+    return random.SystemRandom().randint(1, PEER_ID_MAX)
+
+
 def new_identity(peer_id: int | None = None) -> Identity:
-    return Identity(FORMAT, peer_id or random.SystemRandom().randint(1, PEER_ID_MAX))
+    return Identity(FORMAT, peer_id or random_peer_id())
 
 
 def new_cluster_id() -> str:

@@ -14,7 +14,6 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-import random
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from msgspec import Struct
 
 from consensus import log_format
 from consensus.commands import Command, decode_command, encode_command
+from consensus.identity import random_peer_id
 from consensus.log import Subscriber
 from consensus.log_format import HEADER_BYTES, MetadataCorrupted
 from consensus.state import FEATURE_LEVEL, ClusterState, Peer, founding_state
@@ -32,7 +32,6 @@ from consensus.transitions import Events, apply, rejection
 from protos.errors import InsufficientStorage, ServiceError
 from protos.files import sync_directory
 
-PEER_ID_MAX = 2**53 - 1
 COMPACT_AFTER = 1024
 
 _SNAPSHOT = "snapshot"
@@ -81,7 +80,7 @@ class LocalLog:
         path = directory / _SNAPSHOT
         if not path.exists():
             _refuse_log_without_snapshot(directory)
-            own = peer_id if peer_id is not None else random.SystemRandom().randint(1, PEER_ID_MAX)
+            own = peer_id if peer_id is not None else random_peer_id()
             _write_snapshot(directory, _Snapshot(own, 0, founding_state(Peer(own))))
         log = cls(directory, _read_snapshot(path), compact_after=compact_after)
         log._open_log()

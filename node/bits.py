@@ -33,6 +33,11 @@ def full(rows: int) -> PackedBits:
     return trimmed(np.full(bytes_for(rows), 0xFF, dtype=np.uint8), rows)
 
 
+def bit_of(slots: npt.NDArray[np.integer]) -> PackedBits:
+    """The bit of each within its byte, alone; (len(slots),)."""
+    return np.left_shift(np.uint8(1), (slots & 7).astype(np.uint8))
+
+
 def pack(slots: npt.NDArray[np.integer], size: int) -> PackedBits:
     """The set of ``slots``, in any order and with repeats; those past ``size`` bytes are left out."""
     flags = np.zeros(size * 8, dtype=np.bool_)

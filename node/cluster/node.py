@@ -430,10 +430,7 @@ class ClusterNode:
     # --- ``node.backup.participant.CutHost`` --------------------------------------------------------------
 
     def cut_shard(self, collection_uuid: str, shard_id: int) -> CutShard:
-        shard = self._shards.get((collection_uuid, shard_id))
-        if shard is None:
-            raise ShardUnavailable(f"shard {shard_id} is not on peer {self.me}")
-        return shard
+        return self.hosted(collection_uuid, shard_id)
 
     async def back_up(self, root: Path) -> str:
         """See ``node.client.backups.BackupNode``."""

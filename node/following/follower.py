@@ -19,7 +19,7 @@ import grpc.aio
 import structlog
 from msgspec import Struct
 
-from consensus.identity import PEER_ID_MAX
+from consensus.identity import random_peer_id
 from consensus.state import FEATURE_LEVEL, LEVEL_OF_ROUTERS, ClusterState
 from consensus.transitions import Events
 from node.following import wire
@@ -67,7 +67,7 @@ class Follower:
         self._options, self._on_fatal = options, on_fatal
         self._bootstrap = tuple(map(normal_uri, options.bootstrap))
         self._rng = random.SystemRandom()
-        self._own = self._rng.randint(1, PEER_ID_MAX)
+        self._own = random_peer_id()
         self._cluster_id = ""
         self._uris: dict[int, str] = {}
         self._incarnations: dict[int, int] = {}

@@ -20,6 +20,7 @@ from consensus.log import RaftStatus
 from consensus.replicated import UnknownFormat, decode_events, encode_events
 from consensus.state import ClusterState, encode_state
 from consensus.transitions import Events
+from node.peer.framing import body_of, framed
 from protos.errors import ServiceError, ShardUnavailable
 from protos.structs import learn
 
@@ -82,24 +83,24 @@ learn(Ask, Piece, Change, Told, Outcome)
 
 
 def encode_ask(ask: Ask) -> bytes:
-    return _framed(msgspec.msgpack.encode(ask))
+    return framed(FORMAT, msgspec.msgpack.encode(ask))
 
 
 def decode_ask(data: bytes) -> Ask:
     """Raises: ShardUnavailable: it is of another release; so do the others."""
     try:
-        return _ask.decode(_body(data))
+        return _ask.decode(body_of(FORMAT, data))
     except msgspec.MsgspecError as error:
         raise _unknown(error) from error
 
 
 def encode_parts(parts: list[Part]) -> bytes:
-    return _framed(msgspec.msgpack.encode(parts))
+    return framed(FORMAT, msgspec.msgpack.encode(parts))
 
 
 def decode_parts(data: bytes) -> list[Part]:
     try:
-        return _parts.decode(_body(data))
+        return _parts.decode(body_of(FORMAT, data))
     except msgspec.MsgspecError as error:
         raise _unknown(error) from error
 
@@ -144,49 +145,39 @@ def told(index: int, status: RaftStatus) -> Told:
 
 
 def encode_index(index: int) -> bytes:
-    return _framed(index.to_bytes(_INDEX_BYTES, "big"))
+    return framed(FORMAT, index.to_bytes(_INDEX_BYTES, "big"))
 
 
 def decode_index(data: bytes) -> int:
-    return int.from_bytes(_body(data), "big")
+    return int.from_bytes(body_of(FORMAT, data), "big")
 
 
 def encode_proposal(command: bytes, *, timeout_s: float) -> bytes:
     milliseconds = max(1, int(timeout_s * 1000))
-    return _framed(milliseconds.to_bytes(_TIMEOUT_BYTES, "big") + command)
+    return framed(FORMAT, milliseconds.to_bytes(_TIMEOUT_BYTES, "big") + command)
 
 
 def decode_proposal(data: bytes) -> tuple[bytes, float]:
     """Returns: the command, and the seconds that it may take."""
-    body = _body(data)
+    body = body_of(FORMAT, data)
     if len(body) < _TIMEOUT_BYTES:
         raise ShardUnavailable("a proposal without a timeout is not known here")
     return body[_TIMEOUT_BYTES:], int.from_bytes(body[:_TIMEOUT_BYTES], "big") / 1000
 
 
 def encode_outcome(index: int, events: Events) -> bytes:
-    return _framed(msgspec.msgpack.encode(Outcome(index, encode_events(events))))
+    return framed(FORMAT, msgspec.msgpack.encode(Outcome(index, encode_events(events))))
 
 
 def decode_outcome(data: bytes) -> tuple[int, Events]:
     """Raises: ServiceError if a newer program tells something that this one does not know."""
     try:
-        found = _outcome.decode(_body(data))
+        found = _outcome.decode(body_of(FORMAT, data))
         return found.index, decode_events(found.events)
     except (msgspec.MsgspecError, UnknownFormat) as error:
         raise ServiceError(
             f"the operation was agreed on, but its outcome is not known here: {error}"
         ) from error
-
-
-def _framed(body: bytes) -> bytes:
-    return bytes([FORMAT]) + body
-
-
-def _body(data: bytes) -> bytes:
-    if not data or data[0] != FORMAT:
-        raise ShardUnavailable(f"Format {FORMAT} is expected, {data[0] if data else 'nothing'} was found")
-    return data[1:]
 
 
 def _unknown(error: msgspec.MsgspecError) -> ShardUnavailable:

@@ -26,6 +26,7 @@ import numpy as np
 import structlog
 from msgspec import Struct
 
+from node.bits import Slots
 from node.measures import BUILDS_FAILED, BUILDS_FINISHED, BUILDS_RUNNING, BUILDS_WAITING
 from node.optimizer.budget import BuildMemory, JoinLimit
 from node.optimizer.journal import Journal
@@ -38,7 +39,7 @@ from node.optimizer.tasks import Drop, Fold, Index, Limits, SegmentStat, Task, V
 from node.optimizer.values import groups_of
 from node.replica.contents import Contents
 from node.replica.segment_set import new_segment_id
-from node.replica.slots import Slots, aligned
+from node.replica.slots import aligned
 from node.segments import (
     BuildTooLarge,
     CompactJob,

@@ -14,7 +14,7 @@ from consensus.log import ClusterLog, RaftStatus
 from consensus.state import Transfer
 from node.client.cluster import SendFailures
 from node.peer.calls import PeerCalls
-from protos.errors import ShardUnavailable
+from node.peer.framing import body_of, framed
 
 COMMIT_INDEX = "cluster.commit_index"
 TELEMETRY = "cluster.telemetry"
@@ -59,12 +59,12 @@ class MemberCluster:
         return await ask_known_index(self._calls, peer_id, timeout_s=timeout_s)
 
     async def telemetry(self, peer_id: int, *, level: int, timeout_s: float) -> bytes:
-        request = bytes((FORMAT, level))
-        return _body(await self._calls.call(peer_id, TELEMETRY, request, timeout_s=timeout_s))
+        request = framed(FORMAT, bytes([level]))
+        return body_of(FORMAT, await self._calls.call(peer_id, TELEMETRY, request, timeout_s=timeout_s))
 
     async def audit_entries(self, peer_id: int, request: bytes, *, timeout_s: float) -> bytes:
-        framed = bytes([FORMAT]) + request
-        return _body(await self._calls.call(peer_id, AUDIT, framed, timeout_s=timeout_s))
+        asked = framed(FORMAT, request)
+        return body_of(FORMAT, await self._calls.call(peer_id, AUDIT, asked, timeout_s=timeout_s))
 
     async def catch_up(self) -> None:
         await self._log.barrier()
@@ -75,14 +75,15 @@ class MemberCluster:
 
 async def ask_commit_index(calls: PeerCalls, peer_id: int, *, timeout_s: float) -> int:
     """Raises: ShardUnavailable, TimeoutError."""
-    answer = await calls.call(peer_id, COMMIT_INDEX, bytes([FORMAT]), timeout_s=timeout_s)
-    return int.from_bytes(_body(answer), "big")
+    answer = await calls.call(peer_id, COMMIT_INDEX, framed(FORMAT, b""), timeout_s=timeout_s)
+    return int.from_bytes(body_of(FORMAT, answer), "big")
 
 
 async def ask_known_index(calls: PeerCalls, peer_id: int, *, timeout_s: float) -> int:
     """Up to where the member, and all routers that follow it, know the log. Raises: as the former."""
-    answer = await calls.call(peer_id, COMMIT_INDEX, bytes([FORMAT, _ROUTERS_TOO]), timeout_s=timeout_s)
-    return int.from_bytes(_body(answer), "big")
+    request = framed(FORMAT, bytes([_ROUTERS_TOO]))
+    answer = await calls.call(peer_id, COMMIT_INDEX, request, timeout_s=timeout_s)
+    return int.from_bytes(body_of(FORMAT, answer), "big")
 
 
 def serve_commit_index(calls: PeerCalls, log: ClusterLog, known: Callable[[], int]) -> None:
@@ -90,8 +91,8 @@ def serve_commit_index(calls: PeerCalls, log: ClusterLog, known: Callable[[], in
 
     async def answer(caller: int, request: bytes) -> bytes:
         del caller
-        index = known() if _body(request) else log.status().commit
-        return bytes([FORMAT]) + index.to_bytes(8, "big")
+        index = known() if body_of(FORMAT, request) else log.status().commit
+        return framed(FORMAT, index.to_bytes(8, "big"))
 
     calls.handle(COMMIT_INDEX, answer)
 
@@ -99,7 +100,7 @@ def serve_commit_index(calls: PeerCalls, log: ClusterLog, known: Callable[[], in
 def serve_telemetry(calls: PeerCalls, telemetry: Telemetry) -> None:
     async def answer(caller: int, request: bytes) -> bytes:
         del caller
-        return bytes([FORMAT]) + await telemetry(_body(request)[0])
+        return framed(FORMAT, await telemetry(body_of(FORMAT, request)[0]))
 
     calls.handle(TELEMETRY, answer)
 
@@ -107,13 +108,6 @@ def serve_telemetry(calls: PeerCalls, telemetry: Telemetry) -> None:
 def serve_audit(calls: PeerCalls, entries: AuditEntries) -> None:
     async def answer(caller: int, request: bytes) -> bytes:
         del caller
-        return bytes([FORMAT]) + await entries(_body(request))
+        return framed(FORMAT, await entries(body_of(FORMAT, request)))
 
     calls.handle(AUDIT, answer)
-
-
-def _body(data: bytes) -> bytes:
-    """Raises: ShardUnavailable: it is of another release."""
-    if not data or data[0] != FORMAT:
-        raise ShardUnavailable(f"Format {FORMAT} is expected, {data[0] if data else 'nothing'} was found")
-    return data[1:]

@@ -20,6 +20,7 @@ import msgspec
 import numpy as np
 from msgspec import Struct
 
+from node.bits import Slots
 from node.filter.columns import Column, Columns
 from node.hardware import Meter, counted, counting
 from node.query.slot_buckets import SlotBuckets
@@ -29,7 +30,7 @@ from node.replica.origin import NO_ORIGIN, Origin
 from node.replica.ownership import ShardBuckets
 from node.replica.payloads import Edit, checked, decode_payload, edit_of
 from node.replica.segment_set import SegmentSet
-from node.replica.slots import LiveBits, Slots
+from node.replica.slots import LiveBits
 from node.replica.vectors import Vectors
 from node.replica.view import View
 from node.replication.terms import TermList

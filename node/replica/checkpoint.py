@@ -22,12 +22,12 @@ import structlog
 from crc32c import crc32c
 from msgspec import Struct
 
+from node.bits import PackedBits
 from node.filter.columns import ColumnsView, Manifest
 from node.replica.contents import Contents
 from node.replica.origin import NO_ORIGIN, Origin
 from node.replica.ownership import ShardBuckets
 from node.replica.segment_set import SegmentEntry
-from node.replica.slots import PackedBits
 from node.replication.terms import EMPTY_SEQ, Starts, TermList
 from node.segments import VectorSchema
 from node.storage.points import StoreFull

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
+from node.bits import Slots
 from node.query.matching import matching_slots
-from node.replica.slots import Slots
 from node.replica.view import View
 from protos.filters import Filter
 from protos.ids import PointId, id_from_key, id_key

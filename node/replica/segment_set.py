@@ -19,7 +19,8 @@ import numpy as np
 import structlog
 from msgspec import Struct
 
-from node.replica.slots import ALIGNMENT, SlotRanges, Slots, aligned
+from node.bits import Slots
+from node.replica.slots import ALIGNMENT, SlotRanges, aligned
 from node.replica.vectors import Vectors
 from node.segments import GrowingSegment, SealedSegment, SegmentError, SegmentView, VectorSchema, seal
 

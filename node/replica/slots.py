@@ -16,10 +16,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from node.bits import PackedBits, Slots, bit_of
 from protos.errors import InsufficientStorage
-
-PackedBits = npt.NDArray[np.uint8]
-Slots = npt.NDArray[np.int64]
 
 ALIGNMENT = 64
 SLOTS_MAX = 2**32 - ALIGNMENT
@@ -54,10 +52,10 @@ class LiveBits:
     def set(self, slots: Slots) -> None:
         if len(slots):
             self.cover(int(slots.max()) + 1)
-            np.bitwise_or.at(self._bits, slots >> 3, _mask(slots))
+            np.bitwise_or.at(self._bits, slots >> 3, bit_of(slots))
 
     def clear(self, slots: Slots) -> None:
-        np.bitwise_and.at(self._bits, slots >> 3, ~_mask(slots))
+        np.bitwise_and.at(self._bits, slots >> 3, ~bit_of(slots))
 
     def of_range(self, start: int, rows: int) -> npt.NDArray[np.bool_]:
         """Shape (rows,); ``start`` is aligned."""
@@ -76,10 +74,6 @@ class LiveBits:
         copy = self._bits[: aligned(slots) >> 3].copy()
         copy.flags.writeable = False
         return copy
-
-
-def _mask(slots: Slots) -> PackedBits:
-    return np.left_shift(np.uint8(1), (slots & 7).astype(np.uint8))
 
 
 class SlotRanges:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from node import bits
-from node.replica.slots import Slots
+from node.bits import Slots
 from node.segments import SegmentView, VectorSchema
 from node.segments.encoding import blank, encoded
 from node.segments.rows import Block, Ragged, Rows

@@ -45,7 +45,7 @@ class Flags:
                 self._bytes[slot >> 3] |= 1 << (slot & 7)
             return
         array = np.array(slots, dtype=np.int64)
-        np.bitwise_or.at(np.frombuffer(self._bytes, np.uint8), array >> 3, _masks(array))
+        np.bitwise_or.at(np.frombuffer(self._bytes, np.uint8), array >> 3, bits.bit_of(array))
 
     def discard(self, slots: SlotsGiven) -> list[int]:
         """Those that were in the set."""
@@ -71,10 +71,6 @@ class Flags:
     @property
     def nbytes(self) -> int:
         return len(self._bytes)
-
-
-def _masks(slots: bits.Slots) -> PackedBits:
-    return np.left_shift(np.uint8(1), (slots & 7).astype(np.uint8))
 
 
 class ShapeView(Struct, frozen=True, eq=False):
