@@ -22,6 +22,12 @@ INLINE void read_halves(const uint8_t *line, int is_upper, uint8_t *integers) {
         integers[i] = (uint8_t)((is_upper ? line[i] >> 4 : line[i] & 15) * HALF_STEPS);
 }
 
+void read_code(const uint8_t *code, Size width, uint8_t *integers) {
+    for (Size at = 0; at < width; at += LINE_BYTES)
+        for (int half = 0; half < 2; half++, integers += LINE_BYTES)
+            read_halves(code + at, half, integers);
+}
+
 static uint32_t compare_bytes(const uint8_t *query, const uint8_t *code, Size width) {
     return sum_of_squares(query, code, width);
 }

@@ -110,6 +110,9 @@ extern int comparisons_size;
 
 void choose_comparison(void);
 
+/* The query that stands for a code of halves. */
+void read_code(const uint8_t *code, Size width, uint8_t *integers);
+
 /* --- the graph ---------------------------------------------------------------------------------------------- */
 
 static inline const uint8_t *code_of(const Graph *graph, int32_t node) {

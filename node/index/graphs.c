@@ -204,6 +204,7 @@ static PyObject *graph_link(GraphObject *self, PyObject *const *args, Py_ssize_t
     }
     int done;
     Linking linking = {
+        .has_halves = self->coded.has_halves,
         .graph = &self->coded.graph,
         .levels = buffers[0].buf,
         .locks = buffers[1].buf,

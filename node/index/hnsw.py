@@ -5,7 +5,7 @@ the original vectors (``node.index.exact``). Filters are not pushed into FAISS's
 and without a selector, so a caller that takes the whole of what was walked (``count = ef``) and keeps what
 it may return gets the same rows, and also learns how many of the nearest rows pass.
 
-Links are always made over codes that lose nothing; codes too coarse for that take their place afterwards.
+Links are made over codes that lose nothing, or little; codes too coarse for that take their place afterwards.
 Files (``graph_file``) are mapped on opening. ``docs/decisions/0002-graphs-over-codes.md`` and
 ``0003-quantization.md`` have the measurements behind the codes.
 """

@@ -16,7 +16,18 @@ typedef struct {
     int32_t *own; /* a node's links on all levels */
     Found *chosen;
     Pool rivals; /* the neighbours of a node that has one too many */
+    uint8_t *read[2]; /* room for the queries that stand for codes of halves */
 } Desk;
+
+/* `which` of the desk's queries becomes what stands for a node's code. */
+static Query query_for(Desk *desk, int32_t node, int which) {
+    const Linking *linking = desk->linking;
+    const uint8_t *code = code_of(linking->graph, node);
+    if (!linking->has_halves)
+        return (Query){code, comparing.bytes};
+    read_code(code, linking->graph->width, desk->read[which]);
+    return (Query){desk->read[which], comparing.halves};
+}
 
 static void lock(uint8_t *one) {
     while (__atomic_exchange_n(one, 1, __ATOMIC_ACQUIRE))
@@ -26,13 +37,15 @@ static void lock(uint8_t *one) {
 static void unlock(uint8_t *one) { __atomic_store_n(one, 0, __ATOMIC_RELEASE); }
 
 /* Of nodes in order, nearest to some node first, at most `most` that are nearer to it than to any chosen before. */
-static int choose(const Graph *graph, const Pool *from, int most, Found *chosen) {
+static int choose(Desk *desk, const Pool *from, int most) {
+    const Graph *graph = desk->linking->graph;
+    Found *chosen = desk->chosen;
     int size = 0;
     for (Size i = 0; i < from->size && size < most; i++) {
-        const uint8_t *code = code_of(graph, node_of(from->items[i]));
+        const Query query = query_for(desk, node_of(from->items[i]), 1);
         int is_apart = 1;
         for (int at = 0; at < size && is_apart; at++)
-            is_apart = comparing.bytes(code, code_of(graph, node_of(chosen[at])), graph->width) >= distance_of(from->items[i]);
+            is_apart = distance_to(graph, &query, node_of(chosen[at])) >= distance_of(from->items[i]);
         if (is_apart)
             chosen[size++] = from->items[i];
     }
@@ -49,19 +62,19 @@ static void link_back(Desk *desk, int32_t other, int32_t node, int level) {
     const Graph *graph = desk->linking->graph;
     int32_t *neighbors = neighbors_of(graph, other, level);
     int most = neighbors_max(graph, level), size = 0;
-    const uint8_t *code = code_of(graph, other);
     lock(desk->linking->locks + other);
     while (size < most && is_node(graph, neighbors[size]))
         prefetch_code(graph, neighbors[size++]);
     if (size < most) {
         __atomic_store_n(neighbors + size, node, __ATOMIC_RELAXED);
     } else {
+        const Query query = query_for(desk, other, 0);
         Pool *rivals = &desk->rivals;
         rivals->size = 0;
-        keep(rivals, found(comparing.bytes(code, code_of(graph, node), graph->width), node));
+        keep(rivals, found(distance_to(graph, &query, node), node));
         for (int i = 0; i < most; i++)
-            keep(rivals, found(comparing.bytes(code, code_of(graph, neighbors[i]), graph->width), neighbors[i]));
-        write_links(neighbors, most, desk->chosen, choose(graph, rivals, most, desk->chosen));
+            keep(rivals, found(distance_to(graph, &query, neighbors[i]), neighbors[i]));
+        write_links(neighbors, most, desk->chosen, choose(desk, rivals, most));
     }
     unlock(desk->linking->locks + other);
 }
@@ -69,7 +82,7 @@ static void link_back(Desk *desk, int32_t other, int32_t node, int level) {
 /* Writes the node's own links, level by level downwards; -1: no memory. */
 static int link_on(Desk *desk, int32_t node) {
     const Graph *graph = desk->linking->graph;
-    const Query query = {code_of(graph, node), comparing.bytes};
+    const Query query = query_for(desk, node, 0);
     int levels = desk->linking->levels[node];
     int32_t nearest = graph->entry;
     for (int level = graph->top; level >= levels; level--)
@@ -83,7 +96,7 @@ static int link_on(Desk *desk, int32_t node) {
         if (pool->size < most)
             write_links(neighbors_of(graph, node, level), most, pool->items, (int)pool->size);
         else
-            write_links(neighbors_of(graph, node, level), most, desk->chosen, choose(graph, pool, most, desk->chosen));
+            write_links(neighbors_of(graph, node, level), most, desk->chosen, choose(desk, pool, most));
     }
     return 0;
 }
@@ -113,6 +126,8 @@ static void clear(Desk *desk) {
     free(desk->own);
     free(desk->chosen);
     free(desk->rivals.items);
+    free(desk->read[0]);
+    free(desk->read[1]);
 }
 
 int link_nodes(const Linking *linking) {
@@ -125,7 +140,10 @@ int link_nodes(const Linking *linking) {
     desk.own = malloc(all * sizeof *desk.own);
     desk.chosen = malloc(most * sizeof *desk.chosen);
     desk.rivals = (Pool){.items = malloc((most + 1) * sizeof *desk.rivals.items), .room = (Size)most + 1};
-    if (desk.own == NULL || desk.chosen == NULL || desk.rivals.items == NULL)
+    for (int i = 0; i < 2; i++)
+        desk.read[i] = malloc(2 * (size_t)graph->width);
+    if (desk.own == NULL || desk.chosen == NULL || desk.rivals.items == NULL || desk.read[0] == NULL ||
+        desk.read[1] == NULL)
         done = -1;
     while (done == 0) {
         int64_t at = __atomic_fetch_add(linking->next, 1, __ATOMIC_RELAXED);

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
-from node.index.choice import choose_lossless
+from node.index.choice import choose_encoding, choose_lossless
 from node.index.codes import (
     Code,
     Encoding,
@@ -76,7 +76,7 @@ def linked_index(
     links = int(total * index.hnsw.nb_neighbors(0) * _UPPER_LINKS)
     _reserve(index.hnsw.neighbors, links)
     first = 0 if former is None else _continue(index, former, linked, matrix, rows)
-    if linked.code is Code.INTEGER_8BIT:
+    if linked.of_integers:
         _add(faiss.downcast_index(index.storage), linked, matrix, rows, first)
         link(index, linked, params.ef_construct)
     else:
@@ -92,8 +92,13 @@ def linked_index(
 
 
 def linking(distance: Distance, matrix: Originals, rows: GraphRows | None, encoding: Encoding) -> Encoding:
-    """The encoding to link over: ``encoding`` itself unless it is too coarse for good links."""
-    if encoding.coarse or encoding.code in (Code.UNIFORM_4BIT, Code.INTEGER_4BIT):
+    """The encoding to link over: ``encoding`` itself unless it is too coarse for good links.
+
+    Halves of a byte are good enough for what is coarse itself; graphs over them are better linked over bytes.
+    """
+    if encoding.coarse or encoding.code is Code.UNIFORM_4BIT:
+        return choose_encoding(distance, matrix, rows)
+    if encoding.code is Code.INTEGER_4BIT:
         return choose_lossless(distance, matrix, rows)
     return encoding
 

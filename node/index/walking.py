@@ -1,7 +1,7 @@
 """Graphs for our own walk, and linking FAISS's by it (``walk``, in C).
 
 Lives here: what the C code has to be told about a FAISS index, or about codes and packed links. Only graphs
-over codes of integers and ``SIGNS``; it links ``INTEGER_8BIT`` alone.
+over codes of integers and ``SIGNS``; it links the former alone.
 """
 
 from __future__ import annotations

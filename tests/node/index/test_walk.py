@@ -162,12 +162,12 @@ def test_queries_become_the_nearest_integers() -> None:
     assert distances.tolist() == [[400, 15 * 100 + 100]]
 
 
-@pytest.mark.parametrize("value", [-2.0, 257.5, 1e6])
+@pytest.mark.parametrize("value", [-9.0, 264.5, 1e6])
 @pytest.mark.parametrize("width", [4, 16, 37])
 def test_a_query_beyond_the_integers_is_compared_as_floats(value: float, width: int) -> None:
     codes = RNG.integers(0, 256, (30, width)).astype(np.uint8)
     graph = Links(codes, np.tile(np.arange(30, dtype=np.int32), (30, 1))).graph(low=3.0, step=0.5)
-    queries = RNG.random((2, width)).astype(np.float32) * 100
+    queries = RNG.random((2, width)).astype(np.float32) * 100 + 3
     queries[1, 2] = value * 0.5 + 3
     distances, nodes = np.empty((2, 30), dtype=np.float32), np.empty((2, 30), dtype=np.int64)
     graph.search(queries, 30, distances, nodes)
@@ -175,6 +175,18 @@ def test_a_query_beyond_the_integers_is_compared_as_floats(value: float, width: 
     np.testing.assert_allclose(distances[1], wanted[nodes[1]], rtol=1e-5)
     assert sorted(nodes[1].tolist()) == list(range(30))
     assert (np.diff(distances[1]) >= 0).all()
+
+
+@pytest.mark.parametrize("value", [-2.0, 257.0])
+def test_a_query_that_loses_less_than_rounding_takes_is_compared_as_integers(value: float) -> None:
+    codes = RNG.integers(0, 256, (30, 48)).astype(np.uint8)
+    graph = Links(codes, np.tile(np.arange(30, dtype=np.int32), (30, 1))).graph(low=3.0, step=0.5)
+    levels = RNG.integers(0, 256, (1, 48)).astype(np.float32)
+    levels[0, 2] = value
+    distances, nodes = np.empty((1, 30), dtype=np.float32), np.empty((1, 30), dtype=np.int64)
+    graph.search(levels * np.float32(0.5) + 3, 30, distances, nodes)
+    wanted = np.square(np.clip(levels, 0, 255).astype(int) - codes).sum(axis=1)
+    assert distances[0].tolist() == wanted[nodes[0]].tolist()
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
@@ -463,14 +475,14 @@ def test_a_scan_of_what_does_not_fit_is_refused(listed: Any, allowed: Any, shape
 # --- linking --------------------------------------------------------------------------------------
 
 
-def linked(codes: Codes, parts: int = 1, ef: int = 60) -> Any:
+def linked(codes: Codes, parts: int = 1, ef: int = 60, code: Code = Code.INTEGER_8BIT) -> Any:
     """A FAISS index of ``codes`` with links of ours, made in so many goes."""
     width = codes.shape[1]
     index = faiss.IndexHNSWSQ(width, faiss.ScalarQuantizer.QT_8bit_direct, 8, faiss.METRIC_L2)
     index.train(codes[:1].astype(np.float32))
     for part in np.array_split(codes, parts):
         index.storage.add(part.astype(np.float32))
-        link(index, Encoding(Code.INTEGER_8BIT, width=width), ef)
+        link(index, Encoding(code, width=width), ef)
     return index
 
 
@@ -532,6 +544,12 @@ def test_graphs_are_as_good_as_those_that_faiss_links() -> None:
         return float(np.mean(distances <= truth[:, -1:]))
 
     assert recall(linked(codes)) > recall(theirs) - 0.01
+
+
+def test_codes_of_halves_are_linked_as_the_integers_that_they_stand_for() -> None:
+    codes = RNG.integers(0, 256, (600, 128)).astype(np.uint8)
+    of_halves = links_of(linked(codes, code=Code.INTEGER_4BIT))
+    assert of_halves == links_of(linked(unpacked_halves(codes)))
 
 
 def test_one_thread_links_the_same_graph_again() -> None:
