@@ -22,6 +22,11 @@ Codes = npt.NDArray[np.uint8]
 RNG = np.random.default_rng(5)
 
 
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    set_threads(1)
+
+
 class Links:
     """A graph of one level whose links are any: ``neighbors`` (n, most), padded with -1."""
 
