@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +17,10 @@ from consensus.state import Peer, founding_state
 from node.peer.joining import BootstrapRefused, CannotJoin
 from node.peer.member import Member, MemberOptions
 from protos.collections import CollectionConfig, CollectionParams, Distance, VectorParams
+from tests.consensus.raft_group import until
 from tests.ports import free_port
 
 pytestmark = pytest.mark.slow
-
-
-async def until(condition: Callable[[], Any], *, timeout_s: float = 15) -> None:
-    async with asyncio.timeout(timeout_s):
-        while not condition():  # noqa: ASYNC110 - there is nothing to be told by
-            await asyncio.sleep(0.01)
 
 
 class Cluster:

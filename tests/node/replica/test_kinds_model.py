@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-import shutil
-import tempfile
-from collections.abc import Coroutine
 from functools import partial
-from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import invariant, rule
 
-from node.optimizer import runner
-from node.optimizer.plan import Drop, Merge, Vacuum
-from node.segments.assemble import assemble
 from protos.filters import FieldCondition, Filter, HasVector, MatchValue
 from protos.operations import (
     AddVectorName,
@@ -30,46 +21,21 @@ from protos.operations import (
 from protos.shard import AnyVector, Projection, ScrollRequest, SearchRequest
 from tests.node.query import naive_examples
 from tests.node.replica import kinds
-from tests.node.replica.conftest import Shards
 from tests.node.replica.kinds import Named
+from tests.node.replica.machine import ReplicaMachine
 from tests.node.replica.points import write
 
 chosen_ids = st.lists(st.integers(0, 12), min_size=1, max_size=6, unique=True)
 names = st.sampled_from(sorted(kinds.VECTORS))
 
 
-async def built_here(job: Any) -> Any:
-    return assemble(job)
+class Kinds(ReplicaMachine):
+    config = kinds.CONFIG
 
-
-class KindsMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
-        self.loop = asyncio.Runner()
-        self.patch = pytest.MonkeyPatch()
-        self.root = Path(tempfile.mkdtemp(prefix="kinds-model-"))
         self.model: dict[int, Named] = {}
-
-    def run(self, call: Coroutine[Any, Any, Any]) -> Any:
-        return self.loop.run(call)
-
-    @initialize()
-    def start(self) -> None:
-        self.patch.setattr(runner, "run_build", built_here)
-        self.patch.setattr("node.replica.segment_set.GROWING_ROWS_MAX", 64)
         self.patch.setattr("node.segments.growing_rows._ELEMENTS_BYTES", 16)  # maps grow all the time
-
-        async def begin() -> None:
-            self.shards = Shards(self.root)
-            self.replica = await self.shards.open(kinds.CONFIG)
-
-        self.run(begin())
-
-    def teardown(self) -> None:
-        self.run(self.shards.close())
-        self.loop.close()
-        self.patch.undo()
-        shutil.rmtree(self.root)
 
     # --- writes ----------------------------------------------------------------------------------------
 
@@ -111,51 +77,6 @@ class KindsMachine(RuleBasedStateMachine):
             point: {kept: vector for kept, vector in vectors.items() if kept != name}
             for point, vectors in self.model.items()
         }
-
-    # --- what goes on beside them ----------------------------------------------------------------------
-
-    @rule()
-    def checkpoint(self) -> None:
-        self.run(self.replica.checkpoint())
-
-    @rule()
-    def crash(self) -> None:
-        async def again() -> None:
-            self.shards.crash()
-            self.replica = await self.shards.open(kinds.CONFIG)
-
-        self.run(again())
-
-    @rule()
-    def seal(self) -> None:
-        async def sealed() -> None:
-            await self.replica.on_writer(self.replica.contents.applier.segments.seal_all)
-            await self.replica.on_writer(self.replica.contents.publish)
-
-        self.run(sealed())
-
-    def finished(self) -> list[tuple[str, int]]:
-        applier = self.replica.contents.applier
-        segments = sorted(applier.segments.sealed.values(), key=lambda segment: segment.start)
-        return [(segment.id, applier.live.count(segment.start, segment.rows)) for segment in segments]
-
-    @precondition(lambda self: any(live for _, live in self.finished()))
-    @rule()
-    def compact(self) -> None:
-        segment = next(name for name, live in self.finished() if live)
-        self.run(self.replica._optimizer._carry_out(Vacuum((segment,))))
-
-    @precondition(lambda self: len([live for _, live in self.finished() if live]) > 1)
-    @rule()
-    def merge(self) -> None:
-        live = [name for name, live in self.finished() if live]
-        self.run(self.replica._optimizer._carry_out(Merge(tuple(live[:2]))))
-
-    @precondition(lambda self: any(not live for _, live in self.finished()))
-    @rule()
-    def drop(self) -> None:
-        dead = tuple(name for name, live in self.finished() if not live)
-        self.run(self.replica._optimizer._carry_out(Drop(dead)))
 
     # --- what always holds -----------------------------------------------------------------------------
 
@@ -219,7 +140,7 @@ def _similarity(name: str, vector: AnyVector, example: AnyVector) -> float:
     return kinds.similarity(name, example, vector)
 
 
-TestKinds = KindsMachine.TestCase
+TestKinds = Kinds.TestCase
 TestKinds.settings = settings(
     max_examples=20,
     stateful_step_count=30,

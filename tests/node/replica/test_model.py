@@ -4,20 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
-import tempfile
-from collections.abc import Coroutine
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import invariant, rule
 
 from node.optimizer import runner
-from node.optimizer.plan import Drop, Merge, Vacuum
-from node.segments.assemble import assemble
 from protos.collections import IntegerIndexParams, encode_index_params
 from protos.operations import (
     CreateIndex,
@@ -28,7 +22,7 @@ from protos.operations import (
     UpdateVectors,
     Upsert,
 )
-from tests.node.replica.conftest import Shards
+from tests.node.replica.machine import ReplicaMachine
 from tests.node.replica.points import batch, contents, having, write
 
 Model = dict[int, tuple[dict[str, Any], dict[str, list[float]]]]
@@ -38,40 +32,15 @@ tags = st.integers(0, 3)
 places = st.integers(0, 1000)
 
 
-async def built_here(job: Any) -> Any:
-    """The builder's work without its process."""
-    return assemble(job)
-
-
-class ReplicaMachine(RuleBasedStateMachine):
+class Points(ReplicaMachine):
     def __init__(self) -> None:
         super().__init__()
-        self.loop = asyncio.Runner()
-        self.patch = pytest.MonkeyPatch()
-        self.root = Path(tempfile.mkdtemp(prefix="replica-model-"))
         self.model: Model = {}
-
-    def run(self, call: Coroutine[Any, Any, Any]) -> Any:
-        return self.loop.run(call)
-
-    @initialize()
-    def start(self) -> None:
-        self.patch.setattr(runner, "run_build", built_here)
         self.patch.setattr(runner, "REMAP_POINTS", 2)
-        self.patch.setattr("node.replica.segment_set.GROWING_ROWS_MAX", 64)
 
-        async def begin() -> None:
-            self.shards = Shards(self.root)
-            self.replica = await self.shards.open()
-            await self.replica.apply_config(CreateIndex("tag", encode_index_params(IntegerIndexParams())))
-
-        self.run(begin())
-
-    def teardown(self) -> None:
-        self.run(self.shards.close())
-        self.loop.close()
-        self.patch.undo()
-        shutil.rmtree(self.root)
+    async def begin(self) -> None:
+        await super().begin()
+        await self.replica.apply_config(CreateIndex("tag", encode_index_params(IntegerIndexParams())))
 
     # --- writes ----------------------------------------------------------------------------------------
 
@@ -127,52 +96,6 @@ class ReplicaMachine(RuleBasedStateMachine):
 
         self.run(together())
 
-    # --- what goes on beside them ----------------------------------------------------------------------
-
-    @rule()
-    def checkpoint(self) -> None:
-        self.run(self.replica.checkpoint())
-
-    @rule()
-    def crash(self) -> None:
-        async def again() -> None:
-            self.shards.crash()
-            self.replica = await self.shards.open()
-
-        self.run(again())
-
-    @rule()
-    def seal(self) -> None:
-        async def sealed() -> None:
-            await self.replica.on_writer(self.replica.contents.applier.segments.seal_all)
-            await self.replica.on_writer(self.replica.contents.publish)
-
-        self.run(sealed())
-
-    def finished(self) -> list[tuple[str, int]]:
-        """(id, live rows) of each finished segment."""
-        applier = self.replica.contents.applier
-        segments = sorted(applier.segments.sealed.values(), key=lambda segment: segment.start)
-        return [(segment.id, applier.live.count(segment.start, segment.rows)) for segment in segments]
-
-    @precondition(lambda self: any(live for _, live in self.finished()))
-    @rule()
-    def compact(self) -> None:
-        segment = next(name for name, live in self.finished() if live)
-        self.run(self.replica._optimizer._carry_out(Vacuum((segment,))))
-
-    @precondition(lambda self: len([live for _, live in self.finished() if live]) > 1)
-    @rule()
-    def merge(self) -> None:
-        live = [name for name, live in self.finished() if live]
-        self.run(self.replica._optimizer._carry_out(Merge(tuple(live[:2]))))
-
-    @precondition(lambda self: any(not live for _, live in self.finished()))
-    @rule()
-    def drop(self) -> None:
-        dead = tuple(name for name, live in self.finished() if not live)
-        self.run(self.replica._optimizer._carry_out(Drop(dead)))
-
     # --- what always holds -----------------------------------------------------------------------------
 
     @invariant()
@@ -199,7 +122,7 @@ class ReplicaMachine(RuleBasedStateMachine):
             ends = segment.start + segment.rows
 
 
-TestReplica = pytest.mark.slow(ReplicaMachine.TestCase)
+TestReplica = pytest.mark.slow(Points.TestCase)
 TestReplica.settings = settings(
     max_examples=25, stateful_step_count=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )

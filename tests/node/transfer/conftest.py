@@ -18,9 +18,11 @@ from node.transfer.workshop import Workshop
 from protos.collections import CollectionConfig
 from protos.ids import PointId
 from protos.shard import Projection, ScrollRequest, SearchParams, SearchRequest
-from tests.node.replica.conftest import Shards
+from tests.node.replica.conftest import Shards, shards
 from tests.node.replica.kinds import plain
-from tests.node.replica.points import config_of, having
+from tests.node.replica.points import config_of, having, upsert, write
+
+__all__ = ["shards"]  # the fixture; the rest is imported by name
 
 
 class State(Struct):
@@ -108,10 +110,10 @@ async def each(parts: list[bytes]) -> AsyncIterator[bytes]:
 
 
 @pytest.fixture
-async def shards(tmp_path: Path) -> AsyncIterator[Shards]:
-    shards = Shards(tmp_path)
-    yield shards
-    await shards.close()
+async def source(shards: Shards) -> ShardReplica:
+    replica = await shards.open()
+    await write(replica, upsert(range(50)))
+    return replica
 
 
 @pytest.fixture

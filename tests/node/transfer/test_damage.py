@@ -33,13 +33,6 @@ from tests.node.replica.points import config_of, contents, upsert, write
 from tests.node.transfer.conftest import Copying, each
 
 
-@pytest.fixture
-async def source(shards: Shards) -> ShardReplica:
-    replica = await shards.open()
-    await write(replica, upsert(range(50)))
-    return replica
-
-
 def files_below(directory: Path) -> list[Path]:
     return sorted(path for path in directory.rglob("*") if path.is_file())
 

@@ -34,13 +34,6 @@ from tests.node.transfer.conftest import Copying, state_of
 from tests.node.transfer.test_damage import flipped, refused
 
 
-@pytest.fixture
-async def source(shards: Shards) -> ShardReplica:
-    replica = await shards.open()
-    await write(replica, upsert(range(50)))
-    return replica
-
-
 def batches(parts: list[bytes]) -> list[RecordBatch]:
     unpacking, found = Unpacking(), []
     for part in parts:
