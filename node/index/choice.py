@@ -20,7 +20,7 @@ from node.index.codes import (
     train,
 )
 from node.index.exact import best_of, similarities
-from node.index.halves import halves_for, halves_serve
+from node.index.halves import halves_for, halves_serve, split
 from node.index.narrow import Originals
 from node.index.quantization import Kind, Quantization
 from node.index.rotation import width_for
@@ -52,12 +52,14 @@ def choose_encoding(
     if distance is Distance.MANHATTAN or not len(matrix if rows is None else rows):
         return Encoding(Code.FLOAT32)
     if quantization is not None:
-        return _quantized(distance, matrix, rows, quantization)
-    chosen = choose_lossless(distance, matrix, rows)
-    count = len(matrix if rows is None else rows)
-    if chosen.code is not Code.INTEGER_8BIT or count * chosen.width < _CACHED_BYTES:
+        chosen = _quantized(distance, matrix, rows, quantization)
+    else:
+        chosen = choose_lossless(distance, matrix, rows)
+    if chosen.code is not Code.INTEGER_8BIT or not isinstance(matrix, np.ndarray):
         return chosen
-    halves = halves_for(matrix, rows)
+    if len(matrix if rows is None else rows) * chosen.width < _CACHED_BYTES:
+        return chosen
+    halves = halves_for(matrix, rows) if quantization is None else split(chosen, matrix.shape[1])
     return halves if halves_serve(distance, matrix, rows, halves) else chosen
 
 
@@ -106,8 +108,13 @@ def _parts(dim: int, components: int) -> int:
 
 def _integers(low: float, high: float, dim: int) -> Encoding:
     step = max((high - low) / LEVELS, float(np.finfo(np.float32).tiny))
+    return whole_bytes(Encoding(Code.INTEGER_8BIT, low=low, step=step), dim)
+
+
+def whole_bytes(encoding: Encoding, dim: int) -> Encoding:
+    """Bytes that stand for the same."""
     width = -(-dim // _INTEGER_GRAIN) * _INTEGER_GRAIN
-    return Encoding(Code.INTEGER_8BIT, low=low, step=step, width=width)
+    return Encoding(Code.INTEGER_8BIT, low=encoding.low, step=encoding.step, width=width)
 
 
 def _integers_serve(distance: Distance, sample: FloatArray) -> bool:

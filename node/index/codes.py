@@ -39,6 +39,7 @@ class Code(enum.Enum):
 
     INTEGER_8BIT = "8bit_integer"  # one range for all; queries become integers too
     INTEGER_4BIT = "4bit_integer"  # two in a byte; queries have three bits more
+    SPLIT_8BIT = "8bit_split"  # as INTEGER_8BIT; walks compare the upper half of each
     UNIFORM_8BIT = "8bit_uniform"  # one range for all
     PER_DIMENSION_8BIT = "8bit"
     FLOAT16 = "float16"
@@ -72,20 +73,23 @@ class Encoding(Struct, frozen=True):
     @property
     def of_integers(self) -> bool:
         """Are they compared by ``node.index.walk`` as the integers that they are?"""
-        return self.code in (Code.INTEGER_8BIT, Code.INTEGER_4BIT)
+        return self.code in _FORMS
 
     @property
-    def has_halves(self) -> bool:
-        return self.code is Code.INTEGER_4BIT
+    def form(self) -> int:
+        """Of integers, as ``node.index.walk`` has it."""
+        return _FORMS[self.code]
 
     @property
     def rotated(self) -> bool:
         return self.code in (Code.SIGNS, Code.UNIFORM_4BIT)
 
 
+_FORMS = {Code.INTEGER_8BIT: 0, Code.INTEGER_4BIT: 1, Code.SPLIT_8BIT: 2}  # as in graph.h
 _QUANTIZERS = {
     Code.INTEGER_8BIT: faiss.ScalarQuantizer.QT_8bit_direct,
     Code.INTEGER_4BIT: faiss.ScalarQuantizer.QT_8bit_direct,
+    Code.SPLIT_8BIT: faiss.ScalarQuantizer.QT_8bit_direct,
     Code.UNIFORM_8BIT: faiss.ScalarQuantizer.QT_8bit_uniform,
     Code.PER_DIMENSION_8BIT: faiss.ScalarQuantizer.QT_8bit,
     Code.FLOAT16: faiss.ScalarQuantizer.QT_fp16,
@@ -100,6 +104,7 @@ _FLOAT_METRICS = {
 _COMPONENT_BYTES = {
     Code.INTEGER_8BIT: 1.0,
     Code.INTEGER_4BIT: 1.0,  # of ``width``
+    Code.SPLIT_8BIT: 1.0,
     Code.UNIFORM_8BIT: 1.0,
     Code.PER_DIMENSION_8BIT: 1.0,
     Code.FLOAT16: 2.0,
@@ -125,7 +130,7 @@ def sq_type(code: Code) -> int:
 
 def metric_of(distance: Distance, code: Code) -> int:
     """FAISS's metric. Cosine vectors are of unit length, where L2 orders as the inner product does."""
-    by_length = code in (Code.INTEGER_8BIT, Code.INTEGER_4BIT, Code.UNIFORM_4BIT, Code.PRODUCT, Code.SIGNS)
+    by_length = code in _FORMS or code in (Code.UNIFORM_4BIT, Code.PRODUCT, Code.SIGNS)
     if distance is Distance.COSINE and by_length:
         return int(faiss.METRIC_L2)
     return int(_FLOAT_METRICS[distance])
@@ -138,6 +143,8 @@ def for_faiss(encoding: Encoding, matrix: npt.NDArray[Any]) -> FloatArray:
         return rotate(floats, encoding.width)
     if encoding.code is Code.INTEGER_4BIT:
         return packed_halves(encoding, floats).astype(np.float32)
+    if encoding.code is Code.SPLIT_8BIT:
+        return split_bytes(encoding, floats).astype(np.float32)
     if encoding.code is not Code.INTEGER_8BIT:
         return floats
     integers = np.zeros((len(floats), encoding.width), dtype=np.float32)
@@ -146,21 +153,38 @@ def for_faiss(encoding: Encoding, matrix: npt.NDArray[Any]) -> FloatArray:
 
 
 def packed_halves(encoding: Encoding, matrix: FloatArray) -> Bytes:
-    """Codes (n, width) of rows (n, dim) at INTEGER_4BIT, as ``compare.c`` reads them."""
-    rows, dim = matrix.shape
-    halves = np.zeros((rows, encoding.width // _LINE_BYTES, 2, _LINE_BYTES), dtype=np.uint8)
-    levels = np.empty((rows, dim), dtype=np.float32)
-    _round(matrix, encoding.low, encoding.step * HALF_STEPS, HALVES, levels)
-    halves.reshape(rows, -1)[:, :dim] = levels
-    upper = np.left_shift(halves[:, :, 1], 4, dtype=np.uint8)
-    return np.bitwise_or(halves[:, :, 0], upper).reshape(rows, encoding.width)
+    """Codes (n, width) of rows (n, dim) at INTEGER_4BIT."""
+    step = encoding.step * HALF_STEPS
+    return _pack(_integers(matrix, encoding.low, step, HALVES, 2 * encoding.width))
+
+
+def split_bytes(encoding: Encoding, matrix: FloatArray) -> Bytes:
+    """Codes (n, width) of rows (n, dim) at SPLIT_8BIT."""
+    integers = _integers(matrix, encoding.low, encoding.step, LEVELS, encoding.width)
+    return np.concatenate([_pack(integers >> np.uint8(4)), _pack(integers & np.uint8(HALVES))], axis=1)
 
 
 def unpacked_halves(codes: Bytes) -> Bytes:
-    """The integers of seven bits that codes (n, width) stand for, (n, 2 * width); the last may be padding."""
+    """The integers of seven bits that halves (n, m) stand for, (n, 2 * m); the last may be padding."""
     lines = codes.reshape(len(codes), -1, 1, _LINE_BYTES)
     halves = np.concatenate([lines & HALVES, lines >> 4], axis=2)
     integers: Bytes = (halves * np.uint8(HALF_STEPS)).reshape(len(codes), -1)
+    return integers
+
+
+def _pack(halves: Bytes) -> Bytes:
+    """(n, m), a multiple of 128, into (n, m / 2), as ``graph.h`` tells."""
+    lines = halves.reshape(len(halves), -1, 2, _LINE_BYTES)
+    packed: Bytes = lines[:, :, 0] | lines[:, :, 1] << np.uint8(4)
+    return packed.reshape(len(halves), -1)
+
+
+def _integers(matrix: FloatArray, low: float, step: float, most: int, components: int) -> Bytes:
+    """(n, components), zeros behind those of ``matrix``."""
+    integers = np.zeros((len(matrix), components), dtype=np.uint8)
+    levels = np.empty_like(matrix)
+    _round(matrix, low, step, most, levels)
+    integers[:, : matrix.shape[1]] = levels
     return integers
 
 

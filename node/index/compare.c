@@ -16,16 +16,25 @@ INLINE uint32_t sum_of_squares(const uint8_t *a, const uint8_t *b, Size width) {
     return (uint32_t)sum;
 }
 
-/* The integers that the lower or upper halves of a line stand for. */
-INLINE void read_halves(const uint8_t *line, int is_upper, uint8_t *integers) {
+static inline uint8_t half(uint8_t byte, int is_second) { return is_second ? byte >> 4 : byte & 15; }
+
+/* The integers that the first or second 64 halves of a line stand for. */
+INLINE void read_line(const uint8_t *line, int is_second, uint8_t *integers) {
     for (int i = 0; i < LINE_BYTES; i++)
-        integers[i] = (uint8_t)((is_upper ? line[i] >> 4 : line[i] & 15) * HALF_STEPS);
+        integers[i] = (uint8_t)(half(line[i], is_second) * HALF_STEPS);
 }
 
-void read_code(const uint8_t *code, Size width, uint8_t *integers) {
+void read_halves(const uint8_t *code, Size width, uint8_t *integers) {
     for (Size at = 0; at < width; at += LINE_BYTES)
-        for (int half = 0; half < 2; half++, integers += LINE_BYTES)
-            read_halves(code + at, half, integers);
+        for (int second = 0; second < 2; second++, integers += LINE_BYTES)
+            read_line(code + at, second, integers);
+}
+
+void read_split_bytes(const uint8_t *code, Size width, uint8_t *bytes) {
+    for (Size at = 0; at < width; at += LINE_BYTES)
+        for (int second = 0; second < 2; second++, bytes += LINE_BYTES)
+            for (int i = 0; i < LINE_BYTES; i++)
+                bytes[i] = (uint8_t)(half(code[at + i], second) << 4 | half(code[width + at + i], second));
 }
 
 static uint32_t compare_bytes(const uint8_t *query, const uint8_t *code, Size width) {
@@ -36,8 +45,8 @@ static uint32_t compare_halves(const uint8_t *query, const uint8_t *code, Size w
     uint8_t integers[LINE_BYTES];
     uint32_t sum = 0;
     for (Size at = 0; at < width; at += LINE_BYTES)
-        for (int half = 0; half < 2; half++, query += LINE_BYTES) {
-            read_halves(code + at, half, integers);
+        for (int second = 0; second < 2; second++, query += LINE_BYTES) {
+            read_line(code + at, second, integers);
             sum += sum_of_squares(query, integers, LINE_BYTES);
         }
     return sum;
@@ -82,8 +91,8 @@ static uint32_t compare_levels_of_halves(const uint8_t *query, const uint8_t *co
     uint8_t integers[LINE_BYTES];
     float sums[SUMS] = {0};
     for (Size at = 0; at < width; at += LINE_BYTES)
-        for (int half = 0; half < 2; half++, levels += LINE_BYTES) {
-            read_halves(code + at, half, integers);
+        for (int second = 0; second < 2; second++, levels += LINE_BYTES) {
+            read_line(code + at, second, integers);
             add_squares(sums, levels, integers, LINE_BYTES);
         }
     return total_of(sums);

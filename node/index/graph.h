@@ -35,7 +35,8 @@ typedef struct {
     const uint64_t *offsets; /* of each node's first neighbour */
     const int32_t *starts;   /* of each level's neighbours among a node's, and the end of the last level's */
     int64_t count;
-    Size width; /* bytes of a code; a vector's components are followed by zeros */
+    Size width;  /* bytes of a code that walks compare; a vector's components are followed by zeros */
+    Size stride; /* bytes from one code to the next */
     int levels; /* that nodes may have */
     int32_t entry;
     int top; /* the entry node's level */
@@ -91,8 +92,10 @@ typedef struct {
     Compare *compare;
 } Query;
 
-/* Codes of a byte for each component, or of half of one: then each line of a code holds 128 components, the first 64 in
- * the lower halves of its bytes. Such a half is the upper four of seven bits; a query has all seven. */
+/* Codes are of a byte for each component, of half of one, or of bytes split in halves: all the upper ones come first,
+ * which walks compare, and then the lower ones. Of halves each line holds 128, the first 64 in the lower halves of its
+ * bytes. Such a half is the upper four of seven bits; a query has all seven. */
+typedef enum { OF_BYTES, OF_HALVES, OF_SPLIT_BYTES } Form;
 #define LINE_BYTES 64
 #define HALF_STEPS 8
 #define HALVES_MOST 127
@@ -110,13 +113,16 @@ extern int comparisons_size;
 
 void choose_comparison(void);
 
-/* The query that stands for a code of halves. */
-void read_code(const uint8_t *code, Size width, uint8_t *integers);
+/* The integers that a code of halves stands for, which are a query, too. */
+void read_halves(const uint8_t *code, Size width, uint8_t *integers);
+
+/* The bytes that were split: as many halves are behind the `width` bytes of upper ones. */
+void read_split_bytes(const uint8_t *code, Size width, uint8_t *bytes);
 
 /* --- the graph ---------------------------------------------------------------------------------------------- */
 
 static inline const uint8_t *code_of(const Graph *graph, int32_t node) {
-    return graph->codes + (size_t)node * (size_t)graph->width;
+    return graph->codes + (size_t)node * (size_t)graph->stride;
 }
 
 static inline uint32_t distance_to(const Graph *graph, const Query *query, int32_t node) {

@@ -7,28 +7,37 @@
 #define LEVELS_MAX 64 /* of a graph; there are hardly ever ten */
 #define HELD 3        /* buffers of a packed level */
 
-/* Halves of bytes lie together line by line. */
-static int are_lines(const Coded *coded) { return !coded->has_halves || coded->graph.width % LINE_BYTES == 0; }
+/* Takes the form of codes, whose bytes are in `width`; halves of bytes lie together line by line. */
+static int take_form(Coded *coded, int form) {
+    Graph *graph = &coded->graph;
+    graph->stride = graph->width;
+    coded->form = (Form)form;
+    if (form == OF_SPLIT_BYTES)
+        graph->width /= 2;
+    return form == OF_BYTES || (form == OF_HALVES && graph->stride % LINE_BYTES == 0) ||
+           (form == OF_SPLIT_BYTES && graph->stride % (2 * LINE_BYTES) == 0);
+}
 
 static int graph_init(GraphObject *self, PyObject *args, PyObject *keywords) {
     static char *names[] = {"owner",   "count",  "entry", "top",  "neighbors", "offsets",
-                            "starts",  "codes",  "width", "low",  "step",      "centre",  "bits", "halves", NULL};
+                            "starts",  "codes",  "width", "low",  "step",      "centre",  "bits", "form", NULL};
     PyObject *owner;
     unsigned long long codes, neighbors, offsets, centre = 0;
     Py_buffer starts;
     long long count;
     Graph *graph = &self->coded.graph;
-    if (!PyArg_ParseTupleAndKeywords(args, keywords, "OLiiKKy*Knff|Kip", names, &owner, &count, &graph->entry,
+    int form = OF_BYTES;
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "OLiiKKy*Knff|Kii", names, &owner, &count, &graph->entry,
                                      &graph->top, &neighbors, &offsets, &starts, &codes, &graph->width,
                                      &self->coded.low, &self->coded.step, &centre, &self->coded.bits,
-                                     &self->coded.has_halves))
+                                     &form))
         return -1;
     Py_ssize_t levels = starts.len / (Py_ssize_t)sizeof(int32_t) - 1;
     int fits = self->owner == NULL && graph->width > 0 && self->coded.step > 0;
     fits = fits && 0 <= count && count < NODES_MAX && levels >= 1 && 0 <= self->coded.bits && self->coded.bits <= 8;
     fits = fits && (!self->coded.bits || (centre != 0 && signs_components(graph->width) > 0 &&
                                     signs_components(graph->width) % 64 == 0));
-    fits = fits && are_lines(&self->coded);
+    fits = fits && take_form(&self->coded, form);
     fits = fits && (count == 0 || (0 <= graph->entry && graph->entry < count && graph->top < levels));
     if (fits && (self->starts = PyMem_Malloc((size_t)starts.len)) != NULL)
         memcpy(self->starts, starts.buf, (size_t)starts.len);
@@ -104,7 +113,7 @@ static int hold_levels(GraphObject *self, PyObject *levels) {
 }
 
 static PyObject *graph_packed(PyObject *type, PyObject *args, PyObject *keywords) {
-    static char *names[] = {"owner", "count", "entry", "levels", "codes", "width", "low", "step", "halves", NULL};
+    static char *names[] = {"owner", "count", "entry", "levels", "codes", "width", "low", "step", "form", NULL};
     PyObject *owner, *levels;
     unsigned long long codes;
     long long count;
@@ -112,15 +121,16 @@ static PyObject *graph_packed(PyObject *type, PyObject *args, PyObject *keywords
     if (self == NULL)
         return NULL;
     Graph *graph = &self->coded.graph;
-    if (!PyArg_ParseTupleAndKeywords(args, keywords, "OLiO!Knff|p", names, &owner, &count, &graph->entry,
+    int form = OF_BYTES;
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "OLiO!Knff|i", names, &owner, &count, &graph->entry,
                                      &PyTuple_Type, &levels, &codes, &graph->width, &self->coded.low,
-                                     &self->coded.step, &self->coded.has_halves))
+                                     &self->coded.step, &form))
         goto failed;
     graph->count = count;
     graph->codes = (const uint8_t *)(uintptr_t)codes;
     if (graph->width <= 0 || !(self->coded.step > 0) || count < 1 || count >= NODES_MAX || !is_node(graph, graph->entry) ||
         PyTuple_GET_SIZE(levels) < 1 || PyTuple_GET_SIZE(levels) > LEVELS_MAX ||
-        !are_lines(&self->coded)) {
+        !take_form(&self->coded, form)) {
         PyErr_SetString(PyExc_ValueError, "expected the count, entry node, levels and codes of one graph");
         goto failed;
     }
@@ -176,7 +186,7 @@ end:
 static int are_of_graph(const GraphObject *self, const Py_buffer *buffers, Py_ssize_t ef) {
     const Py_buffer *levels = buffers, *locks = buffers + 1, *order = buffers + 2, *next = buffers + 3;
     Py_ssize_t count = self->coded.graph.count;
-    if (self->starts == NULL || levels->len != count * (Py_ssize_t)sizeof(int32_t) || locks->len != count ||
+    if (self->starts == NULL || self->coded.form == OF_SPLIT_BYTES || levels->len != count * (Py_ssize_t)sizeof(int32_t) || locks->len != count ||
         order->len % (Py_ssize_t)sizeof(int32_t) != 0 || next->len != sizeof(int64_t) || ef <= 0)
         return 0;
     for (Py_ssize_t i = 0; i < order->len / (Py_ssize_t)sizeof(int32_t); i++) {
@@ -204,7 +214,7 @@ static PyObject *graph_link(GraphObject *self, PyObject *const *args, Py_ssize_t
     }
     int done;
     Linking linking = {
-        .has_halves = self->coded.has_halves,
+        .form = self->coded.form,
         .graph = &self->coded.graph,
         .levels = buffers[0].buf,
         .locks = buffers[1].buf,

@@ -1,8 +1,9 @@
-"""Codes of half a byte for each component: what they stand for, and whether they serve the rows of a graph.
+"""Codes of which walks compare half a byte for each component, and whether that serves the rows of a graph.
 
-They are compared with queries of seven bits, and what a walk finds is scored again on the vectors: so they
-cost nothing as long as the best rows are among the first by code. Rows whose components are not alike (a few
-that are much greater than the others) have finer codes. ``docs/decisions/0002-graphs-over-codes.md``.
+They are compared with queries of seven bits, and what a walk finds is scored again on the vectors, or by the
+other half: so they cost nothing as long as the best rows are among the first. Rows whose components are not
+alike (a few that are much greater than the others) have finer codes.
+``docs/decisions/0002-graphs-over-codes.md``.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from node.index.codes import HALF_STEPS, HALVES, Code, Encoding, packed_halves, unpacked_halves
+from node.index.codes import HALF_STEPS, HALVES, Code, Encoding, packed_halves, split_bytes, unpacked_halves
 from node.index.exact import best_of
 from node.index.narrow import Originals
 from node.index.samples import sample_of
@@ -27,6 +28,7 @@ RESCORED_MIN: Final = 14
 _STEP_DEVIATIONS = 0.335  # where sixteen even levels of a normal distribution lose least
 _SAMPLE_ROWS = 16_384
 _COMPONENTS_PER_LINE, _LINE_BYTES = 128, 64
+_QUERY_MOST, _MIDDLE = 127, 3.75  # of seven bits; of what an upper half of a byte stands for
 _NEAR = 64  # rows that are ordered by their codes
 _PROBE_QUERIES, _PROBE_K, _PROBE_RECALL_MIN = 96, 10, 0.998
 _PROBE_COMPONENTS = 1 << 25  # of the rows among which the nearest are looked for
@@ -40,12 +42,17 @@ def halves_for(matrix: Originals, rows: GraphRows | None) -> Encoding:
         Code.INTEGER_4BIT,
         low=float(sample.mean()) - step * HALVES / 2,
         step=step / HALF_STEPS,
-        width=-(-matrix.shape[1] // _COMPONENTS_PER_LINE) * _LINE_BYTES,
+        width=_lines(matrix.shape[1]) * _LINE_BYTES,
     )
 
 
+def split(bytes_: Encoding, dim: int) -> Encoding:
+    """The same bytes in halves."""
+    return Encoding(Code.SPLIT_8BIT, low=bytes_.low, step=bytes_.step, width=2 * _lines(dim) * _LINE_BYTES)
+
+
 def halves_serve(distance: Distance, matrix: Originals, rows: GraphRows | None, encoding: Encoding) -> bool:
-    """Are the rows nearest to one among the first by code?
+    """Are the rows nearest to one among the first by the halves that walks compare?
 
     Looked at are some rows and what is nearest to them in a large part of all: in a small one all would lie
     farther apart.
@@ -61,9 +68,17 @@ def halves_serve(distance: Distance, matrix: Originals, rows: GraphRows | None, 
 
 
 def _found(encoding: Encoding, query: FloatArray, near: FloatArray, first: int) -> float:
-    """The share of the best of ``near``, which are ordered, that are among the ``first`` by code."""
-    dim = len(query)
-    integers = unpacked_halves(packed_halves(encoding, near))[:, :dim].astype(np.float32)
-    levels = np.clip(np.rint((query - encoding.low) / encoding.step), 0, 127)
+    """The share of the best of ``near``, which are ordered, that are among the ``first`` by their halves."""
+    levels = (query - encoding.low) / encoding.step
+    if encoding.code is Code.SPLIT_8BIT:
+        halves, levels = split_bytes(encoding, near)[:, : encoding.width // 2], levels / 2 - _MIDDLE
+    else:
+        halves = packed_halves(encoding, near)
+    integers = unpacked_halves(halves)[:, : len(query)].astype(np.float32)
+    levels = np.clip(np.rint(levels), 0, _QUERY_MOST)
     order = np.argsort(np.square(integers - levels).sum(axis=1), kind="stable")
     return float(np.count_nonzero(order[:first] < _PROBE_K)) / _PROBE_K
+
+
+def _lines(dim: int) -> int:
+    return -(-dim // _COMPONENTS_PER_LINE)

@@ -23,9 +23,9 @@ typedef struct {
 static Query query_for(Desk *desk, int32_t node, int which) {
     const Linking *linking = desk->linking;
     const uint8_t *code = code_of(linking->graph, node);
-    if (!linking->has_halves)
+    if (linking->form == OF_BYTES)
         return (Query){code, comparing.bytes};
-    read_code(code, linking->graph->width, desk->read[which]);
+    read_halves(code, linking->graph->width, desk->read[which]);
     return (Query){desk->read[which], comparing.halves};
 }
 

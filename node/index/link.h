@@ -6,7 +6,7 @@
 
 typedef struct {
     const Graph *graph;    /* its codes are there; its entry node need not be linked */
-    int has_halves;        /* a byte of a code holds two components */
+    Form form;             /* of the codes: bytes or halves */
     const int32_t *levels; /* how many levels each node is on */
     uint8_t *locks;        /* of each node, 0: free */
     const int32_t *order;  /* the nodes to link; none is on a level above the entry node's */

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
-from node.index.choice import choose_encoding, choose_lossless
+from node.index.choice import choose_encoding, choose_lossless, whole_bytes
 from node.index.codes import (
     Code,
     Encoding,
@@ -100,6 +100,8 @@ def linking(distance: Distance, matrix: Originals, rows: GraphRows | None, encod
         return choose_encoding(distance, matrix, rows)
     if encoding.code is Code.INTEGER_4BIT:
         return choose_lossless(distance, matrix, rows)
+    if encoding.code is Code.SPLIT_8BIT:
+        return whole_bytes(encoding, matrix.shape[1])
     return encoding
 
 

@@ -15,8 +15,8 @@ typedef struct {
     Graph graph;
     float low, step; /* the integer i stands for low + i * step */
     const float *centre;
-    int bits;       /* of a query's components, where codes are of signs; 0: they are of integers */
-    int has_halves; /* codes are of integers, and a byte holds two components */
+    int bits;  /* of a query's components, where codes are of signs; 0: they are of integers */
+    Form form; /* of codes of integers */
 } Coded;
 
 /* Vectors, and what codes are compared with in their stead, of `dim` components. */

@@ -49,7 +49,7 @@ class Graph:
         step: float,
         centre: int = 0,
         bits: int = 0,
-        halves: bool = False,
+        form: int = 0,
     ) -> None:
         """
         Args:
@@ -62,8 +62,8 @@ class Graph:
             low, step: the integer i stands for ``low + i * step``.
             centre, bits: of codes of signs (``signs.h``): the address of their centre, as many float32 as a
                 vector has components, and bits of a query's component; what is compared are rotated vectors.
-            halves: two components are in a byte (``graph.h``); the integers are of seven bits, of which
-                codes have the upper four.
+            form: 0: codes are of bytes; 1: of halves (``graph.h``), and the integers are of seven bits, of
+                which they have the upper four; 2: of bytes split in halves, which cannot be linked.
 
         Raises: ValueError if they cannot be one graph's.
         """
@@ -79,7 +79,7 @@ class Graph:
         width: int,
         low: float,
         step: float,
-        halves: bool = False,
+        form: int = 0,
     ) -> Graph:
         """
         Args:

@@ -24,7 +24,7 @@ _ALONE = (
 def walked(index: Any, encoding: Encoding) -> walk.Graph:
     """The graph of ``index``, of which nothing but links may change."""
     width, low, step = encoding.width, encoding.low, encoding.step
-    return _over_links(index, width=width, low=low, step=step, halves=encoding.has_halves)
+    return _over_links(index, width=width, low=low, step=step, form=encoding.form)
 
 
 def walked_signs(index: Any) -> walk.Graph:
@@ -64,7 +64,7 @@ def walked_packed(storage: Any, links: PackedLinks, encoding: Encoding) -> walk.
         width=encoding.width,
         low=encoding.low,
         step=encoding.step,
-        halves=encoding.has_halves,
+        form=encoding.form,
     )
 
 

@@ -7,27 +7,33 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
+from msgspec.structs import replace
 
 from node.index import (
     Code,
+    Encoding,
     GraphParams,
     HnswGraph,
+    Quantization,
     best_of,
     choice,
     choose_encoding,
     set_threads,
     similarities,
 )
-from node.index.codes import packed_halves, unpacked_halves
+from node.index.codes import packed_halves, split_bytes, unpacked_halves
 from node.index.distances import normalize
-from node.index.halves import halves_for, halves_serve
+from node.index.halves import halves_for, halves_serve, split
 from node.index.linking import linking
+from node.index.quantization import Kind
 from protos.collections import Distance
 
 FloatArray = npt.NDArray[np.float32]
 
 ROWS, DIM = 4000, 200  # not a multiple of the components of a line
 PARAMS = GraphParams(m=12, ef_construct=80)
+SCALAR = Quantization(Kind.SCALAR, quantile=0.99)
+both_forms = pytest.mark.parametrize("asked", [None, SCALAR], ids=["halves", "split bytes"])
 
 
 def near_a_plane(count: int, seed: int) -> FloatArray:
@@ -51,11 +57,23 @@ def _uncached(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def opened(
-    distance: Distance, matrix: FloatArray, path: Path, rows: npt.NDArray[np.uint32] | None = None
+    distance: Distance,
+    matrix: FloatArray,
+    path: Path,
+    asked: Quantization | None = None,
+    rows: npt.NDArray[np.uint32] | None = None,
 ) -> HnswGraph:
-    encoding = choose_encoding(distance, matrix, rows)
-    HnswGraph.build(distance, matrix, rows, PARAMS, encoding).save(path)
-    return HnswGraph.open(path, rows, PARAMS, encoding, distance)
+    encoding, params = choose_encoding(distance, matrix, rows, asked), replace(PARAMS, quantization=asked)
+    assert encoding.code is (Code.INTEGER_4BIT if asked is None else Code.SPLIT_8BIT)
+    HnswGraph.build(distance, matrix, rows, params, encoding).save(path)
+    return HnswGraph.open(path, rows, params, encoding, distance)
+
+
+def whole(distance: Distance, matrix: FloatArray, graph: HnswGraph) -> HnswGraph:
+    """A graph over bytes in the stead of ``graph``."""
+    bytes_ = linking(distance, matrix, None, graph.encoding)
+    assert bytes_.code is Code.INTEGER_8BIT
+    return HnswGraph.build(distance, matrix, None, graph.params, bytes_)
 
 
 def recall(found: npt.NDArray[np.int64], truth: npt.NDArray[np.int64]) -> float:
@@ -76,43 +94,84 @@ def test_what_codes_stand_for_is_as_near_as_half_a_step(dim: int) -> None:
     assert off.max() <= encoding.step * 4 * 1.001  # of eight to a code's step
 
 
+def test_split_bytes_are_the_bytes() -> None:
+    matrix = np.random.default_rng(0).normal(size=(70, 200)).astype(np.float32)
+    encoding = split(Encoding(Code.INTEGER_8BIT, low=-3.0, step=0.024), 200)
+    codes = split_bytes(encoding, matrix)
+    assert codes.shape == (70, encoding.width) == (70, 256)
+    upper, lower = (unpacked_halves(codes[:, half : half + 128]) // 8 for half in (0, 128))
+    expected = np.clip(np.rint((matrix - np.float32(-3.0)) / np.float32(0.024)), 0, 255)
+    np.testing.assert_array_equal(upper[:, :200] * 16 + lower[:, :200], expected)
+    assert not upper[:, 200:].any()
+    assert not lower[:, 200:].any()
+
+
 @pytest.mark.usefixtures("_uncached")
 @pytest.mark.parametrize("distance", [Distance.COSINE, Distance.EUCLID])
-def test_a_graph_over_them_finds_what_one_over_bytes_does(distance: Distance, tmp_path: Path) -> None:
+def test_by_split_bytes_similarities_are_those_of_the_bytes(distance: Distance, tmp_path: Path) -> None:
+    graph = opened(distance, MATRIX, tmp_path / "graph", SCALAR)
+    other = whole(distance, MATRIX, graph)
+    for queries in (QUERIES, QUERIES * np.float32(50)):
+        rows, scores = graph.search(queries, 100, 10)
+        others, their_scores = other.search(queries, 100, 10)
+        same = rows == others
+        assert same.mean() > 0.97
+        np.testing.assert_array_equal(scores[same], their_scores[same])
+        assert (np.diff(scores, axis=1) <= 0).all()
+
+
+@pytest.mark.usefixtures("_uncached")
+def test_split_bytes_find_no_more_than_there_is(tmp_path: Path) -> None:
+    graph = opened(Distance.COSINE, MATRIX[:15], tmp_path / "graph", SCALAR)
+    rows, scores = graph.search(QUERIES, 40, 20)
+    assert (np.sort(rows[:, :15], axis=1) == np.arange(15)).all()
+    assert (rows[:, 15:] == -1).all()
+    assert np.isneginf(scores[:, 15:]).all()
+
+
+@pytest.mark.usefixtures("_uncached")
+@both_forms
+@pytest.mark.parametrize("distance", [Distance.COSINE, Distance.EUCLID])
+def test_a_graph_over_them_finds_what_one_over_bytes_does(
+    distance: Distance, asked: Quantization | None, tmp_path: Path
+) -> None:
     matrix, queries = (
         (MATRIX, QUERIES) if distance is Distance.COSINE else (near_a_plane(ROWS, 1), near_a_plane(50, 2))
     )
-    graph = opened(distance, matrix, tmp_path / "halves")
-    assert graph.encoding.code is Code.INTEGER_4BIT
-    bytes_ = linking(distance, matrix, None, graph.encoding)
-    assert bytes_.code is Code.INTEGER_8BIT
-    other = HnswGraph.build(distance, matrix, None, PARAMS, bytes_)
+    graph = opened(distance, matrix, tmp_path / "halves", asked)
+    other = whole(distance, matrix, graph)
     other.save(tmp_path / "bytes")
     truth, _ = best_of(distance, queries, matrix, 10)
     by_halves, by_bytes = graph.best(queries, 80, 24, 10, matrix), other.best(queries, 80, 24, 10, matrix)
     assert by_halves is not None
     assert by_bytes is not None
     assert recall(by_halves[0], truth) >= recall(by_bytes[0], truth) - 0.005
-    assert (tmp_path / "bytes").stat().st_size - (tmp_path / "halves").stat().st_size >= ROWS * (DIM - 128)
+    saved = (tmp_path / "bytes").stat().st_size - (tmp_path / "halves").stat().st_size
+    assert saved > ROWS * (DIM - 128) if asked is None else saved < 0  # padded by 48 bytes
 
 
 @pytest.mark.usefixtures("_uncached")
+@both_forms
 @pytest.mark.parametrize("distance", [Distance.COSINE, Distance.EUCLID])
-def test_a_graph_that_was_not_saved_yet_answers_as_the_saved_one(distance: Distance, tmp_path: Path) -> None:
-    again = opened(distance, MATRIX, tmp_path / "graph")
-    graph = HnswGraph.build(distance, MATRIX, None, PARAMS, again.encoding)
+def test_a_graph_that_was_not_saved_yet_answers_as_the_saved_one(
+    distance: Distance, asked: Quantization | None, tmp_path: Path
+) -> None:
+    again = opened(distance, MATRIX, tmp_path / "graph", asked)
+    graph = HnswGraph.build(distance, MATRIX, None, again.params, again.encoding)
     for queries in (QUERIES, QUERIES * np.float32(50)):  # these the integers would make others
         np.testing.assert_array_equal(graph.candidates(queries, 64, 20), again.candidates(queries, 64, 20))
 
 
 @pytest.mark.usefixtures("_uncached")
+@both_forms
 @pytest.mark.parametrize("distance", [Distance.COSINE, Distance.EUCLID])
-def test_queries_beyond_the_integers_find_their_neighbours(distance: Distance, tmp_path: Path) -> None:
+def test_queries_beyond_the_integers_find_their_neighbours(
+    distance: Distance, asked: Quantization | None, tmp_path: Path
+) -> None:
     matrix = MATRIX if distance is Distance.COSINE else near_a_plane(ROWS, 1)
     far = np.zeros((50, DIM), dtype=np.float32)
     np.fill_diagonal(far, 1.0 if distance is Distance.COSINE else 200.0)
-    graph = opened(distance, matrix, tmp_path / "graph")
-    assert graph.encoding.code is Code.INTEGER_4BIT
+    graph = opened(distance, matrix, tmp_path / "graph", asked)
     truth, _ = best_of(distance, far, matrix, 10)
     everything = np.full(ROWS // 8, 255, dtype=np.uint8)
     found, scanned = (
@@ -126,9 +185,12 @@ def test_queries_beyond_the_integers_find_their_neighbours(distance: Distance, t
 
 
 @pytest.mark.usefixtures("_uncached")
+@both_forms
 @pytest.mark.parametrize("distance", [Distance.COSINE, Distance.EUCLID])
-def test_similarities_by_code_are_near_the_true_ones(distance: Distance, tmp_path: Path) -> None:
-    graph = opened(distance, MATRIX, tmp_path / "graph")
+def test_similarities_by_code_are_near_the_true_ones(
+    distance: Distance, asked: Quantization | None, tmp_path: Path
+) -> None:
+    graph = opened(distance, MATRIX, tmp_path / "graph", asked)
     rows, by_code = graph.search(QUERIES, 60, 20)
     pairs = zip(QUERIES, rows, strict=True)
     true = np.stack([similarities(distance, query, MATRIX, found) for query, found in pairs])
@@ -137,10 +199,10 @@ def test_similarities_by_code_are_near_the_true_ones(distance: Distance, tmp_pat
 
 
 @pytest.mark.usefixtures("_uncached")
-def test_all_that_a_filter_admits_is_found_by_their_codes(tmp_path: Path) -> None:
+@both_forms
+def test_all_that_a_filter_admits_is_found_by_their_codes(asked: Quantization | None, tmp_path: Path) -> None:
     nodes = np.arange(1, ROWS, 2, dtype=np.uint32)
-    graph = opened(Distance.COSINE, MATRIX, tmp_path / "graph", nodes)
-    assert graph.encoding.code is Code.INTEGER_4BIT
+    graph = opened(Distance.COSINE, MATRIX, tmp_path / "graph", asked, nodes)
     allowed = np.flatnonzero(np.random.default_rng(5).random(ROWS) < 0.2)
     flags = np.zeros(ROWS, dtype=np.bool_)
     flags[allowed] = True
@@ -154,7 +216,8 @@ def test_all_that_a_filter_admits_is_found_by_their_codes(tmp_path: Path) -> Non
 
 
 def test_small_graphs_keep_bytes() -> None:
-    assert choose_encoding(Distance.COSINE, MATRIX).code is Code.INTEGER_8BIT
+    for asked in (None, SCALAR):
+        assert choose_encoding(Distance.COSINE, MATRIX, None, asked).code is Code.INTEGER_8BIT
 
 
 @pytest.mark.usefixtures("_uncached")
@@ -165,6 +228,8 @@ def test_where_few_components_are_much_greater_than_the_others_bytes_are_kept() 
     matrix = normalize(rows)
     assert not halves_serve(Distance.COSINE, matrix, None, halves_for(matrix, None))
     assert choose_encoding(Distance.COSINE, matrix).code is not Code.INTEGER_4BIT
+    asked = Quantization(Kind.SCALAR)
+    assert choose_encoding(Distance.COSINE, matrix, None, asked).code is Code.INTEGER_8BIT
 
 
 @pytest.mark.usefixtures("_uncached")
