@@ -1,6 +1,6 @@
 """By which payload fields a compaction orders the rows of a segment, and the keys it goes by.
 
-May not live here: what the order means for the rows (``node.segments.order``).
+May not live here: what the order means for the rows (``node.segments.building.order``).
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ import msgspec
 from node.filter.columns import ColumnsView
 from node.filter.columns.ranks import Ranks, ranks
 from node.replica.view import View
-from node.segments import SegmentView, Source
-from node.segments.order import row_order
+from node.segments import SegmentView
+from node.segments.building import Source
+from node.segments.building.order import row_order
 from protos.json_path import parse_path
 
 

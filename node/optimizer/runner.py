@@ -40,18 +40,9 @@ from node.optimizer.values import groups_of
 from node.replica.contents import Contents
 from node.replica.segment_set import new_segment_id
 from node.replica.slots import aligned
-from node.segments import (
-    BuildTooLarge,
-    CompactJob,
-    IndexJob,
-    MergeJob,
-    SealedSegment,
-    SegmentError,
-    Source,
-    old_slots,
-    run_build,
-)
-from node.segments.jobs import AnyJob
+from node.segments import BuildTooLarge, SealedSegment, SegmentError, old_slots
+from node.segments.building import CompactJob, IndexJob, MergeJob, Source, run_build
+from node.segments.building.jobs import AnyJob
 from node.segments.placement import placements_of
 from node.workers import WorkerPool, to_its_end
 from protos.clock import Clock

@@ -1,7 +1,8 @@
 """Graphs of the rows that share a value of a payload field: which are wanted, which there are.
 
 A segment may have them beside the graph of all its rows, or instead of it (``hnsw_config.m`` 0). Lives here:
-structs, in jobs and manifests. May not live here: building (``value_build``), searching (``value_graphs``).
+structs, in jobs and manifests. May not live here: building them (``building.value_build``), searching
+(``value_graphs``).
 """
 
 from __future__ import annotations

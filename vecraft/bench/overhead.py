@@ -17,16 +17,8 @@ from node.filter.columns import Columns
 from node.index import GraphParams, set_threads
 from node.query import search
 from node.replica.view import View
-from node.segments import (
-    GrowingSegment,
-    IndexJob,
-    SealedSegment,
-    SegmentView,
-    Source,
-    VectorSchema,
-    run_build,
-    seal,
-)
+from node.segments import GrowingSegment, SealedSegment, SegmentView, VectorSchema, seal
+from node.segments.building import IndexJob, Source, run_build
 from protos.collections import CollectionConfig, CollectionParams, Distance, VectorParams
 from protos.shard import Projection, SearchParams, SearchRequest
 from vecraft.bench.data import EmbeddingSet, FloatMatrix, load_folder, nearest_by_dot, recall

@@ -25,7 +25,8 @@ from node.optimizer.stats import wanted_graphs, wanted_values
 from node.optimizer.values import groups_within
 from node.query import search
 from node.replica.view import View
-from node.segments import GrowingSegment, IndexJob, SealedSegment, Source, VectorSchema, run_build, seal
+from node.segments import GrowingSegment, SealedSegment, VectorSchema, seal
+from node.segments.building import IndexJob, Source, run_build
 from protos.collections import (
     CollectionConfig,
     CollectionParams,

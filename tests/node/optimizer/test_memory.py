@@ -10,7 +10,7 @@ import pytest
 from node.optimizer import runner
 from node.optimizer.budget import BuildMemory
 from node.segments import BuildTooLarge, SealedSegment
-from node.segments.jobs import AnyJob, BuildResult
+from node.segments.building.jobs import AnyJob, BuildResult
 from protos.collections import Distance, HnswConfig, Memory, VectorParams
 from protos.shard import ShardStatus
 from tests.node.optimizer.replicas import (

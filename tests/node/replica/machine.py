@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from node.optimizer import runner
 from node.optimizer.plan import Drop, Merge, Vacuum
 from node.replica.replica import ShardReplica
-from node.segments.assemble import assemble
+from node.segments.building.assemble import assemble
 from protos.collections import CollectionConfig
 from tests.node.replica.conftest import Shards
 

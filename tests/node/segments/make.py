@@ -10,8 +10,8 @@ import numpy.typing as npt
 from node.index import GraphParams
 from node.index.distances import normalize
 from node.segments import GrowingSegment, SealedSegment, VectorSchema, seal
-from node.segments.assemble import assemble
-from node.segments.jobs import IndexJob, Source
+from node.segments.building.assemble import assemble
+from node.segments.building.jobs import IndexJob, Source
 from protos.collections import Distance
 
 FloatArray = npt.NDArray[np.float32]

@@ -10,8 +10,9 @@ import pytest
 from node.index import GraphParams, set_threads
 from node.index.distances import normalize
 from node.index.rotation import turn_back
-from node.segments import GrowingSegment, IndexJob, SealedSegment, Source, VectorSchema, seal
-from node.segments.assemble import assemble
+from node.segments import GrowingSegment, SealedSegment, VectorSchema, seal
+from node.segments.building import IndexJob, Source
+from node.segments.building.assemble import assemble
 from node.segments.encoding import compared, decoded, encoded, originals
 from node.segments.hints import Hints
 from node.segments.trace import Trace

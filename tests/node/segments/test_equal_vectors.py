@@ -9,8 +9,9 @@ import pytest
 
 from node.index import GraphParams, Quantization, set_threads
 from node.index.quantization import Kind
-from node.segments import CompactJob, IndexJob, MergeJob, SealedSegment, Source
-from node.segments.assemble import assemble
+from node.segments import SealedSegment
+from node.segments.building import CompactJob, IndexJob, MergeJob, Source
+from node.segments.building.assemble import assemble
 from node.segments.encoding import encoded
 from node.segments.hints import Hints
 from node.segments.schema import VectorSchema

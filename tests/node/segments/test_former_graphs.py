@@ -12,8 +12,9 @@ import pytest
 
 from consensus.state import LEVEL_OF_REPLICA_FILES
 from node.index import Code, GraphParams
-from node.segments import IndexJob, SealedSegment, Source
-from node.segments.assemble import assemble
+from node.segments import SealedSegment
+from node.segments.building import IndexJob, Source
+from node.segments.building.assemble import assemble
 from node.segments.manifest import FORMAT
 from tests.node.segments.make import pack, vectors
 

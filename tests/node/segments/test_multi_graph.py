@@ -13,20 +13,9 @@ from node import bits
 from node.index import GraphParams, Quantization, set_threads
 from node.index.distances import normalize
 from node.index.quantization import Kind
-from node.segments import (
-    CompactJob,
-    GrowingSegment,
-    IndexJob,
-    MergeJob,
-    SealedSegment,
-    SegmentView,
-    Source,
-    VectorSchema,
-    owners,
-    planner,
-    seal,
-)
-from node.segments.assemble import assemble
+from node.segments import GrowingSegment, SealedSegment, SegmentView, VectorSchema, owners, planner, seal
+from node.segments.building import CompactJob, IndexJob, MergeJob, Source
+from node.segments.building.assemble import assemble
 from node.segments.hints import Hints
 from node.segments.rows import Ragged
 from node.segments.trace import Trace

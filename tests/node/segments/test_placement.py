@@ -8,8 +8,8 @@ import pytest
 
 from node.index import GraphParams
 from node.segments import SealedSegment, placement
-from node.segments.assemble import assemble
-from node.segments.jobs import IndexJob, Source
+from node.segments.building.assemble import assemble
+from node.segments.building.jobs import IndexJob, Source
 from node.segments.placement import Placements, Usage, placements_of
 from protos.collections import (
     CollectionConfig,

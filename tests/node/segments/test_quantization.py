@@ -12,8 +12,8 @@ from node.index import GraphParams, Quantization, best_of, set_threads, similari
 from node.index.distances import normalize
 from node.index.quantization import Kind
 from node.segments import SealedSegment, VectorSchema
-from node.segments.assemble import assemble
-from node.segments.jobs import IndexJob, Source
+from node.segments.building.assemble import assemble
+from node.segments.building.jobs import IndexJob, Source
 from protos.collections import Distance
 from protos.shard import QuantizationSearchParams
 from tests.node.segments.make import pack, sealed

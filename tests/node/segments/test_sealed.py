@@ -10,17 +10,16 @@ import pytest
 from node.index import GraphParams
 from node.segments import (
     GrowingSegment,
-    IndexJob,
     SealedSegment,
     SegmentCorrupted,
     SegmentFull,
     SegmentIncomplete,
-    Source,
     VectorSchema,
     is_finished,
     seal,
 )
-from node.segments.assemble import assemble
+from node.segments.building import IndexJob, Source
+from node.segments.building.assemble import assemble
 from node.segments.manifest import FORMAT
 from protos.collections import Distance
 from tests.node.segments.make import SCHEMA, sealed, vectors

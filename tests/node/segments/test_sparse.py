@@ -13,19 +13,16 @@ from node import bits
 from node.index import SparseIndexCorrupted, SparseParams
 from node.segments import (
     BuildTooLarge,
-    CompactJob,
     GrowingSegment,
-    IndexJob,
-    MergeJob,
     SealedSegment,
     SegmentCorrupted,
     SegmentView,
-    Source,
     VectorSchema,
     seal,
 )
 from node.segments import sparse as searching
-from node.segments.assemble import assemble
+from node.segments.building import CompactJob, IndexJob, MergeJob, Source
+from node.segments.building.assemble import assemble
 from node.segments.hints import Hints
 from node.segments.rows import Ragged
 from node.segments.schema import postings_file

@@ -10,9 +10,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from node.index import GraphParams, set_threads
-from node.segments import BuildTooLarge, CompactJob, IndexJob, MergeJob, SealedSegment, Source
-from node.segments import value_build as building
-from node.segments.assemble import assemble
+from node.segments import BuildTooLarge, SealedSegment
+from node.segments.building import CompactJob, IndexJob, MergeJob, Source
+from node.segments.building import value_build as building
+from node.segments.building.assemble import assemble
 from node.segments.hints import Hints
 from node.segments.kinds import is_indexed
 from node.segments.trace import Trace

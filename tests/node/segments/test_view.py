@@ -12,8 +12,9 @@ import pytest
 from node.index import GraphParams, HnswGraph, set_threads
 from node.index.distances import normalize
 from node.index.hnsw import Best
-from node.segments import IndexJob, SealedSegment, Source, planner
-from node.segments.assemble import assemble
+from node.segments import SealedSegment, planner
+from node.segments.building import IndexJob, Source
+from node.segments.building.assemble import assemble
 from node.segments.dense import FloatArray, VectorsView
 from node.segments.hints import Hints
 from node.segments.trace import Trace

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from node.segments.order import row_order
+from node.segments.building.order import row_order
 
 
 def test_the_first_key_counts_most_and_rows_that_agree_stay_in_order() -> None:

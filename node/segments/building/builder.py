@@ -1,4 +1,4 @@
-"""The builder process: ``python -m node.segments.builder <parent pid>``, a job on stdin, an answer on stdout.
+"""The builder process: a job on stdin, an answer on stdout. Its argument is the id of its parent.
 
 It runs at low priority, is the first to go when memory is short, and dies with its parent: the server is
 never the one that is killed. Errors other than a refused size end it with a traceback on stderr.
@@ -13,9 +13,9 @@ import sys
 from pathlib import Path
 
 from node.index import set_threads
-from node.segments.assemble import assemble
+from node.segments.building.assemble import assemble
+from node.segments.building.jobs import Answer, TooLarge, decode_job, encode
 from node.segments.errors import BuildTooLarge
-from node.segments.jobs import Answer, TooLarge, decode_job, encode
 
 _PR_SET_PDEATHSIG = 1
 _OOM_FIRST = "1000"

@@ -14,17 +14,11 @@ import msgspec
 import pytest
 
 from node.index import GraphParams
-from node.segments import (
-    BuildFailed,
-    BuildTooLarge,
-    IndexJob,
-    SealedSegment,
-    Source,
-    remove_leftovers,
-    run_build,
-)
-from node.segments.build import environment
-from node.segments.jobs import encode
+from node.replica.segment_set import SegmentSet
+from node.segments import BuildFailed, BuildTooLarge, SealedSegment
+from node.segments.building import IndexJob, Source, run_build
+from node.segments.building.build import environment
+from node.segments.building.jobs import encode
 from tests.node.segments.make import sealed, vectors
 
 pytestmark = pytest.mark.slow
@@ -67,7 +61,7 @@ def is_running(pid: int) -> bool:
 async def started(directory: Path) -> int:
     """The builder's pid once it is at work."""
     await reached((directory / "t.tmp" / "vectors.0.f32").exists)
-    (pid,) = [pid for pid in children(os.getpid()) if b"node.segments.builder" in cmdline(pid)]
+    (pid,) = [pid for pid in children(os.getpid()) if b"node.segments.building.builder" in cmdline(pid)]
     return pid
 
 
@@ -121,14 +115,14 @@ async def test_cancelling_kills_the_builder(tmp_path: Path) -> None:
 
 PARENT = """
 import asyncio, sys
-from node.segments.build import run_build
-from node.segments.jobs import decode_job
+from node.segments.building.build import run_build
+from node.segments.building.jobs import decode_job
 asyncio.run(run_build(decode_job(sys.stdin.buffer.read())))
 """
 
 
 async def test_the_builder_dies_with_its_parent(tmp_path: Path) -> None:
-    """SIGKILL gives the parent no chance to clean up; its leftovers go on the next start."""
+    """SIGKILL gives the parent no chance to clean up; what is left over goes when the replica is opened."""
     work = encode(long_job(tmp_path))
     parent = await asyncio.create_subprocess_exec(sys.executable, "-c", PARENT, stdin=asyncio.subprocess.PIPE)
     assert parent.stdin is not None
@@ -139,13 +133,12 @@ async def test_the_builder_dies_with_its_parent(tmp_path: Path) -> None:
     parent.kill()
     await parent.wait()
     await reached(lambda: not is_running(builder))
-    assert remove_leftovers(tmp_path) == ["t.tmp"]
-    assert os.listdir(tmp_path) == ["s"]
+    assert SegmentSet(tmp_path, {}).strays(["s"]) == [tmp_path / "t.tmp"]
 
 
 async def test_a_builder_whose_parent_is_gone_does_not_begin() -> None:
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "node.segments.builder", "1", stderr=asyncio.subprocess.PIPE
+        sys.executable, "-m", "node.segments.building.builder", "1", stderr=asyncio.subprocess.PIPE
     )
     _, complaint = await process.communicate()
     assert process.returncode == 1

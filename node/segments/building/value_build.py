@@ -12,8 +12,8 @@ import numpy.typing as npt
 from node.index import HnswGraph
 from node.index.linking import build_bytes, linking
 from node.index.twins import equal_most, set_apart
+from node.segments.building.graph_codes import choose_codes
 from node.segments.encoding import originals
-from node.segments.graph_codes import choose_codes
 from node.segments.rows import Matrix
 from node.segments.schema import VectorSchema, value_graph_file, value_rows_file, value_twins_file
 from node.segments.values import (

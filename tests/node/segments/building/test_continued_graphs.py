@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from node.index import GraphParams, set_threads
-from node.segments import CompactJob, IndexJob, MergeJob, SealedSegment, Source
-from node.segments.assemble import assemble
-from node.segments.jobs import AnyJob, GraphResult
+from node.segments import SealedSegment
+from node.segments.building import CompactJob, IndexJob, MergeJob, Source
+from node.segments.building.assemble import assemble
+from node.segments.building.jobs import AnyJob, GraphResult
 from protos.collections import Distance
 from tests.node.index import oracle
 from tests.node.segments.make import SCHEMA, pack, sealed, vectors

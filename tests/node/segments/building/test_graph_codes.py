@@ -8,8 +8,8 @@ import pytest
 from node.index import Code, Quantization, choose_encoding, set_threads
 from node.index.quantization import Kind
 from node.segments import VectorSchema
+from node.segments.building.graph_codes import choose_codes
 from node.segments.encoding import compared, encoded, originals
-from node.segments.graph_codes import choose_codes
 from protos.collections import Datatype, Distance
 from protos.shard import FloatArray
 

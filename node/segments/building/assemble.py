@@ -29,10 +29,12 @@ from node.index import (
 )
 from node.index.linking import build_bytes, linking
 from node.index.twins import equal_most, set_apart
+from node.segments.building.graph_codes import choose_codes
+from node.segments.building.jobs import AnyJob, BuildResult, CompactJob, GraphResult, IndexJob, Source
+from node.segments.building.nodes import Former, elements_placed, elements_wanted, nodes_of, worth_continuing
+from node.segments.building.value_build import ValueBuild
 from node.segments.encoding import originals
 from node.segments.errors import BuildTooLarge
-from node.segments.graph_codes import choose_codes
-from node.segments.jobs import AnyJob, BuildResult, CompactJob, GraphResult, IndexJob, Source
 from node.segments.layout import Taken, layout_of
 from node.segments.manifest import (
     FileEntry,
@@ -43,7 +45,6 @@ from node.segments.manifest import (
     describe,
     write_manifest,
 )
-from node.segments.nodes import Former, elements_placed, elements_wanted, nodes_of, worth_continuing
 from node.segments.rows import Ragged, Rows
 from node.segments.schema import (
     SLOTS_FILE,
@@ -55,7 +56,6 @@ from node.segments.schema import (
     twins_file,
 )
 from node.segments.sealed import SealedSegment
-from node.segments.value_build import ValueBuild
 from node.segments.values import ValueGraphParams, ValueGraphsEntry
 from protos.files import sync_directory, sync_file
 

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import msgspec
 
-from node.segments.assemble import DRAFT_SUFFIX
+from node.segments.building.assemble import DRAFT_SUFFIX
+from node.segments.building.jobs import AnyJob, BuildResult, TooLarge, decode_answer, encode
 from node.segments.errors import BuildFailed, BuildTooLarge
-from node.segments.jobs import AnyJob, BuildResult, TooLarge, decode_answer, encode
 
 _STDERR_TAIL = 2000
 
@@ -30,7 +30,7 @@ async def run_build(job: AnyJob) -> BuildResult:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
-        "node.segments.builder",
+        "node.segments.building.builder",
         str(os.getpid()),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
@@ -57,17 +57,6 @@ def environment(job: AnyJob) -> dict[str, str]:
         "OMP_WAIT_POLICY": "passive",
         "OPENBLAS_NUM_THREADS": "1",
     }
-
-
-def remove_leftovers(segments: Path) -> list[str]:
-    """Delete what builders that died left in the directory of segments; returns the names.
-
-    To be called on start, when no builder runs.
-    """
-    drafts = sorted(path for path in segments.glob(f"*{DRAFT_SUFFIX}") if path.is_dir())
-    for draft in drafts:
-        shutil.rmtree(draft)
-    return [draft.name for draft in drafts]
 
 
 def _judge(returncode: int | None, answer: bytes, complaint: bytes) -> BuildResult:

@@ -8,19 +8,9 @@ import numpy as np
 import pytest
 
 from node.index import Code, GraphParams, set_threads
-from node.segments import (
-    BuildTooLarge,
-    CompactJob,
-    GrowingSegment,
-    IndexJob,
-    MergeJob,
-    SealedSegment,
-    Source,
-    VectorSchema,
-    old_slots,
-    seal,
-)
-from node.segments.assemble import assemble
+from node.segments import BuildTooLarge, GrowingSegment, SealedSegment, VectorSchema, old_slots, seal
+from node.segments.building import CompactJob, IndexJob, MergeJob, Source
+from node.segments.building.assemble import assemble
 from protos.collections import Distance
 from tests.node.index import oracle
 from tests.node.segments.make import SCHEMA, pack, sealed, vectors
