@@ -39,6 +39,7 @@ GraphRows = npt.NDArray[np.uint32]
 
 _LINKS_MIN = 2  # FAISS's level distribution needs a base above 1
 _LINK_BYTES = 4
+_HALVES_DIM_MIN = 512
 _NODE_BYTES = 40  # level, offset, lock and upper-level links
 _UPPER_LINKS = 1.1  # room for the links of upper levels, as a multiple of the lowest's
 
@@ -94,14 +95,17 @@ def linked_index(
 def linking(distance: Distance, matrix: Originals, rows: GraphRows | None, encoding: Encoding) -> Encoding:
     """The encoding to link over: ``encoding`` itself unless it is too coarse for good links.
 
-    Halves of a byte are good enough for what is coarse itself; graphs over them are better linked over bytes.
+    Halves of a byte are good enough for what is coarse itself, and for many components, whose errors cancel
+    each other out; graphs over few are better linked over bytes.
     """
+    dim = matrix.shape[1]
     if encoding.coarse or encoding.code is Code.UNIFORM_4BIT:
         return choose_encoding(distance, matrix, rows)
-    if encoding.code is Code.INTEGER_4BIT:
+    if encoding.code is Code.INTEGER_4BIT and dim < _HALVES_DIM_MIN:
         return choose_lossless(distance, matrix, rows)
     if encoding.code is Code.SPLIT_8BIT:
-        return whole_bytes(encoding, matrix.shape[1])
+        few = dim < _HALVES_DIM_MIN
+        return whole_bytes(encoding, dim) if few else choose_encoding(distance, matrix, rows)
     return encoding
 
 

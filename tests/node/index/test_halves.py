@@ -215,6 +215,18 @@ def test_all_that_a_filter_admits_is_found_by_their_codes(asked: Quantization | 
     np.testing.assert_array_equal(found[1][found[0] == truth], scores[found[0] == truth])
 
 
+@pytest.mark.usefixtures("_uncached")
+def test_vectors_of_many_components_are_linked_over_halves() -> None:
+    basis = np.random.default_rng(0).normal(size=(20, 512))
+    matrix = normalize((np.random.default_rng(1).normal(size=(1000, 20)) @ basis).astype(np.float32))
+    for asked in (None, SCALAR, Quantization(Kind.BITS, bits=1)):
+        encoding = choose_encoding(Distance.COSINE, matrix, None, asked)
+        assert linking(Distance.COSINE, matrix, None, encoding).code is Code.INTEGER_4BIT
+        few = normalize(np.ascontiguousarray(matrix[:, :200]))
+        linked = linking(Distance.COSINE, few, None, choose_encoding(Distance.COSINE, few, None, asked))
+        assert linked.code is (Code.INTEGER_4BIT if asked and asked.kind is Kind.BITS else Code.INTEGER_8BIT)
+
+
 def test_small_graphs_keep_bytes() -> None:
     for asked in (None, SCALAR):
         assert choose_encoding(Distance.COSINE, MATRIX, None, asked).code is Code.INTEGER_8BIT
