@@ -13,7 +13,7 @@ from typing import NamedTuple
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import GaugeMetricFamily, Metric
 
-from consensus.replica_sets import in_sync, is_in_sync, wanted_replicas
+from consensus.replica_sets import in_sync, is_in_sync, is_resharded, wanted_replicas
 from node.client import SearchLoad
 from protos.shard import ReplicationInfo, ShardStatus
 from router.monitoring.inventory import CollectionEntry, ShardEntry
@@ -45,6 +45,10 @@ def shard_families(
         "shards_failed": (
             "shards on this node that cannot be read, or whose writes, files or builds fail",
             sum(_has_failed(shard) for _, shard in _every(entries)),
+        ),
+        "collections_resharding": (
+            "collections whose points move between shards, or that are cleaned up after that",
+            sum(is_resharded(entry.state) for entry in entries),
         ),
     }
     for family, (text, count) in counts.items():

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.parser import text_string_to_metric_families
 
+from consensus.commands import AbortResharding, StartResharding
 from consensus.state import ReplicaState
 from node.client import SearchLoad
 from protos.shard import FollowerInfo, ReplicationInfo, ShardInfo, ShardStatus
@@ -104,6 +105,18 @@ def test_shards_that_lack_replicas_are_counted_and_the_worst_is_told() -> None:
     assert by_shard["vecraft_shard_in_sync_replicas", (("collection", "one"), ("shard", "1"))] == 2
     assert by_shard["vecraft_shard_in_sync_replicas", (("collection", "two"), ("shard", "0"))] == 3
     assert of.keys() == {"0", "1"}
+
+
+def test_collections_are_counted_from_the_start_of_a_resharding_until_copies_are_cleaned_up() -> None:
+    log = two_collections()
+    assert samples(log, {})["vecraft_collections_resharding", ()] == 0
+    log.apply(StartResharding("two", "uuid-two", "op", "up", 1, (1, 2, 3)))
+    assert samples(log, {})["vecraft_collections_resharding", ()] == 1
+    log.apply(AbortResharding("two", "uuid-two", "op"))
+    assert samples(log, {})["vecraft_collections_resharding", ()] == 0
+    log.apply(StartResharding("one", "uuid-one", "down", "down", 2, ()))
+    log.apply(AbortResharding("one", "uuid-one", "down"))
+    assert samples(log, {})["vecraft_collections_resharding", ()] == 1  # what was copied is there still
 
 
 def test_no_more_replicas_are_missed_than_there_are_peers_for() -> None:

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { health, keyOf, perKey, replicasOf } from "../../../../router/dashboard/static/js/cluster/shape.js";
+import { abortOf, health, keyOf, perKey, replicasOf } from "../../../../router/dashboard/static/js/cluster/shape.js";
 import { percentProblem, usageByPeer } from "../../../../router/dashboard/static/js/cluster/usage.js";
 import { parse, stringify } from "../../../../router/dashboard/static/js/core/json.js";
 
@@ -23,6 +23,13 @@ test("health is that of the worst", () => {
   assert.equal(health(replicas).kind, "bad");
   assert.equal(health(replicas.filter(({ state }) => state !== "Dead")).kind, "warn");
   assert.deepEqual(health(replicas.filter(({ state }) => state === "Active")), { kind: "good", text: "its replica is active" });
+});
+
+test("a transfer is aborted by its ends, points between shards by their resharding", () => {
+  const ends = { shard_id: 0, from: 1, to: 2, sync: false };
+  assert.deepEqual(abortOf({ ...ends, method: "snapshot" }).operation, { abort_transfer: { shard_id: 0, from_peer_id: 1, to_peer_id: 2 } });
+  const between = abortOf({ ...ends, to_shard_id: 2, method: "resharding_stream_records" });
+  assert.deepEqual([between.title, between.operation], ["Abort the resharding", { abort_resharding: {} }]);
 });
 
 test("a key's shards, replicas and points are counted, and 7 is not \"7\"", () => {

@@ -9,7 +9,7 @@ import { field, select } from "../ui/fields.js";
 import { actionsCell, badge, row, table } from "../ui/parts.js";
 import { empty } from "../ui/states.js";
 import { failed, toast } from "../ui/toast.js";
-import { health, replicasOf } from "./shape.js";
+import { abortOf, health, replicasOf } from "./shape.js";
 
 const METHODS = /** @type {[string, string][]} */ ([["", "By the node"], ["snapshot", "snapshot"], ["stream_records", "stream_records"], ["wal_delta", "wal_delta"]]);
 
@@ -79,17 +79,18 @@ function transfers(shown) {
   const running = shown.info.shard_transfers ?? [];
   if (!running.length) return h("p.hint.card-body", {}, "No transfers are running.");
   return table("Transfers", ["Transfer", "From", "To", "How", "!Actions"], running.map((/** @type {any} */ each) => row(
-    `Shard ${each.shard_id}`, String(each.from), String(each.to),
+    each.to_shard_id === undefined ? `Shard ${each.shard_id}` : `Shard ${each.shard_id} → shard ${each.to_shard_id}`, String(each.from), String(each.to),
     [each.sync ? "copy" : "move", ", ", each.method ?? "", each.comment && h("div.hint", {}, each.comment)],
     actionsCell(button("Abort", () => abort(each, shown), { kind: "small danger" })))));
 }
 
 /** @param {any} transfer @param {Shown} shown */
 async function abort(transfer, shown) {
-  const agreed = await confirmed({ title: "Abort the transfer", text: `Shard ${transfer.shard_id} stays where it is; what was copied is dropped.`, action: "Abort", danger: true });
+  const { title, text, operation } = abortOf(transfer);
+  const agreed = await confirmed({ title, text, action: "Abort", danger: true });
   if (!agreed) return;
   try {
-    await clusterOperation(shown.collection, { abort_transfer: { shard_id: transfer.shard_id, from_peer_id: transfer.from, to_peer_id: transfer.to } });
+    await clusterOperation(shown.collection, operation);
     shown.refresh();
   } catch (error) {
     failed(error);

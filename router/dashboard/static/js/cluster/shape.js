@@ -26,6 +26,18 @@ export function health(replicas) {
   return { kind: "good", text: replicas.length === 1 ? "its replica is active" : `all ${replicas.length} replicas active` };
 }
 
+/**
+ * What ends a transfer, and what comes of that. Points on their way between shards are a resharding's, which ends as a whole.
+ * @param {any} transfer of `shard_transfers` @returns {{title: string, text: string, operation: Record<string, any>}}
+ */
+export function abortOf(transfer) {
+  if (transfer.method === "resharding_stream_records") {
+    return { title: "Abort the resharding", text: "All points stay in the shards that have them; what was copied is dropped.", operation: { abort_resharding: {} } };
+  }
+  const ends = { shard_id: transfer.shard_id, from_peer_id: transfer.from, to_peer_id: transfer.to };
+  return { title: "Abort the transfer", text: `Shard ${transfer.shard_id} stays where it is; what was copied is dropped.`, operation: { abort_transfer: ends } };
+}
+
 /** @typedef {string | number | import("../core/json.js").Exact} ShardKey */
 
 const NUMBER_MAX = 2n ** 64n - 1n;
