@@ -2,14 +2,18 @@
 #include "signs.h"
 
 #include <math.h>
+#ifdef __x86_64__
+#include <immintrin.h>
+#endif
 
 #define WORD_BITS 64
+#define INLINE static inline __attribute__((always_inline))
 
 typedef struct {
     float square;              /* of the query's length without the centre */
     float dot, ones, constant; /* what a common bit, a set bit and the query itself add to the inner product */
     int64_t bits;
-    uint64_t planes[]; /* for each 64 components, of each bit those that have it */
+    uint64_t planes[]; /* for each bit, of each 64 components those that have it */
 } Planes;
 
 Size signs_components(Size width) { return 8 * (width - SIGNS_NUMBERS_BYTES); }
@@ -33,7 +37,7 @@ void signs_prepare(const float *vector, const float *centre, Size components, in
         uint32_t level = (uint32_t)((vector[i] - centre[i] - least) / step + 0.5F);
         sum += (float)level;
         for (int bit = 0; bit < bits; bit++)
-            query->planes[i / WORD_BITS * bits + bit] |= (uint64_t)(level >> bit & 1) << (i % WORD_BITS);
+            query->planes[bit * (components / WORD_BITS) + i / WORD_BITS] |= (uint64_t)(level >> bit & 1) << (i % WORD_BITS);
     }
     query->square = square;
     query->dot = 2 * step * worth;
@@ -56,33 +60,47 @@ float signs_distance(uint32_t number) {
     return value;
 }
 
-static inline __attribute__((always_inline)) uint32_t estimate(const Planes *query, const uint8_t *code, Size words,
-                                                               int bits) {
-    uint64_t common[8] = {0}, ones = 0, dot = 0;
-    for (Size i = 0; i < words; i++) {
-        uint64_t signs;
-        memcpy(&signs, code + i * (Size)sizeof signs, sizeof signs);
-        ones += (uint64_t)__builtin_popcountll(signs);
-        for (int bit = 0; bit < bits; bit++)
-            common[bit] += (uint64_t)__builtin_popcountll(signs & query->planes[i * bits + bit]);
-    }
-    for (int bit = 0; bit < bits; bit++)
-        dot += common[bit] << bit;
+/* How many components of a code are set, and the sum of the query's integers of these. */
+typedef struct {
+    uint64_t ones, dot;
+} Counts;
+
+static inline uint32_t estimate(const Planes *query, const uint8_t *code, Size words, Counts counts) {
     float numbers[2];
     memcpy(numbers, code + words * (Size)sizeof(uint64_t), sizeof numbers);
-    float product = query->dot * (float)dot + query->ones * (float)ones - query->constant;
+    float product = query->dot * (float)counts.dot + query->ones * (float)counts.ones - query->constant;
     return ordered(numbers[0] + query->square - 2 * numbers[1] * product);
 }
 
-static inline __attribute__((always_inline)) uint32_t compare_words(const uint8_t *prepared, const uint8_t *code,
-                                                                    Size width) {
+static inline Size words_of(Size width) { return (width - SIGNS_NUMBERS_BYTES) / (Size)sizeof(uint64_t); }
+
+INLINE Counts count_words(const Planes *query, const uint8_t *code, Size words, int bits) {
+    uint64_t common[8] = {0};
+    Counts counts = {0, 0};
+    for (Size i = 0; i < words; i++) {
+        uint64_t signs;
+        memcpy(&signs, code + i * (Size)sizeof signs, sizeof signs);
+        counts.ones += (uint64_t)__builtin_popcountll(signs);
+        for (int bit = 0; bit < bits; bit++)
+            common[bit] += (uint64_t)__builtin_popcountll(signs & query->planes[bit * words + i]);
+    }
+    for (int bit = 0; bit < bits; bit++)
+        counts.dot += common[bit] << bit;
+    return counts;
+}
+
+INLINE uint32_t compare_words(const uint8_t *prepared, const uint8_t *code, Size width) {
     const Planes *query = (const Planes *)(const void *)prepared;
-    Size words = (width - SIGNS_NUMBERS_BYTES) / (Size)sizeof(uint64_t);
+    Size words = words_of(width);
     if (query->bits == 4) /* so that the compiler unrolls it */
-        return estimate(query, code, words, 4);
+        return estimate(query, code, words, count_words(query, code, words, 4));
     if (query->bits == 8)
-        return estimate(query, code, words, 8);
-    return estimate(query, code, words, (int)query->bits);
+        return estimate(query, code, words, count_words(query, code, words, 8));
+    return estimate(query, code, words, count_words(query, code, words, (int)query->bits));
+}
+
+static uint32_t compare_anywhere(const uint8_t *query, const uint8_t *code, Size width) {
+    return compare_words(query, code, width);
 }
 
 #ifdef __x86_64__
@@ -90,12 +108,47 @@ __attribute__((target("popcnt"))) static uint32_t compare_counting(const uint8_t
                                                                    Size width) {
     return compare_words(query, code, width);
 }
+
+#define VECTORS __attribute__((target("avx512f,avx512vpopcntdq,popcnt")))
+
+/* The bits one above the other, so that a common component counts as much as its bit does. */
+VECTORS INLINE Counts count_vectors(const Planes *query, const uint8_t *code, Size words, int bits) {
+    __m512i ones = _mm512_setzero_si512(), dot = ones;
+    for (Size i = 0; i < words; i += 8) {
+        __mmask8 within = (__mmask8)(words - i >= 8 ? 0xff : (1 << (words - i)) - 1);
+        __m512i signs = _mm512_maskz_loadu_epi64(within, code + i * (Size)sizeof(uint64_t)), sum = _mm512_setzero_si512();
+        for (int bit = bits - 1; bit >= 0; bit--) {
+            __m512i plane = _mm512_maskz_loadu_epi64(within, query->planes + bit * words + i);
+            __m512i common = _mm512_popcnt_epi64(_mm512_and_si512(signs, plane));
+            sum = _mm512_add_epi64(_mm512_add_epi64(sum, sum), common);
+        }
+        dot = _mm512_add_epi64(dot, sum);
+        ones = _mm512_add_epi64(ones, _mm512_popcnt_epi64(signs));
+    }
+    return (Counts){(uint64_t)_mm512_reduce_add_epi64(ones), (uint64_t)_mm512_reduce_add_epi64(dot)};
+}
+
+VECTORS static uint32_t compare_vectors(const uint8_t *prepared, const uint8_t *code, Size width) {
+    const Planes *query = (const Planes *)(const void *)prepared;
+    Size words = words_of(width);
+    if (query->bits == 4)
+        return estimate(query, code, words, count_vectors(query, code, words, 4));
+    return estimate(query, code, words, count_vectors(query, code, words, (int)query->bits));
+}
 #endif
 
-uint32_t signs_compare(const uint8_t *query, const uint8_t *code, Size width) {
+Compare *signs_comparisons[SIGNS_COMPARISONS_MAX] = {compare_anywhere};
+int signs_comparisons_size = 1;
+Compare *signs_compare = compare_anywhere;
+
+void signs_choose(void) {
+    signs_comparisons_size = 1;
 #ifdef __x86_64__
+    __builtin_cpu_init();
     if (__builtin_cpu_supports("popcnt"))
-        return compare_counting(query, code, width);
+        signs_comparisons[signs_comparisons_size++] = compare_counting;
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vpopcntdq"))
+        signs_comparisons[signs_comparisons_size++] = compare_vectors;
 #endif
-    return compare_words(query, code, width);
+    signs_compare = signs_comparisons[signs_comparisons_size - 1];
 }

@@ -20,8 +20,13 @@ Size signs_query_bytes(Size components, int bits);
 /* Writes the query that stands for `vector`. `centre`: of the codes. */
 void signs_prepare(const float *vector, const float *centre, Size components, int bits, void *query);
 
-/* The estimated squared distance, as a number that is ordered as it is. */
-uint32_t signs_compare(const uint8_t *query, const uint8_t *code, Size width);
+/* All ways of this processor to the estimated squared distance, as a number that is ordered as it is; the quickest last,
+ * which is also `signs_compare`. All give the same number. */
+#define SIGNS_COMPARISONS_MAX 3
+extern Compare *signs_comparisons[SIGNS_COMPARISONS_MAX], *signs_compare;
+extern int signs_comparisons_size;
+
+void signs_choose(void);
 
 /* What such a number stands for. */
 float signs_distance(uint32_t ordered);

@@ -1,6 +1,7 @@
 /* The module `node.index.walk`: its types, and functions over codes, links and rows that need no graph. */
 #include "objects.h"
 
+#include "signs.h"
 #include "unit.h"
 
 PyTypeObject *graph_type;
@@ -25,6 +26,36 @@ static PyObject *distances(PyObject *Py_UNUSED(module), PyObject *args) {
         Py_XDECREF(distance);
     }
     PyBuffer_Release(&query);
+    PyBuffer_Release(&code);
+    return found;
+}
+
+static PyObject *sign_distances(PyObject *Py_UNUSED(module), PyObject *args) {
+    Py_buffer vector, centre, code;
+    PyObject *found = NULL;
+    void *query = NULL;
+    int bits;
+    if (!PyArg_ParseTuple(args, "y*y*y*i", &vector, &centre, &code, &bits))
+        return NULL;
+    Size components = vector.len / (Size)sizeof(float);
+    if (vector.len != centre.len || components % 64 != 0 || bits < 1 || bits > 8 || code.len <= SIGNS_NUMBERS_BYTES ||
+        components != signs_components(code.len))
+        PyErr_SetString(PyExc_ValueError, "expected a query, a centre and a code of as many components");
+    else if ((query = PyMem_Malloc((size_t)signs_query_bytes(components, bits))) == NULL)
+        PyErr_NoMemory();
+    else {
+        signs_prepare(vector.buf, centre.buf, components, bits, query);
+        found = PyList_New(0);
+    }
+    for (int i = 0; found != NULL && i < signs_comparisons_size; i++) {
+        PyObject *distance = PyFloat_FromDouble(signs_distance(signs_comparisons[i](query, code.buf, code.len)));
+        if (distance == NULL || PyList_Append(found, distance) < 0)
+            Py_CLEAR(found);
+        Py_XDECREF(distance);
+    }
+    PyMem_Free(query);
+    PyBuffer_Release(&vector);
+    PyBuffer_Release(&centre);
     PyBuffer_Release(&code);
     return found;
 }
@@ -110,11 +141,13 @@ static PyMethodDef module_methods[] = {
     {"unpack", unpack, METH_VARARGS, "See walk.pyi."},
     {"normalize", (PyCFunction)(void (*)(void))normalize, METH_FASTCALL, "See walk.pyi."},
     {"distances", distances, METH_VARARGS, "See walk.pyi."},
+    {"sign_distances", sign_distances, METH_VARARGS, "See walk.pyi."},
     {NULL, NULL, 0, NULL},
 };
 
 static int module_exec(PyObject *module) {
     choose_comparison();
+    signs_choose();
     PyObject *graph = PyType_FromModuleAndSpec(module, &graph_spec, NULL);
     PyObject *scored = PyType_FromModuleAndSpec(module, &scored_graph_spec, NULL);
     int added = graph == NULL || scored == NULL || PyModule_AddObjectRef(module, "Graph", graph) < 0 ||

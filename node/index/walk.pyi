@@ -11,6 +11,13 @@ def distances(query: bytes, code: bytes, halves: bool = False) -> list[int]:
     For tests. Raises: ValueError if they have not as many components.
     """
 
+def sign_distances(query: bytes, centre: bytes, code: bytes, bits: int) -> list[float]:
+    """The estimated squared distance of a query, float32, and a code of signs, by each of the ways that this
+    processor has; walks take the last. ``bits``: of the query's components.
+
+    For tests. Raises: ValueError if they have not as many components, a multiple of 64.
+    """
+
 def normalize(rows: npt.NDArray[np.float32], units: npt.NDArray[np.float32], /) -> None:
     """Write rows (..., dim) scaled to unit length to ``units``, as ``distances.normalize`` has it.
 

@@ -10,10 +10,11 @@ from typing import Final
 
 from msgspec import Struct
 
-from node.index import HnswGraph
+from node.index import Code, Encoding, HnswGraph
 from node.segments import planner
 from protos.shard import QuantizationSearchParams
 
+_SIGNS_COMPONENTS = 1536  # of so many, the first four times as many as are wanted hold all that are best
 _IGNORING = 2  # how much wider a walk over codes is that is to be as good as one over original vectors
 
 
@@ -22,13 +23,13 @@ class Scoring(Struct, frozen=True):
     Attributes:
         rescore: similarities are those of the original vectors; else those that the codes tell.
         oversampling: at least this many times ``k`` candidates.
-        widening: of every walk. ``whole``: all that a walk kept are candidates.
+        widening: of every walk. ``per_wanted``: so many times ``k`` candidates hold what is best.
     """
 
     rescore: bool = True
     oversampling: float = 1.0
     widening: int = 1
-    whole: bool = False
+    per_wanted: float = 1.0
 
     def width(self, width: int, k: int, nodes: int) -> int:
         """Nodes that a walk keeps, where ``width`` would do for codes that lose nothing."""
@@ -38,7 +39,8 @@ class Scoring(Struct, frozen=True):
         """Candidates of a walk that kept ``ef``."""
         if not self.rescore:
             return min(k, ef)
-        return ef if self.whole else min(ef, max(planner.rescored(k, ef), self._oversampled(k, ef)))
+        needed = min(ef, math.ceil(k * min(self.per_wanted, ef)))
+        return min(ef, max(needed, planner.rescored(k, ef), self._oversampled(k, ef)))
 
     def _oversampled(self, k: int, most: int) -> int:
         return min(most, math.ceil(k * min(self.oversampling, most)))
@@ -54,6 +56,13 @@ def scoring_of(graph: HnswGraph, asked: QuantizationSearchParams | None) -> Scor
         return _RESCORED
     asked = asked or QuantizationSearchParams()
     if asked.ignore:
-        return Scoring(widening=_IGNORING, whole=True)
+        return Scoring(widening=_IGNORING, per_wanted=math.inf)
     rescore = quantization.rescores if asked.rescore is None else asked.rescore
-    return Scoring(rescore, asked.oversampling or 1.0, whole=graph.encoding.coarse)
+    return Scoring(rescore, asked.oversampling or 1.0, per_wanted=_per_wanted(graph.encoding))
+
+
+def _per_wanted(encoding: Encoding) -> float:
+    """What signs tell is the surer the more there are (docs/decisions/0003-quantization.md)."""
+    if encoding.code is Code.SIGNS:
+        return 4 * _SIGNS_COMPONENTS / encoding.width
+    return math.inf if encoding.coarse else 1.0

@@ -122,6 +122,26 @@ def test_halves_of_bytes_lie_together_line_by_line() -> None:
         walk.distances(bytes(100), bytes(50), True)
 
 
+@given(st.integers(1, 25), st.integers(1, 8), st.integers(0, 2**32))
+def test_every_way_to_compare_signs_tells_the_same_distance(words: int, bits: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    query, centre = rng.normal(size=(2, 64 * words)).astype(np.float32)
+    signs, numbers = rng.integers(0, 256, 8 * words).astype(np.uint8), rng.random(2).astype(np.float32)
+    found = walk.sign_distances(query.tobytes(), centre.tobytes(), signs.tobytes() + numbers.tobytes(), bits)
+    assert len(set(found)) == 1
+    moved = query - centre
+    step = (moved.max() - moved.min()) / (2**bits - 1)
+    levels = np.floor((moved - moved.min()) / step + np.float32(0.5)) * step + moved.min()
+    directions = np.where(np.unpackbits(signs, bitorder="little"), 1, -1) / np.sqrt(64 * words)
+    wanted = numbers[0] + moved @ moved - 2 * numbers[1] * (levels @ directions)
+    assert found[0] == pytest.approx(wanted, rel=1e-3, abs=1e-3)
+
+
+def test_codes_and_queries_of_signs_have_as_many_components() -> None:
+    with pytest.raises(ValueError, match="as many components"):
+        walk.sign_distances(bytes(256), bytes(256), bytes(24), 4)
+
+
 def test_it_finds_the_nodes_that_faiss_finds() -> None:
     index = faiss.IndexHNSWSQ(48, faiss.ScalarQuantizer.QT_8bit_direct, 8, faiss.METRIC_L2)
     codes = RNG.integers(0, 256, (3000, 48)).astype(np.uint8)
