@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -16,3 +17,16 @@ def test_nothing_is_committed_that_is_ignored() -> None:
     listed = ["git", "ls-files", "--cached", "--ignored", "--exclude-standard"]
     found = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True)
     assert found.stdout.split() == []
+
+
+@pytest.mark.parametrize("floor", ["protos", "consensus", "node", "router", "vecraft"])
+def test_every_room_of_a_floor_is_told_on_the_pages_about_rooms(floor: str) -> None:
+    pages = "".join((ROOT / f"docs/{page}.md").read_text() for page in ("ARCHITECTURE", "CLUSTER"))
+    rooms = [
+        path.stem
+        for path in (ROOT / floor).iterdir()
+        if path.suffix == ".py" or (path / "__init__.py").exists()
+        if not path.name.startswith("__")
+    ]
+    assert rooms
+    assert [room for room in rooms if not re.search(rf"[`/ ]{room}(\.py|/|`)", pages)] == []
