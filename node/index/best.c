@@ -74,7 +74,7 @@ static void score(const Originals *originals, const float *query, Scored *scored
 }
 
 Size rank(const Originals *originals, const Mask *mask, const float *query, Size wanted, Scratch *scratch,
-          const Ranking *ranking) {
+          Ranking *ranking) {
     wanted = wanted < scratch->pool.size ? wanted : scratch->pool.size;
     if (allot((void **)&scratch->scored, &scratch->scored_room, wanted, sizeof *scratch->scored) < 0)
         return -1;
@@ -86,5 +86,7 @@ Size rank(const Originals *originals, const Mask *mask, const float *query, Size
         ranking->rows[i] = i < size ? (int64_t)scratch->scored[i].row : -1;
         ranking->scores[i] = i < size ? scratch->scored[i].score : -INFINITY;
     }
+    ranking->rows += ranking->size;
+    ranking->scores += ranking->size;
     return passing;
 }

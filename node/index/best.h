@@ -25,16 +25,16 @@ typedef struct {
     Size count;
 } Mask;
 
-/* What a query found, best first, equally good ones by row; padded with -1 and -inf. */
+/* What queries found, best first, equally good ones by row; padded with -1 and -inf. */
 typedef struct {
     int64_t *rows;
     float *scores;
     Size size;
 } Ranking;
 
-/* Scores the first `wanted` of the pool's nodes that may be returned. Returns how many of them all may be; -1: no
- * memory. */
+/* Scores the first `wanted` of the pool's nodes that may be returned, and moves the ranking on to the next query. Returns
+ * how many of them all may be; -1: no memory. */
 Size rank(const Originals *originals, const Mask *mask, const float *query, Size wanted, Scratch *scratch,
-          const Ranking *ranking);
+          Ranking *ranking);
 
 #endif

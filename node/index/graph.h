@@ -1,8 +1,8 @@
-/* An HNSW graph whose codes are bytes that are compared as integers, and the walk over it.
+/* An HNSW graph whose codes are compared as integers or as signs, and the walk over it.
  *
  * Lives here: reading links where FAISS keeps them or where they are mapped, packed (packed.h), and the search of
  * Malkov and Yashunin, "Efficient and robust approximate nearest neighbor search using Hierarchical Navigable
- * Small World graphs" (2016), algorithms 2 and 5. May not live here: Python, files, other codes.
+ * Small World graphs" (2016), algorithms 2 and 5. May not live here: Python, files, what queries are (query.h).
  *
  * Why it exists: a walk compares about a thousand codes that lie scattered over the file, and waits for memory
  * at each. Here all neighbours of a node are asked for before the first of them is compared, and the links of

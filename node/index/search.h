@@ -1,32 +1,19 @@
-/* Searches of a graph: vectors become queries, and of what a walk or a scan finds the best are scored again.
+/* Searches of a graph: of what a walk or a scan finds for each of many queries the best are scored again.
  *
- * Lives here: which form a query has, and what is done for each of many. May not live here: Python, walks (graph.h),
- * scans (scan.h), scoring (best.h).
+ * May not live here: Python, queries (query.h), walks (graph.h), scans (scan.h), scoring (best.h).
  */
 #ifndef VECRAFT_SEARCH_H
 #define VECRAFT_SEARCH_H
 
 #include "best.h"
-#include "graph.h"
+#include "query.h"
 #include "scan.h"
-
-/* A graph, and what its codes stand for. */
-typedef struct {
-    Graph graph;
-    float low, step; /* the integer i stands for low + i * step */
-    const float *centre;
-    int bits;  /* of a query's components, where codes are of signs; 0: they are of integers */
-    Form form; /* of codes of integers */
-} Coded;
 
 /* Vectors, and what codes are compared with in their stead, of `dim` components. */
 typedef struct {
     const float *vectors, *compared;
     Size dim;
 } Asked;
-
-/* Are vectors of `dim` components what codes are compared with? */
-int takes(const Coded *coded, Size dim);
 
 /* One walk per query; -1: no memory. The `count` nodes nearest to each, padded with -1 and infinity. */
 int search(const Coded *coded, const float *queries, Size many, Size dim, Size ef, Size count, float *distances,
