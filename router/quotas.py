@@ -15,7 +15,7 @@ from node.client import NodeClient
 from node.client.cluster import ClusterClient
 from protos.errors import BadRequest, VecraftError, operation_timed_out
 from protos.quotas import QuotaConfig, QuotaUsage
-from router.collections.background import Background
+from router.background import Background
 from router.collections.operations import META_TIMEOUT_MS
 
 PEER_TIMEOUT_S = 5.0

@@ -21,7 +21,6 @@ from node.text.bm25 import Bm25
 from router.audit.entries import Shown
 from router.audit.files import AuditLog
 from router.audit.searching import AuditSearch
-from router.auth.confirming import confirming
 from router.auth.credentials import Keys
 from router.auth.gate import OPEN, Denials, Gate
 from router.auth.needs import Need
@@ -45,6 +44,7 @@ from router.monitoring.metrics import Requests
 from router.monitoring.slow_requests import SlowRequests
 from router.monitoring.telemetry import Process
 from router.points import PointOperations
+from router.queries.confirming import confirming
 from router.queries.operations import SearchOperations
 from router.quotas import QuotaOperations
 from router.rest.app import Edge, RestApplication, create_app

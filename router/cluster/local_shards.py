@@ -23,7 +23,7 @@ from protos.operations import DeletePoints, UpdateResult, UpdateStatus
 from protos.shard import Projection, ReadSession, Record, ScrollRequest, UpdateRequest
 from router.auth.access import FULL, Access
 from router.auth.needs import Need
-from router.collections.background import Background
+from router.background import Background
 from router.order import require_range_index
 from router.queries.requests import WINDOW_MAX, Page
 from router.replicas.readers import ShardReader

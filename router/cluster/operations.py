@@ -28,6 +28,7 @@ from protos.errors import (
     Timeout,
     operation_timed_out,
 )
+from router.background import Background
 from router.cluster import resharding
 from router.cluster.planning import TransferOptions, plan
 from router.cluster.requests import (
@@ -50,7 +51,6 @@ from router.cluster.status import (
     member_infos,
 )
 from router.cluster.telemetry import ClusterTelemetry, OwnTelemetry, collect
-from router.collections.background import Background
 from router.watch import StateWatch
 
 META_TIMEOUT_MS = 10_000

@@ -60,7 +60,7 @@ from protos.errors import (
 )
 from protos.operations import UpdateResult
 from protos.shard import ShardInfo
-from router.collections.background import Background
+from router.background import Background
 from router.collections.copying import check_copyable, copy_points
 from router.collections.info import (
     AliasDescription,
@@ -69,6 +69,7 @@ from router.collections.info import (
     cluster_info,
     collection_info,
 )
+from router.collections.measuring import Measuring
 from router.collections.memory import CollectionMemory, collection_memory
 from router.collections.optimizations import COMPLETED_LIMIT, optimizations_info
 from router.collections.placing import ShardKeyPlan, first_shards, shard_key_command, shuffled_peers
@@ -79,7 +80,6 @@ from router.collections.settling import Settling
 from router.primaries import PrimaryCalls
 from router.replicas.readers import ShardReaders
 from router.strict.admission import Admission, strict_of
-from router.strict.measuring import Measuring
 from router.strict.writes import check_index_count
 from router.watch import StateWatch
 

@@ -15,7 +15,7 @@ from consensus.commands import Command
 from consensus.transitions import Events
 from protos.errors import collection_not_found
 from protos.operations import UpdateResult, UpdateStatus
-from router.collections.background import Background
+from router.background import Background
 from router.collections.reconciling import Reconciler
 from router.collections.settling import Settling
 from router.primaries import PrimaryCalls
