@@ -22,8 +22,8 @@ from protos.operations import AddVectorName, UpdateVectors
 from protos.rewriting import batch_of
 from tests.node.replica.conftest import Shards
 from tests.node.replica.kinds import plain, words
+from tests.node.replica.machine import built_here
 from tests.node.replica.points import config_of, contents, having, nearest, write
-from tests.node.replica.test_kinds_model import built_here
 
 STORED = Path(__file__).parent / "data/stored_by_0_2_0.tar.xz"
 CONFIG = config_of({"": VectorParams(4, Distance.EUCLID), "image": VectorParams(3, Distance.COSINE)})
