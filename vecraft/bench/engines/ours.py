@@ -28,6 +28,7 @@ from protos.collections import (
 )
 from protos.operations import Upsert, VectorBatch
 from protos.shard import (
+    Hits,
     QuantizationSearchParams,
     SearchParams,
     SearchRequest,
@@ -163,10 +164,11 @@ class Vecraft:
             codes = QuantizationSearchParams(rescore=True, oversampling=effort.oversampling)
         params = SearchParams(hnsw_ef=effort.ef, quantization=codes)
         requests = [SearchRequest("", query, effort.k, params=params) for query in self._vectors.queries()]
-        shard, ids, seconds = self._shard, [], []
+        shard, found, seconds = self._shard, list[Hits](), []
         for at in range(0, len(requests), size):
+            batch = requests[at : at + size]
             started = time.perf_counter()
-            answers = await shard.search(requests[at : at + size])
+            found += await shard.search(batch)
             seconds.append(time.perf_counter() - started)
-            ids += [[int(record.id) for record in hits.records] for hits in answers]
+        ids = [[int(record.id) for record in hits.records] for hits in found]
         return Answers(padded(ids, effort.k), np.array(seconds))
