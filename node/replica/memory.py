@@ -53,7 +53,7 @@ def _of_points(points: PointStore, config: CollectionConfig) -> tuple[Usage, Usa
     stored = points.stored_bytes()
     whole = max(1, sum(stored))
     cached = resident_bytes(map_file(points.path))
-    ids = Usage(stored[0], 0, cached * stored[0] // whole, stored[0])
+    ids = Usage(stored[0], points.heads_bytes, cached * stored[0] // whole, stored[0])
     expected = stored[1] if _is_cached(config.params) else 0
     return ids, Usage(stored[1], points.overlay_bytes, cached * stored[1] // whole, expected)
 

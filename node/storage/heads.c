@@ -5,12 +5,15 @@ keeps threads apart: between two calls into Python nobody else touches the place
 */
 #include "heads.h"
 
+#include <structmember.h>
+
 #include "record.h"
 
 typedef struct {
     PyObject_HEAD
     Head *places;
     size_t mask; /* how many there are, a power of two, less one */
+    Py_ssize_t nbytes;
 } HeadsObject;
 
 typedef struct {
@@ -27,6 +30,7 @@ static int heads_init(HeadsObject *self, PyObject *args, PyObject *keywords) {
         return PyErr_Format(PyExc_ValueError, "expected a power of two, once"), -1;
     self->places = PyMem_RawCalloc((size_t)room, sizeof *self->places); /* pages come when they are used */
     self->mask = (size_t)room - 1;
+    self->nbytes = room * (Py_ssize_t)sizeof *self->places;
     return self->places == NULL ? PyErr_NoMemory(), -1 : 0;
 }
 
@@ -160,9 +164,13 @@ static PyMethodDef heads_methods[] = {
     {"points", (PyCFunction)(void (*)(void))heads_points, METH_FASTCALL, "See unpacking.pyi."},
     {NULL, NULL, 0, NULL},
 };
+static PyMemberDef heads_members[] = {
+    {"nbytes", T_PYSSIZET, offsetof(HeadsObject, nbytes), READONLY, "See unpacking.pyi."},
+    {NULL, 0, 0, 0, NULL},
+};
 static PyType_Slot heads_slots[] = {
     {Py_tp_new, PyType_GenericNew}, {Py_tp_init, heads_init}, {Py_tp_dealloc, heads_dealloc},
-    {Py_tp_methods, heads_methods}, {0, NULL},
+    {Py_tp_methods, heads_methods}, {Py_tp_members, heads_members}, {0, NULL},
 };
 PyType_Spec heads_spec = {
     .name = "node.storage.unpacking.Heads",

@@ -188,6 +188,11 @@ class PointStore:
         """Of the file what the last checkpoint's ids take, and its records."""
         return self._view.generation.stored_bytes()
 
+    @property
+    def heads_bytes(self) -> int:
+        """Memory for ids and versions of the last checkpoint's points that were found, all room used."""
+        return self._view.generation.heads.nbytes
+
     @contextmanager
     def change(self) -> Iterator[PointsBatch]:
         """Change points: all of it becomes the next view when the block ends, none if it raises."""

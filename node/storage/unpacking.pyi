@@ -23,6 +23,10 @@ class Heads:
     A state never changes, so what is kept stays true. Safe from many threads.
     """
 
+    @property
+    def nbytes(self) -> int:
+        """What it takes once all room is used."""
+
     def __init__(self, room: int) -> None:
         """``room``: for so many points, 32 bytes each, a power of two; fewer slots than that never meet.
 

@@ -59,6 +59,7 @@ async def test_what_waits_for_a_checkpoint_is_in_ram_and_then_in_files(shards: S
     assert after.payload.ram_bytes < ROWS
     assert after.payload.disk_bytes >= ROWS * 100
     assert after.id_tracker.disk_bytes >= ROWS * 9
+    assert after.id_tracker.ram_bytes >= ROWS * 32
     file = (shards.directory / "points.mdb").stat()
     assert after.payload.disk_bytes + after.id_tracker.disk_bytes <= file.st_size
     assert after.payload.cached_bytes + after.id_tracker.cached_bytes <= file.st_size

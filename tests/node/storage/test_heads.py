@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from node.storage import points_file
 from node.storage.points import PointStore, PointsView
 from node.storage.records import pack_record
 from node.storage.unpacking import Heads
@@ -54,6 +55,7 @@ class Store:
 
 def test_a_slot_is_read_once() -> None:
     heads, store = Heads(8), Store()
+    assert heads.nbytes == 8 * 32
     for slots in (matrix([1, 2, 3], [4, 2, 6]), matrix([6, 3, 4, 2]), matrix([1])):
         assert heads.points(slots, point, store.read, ()) == store.points(slots)
     assert store.asked == [1, 2, 3, 4, 2, 6]
@@ -155,6 +157,19 @@ def test_every_view_has_its_own_versions_through_changes_and_checkpoints(tmp_pat
             for view, wanted in views:
                 assert versions(view, slots[: len(wanted)]) == wanted
     assert views[-1][0].points(matrix([0, 9]), point, payloads=False) is None
+    store.close()
+
+
+@pytest.mark.parametrize(("points", "room"), [(0, 1), (1, 1), (5, 8), (16, 16), (17, 16), (500, 16)])
+def test_a_store_has_room_for_its_points_within_bounds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, points: int, room: int
+) -> None:
+    monkeypatch.setattr(points_file, "_HEADS_BITS_MAX", 4)
+    store = PointStore.open(tmp_path / "points.mdb", 1)
+    put(store, list(range(points)), 1)
+    store.freeze()
+    store.checkpoint(b"")
+    assert store.heads_bytes == room * 32
     store.close()
 
 
