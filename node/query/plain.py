@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeGuard
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
 import numpy as np
@@ -32,7 +32,7 @@ from node.segments.hints import Hints
 from node.segments.plain import PlainSearch, Ranking
 from protos.collections import Datatype, Distance
 from protos.filters import Filter
-from protos.shard import AnyVector, FloatArray, Hits, Projection, Record, SearchParams, SearchRequest
+from protos.shard import FloatArray, Hits, Projection, Record, SearchParams, SearchRequest
 
 if TYPE_CHECKING:
     from node.query.view_port import View
@@ -42,6 +42,7 @@ TIES_AHEAD: Final = 4
 """Candidates beyond the limit that are ranked anyway, so that most ties at its edge are seen at once."""
 
 _KEPT_MAX, _FILTERED_MAX, _FILTERED_BYTES_MAX = 64, 256, 8 << 20  # per view
+_FLOAT32: Final = np.dtype(np.float32)
 _QUICK_WIDTH = 512  # nodes of the walks in all segments: half a millisecond
 
 Key = tuple[str, int, SearchParams]  # vector name, limit
@@ -59,7 +60,7 @@ def is_plain(request: SearchRequest) -> bool:
 def plain_hits(view: View, requests: Sequence[SearchRequest]) -> list[Hits | None]:
     """What each finds; None: ``search`` has to tell. Requests that are not of one kind are left to it."""
     first = requests[0]
-    if not all(_may_be_short(each, first) for each in requests) or counting() is not None:
+    if counting() is not None or not _may_be_short(requests):
         return [None] * len(requests)
     found = _of_all(view, first) if first.filter is None else _of_filtered(view, first, first.filter)
     return [None] * len(requests) if found is None else found.hits(view, requests)
@@ -73,22 +74,24 @@ def quick_hits(view: View, request: SearchRequest) -> Hits | None:
     if request.filter is not None or not _as_stored(request.projection) or counting() is not None:
         return None
     found = _kept(view).get((request.using, request.limit, request.params))
-    if found is None or not found.quick or not _may_be_short(request, request):
+    if found is None or not found.quick or not _may_be_short((request,)):
         return None
     return found.hits(view, (request,))[0]
 
 
-def _may_be_short(request: SearchRequest, first: SearchRequest) -> bool:
-    """Is it a vector, as it was sent, and does it find by one kind of call what ``first`` finds?"""
-    if request is not first and (
-        request.using != first.using
-        or request.limit != first.limit
-        or request.filter is not first.filter
-        or (request.params is not first.params and request.params != first.params)
-    ):
-        return False
-    as_sent = request.examples is None and request.weighing is None
-    return as_sent and not request.explain and request.score_threshold is None
+def _may_be_short(requests: Sequence[SearchRequest]) -> bool:
+    """Are they vectors, as they were sent, and are all found by one kind of call?"""
+    first = requests[0]
+    using, limit, wanted, params = first.using, first.limit, first.filter, first.params
+    for each in requests:
+        if each.using != using or each.limit != limit or each.filter is not wanted:
+            return False
+        if each.params is not params and each.params != params:
+            return False
+        as_sent = each.examples is None and each.weighing is None
+        if not as_sent or each.explain or each.score_threshold is not None:
+            return False
+    return True
 
 
 class _Walked(Struct, frozen=True):
@@ -141,31 +144,35 @@ class _Short:
             return [None] * len(requests)
         slots, similarities = found
         scores = similarities if self._cosine else self._vector.to_scores(similarities)
-        return self._hits(view, requests, slots, scores)
-
-    def _hits(
-        self, view: View, requests: Sequence[SearchRequest], slots: Slots, scores: FloatArray
-    ) -> list[Hits | None]:
-        """Of what was found for each, best first; more than the limit, where there is more."""
-        stored = self._stored(view, requests, slots, scores)
-        if stored is not None:
-            return stored
-        if len(requests) == 1:
-            return [self._settled(view, requests[0], slots[0], scores[0])]
-        rows = [slice(i, i + 1) for i in range(len(requests))]
-        return [self._hits(view, requests[row], slots[row], scores[row])[0] for row in rows]
+        return self._stored(view, requests, slots, scores) or self._apart(view, requests, slots, scores)
 
     def _stored(
         self, view: View, requests: Sequence[SearchRequest], slots: Slots, scores: FloatArray
     ) -> list[Hits | None] | None:
-        """``_hits`` by one look into the store; None: it takes more than this to tell all of them."""
+        """The hits by one look into the store; what was found is best first, and perhaps more than the limit.
+
+        None: it takes more than this to tell all of them.
+        """
         wanted, limit = requests[0].projection, self._limit
-        if not _as_stored(wanted) or any(each.projection != wanted for each in requests[1:]):
+        if not _as_stored(wanted):
+            return None
+        if len(requests) > 1 and any(each.projection != wanted for each in requests):
             return None
         if not _are_distinct(scores):
             return None
         records = view.points.points(slots[:, :limit], Record, payloads=wanted.payload is True)
         return None if records is None else list(map(Hits, records, scores[:, :limit]))
+
+    def _apart(
+        self, view: View, requests: Sequence[SearchRequest], slots: Slots, scores: FloatArray
+    ) -> list[Hits | None]:
+        """The same, one request after the other."""
+        found: list[Hits | None] = []
+        for i, request in enumerate(requests):
+            row = slice(i, i + 1)
+            stored = self._stored(view, (request,), slots[row], scores[row]) if len(requests) > 1 else None
+            found += stored or [self._settled(view, request, slots[i], scores[i])]
+        return found
 
     def _settled(self, view: View, request: SearchRequest, slots: Slots, scores: FloatArray) -> Hits | None:
         if not np.isfinite(scores[[0, -1]]).all():
@@ -177,15 +184,14 @@ class _Short:
 
     def _queries(self, requests: Sequence[SearchRequest]) -> FloatArray | None:
         """(n, dim), C-contiguous; None: some have to be looked at."""
-        rows = [query for request in requests if self._is_row(query := request.vector)]
-        if len(rows) < len(requests):
-            return None
-        together: FloatArray = rows[0] if len(rows) == 1 else np.concatenate(rows)
-        queries = together.reshape(len(rows), self._dim)
+        rows, dim = list[FloatArray](), self._dim
+        for request in requests:
+            query = request.vector
+            if not isinstance(query, np.ndarray) or query.shape != (dim,) or query.dtype != _FLOAT32:
+                return None
+            rows.append(query)
+        queries = (rows[0] if len(rows) == 1 else np.concatenate(rows)).reshape(len(rows), dim)
         return normalize(queries) if self._cosine else np.ascontiguousarray(queries)
-
-    def _is_row(self, query: AnyVector | None) -> TypeGuard[FloatArray]:
-        return isinstance(query, np.ndarray) and query.shape == (self._dim,) and query.dtype == np.float32
 
     def _find(self, queries: FloatArray) -> Ranking | None:
         """Slots and similarities."""

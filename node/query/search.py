@@ -65,12 +65,14 @@ def search(view: View, requests: Sequence[SearchRequest], known: Known | None = 
     if not requests:
         return []
     hits = plain_hits(view, requests)
-    left = [i for i, found in enumerate(hits) if found is None]
-    if left:
-        rest = [requests[i] for i in left] if len(left) < len(requests) else requests
-        for i, ranked in zip(left, settled(view, rest, known), strict=True):
-            hits[i] = to_hits(view, ranked, requests[i].projection)
-    return [found for found in hits if found is not None]
+    found = [each for each in hits if each is not None]
+    if len(found) == len(hits):
+        return found
+    left = [i for i, each in enumerate(hits) if each is None]
+    rest = [requests[i] for i in left] if found else requests
+    for i, ranked in zip(left, settled(view, rest, known), strict=True):
+        hits[i] = to_hits(view, ranked, requests[i].projection)
+    return [each for each in hits if each is not None]
 
 
 def settled(
