@@ -20,7 +20,6 @@ from msgspec import Struct
 from node import bits
 from node.bits import PackedBits
 from node.bits import Slots as Rows
-from node.index.postings import accumulate
 from node.index.sparse_file import (
     UINT8_STEPS,
     Block,
@@ -29,6 +28,7 @@ from node.index.sparse_file import (
     map_block,
     read_header,
 )
+from node.index.summing import add_postings
 from protos.collections import Datatype
 
 FloatArray = npt.NDArray[np.float32]
@@ -38,14 +38,13 @@ Weights = npt.NDArray[np.float64]
 _ROUNDING = 2.0**-24  # of one operation in 32 bits, relative
 _WEIGHT_MAX = 1e30  # of a scaled weight: stored values may be so small that scores of 1 would need more
 _TINY = 1e-300
-_CHUNK = 1 << 18  # codes decoded at a time
 _GROUP = 64  # scores that share a maximum
 _MINUS_INFINITY = np.int32(np.float32(-np.inf).view(np.int32))
 
 _GROUPS_PER_RESULT = 4
-# Looking at all scores costs like summing a tenth as many postings, scoring a candidate like this many:
-_RESCORED = 3000
-# So an early end is looked for if postings are left for this share of the rows, and before terms of this one.
+# Looking at all scores costs like summing two thirds as many postings, scoring a candidate like this many:
+_RESCORED = 600
+# So an early end is looked for if so many postings are left for each row, and before terms of this share.
 _WORTH_PRUNING, _HEAVY = 2, 16
 _LOOK_POSTINGS = 20_000  # and if so many are left: looking takes as long as summing these, whatever the rows
 
@@ -210,14 +209,18 @@ def _search(
     terms = sorted(terms, key=lambda term: (term.most - term.least) / term.postings, reverse=True)
     scores = _Scores(block, allowed, k)
     postings, least, most = (sum(values) for values in zip(*((t.postings, t.least, t.most) for t in terms)))
+    waiting: list[_Term] = []
     for term in terms:
-        worth = postings > max(block.length // _WORTH_PRUNING, _LOOK_POSTINGS)
+        worth = postings > max(block.length * _WORTH_PRUNING, _LOOK_POSTINGS)
         if worth and term.postings > block.length // _HEAVY:
+            _add(block, waiting, scores.rows)
+            waiting = []
             found = scores.above(edge, least, most, tolerance, rows_max=postings // _RESCORED)
             if found is not None:
                 return found
-        _add(block, term, scores.rows)
+        waiting.append(term)
         postings, least, most = postings - term.postings, least - term.least, most - term.most
+    _add(block, waiting, scores.rows)
     found = scores.above(edge, 0.0, 0.0, tolerance, rows_max=block.length)
     return found or _touched(block, terms, scores.rows, k, tolerance)
 
@@ -283,21 +286,20 @@ def _touched(block: Block, terms: list[_Term], scores: FloatArray, k: int, toler
     return Found(block.first, rows[near], own[near], own[near])
 
 
-def _add(block: Block, term: _Term, scores: FloatArray) -> None:
-    rows = _rows(block, term.start, term.start + term.postings)
-    codes = block.codes[term.start : term.start + term.postings]
-    if block.datatype is Datatype.FLOAT32:
-        accumulate(scores, rows, codes, np.float32(term.weight))
+def _add(block: Block, terms: list[_Term], scores: FloatArray) -> None:
+    """Raises: SparseIndexCorrupted."""
+    if not terms:
         return
-    factor, base = term.weight, 0.0
+    starts = np.array([term.start for term in terms], dtype=np.int64)
+    ends = starts + np.array([term.postings for term in terms], dtype=np.int64)
+    factors, bases = np.array([term.weight for term in terms]), np.zeros(len(terms))
     if block.datatype is Datatype.UINT8:
-        low, high = float(block.low[term.place]), float(block.high[term.place])
-        factor, base = term.weight * (high - low) / UINT8_STEPS, term.weight * low
-    for first in range(0, len(codes), _CHUNK):
-        parts = codes[first : first + _CHUNK].astype(np.float32)
-        parts *= np.float32(factor)
-        parts += np.float32(base)
-        accumulate(scores, rows[first : first + _CHUNK], parts, np.float32(1.0))
+        places = [term.place for term in terms]
+        low, high = block.low[places].astype(np.float64), block.high[places].astype(np.float64)
+        factors, bases = factors * (high - low) / UINT8_STEPS, factors * low
+    told = factors.astype(np.float32), bases.astype(np.float32)
+    if not add_postings(scores, block.rows, block.codes, starts, ends, *told):
+        raise SparseIndexCorrupted(f"postings name rows that are none of {block.length}")
 
 
 def kth_largest(values: npt.NDArray[np.floating], k: int) -> float:

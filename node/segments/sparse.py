@@ -20,6 +20,7 @@ from node.bits import PackedBits
 from node.bits import Slots as Rows
 from node.index import HnswGraph, SparseIndex, SparseParams
 from node.index.exact import select
+from node.index.summing import dot_rows
 from node.segments.dense import Chosen, FloatArray, Ranking, blank, chosen_of
 from node.segments.hints import NO_HINTS, Hints
 from node.segments.rows import Ragged
@@ -33,9 +34,9 @@ _SIEVE = 1 << 16  # indices are first looked up by their low bits: most that do 
 _GATHERED_SHARE = 8  # picking rows out is worth it if they are fewer than one in this many
 _CANDIDATES = 1 << 14  # rows of an index that are scored at a time
 # Measured: comparing one element of a row takes as long as summing so many postings, and for each row of the
-# segment the index has this much to do besides.
-_ELEMENT_POSTINGS, _ROW_POSTINGS = 3.0, 0.25
-_TERM_POSTINGS = 5000  # and for each index of a query
+# segment the index has this much to do besides, for each index of a query, and for a search.
+_ELEMENT_POSTINGS, _ROW_POSTINGS = 1.1, 0.75
+_TERM_POSTINGS, _SEARCH_POSTINGS = 1600, 30_000
 
 
 class SparseVectors:
@@ -144,7 +145,8 @@ class SparseVectors:
         elements = len(self.indices) * chosen.count / max(1, len(self.rows))  # as if all had as many
         postings = int(self.index.postings(query.indices).sum())
         scanning = elements * _ELEMENT_POSTINGS
-        summing = postings + len(query.indices) * _TERM_POSTINGS + len(self.rows) * _ROW_POSTINGS
+        fixed = _SEARCH_POSTINGS + len(query.indices) * _TERM_POSTINGS
+        summing = postings + fixed + len(self.rows) * _ROW_POSTINGS
         return self.index if summing < scanning else None
 
     def _mask(self, chosen: Chosen) -> PackedBits | None:
@@ -176,13 +178,12 @@ class SparseVectors:
 
     def _scores(self, query: SparseVector, rows: Rows | None) -> tuple[Rows, FloatArray]:
         """The rows, ascending, of ``rows`` or of all, that share an index with the query; their scores."""
-        elements, weights = self._matches(query, rows)
-        if not len(elements):
-            return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32)
-        owners = owners_of(self.rows.offsets, elements)
-        products = self.values[elements].astype(np.float64) * weights
-        starts = np.flatnonzero(np.concatenate([[True], owners[1:] != owners[:-1]]))
-        return owners[starts], np.add.reduceat(products, starts).astype(np.float32)
+        count = len(self.rows) if rows is None else len(rows)
+        scores, shared = np.empty(count, dtype=np.float32), np.empty(count, dtype=np.bool_)
+        stored = self.rows.offsets, self.indices, self.values
+        dot_rows(*stored, rows, query.indices, query.values, scores, shared)
+        kept = np.flatnonzero(shared)
+        return kept if rows is None else rows[kept], scores[kept]
 
     def _matches(self, query: SparseVector, rows: Rows | None) -> tuple[Positions, npt.NDArray[np.float64]]:
         """The elements, ascending, whose index the query has, and the query's weight of each."""

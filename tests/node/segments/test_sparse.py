@@ -94,6 +94,7 @@ def found(segment: SegmentView, query: dict[int, float], k: int, **more: object)
 def _cheap_terms(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that few rows are enough for the index to be worth it."""
     monkeypatch.setattr(searching, "_TERM_POSTINGS", 0)
+    monkeypatch.setattr(searching, "_SEARCH_POSTINGS", 0)
 
 
 def texts(count: int, seed: int = 3, words: int = 400) -> list[Row]:
@@ -138,6 +139,7 @@ def test_the_index_finds_what_a_scan_finds(
         patched.setattr(searching, "_ROW_POSTINGS", 0.0)  # few as the rows are, take the index
         patched.setattr(searching, "_ELEMENT_POSTINGS", 1000.0)
         patched.setattr(searching, "_TERM_POSTINGS", 0)
+        patched.setattr(searching, "_SEARCH_POSTINGS", 0)
         patched.setattr(searching, "_CANDIDATES", 4)
         segment = indexed(directory / "t", source, built_of, datatype)
         wanted = expected(stored, query, admitted, k)
