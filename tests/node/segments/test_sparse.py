@@ -93,8 +93,8 @@ def found(segment: SegmentView, query: dict[int, float], k: int, **more: object)
 @pytest.fixture
 def _cheap_terms(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that few rows are enough for the index to be worth it."""
-    monkeypatch.setattr(searching, "_TERM_POSTINGS", 0)
-    monkeypatch.setattr(searching, "_SEARCH_POSTINGS", 0)
+    for cost, postings in {"_TERM": 0, "_SEARCH": 0, "_ROW": 0.25, "_ELEMENT": 3.0}.items():
+        monkeypatch.setattr(searching, f"{cost}_POSTINGS", postings)
 
 
 def texts(count: int, seed: int = 3, words: int = 400) -> list[Row]:
