@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from consensus.commands import decode_command
 from consensus.state import FEATURE_LEVEL, ClusterState, decode_state
 from consensus.transitions import Events, apply
-from node.following.wire import Change, Part, Piece
+from node.peer.feed_wire import Change, Part, Piece
 
 
 class Parted(Exception):

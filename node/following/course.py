@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from consensus.state import Peer
-from node.following.wire import Told
+from node.peer.feed_wire import Told
 
 if TYPE_CHECKING:
     import random

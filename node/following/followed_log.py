@@ -17,9 +17,9 @@ from consensus.log import RaftStatus, Subscriber
 from consensus.state import ClusterState
 from consensus.subscribers import Subscribers
 from consensus.transitions import Events, rejection
-from node.following import wire
 from node.following.copy import Copy, begun_anew, take
-from node.following.wire import Part, Told
+from node.peer import feed_wire as wire
+from node.peer.feed_wire import Part, Told
 from protos.errors import ServiceError, ShardUnavailable, Timeout
 from protos.tasks import heed
 

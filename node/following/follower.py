@@ -22,10 +22,10 @@ from msgspec import Struct
 from consensus.identity import random_peer_id
 from consensus.state import FEATURE_LEVEL, LEVEL_OF_ROUTERS, ClusterState
 from consensus.transitions import Events
-from node.following import wire
 from node.following.copy import Parted, TooNew
 from node.following.course import Candidate, Watched, candidates, next_to_follow, pause_s, watched, why_leave
 from node.following.followed_log import FollowedLog
+from node.peer import feed_wire as wire
 from node.peer import service
 from node.peer.addresses import address_of, normal_uri
 from node.peer.grpc_calls import GrpcCalls

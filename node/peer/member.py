@@ -28,10 +28,10 @@ from consensus.raft_log import RaftLog
 from consensus.state import FEATURE_LEVEL, ClusterState, NodeType, Peer, founding_state
 from consensus.transitions import Events
 from node.client.cluster import SendFailures
-from node.following.feed import Feed
 from node.peer import joining, service
 from node.peer.addresses import AddressBook, normal_uri
 from node.peer.cluster_client import serve_commit_index
+from node.peer.feed import Feed
 from node.peer.grpc_calls import GrpcCalls
 from node.peer.joining import CannotJoin
 from node.peer.lines import CONNECT_S

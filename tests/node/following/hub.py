@@ -9,10 +9,10 @@ from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 from consensus.raft_log import RaftLog
-from node.following import wire
-from node.following.feed import Feed
 from node.following.followed_log import FollowedLog
+from node.peer import feed_wire as wire
 from node.peer.calls import Handler, StreamHandler
+from node.peer.feed import Feed
 from protos.errors import ShardUnavailable
 
 ROUTER = 99

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from consensus.commands import Command, SetClusterMetadata, encode_command
 from consensus.state import FEATURE_LEVEL, ClusterState, Peer, founding_state
 from consensus.transitions import apply
-from node.following import wire
 from node.following.copy import Copy, Parted, TooNew, begun_anew, take
-from node.following.wire import Change, Part, Piece, Told
+from node.peer import feed_wire as wire
+from node.peer.feed_wire import Change, Part, Piece, Told
 from tests.consensus.test_transitions import add
 
 FIRST = 5  # the index of the first state

@@ -19,7 +19,7 @@ from node.following.course import (
     watched,
     why_leave,
 )
-from node.following.wire import Told
+from node.peer.feed_wire import Told
 
 A, B, C = "http://a:1/", "http://b:1/", "http://c:1/"
 

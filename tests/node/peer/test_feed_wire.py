@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from consensus.state import Peer, founding_state
-from node.following import wire
-from node.following.wire import Ask, Change, Piece, Told
+from node.peer import feed_wire as wire
+from node.peer.feed_wire import Ask, Change, Piece, Told
 from protos.errors import ServiceError, ShardUnavailable
 
 PARTS: list[wire.Part] = [

@@ -11,10 +11,10 @@ import pytest
 
 from consensus.commands import SetClusterMetadata
 from consensus.raft_log import RaftLog
-from node.following import feed as feeds
-from node.following import wire
-from node.following.feed import UNKNOWN_S, WAITING_MAX, Feed
-from node.following.wire import Change, Piece, Told
+from node.peer import feed as feeds
+from node.peer import feed_wire as wire
+from node.peer.feed import UNKNOWN_S, WAITING_MAX, Feed
+from node.peer.feed_wire import Change, Piece, Told
 from protos.errors import BadInput, ShardUnavailable
 from tests.consensus.raft_group import Group, until
 from tests.node.following.hub import ROUTER, Handlers, following, parts

@@ -19,10 +19,10 @@ import structlog
 from consensus.commands import decode_command
 from consensus.raft_log import RaftLog
 from consensus.raft_machine import Applied, Restored
-from node.following import wire
-from node.following.wire import Change, Part
 from node.measures import ROUTERS_FOLLOWING
+from node.peer import feed_wire as wire
 from node.peer.calls import PeerCalls
+from node.peer.feed_wire import Change, Part
 from protos.errors import BadInput, ShardUnavailable
 
 TELL_S = 0.25  # what a router hears at least
