@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -14,8 +15,20 @@ import pytest
 from qdrant_client import QdrantClient
 
 from tests.live import LiveNode, wait_for
+from vecraft.serve import keep_from_the_collector
 
 pytestmark = pytest.mark.slow
+
+
+def test_what_starting_made_is_not_looked_through_by_the_collector() -> None:
+    kept: list[object] = [[] for _ in range(1000)]
+    frozen = gc.get_freeze_count()
+    try:
+        keep_from_the_collector()
+        assert gc.get_freeze_count() >= frozen + len(kept)
+        assert not any(each is kept for each in gc.get_objects())
+    finally:
+        gc.unfreeze()
 
 
 def test_it_makes_what_it_needs_and_ends_cleanly(tmp_path: Path) -> None:
