@@ -5,22 +5,12 @@ a function of the options that returns an exit status. May not live here: what a
 and plans, which are in packages of their own (``vecraft.exchange``, ``vecraft.doctor``).
 
 Only the module of the topic that is asked for is imported: ``vecraft --help`` and ``vecraft --version``
-import none of them, and only ``serve`` imports the engine.
-
-Exit statuses of all topics (``doctor`` and ``bench`` have their own):
-
-    0    done
-    1    not done: the server refused, or something is missing; one line on standard error says what
-    2    the command line is wrong
-    3    no server answers at the URL
-    130  interrupted (SIGINT)
+import none of them, and only ``serve`` imports the engine. How they end is told by ``vecraft.exits``.
 """
 
 from __future__ import annotations
 
 from msgspec import Struct
-
-OK, FAILED, MISUSED, UNREACHABLE, INTERRUPTED = 0, 1, 2, 3, 130
 
 
 class Topic(Struct, frozen=True):
@@ -42,11 +32,3 @@ TOPICS: dict[str, Topic] = {
     "snapshot": Topic("snapshot", "make, fetch, restore and delete snapshots"),
     "token": Topic("token", "make tokens that allow less than the API key, and revoke them"),
 }
-
-
-class CommandFailed(Exception):
-    """The command cannot be done; the text is one line for its user."""
-
-    def __init__(self, reason: str, *, status: int = FAILED) -> None:
-        super().__init__(reason)
-        self.status = status

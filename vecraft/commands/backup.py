@@ -16,9 +16,9 @@ import time
 from msgspec import Struct
 
 from vecraft.client import path_of
-from vecraft.commands import MISUSED, OK, CommandFailed
 from vecraft.commands.options import connect, duration_s, server_options, subcommand
 from vecraft.commands.output import note, print_json, show, table
+from vecraft.exits import MISUSED, OK, CommandFailed
 
 TIMEOUT_S = 3600.0  # of what reads or writes all that a cluster holds
 

@@ -11,9 +11,9 @@ import msgspec
 from msgspec import Struct
 
 from vecraft.client import Client, Refused, path_of
-from vecraft.commands import FAILED, MISUSED, OK, CommandFailed
 from vecraft.commands.options import connect, positive_number, server_options, subcommand
 from vecraft.commands.output import note, print_json, show, table
+from vecraft.exits import FAILED, MISUSED, OK, CommandFailed
 
 DISTANCES = ("Cosine", "Dot", "Euclid", "Manhattan")
 _COLLECTION_COLUMNS = ("collection", "status", "points", "indexed", "segments", "vectors")

@@ -11,8 +11,9 @@ import argparse
 import shtab
 
 from vecraft.cli import add_serve_flags
-from vecraft.commands import OK, TOPICS
+from vecraft.commands import TOPICS
 from vecraft.commands.running import topic_parser
+from vecraft.exits import OK
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

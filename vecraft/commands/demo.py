@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import argparse
 
-from vecraft.commands import CommandFailed
+from vecraft.exits import CommandFailed
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

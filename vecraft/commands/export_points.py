@@ -19,13 +19,13 @@ import msgspec
 from msgspec import Struct
 
 from vecraft.client import Client, path_of
-from vecraft.commands import INTERRUPTED, MISUSED, OK, CommandFailed
 from vecraft.commands.jobs import TRIES, PointsBar, add_job_options
 from vecraft.commands.options import add_server_options, connect
 from vecraft.exchange.exporting import export_points, start_of
 from vecraft.exchange.formats import format_of, sink
 from vecraft.exchange.journal import Journal
 from vecraft.exchange.points import Shape, shape_of
+from vecraft.exits import INTERRUPTED, MISUSED, OK, CommandFailed
 
 
 class _Config(Struct):

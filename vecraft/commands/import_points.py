@@ -17,12 +17,12 @@ from typing import Any
 from msgspec import Raw
 
 from vecraft.client import path_of
-from vecraft.commands import INTERRUPTED, MISUSED, OK, CommandFailed
 from vecraft.commands.jobs import TRIES, PointsBar, add_job_options
 from vecraft.commands.options import add_server_options, connect, positive_number, unsigned_number
 from vecraft.exchange.formats import Reading, format_of, source
 from vecraft.exchange.importing import import_points
 from vecraft.exchange.journal import Journal
+from vecraft.exits import INTERRUPTED, MISUSED, OK, CommandFailed
 
 DEFAULT_PARALLEL = 4
 

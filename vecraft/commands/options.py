@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from vecraft.client import Client, Endpoint
-from vecraft.commands import MISUSED, CommandFailed
+from vecraft.exits import MISUSED, CommandFailed
 
 DEFAULT_URL = "http://localhost:6333"
 DEFAULT_TIMEOUT_S = 30.0

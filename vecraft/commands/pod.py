@@ -22,12 +22,12 @@ from pathlib import Path
 
 import yaml
 
+from vecraft.asking import ClusterView, look, require
 from vecraft.client import Client, path_of
-from vecraft.commands import OK, CommandFailed
-from vecraft.commands.cluster.asking import ClusterView, look, require
 from vecraft.commands.cluster.moving import may_hold
 from vecraft.commands.options import connect, positive_seconds, server_options, subcommand
 from vecraft.commands.output import note
+from vecraft.exits import OK, CommandFailed
 from vecraft.kubernetes import ACCOUNT, Api, NoAnswer, Pod, StatefulSet, this_pod
 
 ZONE_LABEL = "topology.kubernetes.io/zone"

@@ -10,7 +10,8 @@ import sys
 from collections.abc import Sequence
 
 from vecraft.client import ClientError, Unreachable
-from vecraft.commands import FAILED, INTERRUPTED, OK, TOPICS, UNREACHABLE, CommandFailed
+from vecraft.commands import TOPICS
+from vecraft.exits import FAILED, INTERRUPTED, OK, UNREACHABLE, CommandFailed
 
 
 def topic_parser(name: str) -> argparse.ArgumentParser:

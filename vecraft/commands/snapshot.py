@@ -20,9 +20,9 @@ from msgspec import Struct
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from vecraft.client import Client, Readable, path_of
-from vecraft.commands import OK, CommandFailed
 from vecraft.commands.options import connect, server_options, subcommand, unsigned_number
 from vecraft.commands.output import bytes_text, console, note, print_json, show, table
+from vecraft.exits import OK, CommandFailed
 
 PRIORITIES = ("snapshot", "replica", "no_sync")
 TIMEOUT_S = 3600.0  # of what copies all that a collection holds

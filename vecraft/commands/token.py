@@ -19,9 +19,9 @@ from router.auth.access import Match, ValueExists
 from router.auth.claims import BadClaims, Claims, CollectionClaim
 from router.auth.tokens import SECRET_BYTES_MIN, mint
 from vecraft.client import path_of
-from vecraft.commands import MISUSED, OK, CommandFailed
 from vecraft.commands.options import connect, duration_s, endpoint, server_options, subcommand
 from vecraft.commands.output import note, print_json, show, table
+from vecraft.exits import MISUSED, OK, CommandFailed
 
 LEVELS = ("r", "rw", "prw")
 DEFAULT_EXPIRY = "24h"

@@ -9,8 +9,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from vecraft import __version__
+from vecraft.asking import Answering, ClusterView, look
 from vecraft.client import Client, ClientError, Refused, path_of
-from vecraft.commands.cluster.asking import Answering, ClusterView, look
 from vecraft.doctor.findings import Finding, Severity
 
 CHECK, CLUSTER = "server", "cluster"

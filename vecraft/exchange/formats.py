@@ -7,8 +7,8 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
-from vecraft.commands import MISUSED, CommandFailed
 from vecraft.exchange.points import Point, Shape, Source
+from vecraft.exits import MISUSED, CommandFailed
 
 FORMATS = ("jsonl", "numpy", "parquet")
 _SUFFIXES = {

@@ -11,9 +11,9 @@ import msgspec
 from msgspec import Raw, Struct
 
 from vecraft.client import Client, Refused, path_of
-from vecraft.commands import CommandFailed
 from vecraft.exchange.journal import Journal, Progress
 from vecraft.exchange.points import Batch, Point, PointId, Source
+from vecraft.exits import CommandFailed
 
 SAVE_S = 1.0  # between two entries of the journal
 AHEAD = 2  # batches read per one that is under way

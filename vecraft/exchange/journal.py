@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from vecraft.commands import CommandFailed
+from vecraft.exits import CommandFailed
 
 VERSION = 1
 

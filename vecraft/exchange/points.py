@@ -9,7 +9,7 @@ import msgspec
 import orjson
 from msgspec import Raw, Struct
 
-from vecraft.commands import CommandFailed
+from vecraft.exits import CommandFailed
 
 BATCH_BYTES_MAX = 8 << 20  # of JSON; servers take 32 MiB by default
 NULL = Raw(b"null")

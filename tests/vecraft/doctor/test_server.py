@@ -11,8 +11,7 @@ from msgspec.structs import replace
 from tests.ports import free_port
 from tests.vecraft.commands.server import Answer, Asked, serving
 from vecraft import __version__
-from vecraft.cli import main
-from vecraft.commands.cluster.asking import (
+from vecraft.asking import (
     Answering,
     ClusterView,
     Collection,
@@ -26,6 +25,7 @@ from vecraft.commands.cluster.asking import (
     Shard,
     Telemetry,
 )
+from vecraft.cli import main
 from vecraft.doctor import server
 from vecraft.doctor.findings import Finding
 from vecraft.doctor.server import ServerFacts, Usage, judge, judge_cluster

@@ -17,10 +17,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Raw
 
-from vecraft.commands import CommandFailed
 from vecraft.exchange import parquet
 from vecraft.exchange.formats import FORMATS, Reading, format_of, sink, source
 from vecraft.exchange.points import Batch, Point, Shape, VectorKind, shape_of
+from vecraft.exits import CommandFailed
 
 KINDS = {
     "": VectorKind("dense", 3),

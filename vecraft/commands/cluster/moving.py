@@ -10,12 +10,12 @@ import sys
 import time
 from collections.abc import Callable
 
+from vecraft.asking import ClusterView, Collection, Member, require
 from vecraft.client import Client, path_of
-from vecraft.commands import OK, CommandFailed
-from vecraft.commands.cluster.asking import ClusterView, Collection, Member, require
 from vecraft.commands.cluster.rebalancing import Move, Placed, Seat, plan
 from vecraft.commands.options import connect
 from vecraft.commands.output import note, print_json, show, table
+from vecraft.exits import OK, CommandFailed
 
 POLL_S = 0.3
 _MOVE_COLUMNS = ("collection", "shard", "from", "to")

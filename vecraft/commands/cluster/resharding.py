@@ -8,10 +8,10 @@ from typing import Any
 from msgspec import Struct
 
 from vecraft.client import Client, path_of
-from vecraft.commands import OK, CommandFailed
 from vecraft.commands.cluster.moving import wait_until
 from vecraft.commands.options import connect
 from vecraft.commands.output import note, print_json
+from vecraft.exits import OK, CommandFailed
 
 
 class _Transfer(Struct):

@@ -11,11 +11,11 @@ from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
+from vecraft.asking import ClusterView, Collection, Member, look
 from vecraft.client import Client, ClientError
-from vecraft.commands import OK
-from vecraft.commands.cluster.asking import ClusterView, Collection, Member, look
 from vecraft.commands.options import connect
 from vecraft.commands.output import console, print_json, show, table
+from vecraft.exits import OK
 
 _PEERS = ("peer", "uri", "zone", "version", "role", "condition", "replicas", "primaries", "commit")
 _COLLECTIONS = ("collection", "shards", "replica states", "points", "transfers")

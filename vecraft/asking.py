@@ -7,7 +7,7 @@ from collections import Counter
 from msgspec import Struct
 
 from vecraft.client import Client
-from vecraft.commands import CommandFailed
+from vecraft.exits import CommandFailed
 
 SHARD_DETAILS = 3  # the level of detail of telemetry at which replicas tell their points
 
