@@ -9,13 +9,12 @@ lives, to every other one on the machine.
 from __future__ import annotations
 
 import errno
-import fcntl
 import random
 import socket
 import tempfile
-from functools import cache
 from pathlib import Path
-from typing import BinaryIO
+
+from tests.claims import claimed
 
 _LOCKS = Path(tempfile.gettempdir()) / "vecraft-ports.lock"
 _GIVEN = Path("/proc/sys/net/ipv4/ip_local_port_range")
@@ -30,24 +29,10 @@ def free_port() -> int:
     chosen = random.SystemRandom()  # not the seeded one: each test of a seed would begin with the same ports
     for _ in range(_TRIES_MAX):
         port = chosen.randrange(_FIRST, given)
-        if port not in _told and _lock(port) and _is_free(port):
+        if port not in _told and claimed(_LOCKS, port) and _is_free(port):
             _told.add(port)
             return port
     raise AssertionError(f"none of {_TRIES_MAX} ports between {_FIRST} and {given} is free")
-
-
-def _lock(port: int) -> bool:
-    """The byte of that number in a file, which belongs to this process until it ends."""
-    try:
-        fcntl.lockf(_locks(_LOCKS), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
-    except (BlockingIOError, PermissionError):
-        return False
-    return True
-
-
-@cache
-def _locks(path: Path) -> BinaryIO:
-    return path.open("ab")
 
 
 def _is_free(port: int) -> bool:

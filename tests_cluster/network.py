@@ -30,11 +30,14 @@ import re
 import shutil
 import socket
 import subprocess
+import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
+
+from tests.claims import claimed
 
 PACKAGES = {"ip": "iproute2", "tc": "iproute2", "nft": "nftables"}
 PREFIX = "vecraft"
@@ -43,6 +46,7 @@ RANGE = ipaddress.IPv4Network("198.18.0.0/15")
 NODES_MAX = 200
 HOST = 254  # this machine's last octet
 CLONE_NEWNET = 0x40000000
+_LOCKS = Path(tempfile.gettempdir()) / "vecraft-subnets.lock"
 _TABLE = "vecraft"
 _HOSTS = Path("/etc/netns")
 _NAME = re.compile(rf"^{PREFIX}-(\d+)-\d+-\w+$")
@@ -237,11 +241,10 @@ def remove_leftovers() -> None:
 
 
 def _free_subnet() -> ipaddress.IPv4Network:
+    """Of none of this process's networks, and claimed by no other process."""
     taken = _run("ip", "-4", "-o", "address")
-    subnets = list(RANGE.subnets(new_prefix=24))
-    start = os.getpid() % len(subnets)  # test processes start to look at different places
-    for subnet in subnets[start:] + subnets[:start]:
-        if f" {subnet[HOST]}/" not in taken:
+    for number, subnet in enumerate(RANGE.subnets(new_prefix=24)):
+        if f" {subnet[HOST]}/" not in taken and claimed(_LOCKS, number):
             return subnet
     raise NetworkUnavailable(f"every subnet of {RANGE} is in use on this machine")
 

@@ -184,7 +184,10 @@ def test_the_others_serve_without_a_node_in_recovery_mode_and_fill_it_when_it_is
     assert view.request(victim, "GET", "/readyz").status_code == 503
     view.put(cluster[0], "withheld", range(100, 150), 1)
     assert view.values(victim, "withheld") == dict.fromkeys(range(150), 1)  # by the replicas of others
-    assert not any(view.collection(node, "withheld")["shard_transfers"] for node in view.running())
+    cluster.wait_for(
+        lambda: not any(view.collection(node, "withheld")["shard_transfers"] for node in view.running()),
+        what="the node to call off what the leader began before it was told",
+    )
     configured.unlink()
     victim.stop()
     victim.launch()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import shutil
 import socket
@@ -14,7 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.live import wait_for
+from tests.live import ROOT, wait_for
 from tests_cluster import network as module
 from tests_cluster.cluster import Cluster, Member, joined
 from tests_cluster.network import Network, NetworkUnavailable, remove_leftovers, require_tools
@@ -193,6 +194,26 @@ def test_a_network_that_cannot_be_built_leaves_nothing(monkeypatch: pytest.Monke
     with pytest.raises(subprocess.CalledProcessError):
         Network(1).__enter__()
     assert _ours() == before
+
+
+def test_another_process_builds_its_network_elsewhere(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Also one that looked for a place before this process had any address there."""
+    locks = tmp_path / "locks"
+    program = (
+        f"import sys; from pathlib import Path; from tests_cluster import network; "
+        f"network._LOCKS = Path({str(locks)!r}); print(network._free_subnet(), flush=True); sys.stdin.read()"
+    )
+    monkeypatch.setattr(module, "_LOCKS", locks)
+    with subprocess.Popen(
+        [sys.executable, "-c", program], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout is not None
+        elsewhere = other.stdout.readline().strip()
+        with Network(1) as network:
+            assert ipaddress.IPv4Address(network.host_address) not in ipaddress.IPv4Network(elsewhere)
+        other.communicate("")
 
 
 def test_what_a_killed_process_left_is_removed_by_the_next() -> None:
