@@ -10,12 +10,13 @@ import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx
 
-from tests.live import LiveNode
+from tests.live import LiveNode, wait_for
 from tests.ports import free_port
 from tests_cluster import steps
 from tests_cluster.steps import Seen
@@ -116,11 +117,19 @@ class World:
         if self.client.get(C).status_code == 200:
             assert files == expected
         for name in ("restoring", "transfers"):
-            place = self.node.storage / name
-            assert not place.exists() or not list(place.iterdir()), name
+            place = self.node.storage / name  # what a crash left there goes while the node serves already
+            wait_for(partial(_is_empty, place), seconds=PATIENCE_S, what=f"{name} to be empty")
+
+    def trash(self) -> set[str]:
+        place = self.node.storage / "trash"
+        return {path.name for path in place.iterdir()} if place.exists() else set()
 
     def seen(self, question: str = "seen") -> dict[str, Seen]:
         return steps.ask(self.control, question)
+
+
+def _is_empty(place: Path) -> bool:
+    return not place.exists() or not list(place.iterdir())
 
 
 @dataclass(frozen=True)
@@ -195,7 +204,14 @@ def shard_old_or_new(world: World, done: bool) -> None:
 
 
 def without_collection(world: World) -> None:
-    world.client.delete(C)
+    """Its files go after the answer, which would be steps of whatever call comes next."""
+    before = world.trash()
+    world.answered("DELETE", C)
+    wait_for(
+        lambda: not (world.node.storage / "collections/c").exists() and world.trash() <= before,
+        seconds=PATIENCE_S,
+        what="the files of the collection to go",
+    )
 
 
 def all_or_none(world: World, done: bool) -> None:
