@@ -26,6 +26,7 @@ BUILDER ?= docker build
 BASE ?=
 BUILD_ARGS ?=
 PYTEST := $(BIN)/python -m pytest
+BY_FILE := $(PYTEST) -q -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: help install tools fmt lint types types-js imports protos docs chart generated test-unit check test demo cluster crash faults reshard play sim steps fuzz image image-test screenshots bench clean
 
@@ -111,8 +112,8 @@ types-js: tests/dashboard/js/node_modules/.package-lock.json ## The types that t
 test: tools check types-js $(OLD_CLIENT) $(FRAMEWORKS) $(JS_CLIENTS) ## Everything: slow tests, congruence, clients, documentation snippets, crashes
 	$(PYTEST) -q -n 2 -m slow tests --ignore=tests/congruence --ignore=tests/clients --ignore=tests/seeds
 	$(PYTEST) -q -n 2 tests/congruence tests/clients tests/seeds tests_cluster --ignore-glob='*/test_cluster_*' --ignore-glob='*/test_kubernetes_*'
-	CONGRUENCE_NODES=3 CONGRUENCE_SHARE=0.1 $(PYTEST) -q tests/congruence
-	$(PYTEST) -q tests_cluster/test_cluster_*.py tests_cluster/test_kubernetes_*.py
+	CONGRUENCE_NODES=3 CONGRUENCE_SHARE=0.1 $(BY_FILE) tests/congruence
+	$(BY_FILE) tests_cluster/test_kubernetes_*.py tests_cluster/test_cluster_*.py
 
 demo: install ## Start a node, load real data, search it, and leave it running; CLUSTER=1 uses that of `make cluster`
 	$(BIN)/python -m vecraft.demo $(if $(CLUSTER),--url http://127.0.0.1:$(PORT)) $(ARGS)
@@ -138,8 +139,9 @@ reshard: install ## Reshard a collection of a cluster of three under load and ki
 steps: install ## Kill a node at every step of every snapshot and backup (ten minutes)
 	VECRAFT_ALL_STEPS=1 $(PYTEST) -q -s --timeout=0 tests_cluster/test_snapshot_steps.py
 
-sim: install ## The simulations at full size: SEEDS schedules (2000) of the metadata log, a shard's replicas and reshardings
+sim: install ## The simulations at full size: SEEDS schedules (2000) of the metadata log, the controller, a shard's replicas and reshardings
 	$(BIN)/python -m tests.sim.raft --seeds $(SEEDS)
+	$(BIN)/python -m tests.sim.controller --seeds $(SEEDS)
 	$(BIN)/python -m tests.sim.replication --seeds $(SEEDS)
 	$(BIN)/python -m tests.sim.resharding --seeds $(SEEDS)
 

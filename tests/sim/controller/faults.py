@@ -62,7 +62,7 @@ def restart(world: World, node: Node) -> None:
         keepers = [peer for peer in in_sync(shard) if peer != node.id and world.has(peer, key)]
         if world.rng.random() < 0.1 and len(keepers) >= 2 and key in node.stores:
             node.stores[key] = Store(seq=0, sound=False, epoch=shard.epoch_of(node.id))
-            world.probes["files lost"] += 1
+            world.counts["files lost"] += 1
 
 
 def request(world: World) -> Command:

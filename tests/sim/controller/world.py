@@ -81,7 +81,7 @@ class World:
         self.underway: list[Command] = []
         self.late: list[Command] = []
         self.acked: Counter[ReplicaKey] = Counter()
-        self.probes: Counter[str] = Counter()
+        self.counts: Counter[str] = Counter()
         self.moves: list[StartTransfer | DropReplica] | None = (
             None  # what the controller did, once it is calm
         )
@@ -123,10 +123,10 @@ class World:
         before = self.state
         after, events = apply(before, command)
         lost = any(isinstance(event, DataLost) for event in events)
-        self.probes["rejected" if rejection(events) else type(command).__name__] += after is not before
+        self.counts["rejected" if rejection(events) else type(command).__name__] += after is not before
         refused = rejection(events)
         if refused is not None:
-            self.probes[f"refused: {refused.kind}"] += 1
+            self.counts[f"refused: {refused.kind}"] += 1
         check_step(before, after, data_lost=lost)
         if after is before:
             return
@@ -134,7 +134,7 @@ class World:
         self.state = after
         for event in events:
             if isinstance(event, DataLost):
-                self.probes["data lost"] += 1
+                self.counts["data lost"] += 1
                 self.take_loss(event)
         self.check_data()
 
@@ -311,6 +311,12 @@ class World:
 
     # --- the end ------------------------------------------------------------------------------------------
 
+    def run(self) -> None:
+        """The whole of it. Raises: AssertionError."""
+        self.run_faults()
+        self.calm_down()
+        self.check_moves()
+
     def run_faults(self) -> None:
         for _ in range(FAULTY_ROUNDS):
             self.round()
@@ -359,7 +365,7 @@ class World:
             where = f"{collection.name}:{shard.id} {shard.replicas}"
             wanted = min(wanted_replicas(collection, shard), len(staying))
             if not any(self.has(peer, (collection.uuid, shard.id)) for peer in in_sync(shard)):
-                self.probes["sound replicas dropped by users"] += 1
+                self.counts["sound replicas dropped by users"] += 1
                 continue  # what is left lost its files before: nothing can be copied from it
             if len(shard.replicas) != wanted:
                 found.append(f"{where}: {wanted} wanted")
