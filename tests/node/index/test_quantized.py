@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 from node.index import (
     Code,
+    Encoding,
     GraphParams,
     HnswGraph,
     Quantization,
@@ -81,13 +83,34 @@ def _params(config: QuantizationConfig | None) -> GraphParams:
     return GraphParams(16, 100, quantization_of(config))
 
 
-def _built(
-    distance: Distance, matrix: FloatArray, config: QuantizationConfig | None, path: Path
-) -> HnswGraph:
-    params = _params(config)
+class Graphs:
+    """Graphs of ``MATRIX``: each is built once, and opened anew whenever it is asked for."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._built: dict[Path, Encoding] = {}
+
+    def path(self, distance: Distance, config: QuantizationConfig | None) -> Path:
+        name = f"{distance.value} {quantization_of(config)}"
+        return self._directory / hashlib.sha256(name.encode()).hexdigest()
+
+    def open(self, distance: Distance, config: QuantizationConfig | None) -> HnswGraph:
+        path, params = self.path(distance, config), _params(config)
+        if path not in self._built:
+            self._built[path] = _build(distance, MATRIX, params, path)
+        return HnswGraph.open(path, None, params, self._built[path], distance)
+
+
+def _build(distance: Distance, matrix: FloatArray, params: GraphParams, path: Path) -> Encoding:
     encoding = choose_encoding(distance, matrix, None, params.quantization)
     HnswGraph.build(distance, matrix, None, params, encoding).save(path)
-    return HnswGraph.open(path, None, params, encoding, distance)
+    return encoding
+
+
+@pytest.fixture(scope="module")
+def graphs(tmp_path_factory: pytest.TempPathFactory) -> Graphs:
+    set_threads(1)
+    return Graphs(tmp_path_factory.mktemp("graphs"))
 
 
 def _recall(found: npt.NDArray[np.int64], truth: npt.NDArray[np.int64]) -> float:
@@ -97,9 +120,9 @@ def _recall(found: npt.NDArray[np.int64], truth: npt.NDArray[np.int64]) -> float
 
 @pytest.mark.parametrize("name", list(CONFIGS))
 @pytest.mark.parametrize("distance", [Distance.COSINE, Distance.DOT, Distance.EUCLID])
-def test_candidates_hold_the_true_neighbours(name: str, distance: Distance, tmp_path: Path) -> None:
+def test_candidates_hold_the_true_neighbours(name: str, distance: Distance, graphs: Graphs) -> None:
     config, by_code, rescored = CONFIGS[name]
-    graph = _built(distance, MATRIX, config, tmp_path / "graph")
+    graph = graphs.open(distance, config)
     truth, _ = best_of(distance, QUERIES, MATRIX, 10)
     found = graph.candidates(QUERIES, 150, 150)
     assert _recall(found[:, :10], truth) >= by_code
@@ -108,9 +131,9 @@ def test_candidates_hold_the_true_neighbours(name: str, distance: Distance, tmp_
 
 @pytest.mark.parametrize("distance", [Distance.COSINE, Distance.DOT, Distance.EUCLID])
 @pytest.mark.parametrize("name", ["binary", "binary, two bits", "turbo, one and a half bits"])
-def test_signs_are_compared_as_faiss_compares_them(name: str, distance: Distance, tmp_path: Path) -> None:
+def test_signs_are_compared_as_faiss_compares_them(name: str, distance: Distance, graphs: Graphs) -> None:
     """By our walk the same candidates are found with the same distances, but for rounding."""
-    graph = _built(distance, MATRIX, CONFIGS[name][0], tmp_path / "graph")
+    graph = graphs.open(distance, CONFIGS[name][0])
     assert graph.quick
     rows, found = graph.search(QUERIES, 100, 60)
     nodes, distances = np.empty((40, 60), dtype=np.int64), np.empty((40, 60), dtype=np.float32)
@@ -124,9 +147,9 @@ def test_signs_are_compared_as_faiss_compares_them(name: str, distance: Distance
     np.testing.assert_allclose(found, graph._similarities(distances, nodes, 1.0), atol=2e-3)
 
 
-def test_signs_of_queries_that_say_nothing_are_compared_all_the_same(tmp_path: Path) -> None:
+def test_signs_of_queries_that_say_nothing_are_compared_all_the_same(graphs: Graphs) -> None:
     """A query that equals the middle of the codes has no signs; one that is no number finds something."""
-    graph = _built(Distance.EUCLID, MATRIX, CONFIGS["binary"][0], tmp_path / "graph")
+    graph = graphs.open(Distance.EUCLID, CONFIGS["binary"][0])
     odd = np.stack([np.zeros(DIM), np.full(DIM, np.nan), np.full(DIM, 1e30)]).astype(np.float32)
     rows, walked = graph.candidates(odd, 50, 50), graph.best(odd, 50, 50, 10, MATRIX)
     assert (rows >= 0).all()
@@ -134,19 +157,19 @@ def test_signs_of_queries_that_say_nothing_are_compared_all_the_same(tmp_path: P
     assert (walked[0] >= 0).all()
 
 
-def test_an_opened_graph_holds_no_distances_between_product_codes(tmp_path: Path) -> None:
+def test_an_opened_graph_holds_no_distances_between_product_codes(graphs: Graphs) -> None:
     """They would take 64 KiB of private memory for each dimension, whatever the number of rows."""
-    graph = _built(Distance.COSINE, MATRIX, PRODUCT, tmp_path / "graph")
+    graph = graphs.open(Distance.COSINE, PRODUCT)
     assert graph._storage.pq.sdc_table.size() == 0
-    as_faiss_opens_it, _ = open_mapped(tmp_path / "graph")
+    as_faiss_opens_it, _ = open_mapped(graphs.path(Distance.COSINE, PRODUCT))
     codes = faiss.downcast_index(as_faiss_opens_it.storage).pq
     assert codes.sdc_table.size() == codes.M * 256 * 256
 
 
 @pytest.mark.parametrize("distance", [Distance.COSINE, Distance.DOT, Distance.EUCLID])
 @pytest.mark.parametrize("name", list(CONFIGS))
-def test_similarities_by_code_are_near_the_true_ones(name: str, distance: Distance, tmp_path: Path) -> None:
-    graph = _built(distance, MATRIX, CONFIGS[name][0], tmp_path / "graph")
+def test_similarities_by_code_are_near_the_true_ones(name: str, distance: Distance, graphs: Graphs) -> None:
+    graph = graphs.open(distance, CONFIGS[name][0])
     rows, by_code = graph.search(QUERIES, 50, 20)
     true = np.stack(
         [similarities(distance, q, MATRIX, found) for q, found in zip(QUERIES, rows, strict=True)]
@@ -163,7 +186,8 @@ def test_queries_beyond_the_range_of_integers_find_their_neighbours(
     matrix = _rows(ROWS, 3) if distance is Distance.EUCLID else MATRIX
     far = np.zeros((DIM, DIM), dtype=np.float32)
     np.fill_diagonal(far, 1.0 if distance is Distance.COSINE else 200.0)
-    graph = _built(distance, matrix, None, tmp_path / "graph")
+    path, params = tmp_path / "graph", _params(None)
+    graph = HnswGraph.open(path, None, params, _build(distance, matrix, params, path), distance)
     assert graph.encoding.code is Code.INTEGER_8BIT
     truth, _ = best_of(distance, far, matrix, 10)
     assert _recall(graph.candidates(far, 100, 20), truth) >= 0.98
