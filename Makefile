@@ -26,9 +26,10 @@ BUILDER ?= docker build
 BASE ?=
 BUILD_ARGS ?=
 PYTEST := $(BIN)/python -m pytest
-BY_FILE := $(PYTEST) -q -n 2 --dist loadfile --no-loadscope-reorder
+# Where what a module sets up costs much: a file's tests stay together.
+BY_FILE := $(PYTEST) -q -n 2 --dist loadfile
 
-.PHONY: help install tools fmt lint types types-js imports protos docs chart generated test-unit check test demo cluster crash faults reshard play sim steps fuzz image image-test screenshots bench clean
+.PHONY: help install tools fmt lint types types-js imports protos docs chart generated test-unit check test demo cluster crash faults reshard play sim steps fuzz congruence image image-test screenshots bench clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  %-11s %s\n", $$1, $$2}'
@@ -111,9 +112,9 @@ types-js: tests/dashboard/js/node_modules/.package-lock.json ## The types that t
 
 test: tools check types-js $(OLD_CLIENT) $(FRAMEWORKS) $(JS_CLIENTS) ## Everything: slow tests, congruence, clients, documentation snippets, crashes
 	$(PYTEST) -q -n 2 -m slow tests --ignore=tests/congruence --ignore=tests/clients --ignore=tests/seeds
-	$(PYTEST) -q -n 2 tests/congruence tests/clients tests/seeds tests_cluster --ignore-glob='*/test_cluster_*' --ignore-glob='*/test_kubernetes_*'
+	$(BY_FILE) tests/congruence tests/clients tests/seeds tests_cluster --ignore-glob='*/test_cluster_*' --ignore-glob='*/test_kubernetes_*'
 	CONGRUENCE_NODES=3 CONGRUENCE_SHARE=0.1 $(BY_FILE) tests/congruence
-	$(BY_FILE) tests_cluster/test_kubernetes_*.py tests_cluster/test_cluster_*.py
+	$(BY_FILE) tests_cluster/test_cluster_*.py tests_cluster/test_kubernetes_*.py
 
 demo: install ## Start a node, load real data, search it, and leave it running; CLUSTER=1 uses that of `make cluster`
 	$(BIN)/python -m vecraft.demo $(if $(CLUSTER),--url http://127.0.0.1:$(PORT)) $(ARGS)
@@ -147,6 +148,9 @@ sim: install ## The simulations at full size: SEEDS schedules (2000) of the meta
 
 fuzz: install ## Property tests and congruence with examples nobody has seen, SHARE times (5) as many of requests; ARGS for pytest
 	HYPOTHESIS_PROFILE=fuzz CONGRUENCE_SHARE=$(SHARE) $(PYTEST) -q -n 2 --timeout=0 tests $(ARGS)
+
+congruence: install ## All of congruence with Qdrant asked of a cluster of N nodes (3), SHARE times the examples (1)
+	CONGRUENCE_NODES=$(N) CONGRUENCE_SHARE=$(if $(filter file,$(origin SHARE)),1,$(SHARE)) $(BY_FILE) --timeout=0 tests/congruence
 
 image: ## Build the image IMAGE (vecraft:<version>); BASE=<image>, BUILDER="buildah bud" and BUILD_ARGS if need be
 	$(BUILDER) $(if $(BASE),--build-arg BASE=$(BASE)) --build-arg VERSION=$(VERSION) \

@@ -1,7 +1,8 @@
 """Who is asked: one node, or several as a cluster, with the same questions and the same judges.
 
 ``CONGRUENCE_NODES=3`` makes it a cluster, where every collection has six shards with two replicas unless it
-says otherwise, and each request goes to another node. ``make test`` runs a share of the examples so.
+says otherwise, and each request goes to another node. ``make test`` runs a share of the examples so, and
+``make congruence`` all of them.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+import pytest
 
 from tests.live import LiveNode
 from tests_cluster.cluster import clustered
@@ -22,9 +25,13 @@ CLUSTERED = NODES > 1
 DEFAULTS = {"STORAGE__COLLECTION__SHARD_NUMBER": "6", "STORAGE__COLLECTION__REPLICATION_FACTOR": "2"}
 
 
-def examples(count: int) -> int:
+# What speaks of judges or of generated requests alone is seen where one node is asked.
+whoever_is_asked = pytest.mark.skipif(CLUSTERED, reason="the same whoever is asked")
+
+
+def examples(count: int, *, least: int = EXAMPLES_MIN) -> int:
     """How many of ``count`` to try."""
-    return max(EXAMPLES_MIN, round(count * SHARE))
+    return max(least, round(count * SHARE))
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 from qdrant_client.http import models
 
 from tests.congruence.bodies import POINTS, Bodies
-from tests.congruence.server import examples, serving
+from tests.congruence.server import examples, serving, whoever_is_asked
 
 ROUTES: dict[str, tuple[Any, Any]] = {
     "points/query": (models.QueryRequest, models.QueryResponse),
@@ -131,6 +131,7 @@ KINDS = {
 }
 
 
+@whoever_is_asked
 @pytest.mark.parametrize("kind", sorted(KINDS))
 def test_bodies_reach_every_kind_of_query(kind: str) -> None:
     """The generator is not worth much if a kind never comes up; ``find`` fails when none does."""
