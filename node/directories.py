@@ -20,7 +20,7 @@ from pathlib import Path
 
 import structlog
 
-from node.replica.checkpoint import DamagedFile
+from node.replica.checkpoint import DamagedFile, remove_all
 from node.replica.identity import FORMAT, Identity, read_identity, write_identity
 from protos.files import replace_synced, sync_directory
 
@@ -76,12 +76,12 @@ class ShardDirectories:
     def install(self, files: Path, directory: Path, identity: Identity) -> None:
         """Put ``files`` (a complete replica, synced) in the place of what is in ``directory``, durably."""
         write_identity(files, identity)
-        if directory.exists():
-            self.discard(directory)
+        trashed = [self.discard(directory)] if directory.exists() else []
         _move(files, directory)
         for changed in (files.parent, directory.parent, directory.parent.parent):
             sync_directory(changed)
         self._mark(identity.collection, identity.shard_id)
+        remove_all(trashed)
 
     def forget(self, collection_uuid: str, shard_id: int) -> None:
         """The shard is dropped: its directory may go."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from node import directories as module
-from node.directories import ShardDirectories
+from node.directories import TRASH_DIRECTORY, ShardDirectories
 from node.replica.identity import FORMAT, Identity
 
 UUID = "11111111-2222-3333-4444-555555555555"
@@ -34,6 +34,17 @@ def test_the_last_shards_of_a_collection_may_be_removed_at_the_same_time(
     assert directories.remove("c", UUID, 0) is not None
     assert not (tmp_path / "collections/c").exists()
     assert len(list((tmp_path / "trash").iterdir())) == 2
+
+
+def test_what_is_replaced_leaves_nothing_on_disk(tmp_path: Path) -> None:
+    directories = ShardDirectories(tmp_path)
+    directory, files = directories.of("c", 0), tmp_path / "files"
+    directories.claim(directory, "u", 0)
+    (directory / "old").write_bytes(b"x")
+    files.mkdir()
+    directories.install(files, directory, Identity(FORMAT, "u", 0, 1))
+    assert not (directory / "old").exists()
+    assert list((tmp_path / TRASH_DIRECTORY).iterdir()) == []
 
 
 def test_the_directory_of_a_collection_may_go_while_a_shard_is_claimed(
