@@ -38,12 +38,14 @@ from pathlib import Path
 from types import TracebackType
 
 from tests.claims import claimed
+from tests.live import wait_for
 
 PACKAGES = {"ip": "iproute2", "tc": "iproute2", "nft": "nftables"}
 PREFIX = "vecraft"
 # For benchmarks of networks (RFC 2544): never routed, so in nobody's way.
 RANGE = ipaddress.IPv4Network("198.18.0.0/15")
 NODES_MAX = 200
+UP_S_MAX = 10.0
 HOST = 254  # this machine's last octet
 CLONE_NEWNET = 0x40000000
 _LOCKS = Path(tempfile.gettempdir()) / "vecraft-subnets.lock"
@@ -186,6 +188,14 @@ class Network:
         subnet = self._plug_host_in(switch, cleanup)
         for index in range(self._size):
             self._add_node(switch, index, subnet, cleanup)
+        wait_for(lambda: self._carries(switch), seconds=UP_S_MAX, what=f"the links of {self._name}")
+
+    def _carries(self, switch: str) -> bool:
+        """Does every link take packets? The kernel says so some time after both ends of it are up."""
+        ports = _run("ip", "-n", switch, "-d", "-o", "link").count("bridge_slave state forwarding")
+        return ports == self._size + 1 and all(
+            " state UP " in _run("ip", "-n", node.namespace, "-o", "link", "show", "eth0") for node in self
+        )
 
     def _add_namespace(self, name: str, cleanup: ExitStack) -> None:
         _run("ip", "netns", "add", name)
