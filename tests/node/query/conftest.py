@@ -56,11 +56,16 @@ class FakePoints:
         self.fetched += len(found)
         return found
 
-    def points(self, slots: list[int], make: Callable[..., Any], *, payloads: bool) -> list[Any] | None:
-        found = [record for record in self.records(slots) if record is not None]
-        if len(found) < len(slots):
+    def points(
+        self, slots: np.ndarray, make: Callable[..., Any], *, payloads: bool
+    ) -> list[list[Any]] | None:
+        rows = [self.records(row) for row in slots.tolist()]
+        if any(record is None for row in rows for record in row):
             return None
-        return [make(id_from_key(r.key), r.version, r.payload if payloads else None) for r in found]
+        return [
+            [make(id_from_key(r.key), r.version, r.payload if payloads else None) for r in row if r]
+            for row in rows
+        ]
 
     def iter_ids(self, start: bytes | None) -> Iterator[tuple[bytes, int]]:
         first = 0 if start is None else bisect.bisect_left(self._keys, start)
