@@ -27,7 +27,7 @@ GraphRows = npt.NDArray[np.uint32]
 
 HALF_STEPS = 8  # of seven bits, between the integers of four; as in graph.h
 LEVELS, HALVES = 255, 15  # the greatest integers of codes
-_LINE_BYTES = 64
+LINE_BYTES = 64  # of codes with halves; as in graph.h
 _TRAINING_ROWS = 16_384
 _PRODUCT_ROWS, _PRODUCT_ROUNDS = 4096, 6
 _PRODUCT_CENTROIDS_BITS = 8
@@ -166,7 +166,7 @@ def split_bytes(encoding: Encoding, matrix: FloatArray) -> Bytes:
 
 def unpacked_halves(codes: Bytes) -> Bytes:
     """The integers of seven bits that halves (n, m) stand for, (n, 2 * m); the last may be padding."""
-    lines = codes.reshape(len(codes), -1, 1, _LINE_BYTES)
+    lines = codes.reshape(len(codes), -1, 1, LINE_BYTES)
     halves = np.concatenate([lines & HALVES, lines >> 4], axis=2)
     integers: Bytes = (halves * np.uint8(HALF_STEPS)).reshape(len(codes), -1)
     return integers
@@ -174,7 +174,7 @@ def unpacked_halves(codes: Bytes) -> Bytes:
 
 def _pack(halves: Bytes) -> Bytes:
     """(n, m), a multiple of 128, into (n, m / 2), as ``graph.h`` tells."""
-    lines = halves.reshape(len(halves), -1, 2, _LINE_BYTES)
+    lines = halves.reshape(len(halves), -1, 2, LINE_BYTES)
     packed: Bytes = lines[:, :, 0] | lines[:, :, 1] << np.uint8(4)
     return packed.reshape(len(halves), -1)
 

@@ -13,7 +13,16 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from node.index.codes import HALF_STEPS, HALVES, Code, Encoding, packed_halves, split_bytes, unpacked_halves
+from node.index.codes import (
+    HALF_STEPS,
+    HALVES,
+    LINE_BYTES,
+    Code,
+    Encoding,
+    packed_halves,
+    split_bytes,
+    unpacked_halves,
+)
 from node.index.exact import best_of
 from node.index.narrow import Originals
 from node.index.samples import sample_of
@@ -27,7 +36,6 @@ RESCORED_MIN: Final = 14
 
 _STEP_DEVIATIONS = 0.335  # where sixteen even levels of a normal distribution lose least
 _SAMPLE_ROWS = 16_384
-_COMPONENTS_PER_LINE, _LINE_BYTES = 128, 64
 _QUERY_MOST, _MIDDLE = 127, 3.75  # of seven bits; of what an upper half of a byte stands for
 _NEAR = 64  # rows that are ordered by their codes
 _PROBE_QUERIES, _PROBE_K, _PROBE_RECALL_MIN = 96, 10, 0.998
@@ -42,13 +50,13 @@ def halves_for(matrix: Originals, rows: GraphRows | None) -> Encoding:
         Code.INTEGER_4BIT,
         low=float(sample.mean()) - step * HALVES / 2,
         step=step / HALF_STEPS,
-        width=_lines(matrix.shape[1]) * _LINE_BYTES,
+        width=_width(matrix.shape[1]),
     )
 
 
 def split(bytes_: Encoding, dim: int) -> Encoding:
     """The same bytes in halves."""
-    return Encoding(Code.SPLIT_8BIT, low=bytes_.low, step=bytes_.step, width=2 * _lines(dim) * _LINE_BYTES)
+    return Encoding(Code.SPLIT_8BIT, low=bytes_.low, step=bytes_.step, width=2 * _width(dim))
 
 
 def halves_serve(distance: Distance, matrix: Originals, rows: GraphRows | None, encoding: Encoding) -> bool:
@@ -80,5 +88,6 @@ def _found(encoding: Encoding, query: FloatArray, near: FloatArray, first: int) 
     return float(np.count_nonzero(order[:first] < _PROBE_K)) / _PROBE_K
 
 
-def _lines(dim: int) -> int:
-    return -(-dim // _COMPONENTS_PER_LINE)
+def _width(dim: int) -> int:
+    """Bytes of one half of each component, in whole lines."""
+    return -(-dim // (2 * LINE_BYTES)) * LINE_BYTES

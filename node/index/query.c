@@ -7,7 +7,7 @@
 #include "signs.h"
 
 #define SUMS 16
-#define WHOLE_MORE 14 /* as planner.py has it: candidates beyond those that are wanted */
+#define WHOLE_MORE 14 /* as RESCORED_MIN of halves.py: candidates beyond those that are wanted */
 #define ROUNDING (1.0F / 12) /* what it takes from a component of a code, squared and in its steps, on average */
 
 /* The integer that is nearest to a component, and what their range takes from it, squared. */

@@ -32,7 +32,6 @@ from protos.shard import QuantizationSearchParams, SparseVector, Way
 _BLOCK_ELEMENTS = 1 << 20
 _SIEVE = 1 << 16  # indices are first looked up by their low bits: most that do not match fall out
 _GATHERED_SHARE = 8  # picking rows out is worth it if they are fewer than one in this many
-_CANDIDATES = 1 << 14  # rows of an index that are scored at a time
 # Measured: comparing one element of a row takes as long as summing so many postings, and for each row of the
 # segment the index has this much to do besides, for each index of a query, and for a search.
 _ELEMENT_POSTINGS, _ROW_POSTINGS = 1.1, 0.75
@@ -83,15 +82,16 @@ class SparseVectors:
         ranking = blank(len(queries), k)
         ways: dict[Way, list[int]] = {}
         for i, query in enumerate(queries):
-            index = None if exact or k == 0 else self._index_for(query, chosen, hints.full_scan_rows)
+            index = None
+            if not exact and k > 0:
+                index = self._index_for(query.indices, chosen, hints.full_scan_rows)
             if index is None:
-                found, scores = self._scan(query, chosen)
-                scored = chosen.count
+                way, rows, scored = Way.ROWS, chosen.rows(), chosen.count
             else:
-                candidates = index.candidates(query.indices, query.values, k, self._mask(chosen))
-                found, scores = self._rescored(query, candidates, k)
-                scored = len(candidates)
-            ways.setdefault(Way.ROWS if index is None else Way.INVERTED, []).append(scored)
+                rows = index.candidates(query.indices, query.values, k, self._mask(chosen))
+                way, scored = Way.INVERTED, len(rows)
+            ways.setdefault(way, []).append(scored)
+            found, scores = self._scores(query, rows)
             best = select(scores, min(k, len(scores)))
             ranking[0][i, : len(best)], ranking[1][i, : len(best)] = found[best], scores[best]
         for way, compared in ways.items():
@@ -120,13 +120,12 @@ class SparseVectors:
         ``indices`` (ascending); (len(indices),)."""
         chosen = chosen_of(len(self.rows), self.present, allowed, rows)
         points = chosen_of(len(self.rows), self._with_elements(), allowed, rows).count
-        asked = SparseVector(indices, np.ones(len(indices), dtype=np.float32))
-        index = self._index_for(asked, chosen, 0)
+        index = self._index_for(indices, chosen, 0)
         if index is not None:
             mask = self._mask(chosen)
             return points, index.postings(indices) if mask is None else index.frequencies(indices, mask)
         few = chosen.count * _GATHERED_SHARE < len(self.rows)
-        elements, _ = self._matches(asked, chosen.rows() if few else None)
+        elements = self._matches(indices, chosen.rows() if few else None)
         mask = chosen.mask(len(self.rows))
         if not few and mask is not None:
             elements = elements[bits.contains(mask, owners_of(self.rows.offsets, elements))]
@@ -138,14 +137,16 @@ class SparseVectors:
             self._filled = bits.pack_mask(np.diff(self.rows.offsets) > 0)
         return self._filled
 
-    def _index_for(self, query: SparseVector, chosen: Chosen, full_scan_rows: int) -> SparseIndex | None:
+    def _index_for(
+        self, wanted: npt.NDArray[np.uint32], chosen: Chosen, full_scan_rows: int
+    ) -> SparseIndex | None:
         """The index, unless scoring all chosen rows is cheaper or asked for."""
         if self.index is None or chosen.count <= full_scan_rows:
             return None
         elements = len(self.indices) * chosen.count / max(1, len(self.rows))  # as if all had as many
-        postings = int(self.index.postings(query.indices).sum())
+        postings = int(self.index.postings(wanted).sum())
         scanning = elements * _ELEMENT_POSTINGS
-        fixed = _SEARCH_POSTINGS + len(query.indices) * _TERM_POSTINGS
+        fixed = _SEARCH_POSTINGS + len(wanted) * _TERM_POSTINGS
         summing = postings + fixed + len(self.rows) * _ROW_POSTINGS
         return self.index if summing < scanning else None
 
@@ -153,28 +154,6 @@ class SparseVectors:
         """None: no row of the index need be left out."""
         assert self.index is not None
         return None if chosen.count == self.index.count else chosen.mask(len(self.rows))
-
-    def _scan(self, query: SparseVector, chosen: Chosen) -> tuple[Rows, FloatArray]:
-        """Of all chosen rows."""
-        if chosen.count * _GATHERED_SHARE < len(self.rows):
-            return self._scores(query, chosen.rows())
-        found, scores = self._scores(query, None)
-        mask = chosen.mask(len(self.rows))
-        if mask is not None:
-            kept = bits.contains(mask, found)
-            found, scores = found[kept], scores[kept]
-        return found, scores
-
-    def _rescored(self, query: SparseVector, candidates: Rows, k: int) -> tuple[Rows, FloatArray]:
-        """The k best candidates, ascending by row."""
-        rows, scores = np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32)
-        for first in range(0, len(candidates), _CANDIDATES):
-            more, their = self._scores(query, candidates[first : first + _CANDIDATES])
-            rows, scores = np.concatenate([rows, more]), np.concatenate([scores, their])
-            if len(rows) > k:
-                best = np.sort(select(scores, k))
-                rows, scores = rows[best], scores[best]
-        return rows, scores
 
     def _scores(self, query: SparseVector, rows: Rows | None) -> tuple[Rows, FloatArray]:
         """The rows, ascending, of ``rows`` or of all, that share an index with the query; their scores."""
@@ -185,23 +164,21 @@ class SparseVectors:
         kept = np.flatnonzero(shared)
         return kept if rows is None else rows[kept], scores[kept]
 
-    def _matches(self, query: SparseVector, rows: Rows | None) -> tuple[Positions, npt.NDArray[np.float64]]:
-        """The elements, ascending, whose index the query has, and the query's weight of each."""
-        if not len(query.indices):
-            return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float64)
+    def _matches(self, wanted: npt.NDArray[np.uint32], rows: Rows | None) -> Positions:
+        """The elements of ``rows`` (None: all), ascending, whose index is one of ``wanted``."""
+        if not len(wanted):
+            return np.empty(0, dtype=np.int64)
         sieve = np.zeros(_SIEVE, dtype=np.bool_)
-        sieve[query.indices & (_SIEVE - 1)] = True
-        found, weights = [], []
+        sieve[wanted & (_SIEVE - 1)] = True
+        found = []
         for elements in self._blocks(rows):
             indices = self.indices[elements]
             maybe = np.flatnonzero(sieve[indices & (_SIEVE - 1)])
-            place = np.searchsorted(query.indices, indices[maybe])
-            place[place == len(query.indices)] = 0
-            match = query.indices[place] == indices[maybe]
-            maybe = maybe[match]
+            place = np.searchsorted(wanted, indices[maybe])
+            place[place == len(wanted)] = 0
+            maybe = maybe[wanted[place] == indices[maybe]]
             found.append(maybe + elements.start if isinstance(elements, slice) else elements[maybe])
-            weights.append(query.values[place[match]].astype(np.float64))
-        return np.concatenate(found), np.concatenate(weights)
+        return np.concatenate(found)
 
     def _blocks(self, rows: Rows | None) -> Iterator[slice | Positions]:
         """The elements of ``rows`` (None: all), at least one block."""

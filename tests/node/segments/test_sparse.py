@@ -140,7 +140,6 @@ def test_the_index_finds_what_a_scan_finds(
         patched.setattr(searching, "_ELEMENT_POSTINGS", 1000.0)
         patched.setattr(searching, "_TERM_POSTINGS", 0)
         patched.setattr(searching, "_SEARCH_POSTINGS", 0)
-        patched.setattr(searching, "_CANDIDATES", 4)
         segment = indexed(directory / "t", source, built_of, datatype)
         wanted = expected(stored, query, admitted, k)
         listed = Hints(rows=np.flatnonzero(admitted))
