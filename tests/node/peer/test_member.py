@@ -186,7 +186,7 @@ async def test_a_fourth_joins_and_a_wiped_one_comes_back_as_another(cluster: Clu
 async def test_a_removed_member_may_join_again_as_a_new_one(cluster: Cluster) -> None:
     await cluster.three()
     left = cluster.members["c"].identity
-    await cluster.members["c"].log.propose(RemovePeer(left.peer_id))
+    await cluster.members["a"].log.propose(RemovePeer(left.peer_id))
     await until(lambda: cluster.members["c"].log.status().stopped)
     await cluster.stop("c")
     assert identities.load(cluster.directory("c")).removed
