@@ -18,23 +18,38 @@ static uint64_t order_of(float score, uint32_t row) {
     return (uint64_t)bits << 32 | row;
 }
 
+Scored scored_of(float score, uint32_t row) { return (Scored){order_of(score, row), score, row}; }
+
 static int by_order(const void *a, const void *b) {
     uint64_t x = ((const Scored *)a)->order, y = ((const Scored *)b)->order;
     return (x > y) - (x < y);
 }
 
-static void sort(Scored *items, Size size) {
-    if (size > INSERTED_MAX) {
+/* Sorts the best of them, at most `most`, to the front. Most of what does not belong there is seen at a glance. */
+static void sort_best(Scored *items, Size size, Size most) {
+    if (most > INSERTED_MAX) {
         qsort(items, (size_t)size, sizeof *items, by_order);
         return;
     }
-    for (Size i = 1; i < size; i++) {
+    for (Size i = 0, kept = 0; i < size; i++) {
         Scored item = items[i];
-        Size at = i;
+        if (kept == most && items[kept - 1].order <= item.order)
+            continue;
+        Size at = kept < most ? kept++ : kept - 1;
         for (; at > 0 && items[at - 1].order > item.order; at--)
             items[at] = items[at - 1];
         items[at] = item;
     }
+}
+
+void put(Scored *scored, Size size, Ranking *ranking) {
+    sort_best(scored, size, ranking->size);
+    for (Size i = 0; i < ranking->size; i++) {
+        ranking->rows[i] = i < size ? (int64_t)scored[i].row : -1;
+        ranking->scores[i] = i < size ? scored[i].score : -INFINITY;
+    }
+    ranking->rows += ranking->size;
+    ranking->scores += ranking->size;
 }
 
 static int may_return(const Originals *originals, const Mask *mask, int64_t row) {
@@ -68,8 +83,7 @@ static void score(const Originals *originals, const float *query, Scored *scored
             prefetch(originals->matrix + (Size)scored[i + AHEAD_ROWS].row * originals->dim, bytes);
         const float *vector = originals->matrix + (Size)scored[i].row * originals->dim;
         float worth = originals->kernel(query, vector, (size_t)originals->dim);
-        scored[i].score = originals->is_distance ? -worth : worth;
-        scored[i].order = order_of(scored[i].score, scored[i].row);
+        scored[i] = scored_of(originals->is_distance ? -worth : worth, scored[i].row);
     }
 }
 
@@ -81,12 +95,6 @@ Size rank(const Originals *originals, const Mask *mask, const float *query, Size
     Size passing = pick(originals, mask, &scratch->pool, wanted, scratch->scored);
     Size size = passing < wanted ? passing : wanted;
     score(originals, query, scratch->scored, size);
-    sort(scratch->scored, size);
-    for (Size i = 0; i < ranking->size; i++) {
-        ranking->rows[i] = i < size ? (int64_t)scratch->scored[i].row : -1;
-        ranking->scores[i] = i < size ? scratch->scored[i].score : -INFINITY;
-    }
-    ranking->rows += ranking->size;
-    ranking->scores += ranking->size;
+    put(scratch->scored, size, ranking);
     return passing;
 }

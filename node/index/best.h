@@ -32,6 +32,12 @@ typedef struct {
     Size size;
 } Ranking;
 
+/* A row and what it is worth, so that rows may be sorted. */
+Scored scored_of(float score, uint32_t row);
+
+/* Writes the best of `scored`, which is in no order afterwards, and moves the ranking on to the next query. */
+void put(Scored *scored, Size size, Ranking *ranking);
+
 /* Scores the first `wanted` of the pool's nodes that may be returned, and moves the ranking on to the next query. Returns
  * how many of them all may be; -1: no memory. */
 Size rank(const Originals *originals, const Mask *mask, const float *query, Size wanted, Scratch *scratch,

@@ -145,41 +145,47 @@ failed:
     return NULL;
 }
 
-static int are_matrices_of(const GraphObject *self, const Py_buffer *queries, const Py_buffer *distances,
-                           const Py_buffer *nodes, Py_ssize_t ef) {
-    if (self->owner == NULL || queries->ndim != 2 || distances->ndim != 2 || nodes->ndim != 2)
+static int are_matrices_of(const GraphObject *self, const Py_buffer *queries, const Py_buffer *rows,
+                           const Py_buffer *scores, const Py_buffer *of_nodes) {
+    if (self->owner == NULL || queries->ndim != 2 || rows->ndim != 2 || scores->ndim != 2)
+        return 0;
+    if (of_nodes->obj != NULL && of_nodes->len != self->coded.graph.count * (Py_ssize_t)sizeof(uint32_t))
         return 0;
     for (int i = 0; i < 2; i++)
-        if (nodes->shape[i] != distances->shape[i])
+        if (rows->shape[i] != scores->shape[i])
             return 0;
-    return queries->itemsize == sizeof(float) && distances->itemsize == sizeof(float) &&
-           nodes->itemsize == sizeof(int64_t) && queries->shape[0] == nodes->shape[0] &&
-           takes(&self->coded, queries->shape[1]) && 0 < ef && nodes->shape[1] <= ef;
+    return queries->itemsize == sizeof(float) && rows->itemsize == sizeof(int64_t) &&
+           scores->itemsize == sizeof(float) && queries->shape[0] == rows->shape[0] &&
+           takes(&self->coded, queries->shape[1]);
 }
 
 static PyObject *graph_search(GraphObject *self, PyObject *const *args, Py_ssize_t many) {
-    Py_buffer found[3] = {{.obj = NULL}, {.obj = NULL}, {.obj = NULL}}; /* queries, distances, nodes */
+    /* queries, rows, scores, of_nodes */
+    Py_buffer given[4] = {{.obj = NULL}, {.obj = NULL}, {.obj = NULL}, {.obj = NULL}};
     PyObject *answer = NULL;
-    if (many != 4)
-        return PyErr_Format(PyExc_TypeError, "expected queries, ef, distances and nodes");
-    Py_ssize_t ef = PyLong_AsSsize_t(args[1]);
-    if ((ef == -1 && PyErr_Occurred()) || PyObject_GetBuffer(args[0], found, PyBUF_ND) < 0 ||
-        PyObject_GetBuffer(args[2], found + 1, PyBUF_ND | PyBUF_WRITABLE) < 0 ||
-        PyObject_GetBuffer(args[3], found + 2, PyBUF_ND | PyBUF_WRITABLE) < 0)
+    if (many != 7)
+        return PyErr_Format(PyExc_TypeError, "expected queries, ef, whole, worth, rows, scores and of_nodes");
+    Py_ssize_t ef = PyLong_AsSsize_t(args[1]), whole = PyLong_AsSsize_t(args[2]), worth = PyLong_AsSsize_t(args[3]);
+    if (PyErr_Occurred() || PyObject_GetBuffer(args[0], given, PyBUF_ND) < 0 ||
+        PyObject_GetBuffer(args[4], given + 1, PyBUF_ND | PyBUF_WRITABLE) < 0 ||
+        PyObject_GetBuffer(args[5], given + 2, PyBUF_ND | PyBUF_WRITABLE) < 0 ||
+        (args[6] != Py_None && PyObject_GetBuffer(args[6], given + 3, PyBUF_SIMPLE) < 0))
         goto end;
-    if (!are_matrices_of(self, found, found + 1, found + 2, ef)) {
+    if (!are_matrices_of(self, given, given + 1, given + 2, given + 3) || whole < given[1].shape[1] || ef < whole ||
+        ef == 0 || worth < NEARNESS || worth > PRODUCT) {
         PyErr_SetString(PyExc_ValueError, "expected matrices that fit each other, the graph and ef");
         goto end;
     }
+    Ranking ranking = {given[1].buf, given[2].buf, given[1].shape[1]};
     int done;
     Py_BEGIN_ALLOW_THREADS;
-    done = search(&self->coded, found[0].buf, found[0].shape[0], found[0].shape[1], ef, found[2].shape[1], found[1].buf,
-                  found[2].buf);
+    done = search_codes(&self->coded, (Worth)worth, given[3].buf, given[0].buf, given[0].shape[0], given[0].shape[1],
+                        ef, whole, ranking);
     Py_END_ALLOW_THREADS;
     answer = done < 0 ? PyErr_NoMemory() : Py_NewRef(Py_None);
 end:
-    for (int i = 0; i < 3; i++)
-        PyBuffer_Release(found + i);
+    for (int i = 0; i < 4; i++)
+        PyBuffer_Release(given + i);
     return answer;
 }
 

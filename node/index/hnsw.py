@@ -32,7 +32,10 @@ from node.index.walk import ScoredGraph
 from node.index.walking import walked, walked_packed, walked_signs
 from protos.collections import Distance
 
+_WORTH = {Distance.EUCLID: 0, Distance.COSINE: 1, Distance.DOT: 2}  # as ``walk.Graph.search`` has it
+
 FloatArray = npt.NDArray[np.float32]
+Ranking = tuple[Rows, FloatArray]
 Best = tuple[Rows, FloatArray, npt.NDArray[np.int64]]
 """Rows and similarities, both (nq, k), best first, equal ones by row, padded with NO_ROW and -inf; and how
 many nodes each walk kept, and how many of these were allowed (nq, 2)."""
@@ -61,7 +64,7 @@ class HnswGraph:
         self._index, self._packed = index, packed
         self._storage = index if packed else faiss.downcast_index(index.storage)
         self._scored: tuple[Originals, ScoredGraph | None] | None = None  # on the vectors asked for last
-        self._walked = None
+        self._walked, self._worth = None, _WORTH.get(distance, 0)
         if packed is not None:
             self._walked = walked_packed(index, packed, encoding)
         elif encoding.of_integers:
@@ -159,7 +162,7 @@ class HnswGraph:
 
         ``ef`` is the number of nodes the walk keeps; ``count`` must not exceed it.
         """
-        return self._rows_of(self._nearest(queries, ef, count)[1])
+        return self.search(queries, ef, count)[0]
 
     def best(
         self,
@@ -198,7 +201,7 @@ class HnswGraph:
         matrix: Originals,
         rows: Rows | None,
         allowed: npt.NDArray[np.uint8] | None,
-    ) -> tuple[Rows, FloatArray] | None:
+    ) -> Ranking | None:
         """As ``best``, of all nodes that are allowed: by their rows, ascending, or else by packed bits.
 
         None also where codes are too coarse for that.
@@ -227,29 +230,33 @@ class HnswGraph:
             return None
         return ScoredGraph(self._walked, matrix, self.rows, kernel, self.distance is Distance.EUCLID)
 
-    def search(self, queries: FloatArray, ef: int, count: int) -> tuple[Rows, FloatArray]:
-        """``candidates``, and their similarities by code (nq, count), -inf where there is no row."""
-        distances, nodes, step = self._nearest(queries, ef, count)
-        return self._rows_of(nodes), self._similarities(distances, nodes, step)
+    def search(self, queries: FloatArray, ef: int, count: int, whole: int | None = None) -> Ranking:
+        """``candidates``, and their similarities by code (nq, count), -inf where there is no row; equal ones
+        by row.
 
-    def _nearest(self, queries: FloatArray, ef: int, count: int) -> tuple[FloatArray, Rows, float]:
-        """FAISS's distances and nodes, both (nq, count), and the step that the distances are counted in."""
+        ``whole``: how many nodes of a walk are compared by the whole of codes that are split; None: all.
+        """
         assert count <= ef
         shape = (len(queries), count)
+        if self._walked is None:
+            return self._search_faiss(queries, ef, shape)
+        rows, scores = np.empty(shape, dtype=np.int64), np.empty(shape, dtype=np.float32)
+        taken, whole = self._put_to_codes(queries), ef if whole is None else whole
+        self._walked.search(taken, ef, whole, self._worth, rows, scores, self.rows)
+        return rows, scores
+
+    def _search_faiss(self, queries: FloatArray, ef: int, shape: tuple[int, int]) -> Ranking:
         distances, nodes = np.empty(shape, dtype=np.float32), np.empty(shape, dtype=np.int64)
-        if self._walked is not None:
-            self._walked.search(self._put_to_codes(queries), ef, distances, nodes)
-            if self._index.metric_type == faiss.METRIC_INNER_PRODUCT:
-                distances = (np.vecdot(queries, queries)[:, np.newaxis] - distances) / 2
-            return distances, nodes, self.encoding.step
         taken, index = for_faiss(self.encoding, queries), self._index
         assert taken.shape[1] == index.d
         pointer = faiss.swig_ptr
         # ``search_c`` is FAISS's own method: the wrapper above it costs more than everything else here.
         index.search_c(
-            len(taken), pointer(taken), count, pointer(distances), pointer(nodes), _walk_parameters(ef)
+            len(taken), pointer(taken), shape[1], pointer(distances), pointer(nodes), _walk_parameters(ef)
         )
-        return distances, nodes, 1.0
+        rows, scores = self._rows_of(nodes), self._similarities(distances, nodes)
+        order = np.lexsort((rows, -scores, rows < 0), axis=1)
+        return np.take_along_axis(rows, order, axis=1), np.take_along_axis(scores, order, axis=1)
 
     def _put_to_codes(self, queries: FloatArray) -> FloatArray:
         compared = self.compared(queries)
@@ -269,12 +276,11 @@ class HnswGraph:
         rows[nodes < 0] = NO_ROW
         return rows
 
-    def _similarities(self, distances: FloatArray, nodes: Rows, step: float) -> FloatArray:
+    def _similarities(self, distances: FloatArray, nodes: Rows) -> FloatArray:
         """Internal similarities from FAISS's distances."""
         found = distances
         if self._index.metric_type != faiss.METRIC_INNER_PRODUCT:
-            square = np.float32(step * step)
-            found = 1 - distances * (square / 2) if self.distance is Distance.COSINE else distances * -square
+            found = 1 - distances * np.float32(0.5) if self.distance is Distance.COSINE else -distances
         return np.where(nodes < 0, np.float32(-np.inf), found).astype(np.float32)
 
 

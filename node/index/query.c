@@ -7,7 +7,6 @@
 #include "signs.h"
 
 #define SUMS 16
-#define WHOLE_MORE 14 /* as RESCORED_MIN of halves.py: candidates beyond those that are wanted */
 #define ROUNDING (1.0F / 12) /* what it takes from a component of a code, squared and in its steps, on average */
 
 /* The integer that is nearest to a component, and what their range takes from it, squared. */
@@ -80,11 +79,6 @@ Query query_of(const Coded *coded, const float *vector, Size dim, Scratch *scrat
 
 int is_beyond_halves(const Query *query) { return query->compare == comparing.levels_of_halves; }
 
-static int by_distance(const void *a, const void *b) {
-    Found x = *(const Found *)a, y = *(const Found *)b;
-    return (x > y) - (x < y);
-}
-
 void compare_whole(const Coded *coded, const Query *query, Size count, Scratch *scratch) {
     const Size components = components_of(coded), width = coded->graph.width;
     const int is_beyond = is_beyond_halves(query);
@@ -92,8 +86,7 @@ void compare_whole(const Coded *coded, const Query *query, Size count, Scratch *
     uint8_t *bytes = scratch->code + query_bytes(coded) - components;
     Compare *compare = is_beyond ? comparing.levels : comparing.bytes;
     Pool *pool = &scratch->pool;
-    Size wanted = 2 * count > count + WHOLE_MORE ? 2 * count : count + WHOLE_MORE;
-    pool->size = wanted < pool->size && !is_beyond ? wanted : pool->size;
+    pool->size = count < pool->size && !is_beyond ? count : pool->size;
     for (Size i = 0; i < pool->size; i++)
         prefetch(code_of(&coded->graph, node_of(pool->items[i])) + width, width);
     for (Size i = 0; i < pool->size; i++) {
@@ -101,7 +94,6 @@ void compare_whole(const Coded *coded, const Query *query, Size count, Scratch *
         read_split_bytes(code_of(&coded->graph, node), width, bytes);
         pool->items[i] = found(compare(whole, bytes, components), node);
     }
-    qsort(pool->items, (size_t)pool->size, sizeof *pool->items, by_distance);
 }
 
 float distance_by(const Coded *coded, const Query *query, Found item) {

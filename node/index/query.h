@@ -32,7 +32,7 @@ int is_beyond_halves(const Query *query);
 /* A distance, squared and in steps of the integers, as a pool has it. */
 float distance_by(const Coded *coded, const Query *query, Found item);
 
-/* Orders the best of the pool, as many as it takes that the first `count` are, by the whole of their split bytes. */
+/* Leaves the first `count` of the pool, in no order, with their distances by the whole of their split bytes. */
 void compare_whole(const Coded *coded, const Query *query, Size count, Scratch *scratch);
 
 #endif

@@ -28,22 +28,54 @@ static int walk_for(const Graph *graph, const Query *query, Scratch *scratch) {
     return gather(graph, query, node, 0, scratch);
 }
 
-int search(const Coded *coded, const float *queries, Size many, Size dim, Size ef, Size count, float *distances,
-           int64_t *nodes) {
+static float square_of(const float *vector, Size dim) {
+    float sum = 0;
+    for (Size i = 0; i < dim; i++)
+        sum += vector[i] * vector[i];
+    return sum;
+}
+
+/* A distance is worth `most - step * distance`. */
+typedef struct {
+    float most, step;
+} Scale;
+
+static Scale scale_of(const Coded *coded, Worth worth, const float *query, Size dim) {
+    const float square = coded->step * coded->step;
+    if (worth == NEARNESS)
+        return (Scale){0, square};
+    return (Scale){worth == COSINE ? 1 : square_of(query, dim) / 2, square / 2};
+}
+
+/* Ranks all of the pool; -1: no memory. */
+static int rank_by_code(const Coded *coded, const Query *query, Scale scale, const uint32_t *rows, Scratch *scratch,
+                        Ranking *ranking) {
+    const Pool *pool = &scratch->pool;
+    if (allot((void **)&scratch->scored, &scratch->scored_room, pool->size, sizeof *scratch->scored) < 0)
+        return -1;
+    for (Size i = 0; i < pool->size; i++) {
+        int32_t node = node_of(pool->items[i]);
+        float score = scale.most - scale.step * distance_by(coded, query, pool->items[i]);
+        scratch->scored[i] = scored_of(score, rows == NULL ? (uint32_t)node : rows[node]);
+    }
+    put(scratch->scored, pool->size, ranking);
+    return 0;
+}
+
+int search_codes(const Coded *coded, Worth worth, const uint32_t *rows, const float *queries, Size many, Size dim,
+                 Size ef, Size whole, Ranking ranking) {
     Scratch *scratch = scratch_for(coded, ef);
     if (scratch == NULL)
         return -1;
     for (Size i = 0; i < many; i++) {
-        Query query = query_of(coded, queries + i * dim, dim, scratch);
+        const float *vector = queries + i * dim;
+        Query query = query_of(coded, vector, dim, scratch);
         if (walk_for(&coded->graph, &query, scratch) < 0)
             return -1;
         if (coded->form == OF_SPLIT_BYTES)
-            compare_whole(coded, &query, count, scratch);
-        for (Size at = 0; at < count; at++) {
-            int is_there = at < scratch->pool.size;
-            distances[i * count + at] = is_there ? distance_by(coded, &query, scratch->pool.items[at]) : INFINITY;
-            nodes[i * count + at] = is_there ? node_of(scratch->pool.items[at]) : -1;
-        }
+            compare_whole(coded, &query, whole, scratch);
+        if (rank_by_code(coded, &query, scale_of(coded, worth, vector, dim), rows, scratch, &ranking) < 0)
+            return -1;
     }
     return 0;
 }

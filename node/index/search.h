@@ -15,9 +15,13 @@ typedef struct {
     Size dim;
 } Asked;
 
-/* One walk per query; -1: no memory. The `count` nodes nearest to each, padded with -1 and infinity. */
-int search(const Coded *coded, const float *queries, Size many, Size dim, Size ef, Size count, float *distances,
-           int64_t *nodes);
+/* What distances by code tell: minus the squared distance, the cosine of vectors of unit length, or the inner product. */
+typedef enum { NEARNESS, COSINE, PRODUCT } Worth;
+
+/* One walk per query, and what its nodes are worth by their codes; -1: no memory. Of codes of split bytes the first
+ * `whole` of a walk are compared by all of these. `rows`: of each node; NULL: its own number. */
+int search_codes(const Coded *coded, Worth worth, const uint32_t *rows, const float *queries, Size many, Size dim,
+                 Size ef, Size whole, Ranking ranking);
 
 /* One walk per query, and of each the first `wanted` nodes that may be returned are scored again; -1: no memory.
  * `walked`, two numbers for each query: nodes that the walk kept, and how many of them may be returned. */

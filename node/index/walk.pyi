@@ -100,13 +100,24 @@ class Graph:
         self,
         queries: npt.NDArray[np.float32],
         ef: int,
-        distances: npt.NDArray[np.float32],
-        nodes: npt.NDArray[np.int64],
+        whole: int,
+        worth: int,
+        rows: npt.NDArray[np.int64],
+        scores: npt.NDArray[np.float32],
+        of_nodes: npt.NDArray[np.uint32] | None,
+        /,
     ) -> None:
-        """Write the nearest nodes to ``queries`` (nq, dim) and their distances, both (nq, count <= ef).
+        """Walk for each query (nq, dim) and write what is best by its codes to ``rows`` and ``scores``.
 
-        Nearest first, equally near ones by node, padded with -1 and infinity; distances are squared and in
-        steps. Arrays are C-contiguous. ``ef``: how many nodes a walk keeps.
+        Both are (nq, k <= whole <= ef): best first, equally good ones by row, padded with -1 and -inf. Arrays
+        are C-contiguous.
+
+        Args:
+            ef: how many nodes a walk keeps. ``whole``: how many of them are compared by whole bytes where
+                these are split.
+            worth: what distances tell: 0: minus the squared distance; 1: the cosine of vectors of unit
+                length; 2: the inner product.
+            of_nodes: of each node its row; None: its own number.
 
         Raises: ValueError for arrays that do not fit each other, MemoryError.
         """

@@ -177,7 +177,7 @@ class VectorsView:
                 count, way = nodes, Way.ROWS
             return PlainScan(scored, listed, None if listed is not None else mask, count, wanted, way, beside)
         if mask is None and not scoring.rescore:
-            return PlainCodes(graph, width, wanted, way, beside)
+            return PlainCodes(graph, width, planner.rescored(k, width), wanted, way, beside)
         return PlainWalk(graph, scored, width, candidates, wanted, enough, mask, way, beside)
 
     def by_graph(
@@ -273,12 +273,11 @@ class VectorsView:
         if scoring.rescore:
             count = scoring.count(k, width)
             ranking = self.best_of_walks(graph, queries, width, count, wanted)[:2]
-            # Too few candidates: parts of the graph cannot be reached.
-            last = ranking[0][:, -1]
-            short = np.flatnonzero(last < 0).tolist() if last.min() < 0 else []
         else:
-            count, ranking = 0, blank(len(queries), wanted)
-            short = _walk_codes(ranking, graph, queries, width)
+            count, ranking = 0, graph.search(queries, width, wanted, planner.rescored(k, width))
+        # Too few candidates: parts of the graph cannot be reached.
+        last = ranking[0][:, -1]
+        short = np.flatnonzero(last < 0).tolist() if last.min() < 0 else []
         way, scored = self._way(graph, Way.GRAPH), count * len(queries)
         tell(
             trace,
@@ -448,19 +447,6 @@ def _width(graph: HnswGraph, k: int, ef: int | None, scoring: Scoring) -> int:
     """Nodes that a walk keeps where all may be returned."""
     width = planner.search_width(graph.params.ef_construct if ef is None else ef, k)
     return scoring.width(width, k, graph.count)
-
-
-def _walk_codes(ranking: Ranking, graph: HnswGraph, queries: FloatArray, width: int) -> list[int]:
-    """The best by code, with the similarities that the codes tell; returns the queries with too few."""
-    short = []
-    found = graph.search(queries, width, ranking[0].shape[1])
-    for i, (rows, scores) in enumerate(zip(*found, strict=True)):
-        if rows[-1] < 0:
-            short.append(i)
-        else:
-            order = np.lexsort((rows, -scores))
-            ranking[0][i], ranking[1][i] = rows[order], scores[order]
-    return short
 
 
 def blank(queries: int, k: int) -> Ranking:

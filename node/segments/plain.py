@@ -78,10 +78,13 @@ class PlainWalk:
 class PlainCodes:
     """One walk, whose nodes are worth what their codes tell. Implements ``PlainSearch``."""
 
-    __slots__ = ("_beside", "_counter", "_graph", "_k", "width")
+    __slots__ = ("_beside", "_counter", "_graph", "_k", "_whole", "width")
 
-    def __init__(self, graph: HnswGraph, width: int, k: int, way: Way, beside: Beside | None = None) -> None:
-        self._graph, self.width, self._k = graph, width, k
+    def __init__(
+        self, graph: HnswGraph, width: int, whole: int, k: int, way: Way, beside: Beside | None = None
+    ) -> None:
+        """``whole`` of a walk's ``width`` nodes are compared by whole codes."""
+        self._graph, self.width, self._whole, self._k = graph, width, whole, k
         self._counter, self._beside = SEGMENT_SEARCHES[way], beside
 
     @property
@@ -89,11 +92,9 @@ class PlainCodes:
         return 0
 
     def find(self, queries: FloatArray) -> Ranking | None:
-        rows, scores = self._graph.search(queries, self.width, self._k)
-        if rows[:, -1].min() < 0:
+        found = self._graph.search(queries, self.width, self._k, self._whole)
+        if found[0][:, -1].min() < 0:
             return None
-        order = np.lexsort((rows, -scores), axis=1)
-        found = np.take_along_axis(rows, order, axis=1), np.take_along_axis(scores, order, axis=1)
         self._counter.inc(len(queries))
         return found if self._beside is None else self._beside(found)
 

@@ -121,6 +121,19 @@ def test_by_split_bytes_similarities_are_those_of_the_bytes(distance: Distance, 
 
 
 @pytest.mark.usefixtures("_uncached")
+def test_of_split_bytes_so_many_are_compared_whole_as_is_asked_for(tmp_path: Path) -> None:
+    graph = opened(Distance.COSINE, MATRIX, tmp_path / "graph", SCALAR)
+    every, _ = graph.search(QUERIES, 60, 60)
+    shares = []
+    for whole in (10, 20, 60):
+        rows, scores = graph.search(QUERIES, 60, 10, whole)
+        assert all(np.isin(few, all_).all() for few, all_ in zip(rows, every, strict=True))
+        assert (np.diff(scores, axis=1) <= 0).all()
+        shares.append(recall(rows, every[:, :10]))
+    assert shares[0] < shares[1] <= shares[2] == 1
+
+
+@pytest.mark.usefixtures("_uncached")
 def test_split_bytes_find_no_more_than_there_is(tmp_path: Path) -> None:
     graph = opened(Distance.COSINE, MATRIX[:15], tmp_path / "graph", SCALAR)
     rows, scores = graph.search(QUERIES, 40, 20)

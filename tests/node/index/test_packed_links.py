@@ -95,9 +95,9 @@ def walks(links: FaissLinks | PackedLinks, codes: Bytes, entry: int) -> walk.Gra
 
 def found(graph: walk.Graph, queries: npt.NDArray[np.float32], ef: int) -> tuple[Any, Any]:
     shape = len(queries), ef
-    distances, nodes = np.empty(shape, dtype=np.float32), np.empty(shape, dtype=np.int64)
-    graph.search(queries, ef, distances, nodes)
-    return distances, nodes
+    nodes, scores = np.empty(shape, dtype=np.int64), np.empty(shape, dtype=np.float32)
+    graph.search(queries, ef, ef, 0, nodes, scores, None)
+    return -scores, nodes
 
 
 @pytest.fixture(scope="module")

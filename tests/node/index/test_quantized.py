@@ -144,7 +144,7 @@ def test_signs_are_compared_as_faiss_compares_them(name: str, distance: Distance
     )
     graph._index.search_c(40, pointer(taken), 60, pointer(distances), pointer(nodes), wanted)
     assert np.mean(rows == nodes) > 0.99
-    np.testing.assert_allclose(found, graph._similarities(distances, nodes, 1.0), atol=2e-3)
+    np.testing.assert_allclose(found, graph._similarities(distances, nodes), atol=2e-3)
 
 
 def test_signs_of_queries_that_say_nothing_are_compared_all_the_same(graphs: Graphs) -> None:

@@ -53,11 +53,12 @@ class Links:
         return walk.Graph(**wanted | others)
 
 
-def searched(graph: walk.Graph, queries: Codes, ef: int, count: int) -> tuple[Any, Any]:
-    distances = np.empty((len(queries), count), dtype=np.float32)
+def searched(graph: walk.Graph, queries: npt.NDArray[Any], ef: int, count: int) -> tuple[Any, Any]:
+    """Squared distances and nodes."""
     nodes = np.empty((len(queries), count), dtype=np.int64)
-    graph.search(queries.astype(np.float32), ef, distances, nodes)
-    return distances, nodes
+    scores = np.empty((len(queries), count), dtype=np.float32)
+    graph.search(queries.astype(np.float32), ef, ef, 0, nodes, scores, None)
+    return -scores, nodes
 
 
 def plainly(links: Links, query: Codes, ef: int) -> list[tuple[int, int]]:
@@ -180,11 +181,10 @@ def test_queries_become_the_nearest_integers() -> None:
     codes = np.array([[10] * 16, [20] * 16], dtype=np.uint8)
     links = Links(codes, np.array([[1], [0]], dtype=np.int32))
     graph = links.graph(low=-1.0, step=0.5, width=16)
-    distances, nodes = np.empty((1, 2), dtype=np.float32), np.empty((1, 2), dtype=np.int64)
     queries = np.full((1, 15), -1 + 0.5 * 19.6, dtype=np.float32)  # of one component less than the codes have
-    graph.search(queries, 2, distances, nodes)
+    distances, nodes = searched(graph, queries, 2, 2)
     assert nodes.tolist() == [[1, 0]]
-    assert distances.tolist() == [[400, 15 * 100 + 100]]
+    assert distances.tolist() == [[400 / 4, (15 * 100 + 100) / 4]]
 
 
 @pytest.mark.parametrize("value", [-9.0, 264.5, 1e6])
@@ -194,9 +194,8 @@ def test_a_query_beyond_the_integers_is_compared_as_floats(value: float, width: 
     graph = Links(codes, np.tile(np.arange(30, dtype=np.int32), (30, 1))).graph(low=3.0, step=0.5)
     queries = RNG.random((2, width)).astype(np.float32) * 100 + 3
     queries[1, 2] = value * 0.5 + 3
-    distances, nodes = np.empty((2, 30), dtype=np.float32), np.empty((2, 30), dtype=np.int64)
-    graph.search(queries, 30, distances, nodes)
-    wanted = np.square((queries[1].astype(float) - 3) / 0.5 - codes).sum(axis=1)
+    distances, nodes = searched(graph, queries, 30, 30)
+    wanted = np.square(queries[1].astype(float) - (3 + 0.5 * codes)).sum(axis=1)
     np.testing.assert_allclose(distances[1], wanted[nodes[1]], rtol=1e-5)
     assert sorted(nodes[1].tolist()) == list(range(30))
     assert (np.diff(distances[1]) >= 0).all()
@@ -208,17 +207,15 @@ def test_a_query_that_loses_less_than_rounding_takes_is_compared_as_integers(val
     graph = Links(codes, np.tile(np.arange(30, dtype=np.int32), (30, 1))).graph(low=3.0, step=0.5)
     levels = RNG.integers(0, 256, (1, 48)).astype(np.float32)
     levels[0, 2] = value
-    distances, nodes = np.empty((1, 30), dtype=np.float32), np.empty((1, 30), dtype=np.int64)
-    graph.search(levels * np.float32(0.5) + 3, 30, distances, nodes)
-    wanted = np.square(np.clip(levels, 0, 255).astype(int) - codes).sum(axis=1)
+    distances, nodes = searched(graph, levels * np.float32(0.5) + 3, 30, 30)
+    wanted = np.square(np.clip(levels, 0, 255).astype(int) - codes).sum(axis=1) / 4
     assert distances[0].tolist() == wanted[nodes[0]].tolist()
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_a_query_of_no_numbers_finds_something(value: float) -> None:
     graph = Links(np.zeros((1, 4), dtype=np.uint8), np.array([[-1]], dtype=np.int32)).graph()
-    distances, nodes = np.full((1, 1), 7, dtype=np.float32), np.full((1, 1), 7, dtype=np.int64)
-    graph.search(np.float32([[0, 0, value, 0]]), 1, distances, nodes)
+    distances, nodes = searched(graph, np.float32([[0, 0, value, 0]]), 1, 1)
     assert nodes.tolist() == [[0]]
     assert not np.isfinite(distances[0, 0])
 
@@ -252,22 +249,64 @@ def test_what_cannot_be_a_graph_is_refused(others: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("queries", "ef", "distances", "nodes"),
+    ("queries", "ef", "rows", "scores"),
     [
-        (np.zeros((1, 5), np.float32), 3, np.zeros((1, 3), np.float32), np.zeros((1, 3), np.int64)),
-        (np.zeros((1, 4), np.float64), 3, np.zeros((1, 3), np.float32), np.zeros((1, 3), np.int64)),
-        (np.zeros((1, 4), np.float32), 2, np.zeros((1, 3), np.float32), np.zeros((1, 3), np.int64)),
-        (np.zeros((1, 4), np.float32), 0, np.zeros((1, 0), np.float32), np.zeros((1, 0), np.int64)),
-        (np.zeros((1, 4), np.float32), 3, np.zeros((1, 2), np.float32), np.zeros((1, 3), np.int64)),
-        (np.zeros((2, 4), np.float32), 3, np.zeros((1, 3), np.float32), np.zeros((1, 3), np.int64)),
-        (np.zeros((1, 4), np.float32), 3, np.zeros((1, 3), np.float32), np.zeros((1, 3), np.int32)),
-        (np.zeros(4, np.float32), 3, np.zeros((1, 3), np.float32), np.zeros((1, 3), np.int64)),
+        (np.zeros((1, 5), np.float32), 3, np.zeros((1, 3), np.int64), np.zeros((1, 3), np.float32)),
+        (np.zeros((1, 4), np.float64), 3, np.zeros((1, 3), np.int64), np.zeros((1, 3), np.float32)),
+        (np.zeros((1, 4), np.float32), 2, np.zeros((1, 3), np.int64), np.zeros((1, 3), np.float32)),
+        (np.zeros((1, 4), np.float32), 0, np.zeros((1, 0), np.int64), np.zeros((1, 0), np.float32)),
+        (np.zeros((1, 4), np.float32), 3, np.zeros((1, 3), np.int64), np.zeros((1, 2), np.float32)),
+        (np.zeros((2, 4), np.float32), 3, np.zeros((1, 3), np.int64), np.zeros((1, 3), np.float32)),
+        (np.zeros((1, 4), np.float32), 3, np.zeros((1, 3), np.int32), np.zeros((1, 3), np.float32)),
+        (np.zeros(4, np.float32), 3, np.zeros((1, 3), np.int64), np.zeros((1, 3), np.float32)),
     ],
 )
-def test_arrays_that_do_not_fit_are_refused(queries: Any, ef: int, distances: Any, nodes: Any) -> None:
+def test_arrays_that_do_not_fit_are_refused(queries: Any, ef: int, rows: Any, scores: Any) -> None:
     graph = Links(np.zeros((1, 4), dtype=np.uint8), np.array([[-1]], dtype=np.int32)).graph()
     with pytest.raises(ValueError, match="fit"):
-        graph.search(queries, ef, distances, nodes)
+        graph.search(queries, ef, ef, 0, rows, scores, None)
+
+
+@pytest.mark.parametrize(
+    ("whole", "worth", "of_nodes"),
+    [(1, 0, None), (4, 0, None), (3, -1, None), (3, 3, None), (3, 0, np.zeros(2, np.uint32))],
+)
+def test_what_is_not_to_be_had_of_codes_is_refused(whole: int, worth: int, of_nodes: Any) -> None:
+    graph = Links(np.zeros((1, 4), dtype=np.uint8), np.array([[-1]], dtype=np.int32)).graph()
+    rows, scores = np.zeros((1, 2), np.int64), np.zeros((1, 2), np.float32)
+    with pytest.raises(ValueError, match="fit"):
+        graph.search(np.zeros((1, 4), np.float32), 3, whole, worth, rows, scores, of_nodes)
+
+
+def test_codes_tell_distances_cosines_and_products() -> None:
+    codes = RNG.integers(0, 256, (30, 16)).astype(np.uint8)
+    graph = Links(codes, np.tile(np.arange(30, dtype=np.int32), (30, 1))).graph(low=-8.0, step=0.0625)
+    vectors = -8 + 0.0625 * codes.astype(np.float32)
+    queries = vectors[:2] + np.float32(0.125)
+    squares = np.square(queries[:, np.newaxis] - vectors).sum(axis=2)
+    lengths = np.square(queries).sum(axis=1, keepdims=True)
+    for worth, wanted in enumerate((-squares, 1 - squares / 2, (lengths - squares) / 2)):
+        rows, scores = np.empty((2, 30), np.int64), np.empty((2, 30), np.float32)
+        graph.search(queries, 30, 30, worth, rows, scores, None)
+        np.testing.assert_allclose(scores, np.take_along_axis(wanted, rows, axis=1), rtol=1e-5)
+        assert (np.diff(scores) <= 0).all()
+
+
+@given(links=graphs(), k=st.integers(1, 50), seed=st.integers(0, 2**32))
+def test_the_best_by_code_are_named_by_rows_equal_ones_in_their_order(
+    links: Links, k: int, seed: int
+) -> None:
+    count = len(links.codes)
+    of_nodes = np.random.default_rng(seed).permutation(count + 5)[:count].astype(np.uint32)
+    queries = (links.codes[:3] ^ 1).astype(np.float32)
+    rows, scores = np.empty((len(queries), k), np.int64), np.empty((len(queries), k), np.float32)
+    links.graph().search(queries, 50, 50, 0, rows, scores, of_nodes)
+    distances, nodes = searched(links.graph(), queries, 50, 50)
+    for query_rows, query_scores, far, near in zip(rows, scores, distances, nodes, strict=True):
+        met = near >= 0
+        wanted = sorted(zip(far[met].tolist(), of_nodes[near[met]].tolist(), strict=True))[:k]
+        assert query_rows.tolist() == [row for _, row in wanted] + [-1] * (k - len(wanted))
+        assert query_scores.tolist() == [-far for far, _ in wanted] + [-np.inf] * (k - len(wanted))
 
 
 # --- scoring again --------------------------------------------------------------------------------
