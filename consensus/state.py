@@ -39,12 +39,12 @@ ShardKey = str | int
 
 NodeType = Literal["Normal", "Listener"]
 
-FEATURE_LEVEL = 6  # of this program: the commands and formats it understands
+FEATURE_LEVEL = 7  # of this program: the commands and formats it understands
 LEVEL_OF_RESTORING = 3  # snapshots are restored; 2: replica sets
 LEVEL_OF_KEYS = 3  # keys can be revoked, and callers bound to tenants
 LEVEL_OF_QUOTAS = 3
 LEVEL_OF_REPLACING = 4  # a collection takes the place of its namesake in one step
-LEVEL_OF_REPLICA_FILES = 6  # a replica's files as this program writes them, segments of format 5 among them
+LEVEL_OF_REPLICA_FILES = 7  # a replica's files as this program writes them, segments of format 6 among them
 LEVEL_OF_RESHARDING = 4
 LEVEL_OF_ROUTERS = 5  # peers answer nodes that are none, and let them follow the state
 REMOVED_PEERS_MAX = 256  # remembered; a registration older than that would have to be 256 removals late

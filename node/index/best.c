@@ -73,15 +73,27 @@ static Size pick(const Originals *originals, const Mask *mask, const Pool *pool,
     return size;
 }
 
-static void score(const Originals *originals, const float *query, Scored *scored, Size size) {
-    Size bytes = originals->dim * (Size)sizeof(float);
-    bytes = bytes < PREFETCHED_MAX ? bytes : PREFETCHED_MAX;
+static void ask_for(const Originals *originals, uint32_t row) {
+    const PackedRows *packed = originals->packed;
+    const uint8_t *vector = packed != NULL ? packed->data : (const uint8_t *)originals->matrix;
+    Size bytes = packed != NULL ? packed->stride : originals->dim * (Size)sizeof(float);
+    prefetch(vector + (Size)row * bytes, bytes < PREFETCHED_MAX ? bytes : PREFETCHED_MAX);
+}
+
+static const float *vector_of(const Originals *originals, uint32_t row, float *unpacked) {
+    if (originals->packed == NULL)
+        return originals->matrix + (Size)row * originals->dim;
+    unpack_row(originals->packed, row, unpacked);
+    return unpacked;
+}
+
+static void score(const Originals *originals, const float *query, Scored *scored, Size size, float *unpacked) {
     for (Size i = 0; i < size && i < AHEAD_ROWS; i++)
-        prefetch(originals->matrix + (Size)scored[i].row * originals->dim, bytes);
+        ask_for(originals, scored[i].row);
     for (Size i = 0; i < size; i++) {
         if (i + AHEAD_ROWS < size)
-            prefetch(originals->matrix + (Size)scored[i + AHEAD_ROWS].row * originals->dim, bytes);
-        const float *vector = originals->matrix + (Size)scored[i].row * originals->dim;
+            ask_for(originals, scored[i + AHEAD_ROWS].row);
+        const float *vector = vector_of(originals, scored[i].row, unpacked);
         float worth = originals->kernel(query, vector, (size_t)originals->dim);
         scored[i] = scored_of(originals->is_distance ? -worth : worth, scored[i].row);
     }
@@ -90,11 +102,13 @@ static void score(const Originals *originals, const float *query, Scored *scored
 Size rank(const Originals *originals, const Mask *mask, const float *query, Size wanted, Scratch *scratch,
           Ranking *ranking) {
     wanted = wanted < scratch->pool.size ? wanted : scratch->pool.size;
-    if (allot((void **)&scratch->scored, &scratch->scored_room, wanted, sizeof *scratch->scored) < 0)
+    if (allot((void **)&scratch->scored, &scratch->scored_room, wanted, sizeof *scratch->scored) < 0 ||
+        (originals->packed != NULL &&
+         allot((void **)&scratch->unpacked, &scratch->unpacked_room, originals->dim, sizeof *scratch->unpacked) < 0))
         return -1;
     Size passing = pick(originals, mask, &scratch->pool, wanted, scratch->scored);
     Size size = passing < wanted ? passing : wanted;
-    score(originals, query, scratch->scored, size);
+    score(originals, query, scratch->scored, size, scratch->unpacked);
     put(scratch->scored, size, ranking);
     return passing;
 }

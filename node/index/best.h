@@ -7,12 +7,14 @@
 #define VECRAFT_BEST_H
 
 #include "graph.h"
+#include "packed_rows.h"
 
 typedef float Kernel(const float *a, const float *b, size_t dim);
 
 /* A node's vector is the row of the same number, or the one that `rows` names. */
 typedef struct {
-    const float *matrix; /* (count, dim) */
+    const float *matrix;      /* (count, dim); NULL: they are packed */
+    const PackedRows *packed;
     Size count, dim;
     const uint32_t *rows; /* of each node; NULL: its own number */
     Kernel *kernel;

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from node.index import products
 from node.index.library import faiss
 from node.index.narrow import NarrowRows, Originals
+from node.index.packed_rows import PackedRows
 from protos.collections import Distance
 
 FloatArray = npt.NDArray[np.float32]
@@ -58,10 +59,9 @@ def best_of(
     for first in range(0, len(queries) if k else 0, group):
         part = np.ascontiguousarray(queries[first : first + group])
         ranking = found[first : first + group], scores[first : first + group]
-        if isinstance(matrix, NarrowRows) or k == candidates:
-            _rank_all(ranking, distance, part, matrix, rows)
-        elif products.serve(distance, len(part), matrix, candidates):
-            _rank_chosen(ranking, distance, part, matrix, rows)
+        floats = matrix if isinstance(matrix, PackedRows) or not isinstance(matrix, NarrowRows) else None
+        if floats is not None and k < candidates and products.serve(distance, len(part), floats, candidates):
+            _rank_chosen(ranking, distance, part, floats, rows)
         else:
             _rank_all(ranking, distance, part, matrix, rows)
     return found, scores
@@ -84,7 +84,7 @@ def _rank_chosen(
     ranking: tuple[Rows, FloatArray],
     distance: Distance,
     queries: FloatArray,
-    matrix: FloatArray,
+    matrix: FloatArray | PackedRows,
     rows: Rows | None,
 ) -> None:
     """``_rank_all``, bit for bit, by scoring only what ``products`` leaves to be decided."""
@@ -145,6 +145,10 @@ def score_table(
     Several queries go over the rows block by block, together, and narrow rows are widened so.
     """
     candidates = len(matrix) if rows is None else len(rows)
+    if isinstance(matrix, PackedRows):
+        found = matrix.score(distance, queries, np.arange(candidates) if rows is None else rows)
+        if found is not None:
+            return found
     scores = np.empty((len(queries), candidates), dtype=np.float32)
     narrow = isinstance(matrix, NarrowRows)
     block = _BLOCK_ROWS

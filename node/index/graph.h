@@ -81,6 +81,8 @@ typedef struct {
     Size code_room;
     Scored *scored; /* the candidates of one query */
     Size scored_room;
+    float *unpacked; /* one vector */
+    Size unpacked_room;
 } Scratch;
 
 /* The squared Euclidean distance of a query and a code, or a number that orders codes by it. */

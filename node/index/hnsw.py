@@ -27,6 +27,7 @@ from node.index.library import faiss
 from node.index.linking import GraphParams, GraphRows, linked_index, linking, links_of, speak
 from node.index.narrow import Originals
 from node.index.packed_links import FaissLinks, PackedLinks
+from node.index.packed_rows import PackedRows
 from node.index.twins import Twins
 from node.index.walk import ScoredGraph
 from node.index.walking import walked, walked_packed, walked_signs
@@ -223,12 +224,16 @@ class HnswGraph:
         return kept[1]
 
     def _scored_on(self, matrix: Originals) -> ScoredGraph | None:
-        kernel = kernel_of(self.distance)
-        if self._walked is None or kernel is None or not isinstance(matrix, np.ndarray):
+        kernel, is_distance = kernel_of(self.distance), self.distance is Distance.EUCLID
+        if self._walked is None or kernel is None:
+            return None
+        if isinstance(matrix, PackedRows):
+            return ScoredGraph(self._walked, matrix.packed, self.rows, kernel, is_distance)
+        if not isinstance(matrix, np.ndarray):
             return None
         if matrix.dtype != np.float32 or not matrix.flags.c_contiguous:
             return None
-        return ScoredGraph(self._walked, matrix, self.rows, kernel, self.distance is Distance.EUCLID)
+        return ScoredGraph(self._walked, matrix, self.rows, kernel, is_distance)
 
     def search(self, queries: FloatArray, ef: int, count: int, whole: int | None = None) -> Ranking:
         """``candidates``, and their similarities by code (nq, count), -inf where there is no row; equal ones

@@ -5,6 +5,7 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
+#include "packed_rows.h"
 #include "search.h"
 
 typedef struct {
@@ -16,7 +17,18 @@ typedef struct {
     Coded coded;
 } GraphObject;
 
-extern PyType_Spec graph_spec, scored_graph_spec;
-extern PyTypeObject *graph_type; /* one for all interpreters: modules are made once in a process */
+#define ROWS_HELD 3
+typedef struct {
+    PyObject_HEAD
+    Py_buffer held[ROWS_HELD]; /* what the pointers lead to */
+    PackedRows rows;
+} PackedRowsObject;
+
+extern PyType_Spec graph_spec, scored_graph_spec, packed_rows_spec;
+extern PyTypeObject *graph_type, *packed_rows_type; /* for all interpreters: modules are made once in a process */
+
+PyObject *count_tops(PyObject *module, PyObject *args);
+PyObject *pack_rows(PyObject *module, PyObject *args);
+PyObject *unpackings_of(PyObject *module, PyObject *args);
 
 #endif

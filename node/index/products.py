@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from node.index.packed_rows import PackedRows
 from protos.collections import Distance
 
 FloatArray = npt.NDArray[np.float32]
@@ -25,7 +26,7 @@ _CANDIDATES_MAX = 8  # times k: with more of them choosing has failed
 _COSINE_NORM_MAX = 1.001  # of stored and asked vectors alike
 
 
-def serve(distance: Distance, queries: int, matrix: npt.NDArray[np.generic], rows: int) -> bool:
+def serve(distance: Distance, queries: int, matrix: npt.NDArray[np.generic] | PackedRows, rows: int) -> bool:
     """Is this module the cheaper way for so many queries and rows?"""
     return (
         distance is not Distance.MANHATTAN
@@ -36,7 +37,7 @@ def serve(distance: Distance, queries: int, matrix: npt.NDArray[np.generic], row
 
 
 def candidates_of(
-    distance: Distance, queries: FloatArray, matrix: FloatArray, k: int, rows: Rows | None
+    distance: Distance, queries: FloatArray, matrix: FloatArray | PackedRows, k: int, rows: Rows | None
 ) -> list[Rows | None]:
     """Per query, ascending, rows among which its k best are; None: no few could be told.
 
@@ -49,7 +50,7 @@ def candidates_of(
 
 
 def _products(
-    distance: Distance, queries: FloatArray, matrix: FloatArray, rows: Rows | None
+    distance: Distance, queries: FloatArray, matrix: FloatArray | PackedRows, rows: Rows | None
 ) -> tuple[FloatArray, float]:
     """What orders the rows, up to rounding and what they share, (nq, n); and their greatest length."""
     count = len(matrix) if rows is None else len(rows)

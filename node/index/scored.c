@@ -4,10 +4,26 @@
 typedef struct {
     PyObject_HEAD
     GraphObject *graph;
+    PyObject *packed;       /* NULL: vectors are those of the matrix */
     Py_buffer matrix, rows; /* obj NULL: there is none */
     Originals originals;
     uint32_t *nodes; /* of each row, where nodes are not numbered as rows are; made by the first scan */
 } ScoredGraphObject;
+
+/* Are they vectors? */
+static int take_vectors(ScoredGraphObject *self) {
+    Originals *originals = &self->originals;
+    if (self->packed != NULL) {
+        const PackedRows *packed = &((PackedRowsObject *)self->packed)->rows;
+        *originals = (Originals){.packed = packed, .count = packed->count, .dim = packed->dim};
+        return packed->data != NULL;
+    }
+    if (self->matrix.ndim != 2 || self->matrix.itemsize != sizeof(float))
+        return 0;
+    *originals = (Originals){
+        .matrix = self->matrix.buf, .count = self->matrix.shape[0], .dim = self->matrix.shape[1]};
+    return 1;
+}
 
 static int scored_graph_init(ScoredGraphObject *self, PyObject *args, PyObject *keywords) {
     static char *names[] = {"graph", "matrix", "rows", "kernel", "is_distance", NULL};
@@ -19,38 +35,35 @@ static int scored_graph_init(ScoredGraphObject *self, PyObject *args, PyObject *
     if (!PyArg_ParseTupleAndKeywords(args, keywords, "O!OOKp", names, graph_type, &graph, &matrix, &rows, &kernel,
                                      &is_distance))
         return -1;
-    if (PyObject_GetBuffer(matrix, &self->matrix, PyBUF_ND) < 0 ||
-        (rows != Py_None && PyObject_GetBuffer(rows, &self->rows, PyBUF_ND) < 0))
+    if (Py_TYPE(matrix) == packed_rows_type)
+        self->packed = Py_NewRef(matrix);
+    else if (PyObject_GetBuffer(matrix, &self->matrix, PyBUF_ND) < 0)
         return -1;
-    const Graph *links = &((GraphObject *)graph)->coded.graph;
-    int fits = ((GraphObject *)graph)->owner != NULL && kernel != 0;
-    fits = fits && self->matrix.ndim == 2 && self->matrix.itemsize == sizeof(float);
-    fits = fits && self->matrix.shape[0] < NODES_MAX;
+    if (rows != Py_None && PyObject_GetBuffer(rows, &self->rows, PyBUF_ND) < 0)
+        return -1;
     const Coded *coded = &((GraphObject *)graph)->coded;
-    fits = fits && (coded->bits || takes(coded, self->matrix.shape[1]));
+    int fits = ((GraphObject *)graph)->owner != NULL && kernel != 0 && take_vectors(self);
+    const Originals *vectors = &self->originals;
+    fits = fits && vectors->count < NODES_MAX && (coded->bits || takes(coded, vectors->dim));
     if (fits && rows != Py_None)
         fits = self->rows.ndim == 1 && self->rows.itemsize == sizeof(uint32_t) &&
-               self->rows.shape[0] == links->count;
+               self->rows.shape[0] == coded->graph.count;
     else if (fits)
-        fits = links->count <= self->matrix.shape[0];
+        fits = coded->graph.count <= vectors->count;
     if (!fits) {
         PyErr_SetString(PyExc_ValueError, "expected the vectors of the graph's nodes");
         return -1;
     }
     self->graph = (GraphObject *)Py_NewRef(graph);
-    self->originals = (Originals){
-        .matrix = self->matrix.buf,
-        .count = self->matrix.shape[0],
-        .dim = self->matrix.shape[1],
-        .rows = self->rows.buf,
-        .kernel = (Kernel *)(uintptr_t)kernel,
-        .is_distance = is_distance,
-    };
+    self->originals.rows = self->rows.buf;
+    self->originals.kernel = (Kernel *)(uintptr_t)kernel;
+    self->originals.is_distance = is_distance;
     return 0;
 }
 
 static void scored_graph_dealloc(ScoredGraphObject *self) {
     PyTypeObject *type = Py_TYPE(self);
+    Py_XDECREF(self->packed);
     PyBuffer_Release(&self->matrix);
     PyBuffer_Release(&self->rows);
     PyMem_Free(self->nodes);

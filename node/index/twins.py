@@ -15,11 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 from node import bits
+from node.index.packed_rows import PackedRows
 
 Rows = npt.NDArray[np.int64]
 Scores = npt.NDArray[np.float32]
 Ranking = tuple[Rows, Scores]
 Nodes = npt.NDArray[np.uint32]
+Stored = npt.NDArray[Any] | PackedRows
 
 _BLOCK_BYTES = 1 << 22
 _LOOK_AT_MIN = 64
@@ -115,7 +117,7 @@ class Twins:
         return cls(stored[:half], stored[half:])
 
 
-def set_apart(matrix: npt.NDArray[Any], nodes: Nodes, kept: int, most: int) -> tuple[Nodes, Twins | None]:
+def set_apart(matrix: Stored, nodes: Nodes, kept: int, most: int) -> tuple[Nodes, Twins | None]:
     """The nodes without the twins among them, and these.
 
     Args:
@@ -141,7 +143,7 @@ def set_apart(matrix: npt.NDArray[Any], nodes: Nodes, kept: int, most: int) -> t
     return np.delete(nodes, places), Twins(heads[by_head], members[by_head])
 
 
-def _words(matrix: npt.NDArray[Any], rows: Nodes) -> npt.NDArray[np.uint32]:
+def _words(matrix: Stored, rows: Nodes) -> npt.NDArray[np.uint32]:
     """The bytes of rows, four at a time, padded with zeros."""
     picked = np.ascontiguousarray(matrix[rows]).view(np.uint8).reshape(len(rows), -1)
     missing = -picked.shape[1] % _WORD.itemsize
@@ -150,7 +152,7 @@ def _words(matrix: npt.NDArray[Any], rows: Nodes) -> npt.NDArray[np.uint32]:
     return picked.view(_WORD)
 
 
-def _hashes(matrix: npt.NDArray[Any], rows: Nodes) -> npt.NDArray[np.uint64]:
+def _hashes(matrix: Stored, rows: Nodes) -> npt.NDArray[np.uint64]:
     """(len(rows),): the same for equal rows, and hardly ever for others."""
     words = -(-matrix.shape[1] * matrix.itemsize // _WORD.itemsize)
     odd = np.random.default_rng(words).integers(1 << 63, size=words, dtype=np.uint64) * np.uint64(
@@ -162,7 +164,7 @@ def _hashes(matrix: npt.NDArray[Any], rows: Nodes) -> npt.NDArray[np.uint64]:
     return found
 
 
-def _equal(matrix: npt.NDArray[Any], rows: Nodes, others: Nodes) -> npt.NDArray[np.bool_]:
+def _equal(matrix: Stored, rows: Nodes, others: Nodes) -> npt.NDArray[np.bool_]:
     found = np.empty(len(rows), dtype=np.bool_)
     for part in _blocks(len(rows), 8 * matrix.shape[1] * matrix.itemsize):
         found[part] = (_words(matrix, rows[part]) == _words(matrix, others[part])).all(axis=1)

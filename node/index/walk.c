@@ -139,24 +139,34 @@ static PyObject *unpack(PyObject *Py_UNUSED(module), PyObject *args) {
 static PyMethodDef module_methods[] = {
     {"pack", pack, METH_VARARGS, "See walk.pyi."},
     {"unpack", unpack, METH_VARARGS, "See walk.pyi."},
+    {"count_tops", count_tops, METH_VARARGS, "See walk.pyi."},
+    {"pack_rows", pack_rows, METH_VARARGS, "See walk.pyi."},
+    {"unpackings", unpackings_of, METH_VARARGS, "See walk.pyi."},
     {"normalize", (PyCFunction)(void (*)(void))normalize, METH_FASTCALL, "See walk.pyi."},
     {"distances", distances, METH_VARARGS, "See walk.pyi."},
     {"sign_distances", sign_distances, METH_VARARGS, "See walk.pyi."},
     {NULL, NULL, 0, NULL},
 };
 
+/* -1: it could not be made. */
+static int add_type(PyObject *module, PyType_Spec *spec, const char *name, PyTypeObject **kept) {
+    PyObject *type = PyType_FromModuleAndSpec(module, spec, NULL);
+    int added = type == NULL ? -1 : PyModule_AddObjectRef(module, name, type);
+    if (kept != NULL)
+        Py_XSETREF(*kept, (PyTypeObject *)type);
+    else
+        Py_XDECREF(type);
+    return added;
+}
+
 static int module_exec(PyObject *module) {
     choose_comparison();
+    choose_unpacking();
     signs_choose();
-    PyObject *graph = PyType_FromModuleAndSpec(module, &graph_spec, NULL);
-    PyObject *scored = PyType_FromModuleAndSpec(module, &scored_graph_spec, NULL);
-    int added = graph == NULL || scored == NULL || PyModule_AddObjectRef(module, "Graph", graph) < 0 ||
-                        PyModule_AddObjectRef(module, "ScoredGraph", scored) < 0
-                    ? -1
-                    : 0;
-    Py_XSETREF(graph_type, (PyTypeObject *)graph);
-    Py_XDECREF(scored);
-    return added;
+    if (add_type(module, &graph_spec, "Graph", &graph_type) < 0 ||
+        add_type(module, &packed_rows_spec, "PackedRows", &packed_rows_type) < 0)
+        return -1;
+    return add_type(module, &scored_graph_spec, "ScoredGraph", NULL);
 }
 
 static PyModuleDef_Slot module_slots[] = {{Py_mod_exec, module_exec}, {0, NULL}};

@@ -33,6 +33,63 @@ def pack(links: npt.NDArray[np.int32], width: int, first: int, packed: npt.NDArr
 def unpack(packed: npt.NDArray[np.uint8], width: int, first: int, links: npt.NDArray[np.int32], /) -> None:
     """Read what ``pack`` wrote. Raises: ValueError if there is less."""
 
+def count_tops(rows: npt.NDArray[np.float32], counts: npt.NDArray[np.int64], /) -> None:
+    """Add to ``counts`` (256,) how often each byte is the uppermost one of a component.
+
+    Both C-contiguous. Raises: ValueError for other sizes.
+    """
+
+def pack_rows(
+    rows: npt.NDArray[np.float32], dim: int, first: int, tops: bytes, packed: npt.NDArray[np.uint8], /
+) -> list[int]:
+    """Write rows (n, dim) to ``packed`` in 28 bits a component (``packed_rows.h``).
+
+    ``tops``: sixteen uppermost bytes. Returns: the components that have another one, as ``packed_rows.h`` has
+    them, where ``first`` is the number of the first row.
+
+    Raises: ValueError for arrays that do not fit each other, MemoryError.
+    """
+
+def unpackings(rows: PackedRows, row: int) -> list[bytes]:
+    """A row, but for its ``others``, by each of the ways that this processor has. For tests.
+
+    Raises: ValueError if it is not there.
+    """
+
+class PackedRows:
+    """Rows of float32 in 28 bits a component (``packed_rows.h``). Safe from many threads; lets others run."""
+
+    def __init__(
+        self,
+        data: npt.NDArray[np.uint8],
+        dim: int,
+        tops: bytes,
+        marked: npt.NDArray[np.uint8],
+        others: npt.NDArray[np.uint64],
+    ) -> None:
+        """``data``: (n, bytes of a row). ``marked``: packed bits of the rows that have ``others``, ascending.
+
+        Raises: ValueError for arrays that do not fit each other.
+        """
+
+    def read(self, rows: npt.NDArray[np.int64], floats: npt.NDArray[np.float32], /) -> None:
+        """Write the ``rows`` (n,) to ``floats`` (n, dim). Raises: ValueError if one is not there."""
+
+    def score(
+        self,
+        queries: npt.NDArray[np.float32],
+        rows: npt.NDArray[np.int64],
+        scores: npt.NDArray[np.float32],
+        kernel: int,
+        is_distance: bool,
+    ) -> None:
+        """Write what each of ``queries`` (nq, dim) and each of ``rows`` (n,) are worth to ``scores`` (nq, n).
+
+        Arrays are C-contiguous; ``kernel`` and ``is_distance`` as in ``ScoredGraph``.
+
+        Raises: ValueError for arrays that do not fit each other or rows that are not there, MemoryError.
+        """
+
 class Graph:
     """The links and codes of a graph over integers, compared by L2: codes where FAISS has them, links there,
     too, or packed.
@@ -149,14 +206,15 @@ class ScoredGraph:
     def __init__(
         self,
         graph: Graph,
-        matrix: npt.NDArray[np.float32],
+        matrix: npt.NDArray[np.float32] | PackedRows,
         rows: npt.NDArray[np.uint32] | None,
         kernel: int,
         is_distance: bool,
     ) -> None:
         """
         Args:
-            matrix: (n, dim), C-contiguous. ``rows``: of each node the row in it; None: its own number.
+            matrix: (n, dim), C-contiguous, or packed. ``rows``: of each node the row in it; None: its own
+                number.
             kernel: address of ``float f(const float *query, const float *row, size_t dim)``; it runs
                 without the interpreter's lock.
             is_distance: the less it says the better: what it says is negated.

@@ -24,7 +24,7 @@ from node.segments import planner
 from node.segments.encoding import originals
 from node.segments.hints import NO_HINTS, Hints
 from node.segments.plain import PlainCodes, PlainScan, PlainSearch, PlainWalk
-from node.segments.rows import Matrix
+from node.segments.rows import Dense
 from node.segments.schema import VectorSchema
 from node.segments.scoring import Scoring, scoring_of
 from node.segments.trace import Trace, tell
@@ -95,7 +95,7 @@ class VectorsView:
     __slots__ = ("_both", "_originals", "graph", "present", "rows", "schema")
 
     def __init__(
-        self, schema: VectorSchema, rows: Matrix, present: PackedBits | None, graph: HnswGraph | None
+        self, schema: VectorSchema, rows: Dense, present: PackedBits | None, graph: HnswGraph | None
     ) -> None:
         self.schema = schema
         self.rows = rows

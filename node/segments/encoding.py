@@ -10,8 +10,9 @@ import numpy.typing as npt
 from node.index import turbo
 from node.index.distances import normalize
 from node.index.narrow import NarrowRows, Originals
+from node.index.packed_rows import PackedRows
 from node.index.rotation import turn
-from node.segments.rows import Matrix, Ragged, Rows
+from node.segments.rows import Dense, Matrix, Ragged, Rows
 from node.segments.schema import VectorSchema
 from protos.collections import Datatype, Distance
 from protos.operations import VectorKind
@@ -39,9 +40,9 @@ def encoded(matrix: FloatMatrix, schema: VectorSchema) -> Matrix:
     return matrix.astype(schema.dtype, copy=False)
 
 
-def originals(matrix: Matrix, schema: VectorSchema) -> Originals:
+def originals(matrix: Dense, schema: VectorSchema) -> Originals:
     """Stored rows or sub-vectors as they are compared."""
-    if schema.datatype is Datatype.FLOAT32:
+    if schema.datatype is Datatype.FLOAT32 or isinstance(matrix, PackedRows):
         return matrix
     if schema.datatype is Datatype.TURBO4:
         return turbo.TurboRows(matrix, schema.dim, turned=_turned(schema))

@@ -13,7 +13,7 @@ from node.index import GraphParams, HnswGraph, SparseIndex, SparseParams
 from node.segments.dense import FloatArray, Ranking, VectorsView
 from node.segments.hints import NO_HINTS, Hints
 from node.segments.multi import MultiVectors
-from node.segments.rows import Ragged, Rows
+from node.segments.rows import Ragged, Stored
 from node.segments.schema import VectorSchema
 from node.segments.sparse import SparseVectors
 from node.segments.value_graphs import ValuedVectors, ValueGraphs
@@ -28,7 +28,7 @@ class NamedVectors(Protocol):
     def schema(self) -> VectorSchema: ...
 
     @property
-    def rows(self) -> Rows: ...
+    def rows(self) -> Stored: ...
 
     @property
     def present(self) -> PackedBits | None:
@@ -63,7 +63,7 @@ class NamedVectors(Protocol):
 
 def view_of(
     schema: VectorSchema,
-    rows: Rows,
+    rows: Stored,
     present: PackedBits | None,
     index: HnswGraph | SparseIndex | None,
     values: ValueGraphs | None = None,

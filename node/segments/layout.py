@@ -15,7 +15,7 @@ import numpy.typing as npt
 from msgspec import Struct
 
 from node.segments.files import map_array
-from node.segments.rows import Ragged, Rows
+from node.segments.rows import Ragged, Rows, Stored
 from node.segments.schema import VectorSchema, indices_file, offsets_file, vectors_file
 from protos.operations import VectorKind
 from protos.ragged import offsets_of
@@ -47,7 +47,7 @@ class File(Struct, frozen=True):
 class Taken(Struct, frozen=True):
     """Rows to copy: ``rows[positions]``, which come to lie from row ``at`` on."""
 
-    rows: Rows
+    rows: Stored
     positions: Positions
     at: int
 

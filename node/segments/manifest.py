@@ -15,13 +15,14 @@ from msgspec import Struct
 
 from node.index import Code, Encoding, GraphParams, SparseParams
 from node.segments.errors import SegmentCorrupted, SegmentIncomplete
+from node.segments.packing import PackedEntry
 from node.segments.schema import VectorSchema
 from node.segments.values import ValueGraphsEntry
 from protos.files import replace_synced
 
-# Up to 4 integers had eight bits, up to 3 all links were FAISS's, up to 2 graphs had no twins; 1 had dense
-# float32 vectors only.
-FORMAT = 5
+# Up to 5 no rows were packed, up to 4 integers had eight bits, up to 3 all links were FAISS's, up to 2 graphs
+# had no twins; 1 had dense float32 vectors only.
+FORMAT = 6
 MANIFEST_FILE = "segment.json"
 BLOCK_BYTES = 1024 * 1024
 
@@ -60,6 +61,7 @@ class VectorsEntry(Struct, frozen=True):
     graph: GraphEntry | None = None
     value_graphs: ValueGraphsEntry | None = None
     sparse: SparseParams | None = None  # of the inverted index of sparse vectors, which has a file then
+    packed: PackedEntry | None = None  # how rows of float32 lie; None: as they are
 
 
 class Manifest(Struct, frozen=True, kw_only=True):

@@ -1,6 +1,6 @@
-"""Rows of vectors in memory or mapped: a matrix for dense vectors, ``Ragged`` for all other kinds.
+"""Rows of vectors in memory or mapped: a matrix or ``PackedRows`` for dense vectors, else ``Ragged``.
 
-Both are cut and picked alike: ``len``, ``nbytes``, ``rows[first:last]`` and ``rows[positions]``.
+All are cut and picked alike: ``len``, ``nbytes``, ``rows[first:last]`` and ``rows[positions]``.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import numpy.typing as npt
 from msgspec import Struct
 
 from node.bits import Mask
+from node.index.packed_rows import PackedRows
 from protos.ragged import elements_of
 
 Matrix = npt.NDArray[Any]  # (n, width) of the schema's dtype
@@ -58,6 +59,8 @@ class Ragged:
 
 
 Rows = Matrix | Ragged
+Dense = Matrix | PackedRows
+Stored = Dense | Ragged  # as segments have them
 
 
 class Block(Struct, frozen=True):

@@ -58,6 +58,17 @@ def vectors_file(position: int, dtype: str = "<f4") -> str:
     return f"vectors.{position}.{dtype.lstrip('<')[0]}{int(dtype[-1]) * 8}"
 
 
+def packed_file(position: int) -> str:
+    """In place of ``vectors_file``: rows of float32 in 28 bits a component (``node.index.packed_rows``)."""
+    return f"vectors.{position}.packed"
+
+
+def packed_others_file(position: int) -> str:
+    """Little-endian uint64, the components that do not fit into packed rows, ascending; then packed bits of
+    the rows that have such ones."""
+    return f"vectors.{position}.others"
+
+
 def offsets_file(position: int) -> str:
     """Little-endian int64, one more than rows: where each multivector or sparse vector begins and ends."""
     return f"offsets.{position}.i64"

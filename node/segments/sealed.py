@@ -29,6 +29,7 @@ from node.segments.manifest import (
     read_manifest,
     write_manifest,
 )
+from node.segments.packing import open_rows
 from node.segments.placement import INDEX, STORAGE, Placed, Placements, usage_of
 from node.segments.schema import (
     SLOTS_FILE,
@@ -155,7 +156,7 @@ def old_slots(segment: SealedSegment) -> npt.NDArray[np.uint32]:
 
 
 def _open_vectors(directory: Path, position: int, entry: VectorsEntry, rows: int) -> NamedVectors:
-    stored = layout_of(entry.schema, position).open(directory, rows)
+    stored = open_rows(directory, entry.schema, position, entry.packed, rows)
     present = None
     if entry.has_present:
         present = map_array(directory / present_file(position), "u1", (bits.bytes_for(rows),))

@@ -26,7 +26,7 @@ from node.segments import planner
 from node.segments.dense import Chosen, FloatArray, Ranking, VectorsView, chosen_of
 from node.segments.errors import SegmentCorrupted
 from node.segments.hints import NO_HINTS, Hints
-from node.segments.rows import Matrix
+from node.segments.rows import Dense
 from node.segments.schema import VectorSchema
 from node.segments.values import ValueGraphParams
 from protos.facets import FacetValue
@@ -130,7 +130,7 @@ class ValuedVectors(VectorsView):
     def __init__(
         self,
         schema: VectorSchema,
-        rows: Matrix,
+        rows: Dense,
         present: PackedBits | None,
         graph: HnswGraph | None,
         values: ValueGraphs,

@@ -18,7 +18,7 @@ from node.segments.dense import FloatArray, Ranking, VectorsView, blank, chosen_
 from node.segments.hints import NO_HINTS, Hints
 from node.segments.kinds import NamedVectors
 from node.segments.plain import PlainSearch
-from node.segments.rows import Ragged
+from node.segments.rows import Dense, Ragged
 from node.segments.schema import VectorSchema
 from node.segments.value_graphs import ValuedVectors
 from node.segments.values import ValueGraphParams
@@ -64,8 +64,8 @@ class SegmentView:
         """Asks the file system."""
         return self._measure()
 
-    def dense(self, name: str) -> tuple[FloatArray, PackedBits | None]:
-        """Matrix (rows, dim) and packed presence (None: all). Raises: KeyError for a name it lacks."""
+    def dense(self, name: str) -> tuple[Dense, PackedBits | None]:
+        """Rows (rows, dim) and packed presence (None: all). Raises: KeyError for a name it lacks."""
         vectors = self._vectors[name]
         assert not isinstance(vectors.rows, Ragged)
         return vectors.rows, vectors.present
@@ -97,7 +97,7 @@ class SegmentView:
             return None
         if vectors.present is not None and not vectors.present[row >> 3] >> (row & 7) & 1:
             return None
-        found: FloatArray = self.dense(name)[0][row]
+        found: FloatArray = self.dense(name)[0][row : row + 1][0]
         return found
 
     def rows_having(self, name: str, allowed: PackedBits | None, rows: Slots | None) -> Slots:

@@ -7,13 +7,11 @@ byte of it is durable.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -32,10 +30,11 @@ from node.index.twins import equal_most, set_apart
 from node.segments.building.graph_codes import choose_codes
 from node.segments.building.jobs import AnyJob, BuildResult, CompactJob, GraphResult, IndexJob, Source
 from node.segments.building.nodes import Former, elements_placed, elements_wanted, nodes_of, worth_continuing
+from node.segments.building.row_files import RowFiles
 from node.segments.building.value_build import ValueBuild
 from node.segments.encoding import originals
 from node.segments.errors import BuildTooLarge
-from node.segments.layout import Taken, layout_of
+from node.segments.layout import Taken
 from node.segments.manifest import (
     FileEntry,
     GraphEntry,
@@ -45,7 +44,7 @@ from node.segments.manifest import (
     describe,
     write_manifest,
 )
-from node.segments.rows import Ragged, Rows
+from node.segments.rows import Dense, Ragged, Stored
 from node.segments.schema import (
     SLOTS_FILE,
     VectorSchema,
@@ -133,22 +132,24 @@ class Assembly:
     def _vectors(self, position: int, schema: VectorSchema) -> VectorsEntry:
         present = self._place(lambda part: part.present(schema))
         whole = bool(present.all())
-        if isinstance(self.job, IndexJob):
-            self._link(position, schema)
-        else:
-            self._copy(position, schema)
+        files = RowFiles(self.draft, position, schema, self.rows)
+        stored = self._place_rows(files, schema)
         if not whole:
             self._write(present_file(position), bits.pack_mask(present).tobytes())
         graph = None
         if (params := self.job.graphs.get(schema.name)) is not None:
-            graph = self._graph(position, schema, params, present)
+            graph = self._graph(position, schema, params, present, stored)
         values = None
         if (wanted := self.job.value_graphs.get(schema.name)) is not None:
-            values = self._value_graphs(position, schema, wanted, present)
+            assert not isinstance(stored, Ragged)
+            values = self._value_graphs(position, schema, wanted, present, stored)
         sparse = self.job.sparse.get(schema.name)
-        if sparse is not None and not self._sparse(position, schema, sparse, present):
+        if sparse is not None and not self._sparse(position, sparse, present, stored):
             sparse = None
-        return VectorsEntry(schema, has_present=not whole, graph=graph, value_graphs=values, sparse=sparse)
+        if graph is not None:
+            files.pack(stored)
+        self.files += files.finish()
+        return VectorsEntry(schema, not whole, graph, values, sparse, files.packed)
 
     def _place(self, flags_of: FlagsOf) -> Flags:
         """(rows,): each part's flags (len(taken),) where its rows come to lie."""
@@ -158,25 +159,19 @@ class Assembly:
             placed[offset : offset + len(flags)] = flags
         return placed
 
-    def _link(self, position: int, schema: VectorSchema) -> None:
-        source = self.parts[0].segment
-        old = layout_of(schema, source.schemas.index(schema)).files
-        new = layout_of(schema, position).files
-        for former, file in zip(old, new, strict=True):
-            os.link(source.directory / former.name, self.draft / file.name)
-            entry = next(entry for entry in source.manifest.files if entry.name == former.name)
-            self.files.append(msgspec.structs.replace(entry, name=file.name))
-
-    def _copy(self, position: int, schema: VectorSchema) -> None:
-        layout = layout_of(schema, position)
-        sources = [
-            Taken(part.segment.vectors(schema.name).rows, part.taken, offset)
-            for part, offset in zip(self.parts, self.offsets, strict=True)
-            if part.has(schema)
-        ]
-        layout.copy(sources, self.rows, self.draft)
-        for file in layout.files:
-            self._finish(self.draft / file.name)
+    def _place_rows(self, files: RowFiles, schema: VectorSchema) -> Stored:
+        """Returns: the rows, as long as the draft is there."""
+        if isinstance(self.job, IndexJob):
+            files.link(self.parts[0].segment)
+        else:
+            files.copy(
+                [
+                    Taken(part.segment.vectors(schema.name).rows, part.taken, offset)
+                    for part, offset in zip(self.parts, self.offsets, strict=True)
+                    if part.has(schema)
+                ]
+            )
+        return files.open()
 
     def _write(self, name: str, data: bytes) -> None:
         path = self.draft / name
@@ -192,10 +187,9 @@ class Assembly:
         self._write(SLOTS_FILE, np.concatenate(slots).astype("<u4").tobytes())
 
     def _graph(
-        self, position: int, schema: VectorSchema, params: GraphParams, present: Flags
+        self, position: int, schema: VectorSchema, params: GraphParams, present: Flags, stored: Stored
     ) -> GraphEntry | None:
         wanted = self._wanted(present)
-        stored = layout_of(schema, position).open(self.draft, self.rows)
         elements, wanted = elements_wanted(stored, wanted)
         matrix = originals(elements, schema)
         if not wanted.any():
@@ -225,7 +219,7 @@ class Assembly:
         self.graphs.append(GraphResult(schema.name, encoding.code, len(nodes), took, continued))
         return GraphEntry(params, encoding.code, has_rows, encoding, has_twins=twins is not None)
 
-    def _formers(self, schema: VectorSchema, params: GraphParams, stored: Rows) -> Iterator[Former]:
+    def _formers(self, schema: VectorSchema, params: GraphParams, stored: Stored) -> Iterator[Former]:
         """The sources' graphs of these vectors whose links are of the kind that ``params`` asks for."""
         for part, rows in zip(self.parts, self._places, strict=True):
             graph = part.sound_graph(schema)
@@ -234,10 +228,8 @@ class Assembly:
                 yield Former(graph, places if graph.rows is None else places[graph.rows])
 
     def _value_graphs(
-        self, position: int, schema: VectorSchema, params: ValueGraphParams, present: Flags
+        self, position: int, schema: VectorSchema, params: ValueGraphParams, present: Flags, stored: Dense
     ) -> ValueGraphsEntry:
-        stored = layout_of(schema, position).open(self.draft, self.rows)
-        assert not isinstance(stored, Ragged)
         build = ValueBuild(schema, stored, self._wanted(present), params, rows_of=self._rows_of)
         return build.run(
             self.job.groups, self.draft, position, check_memory=self._check_memory, finish=self._finish
@@ -263,12 +255,11 @@ class Assembly:
             found.append(places)
         return found
 
-    def _sparse(self, position: int, schema: VectorSchema, params: SparseParams, present: Flags) -> bool:
+    def _sparse(self, position: int, params: SparseParams, present: Flags, rows: Stored) -> bool:
         """Build the inverted index; False: there is nothing to put into one."""
         wanted = self._wanted(present)
         if not wanted.any():
             return False
-        rows = layout_of(schema, position).open(self.draft, self.rows)
         assert isinstance(rows, Ragged)
         indices, values = rows.parts
         self._check_memory(sparse_build_bytes(len(indices)))

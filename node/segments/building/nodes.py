@@ -13,7 +13,7 @@ import numpy.typing as npt
 from msgspec import Struct
 
 from node.index import HnswGraph
-from node.segments.rows import Matrix, Ragged, Rows
+from node.segments.rows import Dense, Ragged, Stored
 
 DEAD_MAX = 0.1  # of the nodes of a graph that is continued
 
@@ -32,7 +32,7 @@ class Former(Struct, frozen=True):
     rows: Places
 
 
-def elements_wanted(stored: Rows, wanted: Flags) -> tuple[Matrix, Flags]:
+def elements_wanted(stored: Stored, wanted: Flags) -> tuple[Dense, Flags]:
     """The matrix whose rows become nodes, and which of them, from the points that are ``wanted``."""
     if not isinstance(stored, Ragged):
         return stored, wanted
@@ -41,7 +41,7 @@ def elements_wanted(stored: Rows, wanted: Flags) -> tuple[Matrix, Flags]:
     return matrix, np.repeat(wanted, np.diff(stored.offsets))
 
 
-def elements_placed(former: Rows, places: Places, stored: Rows) -> Places:
+def elements_placed(former: Stored, places: Places, stored: Stored) -> Places:
     """Where rows of ``former``'s matrix come to lie in ``stored``'s, by where its points do; -1: nowhere."""
     if not isinstance(former, Ragged):
         return places

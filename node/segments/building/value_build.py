@@ -14,7 +14,7 @@ from node.index.linking import build_bytes, linking
 from node.index.twins import equal_most, set_apart
 from node.segments.building.graph_codes import choose_codes
 from node.segments.encoding import originals
-from node.segments.rows import Matrix
+from node.segments.rows import Dense
 from node.segments.schema import VectorSchema, value_graph_file, value_rows_file, value_twins_file
 from node.segments.values import (
     VALUES_MAX,
@@ -37,7 +37,7 @@ class ValueBuild:
     def __init__(
         self,
         schema: VectorSchema,
-        stored: Matrix,
+        stored: Dense,
         wanted: Flags,
         params: ValueGraphParams,
         *,

@@ -28,6 +28,7 @@ LIVE = np.arange(500) % 7 != 0
         ("0.2.0", 1, Code.UNIFORM_8BIT),
         ("0.4.0", 3, Code.INTEGER_8BIT),
         ("0.5.0", 4, Code.INTEGER_8BIT),
+        ("0.6.0", 5, Code.INTEGER_4BIT),
     ],
 )
 def test_a_graph_of_a_former_format_is_read(sample: str, format: int, code: Code) -> None:
@@ -36,7 +37,7 @@ def test_a_graph_of_a_former_format_is_read(sample: str, format: int, code: Code
     check(segment, code)
 
 
-@pytest.mark.parametrize("sample", ["0.4.0", "0.5.0"])
+@pytest.mark.parametrize("sample", ["0.4.0", "0.5.0", "0.6.0"])
 def test_a_graph_of_a_former_format_is_continued_as_one_of_this(sample: str, tmp_path: Path) -> None:
     source = Source(str(SAMPLES / f"graphs-{sample}"), live=pack(LIVE).tobytes())
     job = IndexJob(target=str(tmp_path / "now"), graphs={"": GraphParams(8, 60)}, source=source)
@@ -54,7 +55,7 @@ def test_a_graph_of_a_former_format_is_continued_as_one_of_this(sample: str, tmp
 
 def test_a_format_and_the_level_from_which_peers_read_it_are_raised_together() -> None:
     """A peer of a lower level gets points instead of files: it would refuse the segments."""
-    assert (FORMAT, LEVEL_OF_REPLICA_FILES) == (5, 6)
+    assert (FORMAT, LEVEL_OF_REPLICA_FILES) == (6, 7)
 
 
 def check(segment: SealedSegment, code: Code) -> None:
