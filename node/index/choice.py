@@ -22,6 +22,7 @@ from node.index.codes import (
 from node.index.exact import best_of, similarities
 from node.index.halves import halves_for, halves_serve, split
 from node.index.narrow import Originals
+from node.index.packed_rows import floats_of
 from node.index.quantization import Kind, Quantization
 from node.index.rotation import width_for
 from node.index.samples import extremes_of, sample_of
@@ -55,7 +56,7 @@ def choose_encoding(
         chosen = _quantized(distance, matrix, rows, quantization)
     else:
         chosen = choose_lossless(distance, matrix, rows)
-    if chosen.code is not Code.INTEGER_8BIT or not isinstance(matrix, np.ndarray):
+    if chosen.code is not Code.INTEGER_8BIT or floats_of(matrix) is None:
         return chosen
     if len(matrix if rows is None else rows) * chosen.width < _CACHED_BYTES:
         return chosen

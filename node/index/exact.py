@@ -17,7 +17,7 @@ import numpy.typing as npt
 from node.index import products
 from node.index.library import faiss
 from node.index.narrow import NarrowRows, Originals
-from node.index.packed_rows import PackedRows
+from node.index.packed_rows import PackedRows, floats_of
 from protos.collections import Distance
 
 FloatArray = npt.NDArray[np.float32]
@@ -59,7 +59,7 @@ def best_of(
     for first in range(0, len(queries) if k else 0, group):
         part = np.ascontiguousarray(queries[first : first + group])
         ranking = found[first : first + group], scores[first : first + group]
-        floats = matrix if isinstance(matrix, PackedRows) or not isinstance(matrix, NarrowRows) else None
+        floats = floats_of(matrix)
         if floats is not None and k < candidates and products.serve(distance, len(part), floats, candidates):
             _rank_chosen(ranking, distance, part, floats, rows)
         else:

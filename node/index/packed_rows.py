@@ -16,7 +16,7 @@ import numpy.typing as npt
 from node.bits import bytes_for, pack
 from node.index.distances import FloatArray
 from node.index.kernels import kernel_of
-from node.index.narrow import NarrowRows, Positions
+from node.index.narrow import NarrowRows, Originals, Positions
 from node.index.walk import PackedRows as Packed
 from node.index.walk import count_tops, pack_rows
 from protos.collections import Distance
@@ -71,6 +71,11 @@ class PackedRows(NarrowRows):
         rows = np.ascontiguousarray(rows, dtype=np.int64)
         self.packed.score(np.ascontiguousarray(queries), rows, scores, kernel, distance is Distance.EUCLID)
         return scores
+
+
+def floats_of(matrix: Originals) -> FloatArray | PackedRows | None:
+    """``matrix``, if its rows are float32 as they are stored."""
+    return matrix if isinstance(matrix, PackedRows) or not isinstance(matrix, NarrowRows) else None
 
 
 def choose_tops(matrix: FloatArray) -> bytes | None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from node.bits import unpack
-from node.index import GraphParams, HnswGraph, choose_encoding, packed_rows, set_threads, walk
+from node.index import Code, GraphParams, HnswGraph, choice, choose_encoding, packed_rows, set_threads, walk
 from node.index.exact import best_candidates, best_of, score_table, similarities
 from node.index.packed_rows import PackedRows, choose_tops, packing, row_bytes
 from node.index.twins import set_apart
@@ -132,6 +132,14 @@ def test_rows_have_the_scores_of_those_that_are_not_packed(distance: Distance, d
         strict=True,
     ):
         np.testing.assert_array_equal(found, best)
+
+
+def test_codes_are_chosen_as_for_rows_that_are_not_packed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choice, "_CACHED_BYTES", 0)
+    matrix = normal(3000, 8) @ normal(8, 64)
+    encoding = choose_encoding(Distance.EUCLID, packed(matrix, NORMAL_TOPS), None, None)
+    assert encoding.code is Code.INTEGER_4BIT
+    assert encoding == choose_encoding(Distance.EUCLID, matrix, None, None)
 
 
 @pytest.mark.parametrize("distance", [Distance.COSINE, Distance.EUCLID])
