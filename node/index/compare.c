@@ -24,12 +24,6 @@ INLINE void read_line(const uint8_t *line, int is_second, uint8_t *integers) {
         integers[i] = (uint8_t)(half(line[i], is_second) * HALF_STEPS);
 }
 
-void read_halves(const uint8_t *code, Size width, uint8_t *integers) {
-    for (Size at = 0; at < width; at += LINE_BYTES)
-        for (int second = 0; second < 2; second++, integers += LINE_BYTES)
-            read_line(code + at, second, integers);
-}
-
 void read_split_bytes(const uint8_t *code, Size width, uint8_t *bytes) {
     for (Size at = 0; at < width; at += LINE_BYTES)
         for (int second = 0; second < 2; second++, bytes += LINE_BYTES)
@@ -50,6 +44,16 @@ static uint32_t compare_halves(const uint8_t *query, const uint8_t *code, Size w
             sum += sum_of_squares(query, integers, LINE_BYTES);
         }
     return sum;
+}
+
+static uint32_t compare_pairs_of_halves(const uint8_t *a, const uint8_t *b, Size width) {
+    int32_t sum = 0;
+    for (Size i = 0; i < width; i++)
+        for (int second = 0; second < 2; second++) {
+            int32_t difference = half(a[i], second) - half(b[i], second);
+            sum += difference * difference;
+        }
+    return (uint32_t)sum * HALF_STEPS * HALF_STEPS;
 }
 
 /* --- queries that are not within the range of the integers -------------------------------------------------------- */
@@ -150,6 +154,25 @@ AVX2 static uint32_t compare_halves_avx2(const uint8_t *query, const uint8_t *co
     return sum_of_eight(_mm256_add_epi32(lower, upper));
 }
 
+/* Differences are of four bits. */
+AVX2 INLINE __m256i squares_of_halves_avx2(__m256i a, __m256i b) {
+    const __m256i mask = _mm256_set1_epi8(15);
+    __m256i difference = _mm256_abs_epi8(_mm256_sub_epi8(_mm256_and_si256(a, mask), _mm256_and_si256(b, mask)));
+    return _mm256_maddubs_epi16(difference, difference);
+}
+
+AVX2 static uint32_t compare_pairs_of_halves_avx2(const uint8_t *a, const uint8_t *b, Size width) {
+    const __m256i ones = _mm256_set1_epi16(1);
+    __m256i sums = _mm256_setzero_si256();
+    for (Size at = 0; at < width; at += 32) {
+        __m256i x = _mm256_loadu_si256((const __m256i *)(a + at)), y = _mm256_loadu_si256((const __m256i *)(b + at));
+        __m256i lower = squares_of_halves_avx2(x, y);
+        __m256i upper = squares_of_halves_avx2(_mm256_srli_epi16(x, 4), _mm256_srli_epi16(y, 4));
+        sums = _mm256_add_epi32(sums, _mm256_madd_epi16(_mm256_add_epi16(lower, upper), ones));
+    }
+    return sum_of_eight(sums) * HALF_STEPS * HALF_STEPS;
+}
+
 VNNI static uint32_t compare_bytes_vnni(const uint8_t *a, const uint8_t *b, Size width) {
     __m512i evens = _mm512_setzero_si512(), odds = evens; /* two sums, so that neither waits for the other */
     for (Size i = 0; i < width; i += 64) {
@@ -178,10 +201,25 @@ VNNI static uint32_t compare_halves_vnni(const uint8_t *query, const uint8_t *co
     }
     return (uint32_t)_mm512_reduce_add_epi32(_mm512_add_epi32(lower, upper));
 }
+
+VNNI static uint32_t compare_pairs_of_halves_vnni(const uint8_t *a, const uint8_t *b, Size width) {
+    const __m512i mask = _mm512_set1_epi8(15);
+    __m512i lower = _mm512_setzero_si512(), upper = lower;
+    for (Size at = 0; at < width; at += LINE_BYTES) {
+        __m512i x = _mm512_loadu_si512(a + at), y = _mm512_loadu_si512(b + at);
+        __m512i low = _mm512_abs_epi8(_mm512_sub_epi8(_mm512_and_si512(x, mask), _mm512_and_si512(y, mask)));
+        x = _mm512_and_si512(_mm512_srli_epi16(x, 4), mask);
+        y = _mm512_and_si512(_mm512_srli_epi16(y, 4), mask);
+        __m512i high = _mm512_abs_epi8(_mm512_sub_epi8(x, y));
+        lower = _mm512_dpbusd_epi32(lower, low, low);
+        upper = _mm512_dpbusd_epi32(upper, high, high);
+    }
+    return (uint32_t)_mm512_reduce_add_epi32(_mm512_add_epi32(lower, upper)) * HALF_STEPS * HALF_STEPS;
+}
 #endif
 
 Comparing comparisons[COMPARISONS_MAX] = {
-    {compare_bytes, compare_halves, compare_levels, compare_levels_of_halves},
+    {compare_bytes, compare_halves, compare_pairs_of_halves, compare_levels, compare_levels_of_halves},
 };
 int comparisons_size = 1;
 Comparing comparing;
@@ -190,11 +228,13 @@ void choose_comparison(void) {
     comparisons_size = 1;
 #ifdef __x86_64__
     __builtin_cpu_init();
-    Comparing quicker = {compare_bytes_avx2, compare_halves_avx2, compare_levels_avx2, compare_levels_of_halves};
+    Comparing quicker = {compare_bytes_avx2, compare_halves_avx2, compare_pairs_of_halves_avx2, compare_levels_avx2,
+                         compare_levels_of_halves};
     if (__builtin_cpu_supports("avx2"))
         comparisons[comparisons_size++] = quicker;
     quicker.bytes = compare_bytes_vnni;
     quicker.halves = compare_halves_vnni;
+    quicker.pairs_of_halves = compare_pairs_of_halves_vnni;
     if (__builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bw") &&
         __builtin_cpu_supports("avx512vl"))
         comparisons[comparisons_size++] = quicker;

@@ -103,9 +103,9 @@ typedef enum { OF_BYTES, OF_HALVES, OF_SPLIT_BYTES } Form;
 #define HALVES_MOST 127
 
 /* Numbers told by `levels` are the bits of a float32. Their queries are float32, in the unit of the integers, and need
- * not be within their range. */
+ * not be within their range. Of a pair of codes of halves the first takes the place of a query. */
 typedef struct {
-    Compare *bytes, *halves, *levels, *levels_of_halves;
+    Compare *bytes, *halves, *pairs_of_halves, *levels, *levels_of_halves;
 } Comparing;
 
 /* All that this processor can do, the quickest last, which is also `comparing`. */
@@ -114,9 +114,6 @@ extern Comparing comparisons[COMPARISONS_MAX], comparing;
 extern int comparisons_size;
 
 void choose_comparison(void);
-
-/* The integers that a code of halves stands for, which are a query, too. */
-void read_halves(const uint8_t *code, Size width, uint8_t *integers);
 
 /* The bytes that were split: as many halves are behind the `width` bytes of upper ones. */
 void read_split_bytes(const uint8_t *code, Size width, uint8_t *bytes);
@@ -187,18 +184,16 @@ static inline void prefetch_code(const Graph *graph, int32_t node) {
 
 /* Returns whether it is one of the best. */
 static inline int keep(Pool *pool, Found item) {
-    Size low = 0, high = pool->size;
+    Size low = 0, left = pool->size;
     if (pool->size == pool->room) {
         if (item >= pool->items[pool->size - 1])
             return 0;
-        high = --pool->size;
+        left = --pool->size;
     }
-    while (low < high) {
-        Size middle = (low + high) / 2;
-        if (pool->items[middle] < item)
-            low = middle + 1;
-        else
-            high = middle;
+    while (left > 0) { /* without a branch, as nobody can tell which half it will be */
+        Size half = (left + 1) / 2;
+        low += pool->items[low + half - 1] < item ? half : 0;
+        left -= half;
     }
     memmove(pool->items + low + 1, pool->items + low, (size_t)(pool->size - low) * sizeof(Found));
     pool->items[low] = item;

@@ -16,17 +16,12 @@ typedef struct {
     int32_t *own; /* a node's links on all levels */
     Found *chosen;
     Pool rivals; /* the neighbours of a node that has one too many */
-    uint8_t *read[2]; /* room for the queries that stand for codes of halves */
 } Desk;
 
-/* `which` of the desk's queries becomes what stands for a node's code. */
-static Query query_for(Desk *desk, int32_t node, int which) {
-    const Linking *linking = desk->linking;
+/* A node's code, to be compared with others. */
+static Query query_for(const Linking *linking, int32_t node) {
     const uint8_t *code = code_of(linking->graph, node);
-    if (linking->form == OF_BYTES)
-        return (Query){code, comparing.bytes};
-    read_halves(code, linking->graph->width, desk->read[which]);
-    return (Query){desk->read[which], comparing.halves};
+    return (Query){code, linking->form == OF_BYTES ? comparing.bytes : comparing.pairs_of_halves};
 }
 
 static void lock(uint8_t *one) {
@@ -42,7 +37,7 @@ static int choose(Desk *desk, const Pool *from, int most) {
     Found *chosen = desk->chosen;
     int size = 0;
     for (Size i = 0; i < from->size && size < most; i++) {
-        const Query query = query_for(desk, node_of(from->items[i]), 1);
+        const Query query = query_for(desk->linking, node_of(from->items[i]));
         int is_apart = 1;
         for (int at = 0; at < size && is_apart; at++)
             is_apart = distance_to(graph, &query, node_of(chosen[at])) >= distance_of(from->items[i]);
@@ -68,7 +63,7 @@ static void link_back(Desk *desk, int32_t other, int32_t node, int level) {
     if (size < most) {
         __atomic_store_n(neighbors + size, node, __ATOMIC_RELAXED);
     } else {
-        const Query query = query_for(desk, other, 0);
+        const Query query = query_for(desk->linking, other);
         Pool *rivals = &desk->rivals;
         rivals->size = 0;
         keep(rivals, found(distance_to(graph, &query, node), node));
@@ -82,7 +77,7 @@ static void link_back(Desk *desk, int32_t other, int32_t node, int level) {
 /* Writes the node's own links, level by level downwards; -1: no memory. */
 static int link_on(Desk *desk, int32_t node) {
     const Graph *graph = desk->linking->graph;
-    const Query query = query_for(desk, node, 0);
+    const Query query = query_for(desk->linking, node);
     int levels = desk->linking->levels[node];
     int32_t nearest = graph->entry;
     for (int level = graph->top; level >= levels; level--)
@@ -126,8 +121,6 @@ static void clear(Desk *desk) {
     free(desk->own);
     free(desk->chosen);
     free(desk->rivals.items);
-    free(desk->read[0]);
-    free(desk->read[1]);
 }
 
 int link_nodes(const Linking *linking) {
@@ -140,10 +133,7 @@ int link_nodes(const Linking *linking) {
     desk.own = malloc(all * sizeof *desk.own);
     desk.chosen = malloc(most * sizeof *desk.chosen);
     desk.rivals = (Pool){.items = malloc((most + 1) * sizeof *desk.rivals.items), .room = (Size)most + 1};
-    for (int i = 0; i < 2; i++)
-        desk.read[i] = malloc(2 * (size_t)graph->width);
-    if (desk.own == NULL || desk.chosen == NULL || desk.rivals.items == NULL || desk.read[0] == NULL ||
-        desk.read[1] == NULL)
+    if (desk.own == NULL || desk.chosen == NULL || desk.rivals.items == NULL)
         done = -1;
     while (done == 0) {
         int64_t at = __atomic_fetch_add(linking->next, 1, __ATOMIC_RELAXED);

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
+from node.index import memory, walk
 from node.index.choice import choose_encoding, choose_lossless, whole_bytes
 from node.index.codes import (
     Code,
@@ -37,6 +38,7 @@ from protos.collections import Distance
 
 GraphRows = npt.NDArray[np.uint32]
 
+_CODED_COMPONENTS = 1 << 18  # of rows that are at hand while they are coded
 _LINKS_MIN = 2  # FAISS's level distribution needs a base above 1
 _LINK_BYTES = 4
 _HALVES_DIM_MIN = 512
@@ -72,24 +74,48 @@ def linked_index(
     metric = metric_of(distance, encoding.code)
     index = empty_index(linked, matrix.shape[1], params, metric)
     index.hnsw.efConstruction = params.ef_construct
-    _prepare(index, linked, matrix, rows)
-    total = len(matrix) if rows is None else len(rows)
-    links = int(total * index.hnsw.nb_neighbors(0) * _UPPER_LINKS)
-    _reserve(index.hnsw.neighbors, links)
-    first = 0 if former is None else _continue(index, former, linked, matrix, rows)
     if linked.of_integers:
-        _add(faiss.downcast_index(index.storage), linked, matrix, rows, first)
+        hold_codes(index, linked, matrix, rows)
+        _continue(index, former)
         link(index, linked, params.ef_construct)
     else:
-        _add(index, linked, matrix, rows, first)
-    if linked != encoding:
-        coarse = empty_index(encoding, matrix.shape[1], params, metric)
+        _link_by_faiss(index, linked, matrix, rows, former)
+    return index if linked == encoding else _recoded(index, distance, matrix, rows, params, encoding)
+
+
+def _link_by_faiss(
+    index: Any, linked: Encoding, matrix: Originals, rows: GraphRows | None, former: FaissLinks | None
+) -> None:
+    _prepare(index, linked, matrix, rows)
+    total = len(matrix) if rows is None else len(rows)
+    _reserve(index.hnsw.neighbors, int(total * index.hnsw.nb_neighbors(0) * _UPPER_LINKS))
+    first = 0 if former is None else len(former.levels)
+    kept_rows = np.arange(first, dtype=np.uint32) if rows is None else rows[:first]
+    _add(faiss.downcast_index(index.storage), linked, matrix, kept_rows, 0)
+    _continue(index, former)
+    _add(index, linked, matrix, rows, first)
+
+
+def _recoded(
+    index: Any,
+    distance: Distance,
+    matrix: Originals,
+    rows: GraphRows | None,
+    params: GraphParams,
+    encoding: Encoding,
+) -> Any:
+    """The graph of ``index`` with codes of ``encoding``."""
+    metric = metric_of(distance, encoding.code)
+    coarse = empty_index(encoding, matrix.shape[1], params, metric)
+    if encoding.of_integers:
+        hold_codes(coarse, encoding, matrix, rows)
+    else:
         speak(coarse, encoding, metric)
         _prepare(coarse, encoding, matrix, rows)
         _add(faiss.downcast_index(coarse.storage), encoding, matrix, rows, 0)
-        coarse.hnsw, coarse.ntotal = index.hnsw, index.ntotal
-        index = coarse
-    return index
+    coarse.hnsw, coarse.ntotal = index.hnsw, index.ntotal
+    coarse.referenced_objects = [*getattr(coarse, "referenced_objects", []), index]
+    return coarse
 
 
 def linking(distance: Distance, matrix: Originals, rows: GraphRows | None, encoding: Encoding) -> Encoding:
@@ -157,13 +183,11 @@ def _prepare(index: Any, encoding: Encoding, matrix: Originals, rows: GraphRows 
     _reserve(storage.codes, (len(matrix) if rows is None else len(rows)) * storage.code_size)
 
 
-def _continue(
-    index: Any, former: FaissLinks, encoding: Encoding, matrix: Originals, rows: GraphRows | None
-) -> int:
-    """Give ``index``, which is empty, the nodes and links of ``former``; returns how many nodes."""
+def _continue(index: Any, former: FaissLinks | None) -> None:
+    """Give ``index`` the nodes and links of ``former``, whose codes it has."""
+    if former is None:
+        return
     count, links = len(former.levels), index.hnsw
-    kept_rows = np.arange(count, dtype=np.uint32) if rows is None else rows[:count]
-    _add(faiss.downcast_index(index.storage), encoding, matrix, kept_rows, 0)
     for name in ("levels", "offsets", "neighbors"):
         faiss.copy_array_to_vector(getattr(former, name), getattr(links, name))
     links.entry_point, links.max_level = former.entry, former.top
@@ -171,7 +195,19 @@ def _continue(
         count
     )  # else each continuation draws the levels of the first rows again
     index.ntotal = count
-    return count
+
+
+def hold_codes(index: Any, encoding: Encoding, matrix: Originals, rows: GraphRows | None) -> None:
+    """Give the storage of ``index`` the codes of integers of ``matrix[rows]``, written by code of our own."""
+    total = len(matrix) if rows is None else len(rows)
+    codes = memory.zeros((total, encoding.width), np.uint8)
+    for start in range(0, total, size := max(1, _CODED_COMPONENTS // matrix.shape[1])):
+        part = slice(start, start + size)
+        floats = np.ascontiguousarray(matrix[part] if rows is None else matrix[rows[part]], dtype=np.float32)
+        walk.encode(floats, encoding.low, encoding.step, encoding.form, codes[part])
+    storage = faiss.downcast_index(index.storage)
+    memory.lend(codes, storage.codes, index)
+    storage.ntotal, storage.is_trained, index.is_trained = total, True, True
 
 
 def _add(index: Any, encoding: Encoding, matrix: Originals, rows: GraphRows | None, first: int) -> None:

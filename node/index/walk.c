@@ -1,6 +1,7 @@
 /* The module `node.index.walk`: its types, and functions over codes, links and rows that need no graph. */
 #include "objects.h"
 
+#include "coding.h"
 #include "signs.h"
 #include "unit.h"
 
@@ -14,12 +15,14 @@ static PyObject *distances(PyObject *Py_UNUSED(module), PyObject *args) {
     int has_halves = 0;
     if (!PyArg_ParseTuple(args, "y*y*|p", &query, &code, &has_halves))
         return NULL;
-    if (has_halves ? code.len % LINE_BYTES != 0 || query.len != 2 * code.len : query.len != code.len)
+    int is_pair = query.len == code.len;
+    if (has_halves ? code.len % LINE_BYTES != 0 || (!is_pair && query.len != 2 * code.len) : !is_pair)
         PyErr_SetString(PyExc_ValueError, "expected a query and a code of as many components");
     else
         found = PyList_New(0);
     for (int i = 0; found != NULL && i < comparisons_size; i++) {
-        Compare *compare = has_halves ? comparisons[i].halves : comparisons[i].bytes;
+        const Comparing *way = comparisons + i;
+        Compare *compare = !has_halves ? way->bytes : is_pair ? way->pairs_of_halves : way->halves;
         PyObject *distance = PyLong_FromUnsignedLong(compare(query.buf, code.buf, code.len));
         if (distance == NULL || PyList_Append(found, distance) < 0)
             Py_CLEAR(found);
@@ -85,6 +88,43 @@ end:
     return answer;
 }
 
+/* Are `rows` float32 (n, dim) and `codes` as many codes, each with room for a row? Takes their width. */
+static int are_codable(const Py_buffer *rows, const Py_buffer *codes, Coding *coding) {
+    if (rows->ndim != 2 || codes->ndim != 2 || rows->shape[0] != codes->shape[0] || rows->itemsize != sizeof(float) ||
+        codes->itemsize != 1 || !(coding->step > 0) || coding->form < OF_BYTES || coding->form > OF_SPLIT_BYTES)
+        return 0;
+    Size line = coding->form == OF_BYTES ? 1 : coding->form == OF_HALVES ? LINE_BYTES : 2 * LINE_BYTES;
+    coding->width = codes->shape[1];
+    return coding->width % line == 0 && rows->shape[1] <= components_max(coding);
+}
+
+static PyObject *encode(PyObject *Py_UNUSED(module), PyObject *args) {
+    Py_buffer rows = {.obj = NULL}, codes = {.obj = NULL};
+    PyObject *given[2], *answer = NULL;
+    Coding coding;
+    int form;
+    if (!PyArg_ParseTuple(args, "OffiO", given, &coding.low, &coding.step, &form, given + 1))
+        return NULL;
+    coding.form = (Form)form;
+    if (PyObject_GetBuffer(given[0], &rows, PyBUF_ND) < 0 ||
+        PyObject_GetBuffer(given[1], &codes, PyBUF_ND | PyBUF_WRITABLE) < 0)
+        goto end;
+    if (!are_codable(&rows, &codes, &coding)) {
+        PyErr_SetString(PyExc_ValueError, "expected float32 rows, and codes with room for them");
+        goto end;
+    }
+    Py_BEGIN_ALLOW_THREADS;
+    for (Py_ssize_t i = 0; i < rows.shape[0]; i++)
+        write_code(&coding, (const float *)rows.buf + i * rows.shape[1], rows.shape[1],
+                   (uint8_t *)codes.buf + i * coding.width);
+    Py_END_ALLOW_THREADS;
+    answer = Py_NewRef(Py_None);
+end:
+    PyBuffer_Release(&rows);
+    PyBuffer_Release(&codes);
+    return answer;
+}
+
 /* --- packing ------------------------------------------------------------------------------------------------ */
 
 static int are_packed(const Py_buffer *links, const Py_buffer *packed, int width, long long first) {
@@ -143,6 +183,7 @@ static PyMethodDef module_methods[] = {
     {"pack_rows", pack_rows, METH_VARARGS, "See walk.pyi."},
     {"unpackings", unpackings_of, METH_VARARGS, "See walk.pyi."},
     {"normalize", (PyCFunction)(void (*)(void))normalize, METH_FASTCALL, "See walk.pyi."},
+    {"encode", encode, METH_VARARGS, "See walk.pyi."},
     {"distances", distances, METH_VARARGS, "See walk.pyi."},
     {"sign_distances", sign_distances, METH_VARARGS, "See walk.pyi."},
     {NULL, NULL, 0, NULL},

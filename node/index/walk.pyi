@@ -6,7 +6,7 @@ import numpy.typing as npt
 def distances(query: bytes, code: bytes, halves: bool = False) -> list[int]:
     """The squared distance of two codes by each of the ways that this processor has; walks take the last.
 
-    ``halves``: two components are in each byte of ``code``, and one in each of ``query``.
+    ``halves``: two components are in each byte of ``code``, and one in each of ``query``, or two there, too.
 
     For tests. Raises: ValueError if they have not as many components.
     """
@@ -22,6 +22,14 @@ def normalize(rows: npt.NDArray[np.float32], units: npt.NDArray[np.float32], /) 
     """Write rows (..., dim) scaled to unit length to ``units``, as ``distances.normalize`` has it.
 
     Both C-contiguous; they may be one array. Raises: ValueError for arrays that do not fit each other.
+    """
+
+def encode(
+    rows: npt.NDArray[np.float32], low: float, step: float, form: int, codes: npt.NDArray[np.uint8], /
+) -> None:
+    """Write the codes of integers of rows (n, dim) to ``codes`` (n, width), both C-contiguous.
+
+    Raises: ValueError if these have no room for them.
     """
 
 def pack(links: npt.NDArray[np.int32], width: int, first: int, packed: npt.NDArray[np.uint8], /) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from node.index import walk
+from node.index import memory, walk
 from node.index.codes import Encoding
 from node.index.library import faiss
 from node.index.packed_links import PackedLinks
@@ -76,9 +76,8 @@ def link(index: Any, encoding: Encoding, ef: int) -> None:
     links, first, total = index.hnsw, int(index.ntotal), int(index.storage.ntotal)
     if first == total:
         return
-    links.prepare_level_tab(total - first, False)
+    levels = _make_room(index, first, total)
     index.ntotal = total
-    levels = faiss.vector_to_array(links.levels)
     order = _order(levels, first)
     highest = int(levels[order[0]]) - 1
     if links.entry_point >= 0:
@@ -88,6 +87,30 @@ def link(index: Any, encoding: Encoding, ef: int) -> None:
     graph, threads = walked(index, encoding), faiss.omp_get_max_threads()
     _link(graph, levels, order[1:_ALONE], ef, threads=1)
     _link(graph, levels, order[max(1, _ALONE) :], ef, threads=threads)
+
+
+def _make_room(index: Any, first: int, total: int) -> Any:
+    """Give the nodes from ``first`` on levels, and all of them memory for their links; returns all levels.
+
+    Levels are drawn as FAISS draws them: each has ``m`` times fewer nodes than the one below.
+    """
+    links = index.hnsw
+    starts = faiss.vector_to_array(links.cum_nneighbor_per_level).astype(np.int64)
+    drawn = np.random.default_rng((first, total)).exponential(
+        1 / np.log(links.nb_neighbors(1)), total - first
+    )
+    drawn = 1 + np.minimum(drawn.astype(np.int32), len(starts) - 2)
+    levels = np.concatenate([faiss.vector_to_array(links.levels), drawn.astype(np.int32)])
+    offsets = np.zeros(total + 1, dtype=np.uint64)
+    np.cumsum(starts[levels], out=offsets[1:])
+    neighbors = memory.zeros((int(offsets[-1]),), np.int32)
+    former = faiss.rev_swig_ptr(links.neighbors.data(), links.neighbors.size()) if first else neighbors[:0]
+    neighbors[: len(former)] = former
+    neighbors[len(former) :] = -1
+    faiss.copy_array_to_vector(levels, links.levels)
+    faiss.copy_array_to_vector(offsets, links.offsets)
+    memory.lend(neighbors, links.neighbors, index)
+    return levels
 
 
 def _order(levels: Any, first: int) -> Any:

@@ -20,8 +20,10 @@ from node.index import (
     choose_encoding,
     set_threads,
     similarities,
+    walk,
 )
-from node.index.codes import packed_halves, split_bytes, unpacked_halves
+from node.index.choice import whole_bytes
+from node.index.codes import for_faiss, packed_halves, split_bytes, unpacked_halves
 from node.index.distances import normalize
 from node.index.halves import halves_for, halves_serve, split
 from node.index.linking import linking
@@ -54,6 +56,42 @@ def _one_thread() -> None:
 def _uncached(monkeypatch: pytest.MonkeyPatch) -> None:
     """Graphs of a test's size count as too large for a cache."""
     monkeypatch.setattr(choice, "_CACHED_BYTES", 0)
+
+
+@pytest.mark.parametrize("dim", [1, 63, 64, 65, 128, 200, 384])
+@pytest.mark.parametrize("code", [Code.INTEGER_8BIT, Code.INTEGER_4BIT, Code.SPLIT_8BIT])
+def test_codes_are_written_to_the_same_bits_as_they_are_told(code: Code, dim: int) -> None:
+    bytes_ = whole_bytes(Encoding(Code.INTEGER_8BIT, low=-1.0, step=1 / 128), dim)
+    matrix = np.random.default_rng(dim).normal(size=(50, dim)).astype(np.float32)
+    matrix[0] = bytes_.low + bytes_.step * (np.arange(dim) + 0.5)  # as near to one integer as to the next
+    matrix[1] = -matrix[0]
+    if code is Code.INTEGER_8BIT:
+        encoding, told = bytes_, for_faiss(bytes_, matrix)
+    elif code is Code.INTEGER_4BIT:
+        encoding = halves_for(matrix, None)
+        told = packed_halves(encoding, matrix)
+    else:
+        encoding = split(bytes_, dim)
+        told = split_bytes(encoding, matrix)
+    codes = np.full((50, encoding.width), 7, dtype=np.uint8)
+    walk.encode(matrix, encoding.low, encoding.step, encoding.form, codes)
+    assert codes.tolist() == told.tolist()
+
+
+def test_rows_that_codes_have_no_room_for_are_not_coded() -> None:
+    codes = np.zeros((2, 64), dtype=np.uint8)
+    for rows, step, form, to in (
+        (np.zeros((2, 65), np.float32), 1.0, 0, codes),
+        (np.zeros((2, 129), np.float32), 1.0, 1, codes),
+        (np.zeros((2, 8), np.float32), 1.0, 2, codes),  # no two lines
+        (np.zeros((3, 64), np.float32), 1.0, 0, codes),
+        (np.zeros((2, 64), np.float32), 0.0, 0, codes),
+        (np.zeros((2, 64), np.float32), 1.0, 3, codes),
+        (np.zeros((2, 64), np.float64), 1.0, 0, codes),
+        (np.zeros((2, 64), np.float32), 1.0, 0, codes.astype(np.int32)),
+    ):
+        with pytest.raises(ValueError, match="room"):
+            walk.encode(rows, 0.0, step, form, to)
 
 
 def opened(

@@ -118,6 +118,14 @@ def test_every_way_to_compare_codes_of_halves_tells_their_distance(lines: int, s
     assert set(walk.distances(query.tobytes(), codes.tobytes(), True)) == {int(difference @ difference)}
 
 
+@given(st.integers(1, 13), st.integers(0, 2**32))
+def test_every_way_to_compare_a_pair_of_codes_of_halves_tells_their_distance(lines: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    codes = rng.choice(np.array([0, 15, 16, 127, 128, 240, 255]), (2, 64 * lines)).astype(np.uint8)
+    a, b = unpacked_halves(codes).astype(int)
+    assert set(walk.distances(codes[0].tobytes(), codes[1].tobytes(), True)) == {int((a - b) @ (a - b))}
+
+
 def test_halves_of_bytes_lie_together_line_by_line() -> None:
     with pytest.raises(ValueError, match="as many components"):
         walk.distances(bytes(100), bytes(50), True)
