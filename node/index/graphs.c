@@ -18,30 +18,44 @@ static int take_form(Coded *coded, int form) {
            (form == OF_SPLIT_BYTES && graph->stride % (2 * LINE_BYTES) == 0);
 }
 
+/* Are they signs for each round of a block, and is there memory for them? */
+static int take_rotation(GraphObject *self, const Py_buffer *signs) {
+    Size block = signs->len / (ROTATION_ROUNDS * (Size)sizeof(float)), width = signs_components(self->coded.graph.width);
+    if (!self->coded.bits || block < 1 || (block & (block - 1)) != 0 || width % block != 0 ||
+        signs->len != ROTATION_ROUNDS * block * (Size)sizeof(float))
+        return 0;
+    if ((self->signs = PyMem_Malloc((size_t)signs->len)) == NULL)
+        return 0;
+    memcpy(self->signs, signs->buf, (size_t)signs->len);
+    self->coded.rotation = (Rotation){self->signs, block, width};
+    return 1;
+}
+
 static int graph_init(GraphObject *self, PyObject *args, PyObject *keywords) {
     static char *names[] = {"owner",   "count",  "entry", "top",  "neighbors", "offsets",
-                            "starts",  "codes",  "width", "low",  "step",      "centre",  "bits", "form", NULL};
+                            "starts",  "codes",  "width", "low",  "step",      "centre",  "bits", "form", "rotation", NULL};
     PyObject *owner;
     unsigned long long codes, neighbors, offsets, centre = 0;
-    Py_buffer starts;
+    Py_buffer starts, rotation = {.obj = NULL};
     long long count;
     Graph *graph = &self->coded.graph;
     int form = OF_BYTES;
-    if (!PyArg_ParseTupleAndKeywords(args, keywords, "OLiiKKy*Knff|Kii", names, &owner, &count, &graph->entry,
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "OLiiKKy*Knff|Kiiz*", names, &owner, &count, &graph->entry,
                                      &graph->top, &neighbors, &offsets, &starts, &codes, &graph->width,
                                      &self->coded.low, &self->coded.step, &centre, &self->coded.bits,
-                                     &form))
+                                     &form, &rotation))
         return -1;
     Py_ssize_t levels = starts.len / (Py_ssize_t)sizeof(int32_t) - 1;
     int fits = self->owner == NULL && graph->width > 0 && self->coded.step > 0;
     fits = fits && 0 <= count && count < NODES_MAX && levels >= 1 && 0 <= self->coded.bits && self->coded.bits <= 8;
     fits = fits && (!self->coded.bits || (centre != 0 && signs_components(graph->width) > 0 &&
                                     signs_components(graph->width) % 64 == 0));
-    fits = fits && take_form(&self->coded, form);
+    fits = fits && take_form(&self->coded, form) && (rotation.obj == NULL || take_rotation(self, &rotation));
     fits = fits && (count == 0 || (0 <= graph->entry && graph->entry < count && graph->top < levels));
     if (fits && (self->starts = PyMem_Malloc((size_t)starts.len)) != NULL)
         memcpy(self->starts, starts.buf, (size_t)starts.len);
     PyBuffer_Release(&starts);
+    PyBuffer_Release(&rotation);
     if (!fits) {
         PyErr_SetString(PyExc_ValueError, "expected the count, entry node, levels and codes of one graph");
         return -1;
@@ -68,6 +82,7 @@ static void graph_dealloc(GraphObject *self) {
     PyMem_Free(self->held);
     PyMem_Free(self->levels);
     PyMem_Free(self->starts);
+    PyMem_Free(self->signs);
     Py_XDECREF(self->owner);
     type->tp_free((PyObject *)self);
     Py_DECREF(type);

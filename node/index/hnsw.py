@@ -187,12 +187,8 @@ class HnswGraph:
         rows, scores = np.empty(shape, dtype=np.int64), np.empty(shape, dtype=np.float32)
         walked = np.empty((len(queries), 2), dtype=np.int64)
         queries = np.ascontiguousarray(queries)
-        scored.search(queries, ef, count, rows, scores, walked, allowed, self.compared(queries))
+        scored.search(queries, ef, count, rows, scores, walked, allowed)
         return rows, scores, walked
-
-    def compared(self, queries: FloatArray) -> FloatArray | None:
-        """What ``scored`` compares codes with in the stead of ``queries``; None: these."""
-        return for_faiss(self.encoding, queries) if self.encoding.rotated else None
 
     def best_of_codes(
         self,
@@ -246,8 +242,8 @@ class HnswGraph:
         if self._walked is None:
             return self._search_faiss(queries, ef, shape)
         rows, scores = np.empty(shape, dtype=np.int64), np.empty(shape, dtype=np.float32)
-        taken, whole = self._put_to_codes(queries), ef if whole is None else whole
-        self._walked.search(taken, ef, whole, self._worth, rows, scores, self.rows)
+        queries, whole = np.ascontiguousarray(queries), ef if whole is None else whole
+        self._walked.search(queries, ef, whole, self._worth, rows, scores, self.rows)
         return rows, scores
 
     def _search_faiss(self, queries: FloatArray, ef: int, shape: tuple[int, int]) -> Ranking:
@@ -262,10 +258,6 @@ class HnswGraph:
         rows, scores = self._rows_of(nodes), self._similarities(distances, nodes)
         order = np.lexsort((rows, -scores, rows < 0), axis=1)
         return np.take_along_axis(rows, order, axis=1), np.take_along_axis(scores, order, axis=1)
-
-    def _put_to_codes(self, queries: FloatArray) -> FloatArray:
-        compared = self.compared(queries)
-        return np.ascontiguousarray(queries) if compared is None else compared
 
     @property
     def quick(self) -> bool:

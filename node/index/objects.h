@@ -14,6 +14,7 @@ typedef struct {
     int32_t *starts;
     Level *levels;   /* of packed links */
     Py_buffer *held; /* what these are read from, three for each level */
+    float *signs;    /* of the rotation */
     Coded coded;
 } GraphObject;
 

@@ -34,34 +34,49 @@ static int encode(const Coded *coded, const float *vector, Size dim, uint8_t *in
     return sum <= 2 * ROUNDING * unit * unit * (float)dim;
 }
 
-/* Room for them in a code of integers. */
-static Size components_of(const Coded *coded) { return coded->graph.width * (coded->form == OF_BYTES ? 1 : 2); }
+/* Room for them in a code. */
+static Size components_of(const Coded *coded) {
+    if (coded->bits)
+        return signs_components(coded->graph.width);
+    return coded->graph.width * (coded->form == OF_BYTES ? 1 : 2);
+}
 
 /* Of split bytes a query has two forms, the bytes' own behind what the upper halves are compared with, and room for the
- * bytes of a code. Both are floats at most. */
+ * bytes of a code. Both are floats at most. Of signs the rotated vector is behind what they are compared with. */
 Size query_bytes(const Coded *coded) {
     Size components = components_of(coded);
     if (coded->bits)
-        return signs_query_bytes(signs_components(coded->graph.width), coded->bits);
+        return signs_query_bytes(components, coded->bits) + components * (Size)sizeof(float);
     return components * (Size)(coded->form == OF_SPLIT_BYTES ? 2 * sizeof(float) + 1 : sizeof(float));
 }
 
 int takes(const Coded *coded, Size dim) {
-    return coded->bits ? dim == signs_components(coded->graph.width) : dim <= components_of(coded);
+    if (coded->bits && coded->rotation.signs == NULL)
+        return dim == components_of(coded);
+    return dim <= components_of(coded);
 }
 
 /* An upper half stands for the middle of sixteen integers, which is this of seven bits: eight times the half and 3.75. */
 static uint8_t for_upper_half(uint8_t integer) { return integer > 6 ? (uint8_t)((2 * integer - 13) >> 2) : 0; }
 static float level_for_upper_half(float level) { return level / 2 - 3.75F; }
 
+static Query query_of_signs(const Coded *coded, const float *vector, Size dim, uint8_t *query) {
+    const Size components = components_of(coded);
+    float *rotated = (float *)(void *)(query + signs_query_bytes(components, coded->bits));
+    if (coded->rotation.signs != NULL) {
+        rotate(&coded->rotation, vector, dim, rotated);
+        vector = rotated;
+    }
+    signs_prepare(vector, coded->centre, components, coded->bits, query);
+    return (Query){query, signs_compare};
+}
+
 Query query_of(const Coded *coded, const float *vector, Size dim, Scratch *scratch) {
     const Size components = components_of(coded);
     const int is_split = coded->form == OF_SPLIT_BYTES;
     uint8_t *integers = scratch->code + (is_split ? components : 0);
-    if (coded->bits) {
-        signs_prepare(vector, coded->centre, dim, coded->bits, scratch->code);
-        return (Query){scratch->code, signs_compare};
-    }
+    if (coded->bits)
+        return query_of_signs(coded, vector, dim, scratch->code);
     memset(scratch->code, 0, (size_t)query_bytes(coded));
     if (encode(coded, vector, dim, integers)) {
         for (Size i = 0; is_split && i < components; i++)

@@ -7,12 +7,14 @@
 #define VECRAFT_QUERY_H
 
 #include "graph.h"
+#include "rotation.h"
 
 /* A graph, and what its codes stand for. */
 typedef struct {
     Graph graph;
     float low, step; /* the integer i stands for low + i * step */
-    const float *centre;
+    const float *centre; /* of codes of signs */
+    Rotation rotation;   /* that they were made after */
     int bits;  /* of a query's components, where codes are of signs; 0: they are of integers */
     Form form; /* of codes of integers */
 } Coded;

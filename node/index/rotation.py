@@ -86,6 +86,13 @@ def _block(width: int) -> int:
     return min(width & -width, _BLOCK_MAX)
 
 
+def signs_of(width: int) -> FloatArray:
+    """What ``rotate`` multiplies the components of each block by, before each transform: (3, block)."""
+    transform = _transform(_block(width))
+    signs = transform.signs1, transform.signs2, transform.signs3
+    return np.stack([faiss.vector_to_array(each) for each in signs]).astype(np.float32)
+
+
 @lru_cache(maxsize=16)
 def _transform(block: int) -> Any:
     return faiss.HadamardRotation(block, _SEED)

@@ -44,7 +44,7 @@ static int scored_graph_init(ScoredGraphObject *self, PyObject *args, PyObject *
     const Coded *coded = &((GraphObject *)graph)->coded;
     int fits = ((GraphObject *)graph)->owner != NULL && kernel != 0 && take_vectors(self);
     const Originals *vectors = &self->originals;
-    fits = fits && vectors->count < NODES_MAX && (coded->bits || takes(coded, vectors->dim));
+    fits = fits && vectors->count < NODES_MAX && takes(coded, vectors->dim);
     if (fits && rows != Py_None)
         fits = self->rows.ndim == 1 && self->rows.itemsize == sizeof(uint32_t) &&
                self->rows.shape[0] == coded->graph.count;
@@ -83,43 +83,33 @@ static int are_for_ranking(const ScoredGraphObject *self, const Py_buffer *queri
            walked->len == 2 * queries->shape[0] * (Py_ssize_t)sizeof(int64_t);
 }
 
-/* Rows of floats that codes are compared with, as many as there are queries. */
-static int are_compared_for(const ScoredGraphObject *self, const Py_buffer *compared, const Py_buffer *queries) {
-    return self->graph != NULL && compared->ndim == 2 && compared->itemsize == sizeof(float) &&
-           compared->shape[0] == queries->shape[0] && takes(&self->graph->coded, compared->shape[1]);
-}
-
 static PyObject *scored_graph_search(ScoredGraphObject *self, PyObject *const *args, Py_ssize_t many) {
-    /* queries, rows, scores, walked, allowed, compared */
-    Py_buffer given[6] = {{.obj = NULL}, {.obj = NULL}, {.obj = NULL}, {.obj = NULL}, {.obj = NULL}, {.obj = NULL}};
+    /* queries, rows, scores, walked, allowed */
+    Py_buffer given[5] = {{.obj = NULL}, {.obj = NULL}, {.obj = NULL}, {.obj = NULL}, {.obj = NULL}};
     PyObject *answer = NULL;
-    if (many != 7 && many != 8)
+    if (many != 7)
         return PyErr_Format(PyExc_TypeError, "expected queries, ef, wanted, rows, scores, walked and allowed");
     Py_ssize_t ef = PyLong_AsSsize_t(args[1]), wanted = PyLong_AsSsize_t(args[2]);
     if (PyErr_Occurred() || PyObject_GetBuffer(args[0], given, PyBUF_ND) < 0 ||
         PyObject_GetBuffer(args[3], given + 1, PyBUF_ND | PyBUF_WRITABLE) < 0 ||
         PyObject_GetBuffer(args[4], given + 2, PyBUF_ND | PyBUF_WRITABLE) < 0 ||
         PyObject_GetBuffer(args[5], given + 3, PyBUF_WRITABLE) < 0 ||
-        (args[6] != Py_None && PyObject_GetBuffer(args[6], given + 4, PyBUF_SIMPLE) < 0) ||
-        (many == 8 && args[7] != Py_None && PyObject_GetBuffer(args[7], given + 5, PyBUF_ND) < 0))
+        (args[6] != Py_None && PyObject_GetBuffer(args[6], given + 4, PyBUF_SIMPLE) < 0))
         goto end;
-    const Py_buffer *compared = given + (given[5].obj == NULL ? 0 : 5);
-    if (!are_for_ranking(self, given, given + 1, given + 2, given + 3) || ef <= 0 || wanted <= 0 ||
-        !are_compared_for(self, compared, given)) {
+    if (!are_for_ranking(self, given, given + 1, given + 2, given + 3) || ef <= 0 || wanted <= 0) {
         PyErr_SetString(PyExc_ValueError, "expected matrices that fit each other and the graph");
         goto end;
     }
     Mask mask = {given[4].buf, 8 * given[4].len};
     Ranking ranking = {given[1].buf, given[2].buf, given[1].shape[1]};
-    Asked asked = {given[0].buf, compared->buf, compared->shape[1]};
     int done;
     Py_BEGIN_ALLOW_THREADS;
-    done = search_best(&self->graph->coded, &self->originals, &mask, &asked, given[0].shape[0], ef, wanted, ranking,
-                       given[3].buf);
+    done = search_best(&self->graph->coded, &self->originals, &mask, given[0].buf, given[0].shape[0], ef, wanted,
+                       ranking, given[3].buf);
     Py_END_ALLOW_THREADS;
     answer = done < 0 ? PyErr_NoMemory() : Py_NewRef(Py_None);
 end:
-    for (int i = 0; i < 6; i++)
+    for (int i = 0; i < 5; i++)
         PyBuffer_Release(given + i);
     return answer;
 }
@@ -166,8 +156,7 @@ static PyObject *scored_graph_scan(ScoredGraphObject *self, PyObject *const *arg
         (args[4] != Py_None && PyObject_GetBuffer(args[4], given + 3, PyBUF_ND) < 0) ||
         (args[5] != Py_None && PyObject_GetBuffer(args[5], given + 4, PyBUF_SIMPLE) < 0))
         goto end;
-    if (!are_for_scanning(self, given, given + 1, given + 2, given + 3, given + 4) || wanted <= 0 ||
-        !are_compared_for(self, given, given)) {
+    if (!are_for_scanning(self, given, given + 1, given + 2, given + 3, given + 4) || wanted <= 0) {
         PyErr_SetString(PyExc_ValueError, "expected matrices that fit each other, and rows or bits");
         goto end;
     }
@@ -178,11 +167,10 @@ static PyObject *scored_graph_scan(ScoredGraphObject *self, PyObject *const *arg
     Admitted admitted = {given[3].buf, given[3].len / (Py_ssize_t)sizeof(int64_t),
                          {given[4].buf, 8 * given[4].len}};
     Ranking ranking = {given[1].buf, given[2].buf, given[1].shape[1]};
-    Asked asked = {given[0].buf, given[0].buf, given[0].shape[1]};
     int done;
     Py_BEGIN_ALLOW_THREADS;
-    done = scan_best(&self->graph->coded, &self->originals, self->nodes, &admitted, &asked, given[0].shape[0], wanted,
-                     ranking);
+    done = scan_best(&self->graph->coded, &self->originals, self->nodes, &admitted, given[0].buf, given[0].shape[0],
+                     wanted, ranking);
     Py_END_ALLOW_THREADS;
     answer = done < 0 ? PyErr_NoMemory() : Py_NewRef(Py_None);
 end:

@@ -80,14 +80,14 @@ int search_codes(const Coded *coded, Worth worth, const uint32_t *rows, const fl
     return 0;
 }
 
-int search_best(const Coded *coded, const Originals *originals, const Mask *mask, const Asked *asked, Size many,
+int search_best(const Coded *coded, const Originals *originals, const Mask *mask, const float *queries, Size many,
                 Size ef, Size wanted, Ranking ranking, int64_t *walked) {
     Scratch *scratch = scratch_for(coded, ef);
     if (scratch == NULL)
         return -1;
     for (Size i = 0; i < many; i++) {
-        const float *vector = asked->vectors + i * originals->dim;
-        Query query = query_of(coded, asked->compared + i * asked->dim, asked->dim, scratch);
+        const float *vector = queries + i * originals->dim;
+        Query query = query_of(coded, vector, originals->dim, scratch);
         if (walk_for(&coded->graph, &query, scratch) < 0)
             return -1;
         Size passing = rank(originals, mask, vector, is_beyond_halves(&query) ? ef : wanted, scratch, &ranking);
@@ -100,15 +100,15 @@ int search_best(const Coded *coded, const Originals *originals, const Mask *mask
 }
 
 int scan_best(const Coded *coded, const Originals *originals, const uint32_t *nodes, const Admitted *admitted,
-              const Asked *asked, Size many, Size wanted, Ranking ranking) {
+              const float *queries, Size many, Size wanted, Ranking ranking) {
     static const Mask ALL = {NULL, 0};
     Scratch *scratch = scratch_for(coded, BEYOND_MORE * wanted);
     if (scratch == NULL)
         return -1;
     const Size room = scratch->pool.room, usual = wanted < room ? wanted : room;
     for (Size i = 0; i < many; i++) {
-        const float *vector = asked->vectors + i * originals->dim;
-        Query query = query_of(coded, asked->compared + i * asked->dim, asked->dim, scratch);
+        const float *vector = queries + i * originals->dim;
+        Query query = query_of(coded, vector, originals->dim, scratch);
         scratch->pool.room = is_beyond_halves(&query) ? room : usual;
         scan(&coded->graph, originals, nodes, admitted, &query, &scratch->pool);
         if (rank(originals, &ALL, vector, scratch->pool.room, scratch, &ranking) < 0)

@@ -9,12 +9,6 @@
 #include "query.h"
 #include "scan.h"
 
-/* Vectors, and what codes are compared with in their stead, of `dim` components. */
-typedef struct {
-    const float *vectors, *compared;
-    Size dim;
-} Asked;
-
 /* What distances by code tell: minus the squared distance, the cosine of vectors of unit length, or the inner product. */
 typedef enum { NEARNESS, COSINE, PRODUCT } Worth;
 
@@ -25,11 +19,11 @@ int search_codes(const Coded *coded, Worth worth, const uint32_t *rows, const fl
 
 /* One walk per query, and of each the first `wanted` nodes that may be returned are scored again; -1: no memory.
  * `walked`, two numbers for each query: nodes that the walk kept, and how many of them may be returned. */
-int search_best(const Coded *coded, const Originals *originals, const Mask *mask, const Asked *asked, Size many,
+int search_best(const Coded *coded, const Originals *originals, const Mask *mask, const float *queries, Size many,
                 Size ef, Size wanted, Ranking ranking, int64_t *walked);
 
 /* All admitted nodes are compared, and the first `wanted` of them scored again; otherwise as `search_best`. */
 int scan_best(const Coded *coded, const Originals *originals, const uint32_t *nodes, const Admitted *admitted,
-              const Asked *asked, Size many, Size wanted, Ranking ranking);
+              const float *queries, Size many, Size wanted, Ranking ranking);
 
 #endif

@@ -122,6 +122,7 @@ class Graph:
         centre: int = 0,
         bits: int = 0,
         form: int = 0,
+        rotation: npt.NDArray[np.float32] | None = None,
     ) -> None:
         """
         Args:
@@ -133,9 +134,11 @@ class Graph:
             codes: the address of ``count`` codes of ``width`` bytes: a vector's components and zeros.
             low, step: the integer i stands for ``low + i * step``.
             centre, bits: of codes of signs (``signs.h``): the address of their centre, as many float32 as a
-                vector has components, and bits of a query's component; what is compared are rotated vectors.
+                vector has components, and bits of a query's component.
             form: 0: codes are of bytes; 1: of halves (``graph.h``), and the integers are of seven bits, of
                 which they have the upper four; 2: of bytes split in halves, which cannot be linked.
+            rotation: of queries, where codes are of signs: what ``rotation.signs_of`` gives; None: they come
+                rotated.
 
         Raises: ValueError if they cannot be one graph's.
         """
@@ -239,7 +242,6 @@ class ScoredGraph:
         scores: npt.NDArray[np.float32],
         walked: npt.NDArray[np.int64],
         allowed: npt.NDArray[np.uint8] | None,
-        compared: npt.NDArray[np.float32] | None = None,
         /,
     ) -> None:
         """Walk for each query (nq, dim) and score the ``wanted`` nearest nodes again whose rows are allowed.
@@ -247,8 +249,7 @@ class ScoredGraph:
         The best are written to ``rows`` and ``scores``, both (nq, k): best first, equally good ones by row,
         padded with -1 and -inf. ``walked`` (nq, 2): how many nodes the walk kept, and how many of all those
         are allowed. Arrays are C-contiguous. ``ef``: how many nodes a walk keeps. ``allowed``: packed bits
-        of matrix rows, little-endian; those that it has no bits for are not allowed. ``compared``: what
-        codes are compared with in the stead of ``queries``, one for each.
+        of matrix rows, little-endian; those that it has no bits for are not allowed.
 
         Raises: ValueError for arrays that do not fit each other, MemoryError.
         """

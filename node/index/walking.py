@@ -15,6 +15,7 @@ from node.index import memory, walk
 from node.index.codes import Encoding
 from node.index.library import faiss
 from node.index.packed_links import PackedLinks
+from node.index.rotation import signs_of
 
 _ALONE = (
     64  # nodes that are linked before several threads begin: those of the highest levels lead to all others
@@ -31,8 +32,9 @@ def walked_signs(index: Any) -> walk.Graph:
     """The graph of ``index``, whose codes are signs; ``qb`` of its storage counts."""
     storage = faiss.downcast_index(index.storage)
     centre = int(storage.center.data())
-    width = int(storage.code_size)
-    return _over_links(index, width=width, low=0.0, step=1.0, centre=centre, bits=int(storage.qb))
+    width, rotation = int(storage.code_size), signs_of(int(storage.d))
+    more = {"centre": centre, "bits": int(storage.qb), "rotation": rotation}
+    return _over_links(index, width=width, low=0.0, step=1.0, **more)
 
 
 def _over_links(index: Any, **codes: Any) -> walk.Graph:

@@ -178,7 +178,7 @@ class VectorsView:
             return PlainScan(scored, listed, None if listed is not None else mask, count, wanted, way, beside)
         if mask is None and not scoring.rescore:
             return PlainCodes(graph, width, planner.rescored(k, width), wanted, way, beside)
-        return PlainWalk(graph, scored, width, candidates, wanted, enough, mask, way, beside)
+        return PlainWalk(scored, width, candidates, wanted, enough, mask, way, beside)
 
     def by_graph(
         self,

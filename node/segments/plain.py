@@ -40,11 +40,10 @@ class PlainSearch(Protocol):
 class PlainWalk:
     """One walk, of which enough nodes may be returned. Implements ``PlainSearch``."""
 
-    __slots__ = ("_beside", "_compared", "_count", "_counter", "_enough", "_k", "_mask", "_search", "width")
+    __slots__ = ("_beside", "_count", "_counter", "_enough", "_k", "_mask", "_search", "width")
 
     def __init__(
         self,
-        graph: HnswGraph,
         scored: ScoredGraph,
         width: int,
         count: int,
@@ -55,7 +54,7 @@ class PlainWalk:
         beside: Beside | None = None,
     ) -> None:
         """``count`` of a walk's ``width`` nodes are scored; of all, ``enough`` must be in ``mask``."""
-        self._search, self._compared, self.width, self._count = scored.search, graph.compared, width, count
+        self._search, self.width, self._count = scored.search, width, count
         self._k, self._enough, self._mask = k, enough, mask
         self._counter, self._beside = SEGMENT_SEARCHES[way], beside
 
@@ -67,8 +66,7 @@ class PlainWalk:
         many = len(queries)
         rows, scores = np.empty((many, self._k), dtype=np.int64), np.empty((many, self._k), dtype=np.float32)
         walked = np.empty((many, 2), dtype=np.int64)
-        compared = self._compared(queries)
-        self._search(queries, self.width, self._count, rows, scores, walked, self._mask, compared)
+        self._search(queries, self.width, self._count, rows, scores, walked, self._mask)
         if (walked[0, 1] if many == 1 else walked[:, 1].min()) < self._enough:
             return None
         self._counter.inc(many)

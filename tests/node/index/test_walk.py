@@ -15,6 +15,7 @@ from node.index import Code, Encoding, set_threads, similarities, walk
 from node.index.codes import unpacked_halves
 from node.index.kernels import kernel_of
 from node.index.library import faiss
+from node.index.rotation import rotate, signs_of
 from node.index.walking import link
 from protos.collections import Distance
 
@@ -144,6 +145,34 @@ def test_every_way_to_compare_signs_tells_the_same_distance(words: int, bits: in
     directions = np.where(np.unpackbits(signs, bitorder="little"), 1, -1) / np.sqrt(64 * words)
     wanted = numbers[0] + moved @ moved - 2 * numbers[1] * (levels @ directions)
     assert found[0] == pytest.approx(wanted, rel=1e-3, abs=1e-3)
+
+
+@given(
+    grains=st.integers(1, 20), spare=st.integers(0, 63), bits=st.integers(1, 8), seed=st.integers(0, 2**32)
+)
+def test_queries_are_rotated_as_vectors_are(grains: int, spare: int, bits: int, seed: int) -> None:
+    """Bit for bit."""
+    rng, width = np.random.default_rng(seed), 64 * grains
+    codes = rng.integers(0, 256, (20, width // 8 + 8)).astype(np.uint8)
+    codes[:, -8:] = rng.random((20, 2)).astype(np.float32).view(np.uint8)
+    centre, queries = rng.normal(size=width).astype(np.float32), rng.normal(size=(3, width - spare))
+    common: dict[str, Any] = {"centre": centre.ctypes.data, "bits": bits}
+    links = Links(codes, np.tile(np.arange(20, dtype=np.int32), (20, 1)))
+    taken = queries.astype(np.float32)
+    by_itself = searched(links.graph(**common, rotation=signs_of(width)), taken, 20, 20)
+    rotated = searched(links.graph(**common), rotate(taken, width), 20, 20)
+    for found, wanted in zip(by_itself, rotated, strict=True):
+        np.testing.assert_array_equal(found, wanted)
+
+
+@pytest.mark.parametrize("shape", [(3, 3), (3, 128), (2, 64), (0, 64)])
+def test_what_is_no_rotation_of_the_codes_is_refused(shape: tuple[int, int]) -> None:
+    links = Links(np.zeros((1, 16), dtype=np.uint8), np.array([[-1]], dtype=np.int32))
+    centre = np.zeros(64, dtype=np.float32)
+    with pytest.raises(ValueError, match="one graph"):
+        links.graph(centre=centre.ctypes.data, bits=4, rotation=np.ones(shape, dtype=np.float32))
+    with pytest.raises(ValueError, match="one graph"):
+        links.graph(rotation=np.ones((3, 64), dtype=np.float32))
 
 
 def test_codes_and_queries_of_signs_have_as_many_components() -> None:
