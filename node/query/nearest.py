@@ -10,6 +10,7 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
+from msgspec.structs import replace
 
 from node.bits import Slots
 from node.query import ranking
@@ -58,10 +59,12 @@ class Nearest:
         self._hints = [Hints(part.rows, part.count, *full_scan, trace, values) for _, part in self._parts]
         self.count = sum(part.count for _, part in self._parts)
 
-    def rank(self, queries: Queries, k: int, *, widening: int = 1) -> tuple[Slots, FloatArray]:
+    def rank(
+        self, queries: Queries, k: int, *, widening: int = 1, wanted: int | None = None
+    ) -> tuple[Slots, FloatArray]:
         """The k best: slots and similarities, both (nq, <= k), best first, padded with slot -1.
 
-        ``widening``: how many times the usual width graphs are walked with.
+        ``widening``: how many times the usual width graphs are walked with. ``wanted``: as of ``Hints``.
         """
         ef = self._params.hnsw_ef  # None: the segment's choice, which is its graph's ``ef_construct``
         if widening > 1 and self._vector.name in self._config.vectors:
@@ -75,7 +78,7 @@ class Nearest:
                 allowed_count=part.count,
                 ef=ef,
                 exact=self._params.exact,
-                hints=hints,
+                hints=hints if wanted is None else replace(hints, wanted=wanted),
                 quantization=self._params.quantization,
             )
             for (segment, part), hints in zip(self._parts, self._hints, strict=True)

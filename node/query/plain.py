@@ -255,7 +255,7 @@ def _short(view: View, using: str, limit: int, params: SearchParams, filter: Fil
         return None
     allowed, full_scan = candidates.allowed, full_scan_of(view, vector) if candidates.filtered else (0, 0)
     parts = searched_parts(view, vector, allowed, params)
-    hints = [Hints(part.rows, part.count, *full_scan, None, candidates.values) for _, part in parts]
+    hints = [Hints(part.rows, part.count, *full_scan, None, candidates.values, limit) for _, part in parts]
     found = [
         _found_in(*each, using, limit + TIES_AHEAD, params, hint)
         for each, hint in zip(parts, hints, strict=True)

@@ -195,13 +195,13 @@ def _rank(
 
 def _rank_with_ties(nearest: Nearest, queries: Queries, limit: int) -> list[tuple[Slots, FloatArray]]:
     k = limit + TIES_AHEAD
-    slots, similarities = nearest.rank(queries, k)
+    slots, similarities = nearest.rank(queries, k, wanted=limit)
     ranked = [ranking.trim(*row) for row in zip(slots, similarities, strict=True)]
     for i, (_, best) in enumerate(ranked):
         wider = k
         while len(best) >= wider and best[-1] == best[limit - 1] and wider < min(nearest.count, _TIES_MAX):
             wider = min(wider * _GROWTH, nearest.count)
-            again = nearest.rank(queries[i : i + 1], wider)
+            again = nearest.rank(queries[i : i + 1], wider, wanted=limit)
             ranked[i] = ranking.trim(again[0][0], again[1][0])
             best = ranked[i][1]
     return ranked

@@ -154,7 +154,7 @@ class VectorsView:
             return None
         if chosen.count * self.schema.row_bytes <= hints.full_scan_bytes:
             return None
-        scoring = scoring_of(graph, quantization)
+        scoring = scoring_of(graph, quantization, hints.wanted)
         ef = width = _width(graph, k, ef, scoring)
         candidates, way, total = scoring.count(k, ef), Way.GRAPH, len(self.rows)
         mask = chosen.mask(total) if chosen.count < graph.covered else None
@@ -191,7 +191,7 @@ class VectorsView:
         hints: Hints,
     ) -> Ranking:
         """By ``graph``, which has all of ``chosen``, or by scoring them all, whichever is cheaper."""
-        scoring = scoring_of(graph, quantization)
+        scoring = scoring_of(graph, quantization, hints.wanted)
         width = _width(graph, k, ef, scoring)
         filtered = chosen.count < graph.covered
         if chosen.count * self.schema.row_bytes <= hints.full_scan_bytes:

@@ -24,6 +24,8 @@ class Hints(Struct, frozen=True, eq=False):
         full_scan_rows: the same for up to so many sparse vectors.
         trace: told what was done.
         values: payload fields and the values that every admitted point has there.
+        wanted: how many of the ``k`` best were asked for, where more are ranked so that ties are seen:
+            candidates are oversampled for these alone. None: all.
     """
 
     rows: Rows | None = None
@@ -32,6 +34,7 @@ class Hints(Struct, frozen=True, eq=False):
     full_scan_rows: int = 0
     trace: Trace | None = None
     values: tuple[tuple[str, FacetValue], ...] = ()
+    wanted: int | None = None
 
 
 NO_HINTS: Final = Hints()

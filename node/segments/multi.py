@@ -75,7 +75,7 @@ class MultiVectors:
         if graph is None or exact or k == 0 or size <= hints.full_scan_bytes:
             return self._best_rows(queries, k, chosen, hints.trace)
         width = planner.search_width(graph.params.ef_construct if ef is None else ef, k)
-        width = scoring_of(graph, quantization).width(width, k, graph.count)
+        width = scoring_of(graph, quantization, hints.wanted).width(width, k, graph.count)
         filtered = allowed is not None or hints.rows is not None
         owners = Owners(graph, self.rows.offsets, chosen, k, filtered=filtered)
         return self._walk(owners, queries, k, width, chosen, hints.trace)

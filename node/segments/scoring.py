@@ -22,14 +22,16 @@ class Scoring(Struct, frozen=True):
     """
     Attributes:
         rescore: similarities are those of the original vectors; else those that the codes tell.
-        oversampling: at least this many times ``k`` candidates.
-        widening: of every walk. ``per_wanted``: so many times ``k`` candidates hold what is best.
+        oversampling: at least this many candidates for each that is wanted.
+        widening: of every walk. ``per_wanted``: so many candidates for each hold what is best.
+        wanted: of the ``k`` that are to be ranked; None: all.
     """
 
     rescore: bool = True
     oversampling: float = 1.0
     widening: int = 1
     per_wanted: float = 1.0
+    wanted: int | None = None
 
     def width(self, width: int, k: int, nodes: int) -> int:
         """Nodes that a walk keeps, where ``width`` would do for codes that lose nothing."""
@@ -39,17 +41,23 @@ class Scoring(Struct, frozen=True):
         """Candidates of a walk that kept ``ef``."""
         if not self.rescore:
             return min(k, ef)
-        needed = min(ef, math.ceil(k * min(self.per_wanted, ef)))
+        needed = self._times(self.per_wanted, k, ef)
         return min(ef, max(needed, planner.rescored(k, ef), self._oversampled(k, ef)))
 
     def _oversampled(self, k: int, most: int) -> int:
-        return min(most, math.ceil(k * min(self.oversampling, most)))
+        return self._times(self.oversampling, k, most)
+
+    def _times(self, factor: float, k: int, most: int) -> int:
+        wanted = k if self.wanted is None else min(k, self.wanted)
+        return min(most, math.ceil(wanted * min(factor, most)))
 
 
 _RESCORED: Final = Scoring()
 
 
-def scoring_of(graph: HnswGraph, asked: QuantizationSearchParams | None) -> Scoring:
+def scoring_of(
+    graph: HnswGraph, asked: QuantizationSearchParams | None, wanted: int | None = None
+) -> Scoring:
     """Collections without quantization are always rescored: their codes are nobody's wish."""
     quantization = graph.params.quantization
     if quantization is None:
@@ -58,7 +66,8 @@ def scoring_of(graph: HnswGraph, asked: QuantizationSearchParams | None) -> Scor
     if asked.ignore:
         return Scoring(widening=_IGNORING, per_wanted=math.inf)
     rescore = quantization.rescores if asked.rescore is None else asked.rescore
-    return Scoring(rescore, asked.oversampling or 1.0, per_wanted=_per_wanted(graph.encoding))
+    per_wanted = _per_wanted(graph.encoding)
+    return Scoring(rescore, asked.oversampling or 1.0, per_wanted=per_wanted, wanted=wanted)
 
 
 def _per_wanted(encoding: Encoding) -> float:

@@ -14,6 +14,8 @@ from node.index.quantization import Kind
 from node.segments import SealedSegment, VectorSchema
 from node.segments.building.assemble import assemble
 from node.segments.building.jobs import IndexJob, Source
+from node.segments.hints import Hints
+from node.segments.trace import Trace
 from protos.collections import Distance
 from protos.shard import QuantizationSearchParams
 from tests.node.segments.make import pack, sealed
@@ -122,6 +124,21 @@ def test_oversampling_finds_more(tmp_path: Path) -> None:
     assert many >= 0.99
     endless = _asked(segment, QuantizationSearchParams(rescore=True, oversampling=1e30))
     assert _recall(endless) == 1.0
+
+
+@pytest.mark.parametrize("quantization", [BINARY, SCALAR])
+def test_ties_that_are_looked_out_for_are_not_oversampled(quantization: Quantization, tmp_path: Path) -> None:
+    """Four times ten that are wanted, not four times fourteen that are ranked."""
+    segment, asked = _segment(tmp_path, quantization), QuantizationSearchParams(rescore=True, oversampling=4)
+    plain = segment.plain_search(
+        "", 14, allowed=None, allowed_count=len(MATRIX), ef=16, quantization=asked, hints=Hints(wanted=10)
+    )
+    assert plain is not None
+    assert plain.width == 40
+    hints = Hints(wanted=10, trace=Trace())
+    segment.search("", QUERIES, 14, ef=16, quantization=asked, hints=hints)
+    assert hints.trace is not None
+    assert [(step.width, step.scored) for step in hints.trace.steps] == [(40, 40 * len(QUERIES))]
 
 
 def test_codes_are_ignored_when_asked(tmp_path: Path) -> None:

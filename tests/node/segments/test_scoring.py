@@ -41,6 +41,16 @@ def test_oversampling_asks_for_more() -> None:
     assert (scoring.count(10, 500), scoring.width(64, 10, 4000)) == (90, 90)
 
 
+def test_what_is_ranked_beyond_what_is_wanted_asks_for_no_more() -> None:
+    """Ties at the edge of the ten that are wanted are seen by four more."""
+    encoding = Encoding(Code.SIGNS, width=1536)
+    scoring = scoring_of(graph(encoding, BINARY), QuantizationSearchParams(oversampling=9.0), 10)
+    assert (scoring.count(14, 500), scoring.width(64, 14, 4000)) == (90, 90)
+    assert scoring.count(5, 500) == 45  # there are no more in this segment
+    few = scoring_of(graph(Encoding(Code.SIGNS, width=1536), BINARY), None, 1)
+    assert few.count(5, 500) == 19  # as many as are ranked, and those that this takes
+
+
 def test_who_ignores_the_quantization_has_all_of_a_wider_walk_scored_again() -> None:
     encoding = Encoding(Code.SIGNS, width=1536)
     scoring = scoring_of(graph(encoding, BINARY), QuantizationSearchParams(ignore=True))
