@@ -82,6 +82,7 @@ def configure(root: argparse.ArgumentParser) -> None:
         "filters", parents=[common, real, chosen], help="filters from rare to common, beside Qdrant's engine"
     )
     left.add_argument("--alone", action="store_true", help="without Qdrant's engine")
+    left.add_argument("--fresh", action="store_true", help="no filter is asked for twice")
     parts.add_parser("tenants", parents=[common], help="one tenant's searches as the collection grows")
     words = parts.add_parser("sparse", parents=[common], help="sparse vectors, beside Qdrant's engine")
     words.add_argument("--rows", type=int, default=100_000)
@@ -177,7 +178,12 @@ def _run(options: argparse.Namespace, folder: Path) -> Report:
             vectors = make(_set_plan(options))
             return selectivity.measure(
                 SelectivityPlan(
-                    vectors.name, vectors.base(), vectors.queries(), folder, edge=not options.alone
+                    vectors.name,
+                    vectors.base(),
+                    vectors.queries(),
+                    folder,
+                    edge=not options.alone,
+                    fresh=options.fresh,
                 )
             )
         case "tenants":

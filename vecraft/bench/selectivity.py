@@ -35,7 +35,7 @@ from protos.collections import (
     KeywordIndexParams,
     VectorParams,
 )
-from protos.filters import FieldCondition, Filter, MatchValue
+from protos.filters import FieldCondition, Filter, MatchAny, MatchValue
 from protos.shard import SearchParams, SearchRequest
 from vecraft.bench.data import FloatMatrix
 from vecraft.bench.points import stored_points
@@ -188,7 +188,11 @@ def ours(plan: SelectivityPlan, payloads: Sequence[bytes]) -> Engine:
     view = _view(plan, payloads)
 
     def ask(i: int, tag: str | None) -> list[SearchRequest]:
-        wanted = None if tag is None else Filter(must=(FieldCondition(FIELD, (MatchValue(tag),)),))
+        wanted = None
+        if tag is not None:
+            other = plan.alternative(i)
+            match = MatchValue(tag) if other is None else MatchAny((tag, other))
+            wanted = Filter(must=(FieldCondition(FIELD, (match,)),))
         return [SearchRequest("", plan.queries[i], K, filter=wanted, params=SearchParams())]
 
     return Engine(

@@ -19,7 +19,9 @@ def engine(plan: SelectivityPlan, payloads: Sequence[bytes]) -> Engine:
     def ask(i: int, tag: str | None) -> edge.QueryRequest:
         wanted = None
         if tag is not None:
-            wanted = edge.Filter(must=[edge.FieldCondition(FIELD, match=edge.MatchValue(tag))])
+            other = plan.alternative(i)
+            match = edge.MatchValue(tag) if other is None else edge.MatchAny([tag, other])
+            wanted = edge.Filter(must=[edge.FieldCondition(FIELD, match=match)])
         return edge.QueryRequest(query=edge.Query.Nearest(plan.queries[i].tolist()), limit=K, filter=wanted)
 
     return Engine("qdrant-edge", ask, shard.query, lambda points: [int(str(point.id)) for point in points])

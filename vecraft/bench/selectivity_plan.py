@@ -16,7 +16,10 @@ FIELD = "tags"
 
 
 class SelectivityPlan(Struct, frozen=True):
-    """``base`` (n, dim) and ``queries`` (m, dim): float32 of unit length. ``edge``: compare with it."""
+    """``base`` (n, dim) and ``queries`` (m, dim): float32 of unit length. ``edge``: compare with it.
+
+    ``fresh``: no filter is asked for twice.
+    """
 
     title: str
     base: FloatMatrix
@@ -24,9 +27,14 @@ class SelectivityPlan(Struct, frozen=True):
     folder: Path
     shares: Sequence[float] = SHARES
     edge: bool = True
+    fresh: bool = False
     threads: int = 2
     graph: bool = True  # of all rows
     tenants: bool = False  # do points of a tag share graphs of their own? (``payload_m``, ``is_tenant``)
+
+    def alternative(self, query: int) -> str | None:
+        """A tag that no point has, which makes the filter one of this query alone; None: none is wanted."""
+        return f"none-{query}" if self.fresh else None
 
 
 class Engine(Struct, frozen=True):
