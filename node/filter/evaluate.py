@@ -107,27 +107,37 @@ def evaluate(filter: Filter, context: Context) -> Selection:
     """Select the live slots that satisfy ``filter``."""
     evaluator = _Evaluator(context)
     clauses = evaluator.clauses(filter)
-    found = slot_sets.all_of(evaluator.space, [bounds for _, bounds in clauses])
-    upper = found.upper
-    if found.exact or upper.count == 0:
-        return Selection(upper.packed, upper.slots, upper.count)
-    open_clauses = _joined([clause for clause, bounds in clauses if not bounds.exact])
+    found = slot_sets.all_of(evaluator.space, [clause.bounds for clause in clauses])
+    upper, count = found.upper, found.upper.count
+    if found.exact or count == 0:
+        return Selection(upper.packed, upper.slots, count)
     return Selection(
         upper.packed,
         upper.slots,
-        upper.count,
-        _residue(open_clauses, context),
+        count,
+        _residue(_open(clauses), context),
         found.lower.to_bits(evaluator.space.size),
     )
 
 
-def _joined(clauses: Sequence[Filter]) -> Filter:
-    """One filter of single clauses; all but ``must`` and ``must_not`` occur once at most."""
+class _Clause(Struct, frozen=True, eq=False):
+    """One of a filter's: a condition of ``must`` or ``must_not``, or all of ``should`` or ``min_should``."""
+
+    bounds: Bounds
+    must: Condition | None = None
+    must_not: Condition | None = None
+    should: tuple[Condition, ...] | None = None
+    min_should: MinShould | None = None
+
+
+def _open(clauses: Sequence[_Clause]) -> Filter:
+    """Those that are not decided, as one filter; all but ``must`` and ``must_not`` occur once at most."""
+    left = [clause for clause in clauses if not clause.bounds.exact]
     return Filter(
-        must=tuple(condition for clause in clauses for condition in clause.must or ()),
-        should=next((clause.should for clause in clauses if clause.should), None),
-        must_not=tuple(condition for clause in clauses for condition in clause.must_not or ()),
-        min_should=next((clause.min_should for clause in clauses if clause.min_should), None),
+        must=tuple(clause.must for clause in left if clause.must is not None),
+        should=next((clause.should for clause in left if clause.should), None),
+        must_not=tuple(clause.must_not for clause in left if clause.must_not is not None),
+        min_should=next((clause.min_should for clause in left if clause.min_should), None),
     )
 
 
@@ -168,19 +178,19 @@ class _Evaluator:
         self.space = Space(context.live)
         self._unknown = Bounds(EMPTY, self.space.everything)
 
-    def clauses(self, filter: Filter) -> list[tuple[Filter, Bounds]]:
-        """The filter's clauses, each as a filter of its own, ``must`` and ``must_not`` one by one."""
+    def clauses(self, filter: Filter) -> list[_Clause]:
+        """The filter's clauses, ``must`` and ``must_not`` one by one."""
         space = self.space
-        found = [(Filter(must=(each,)), self.condition(each)) for each in filter.must or ()]
+        found = [_Clause(self.condition(each), must=each) for each in filter.must or ()]
         if filter.should:
             bounds = slot_sets.any_of(space, self._each(filter.should))
-            found.append((Filter(should=filter.should), bounds))
-        found += [
-            (Filter(must_not=(each,)), slot_sets.complement(space, self.condition(each)))
-            for each in filter.must_not or ()
-        ]
+            found.append(_Clause(bounds, should=filter.should))
+        for each in filter.must_not or ():
+            bounds = slot_sets.complement(space, self.condition(each))
+            found.append(_Clause(bounds, must_not=each))
         if filter.min_should is not None:
-            found.append((Filter(min_should=filter.min_should), self._min_should(filter.min_should)))
+            bounds = self._min_should(filter.min_should)
+            found.append(_Clause(bounds, min_should=filter.min_should))
         return found
 
     def _each(self, conditions: Iterable[Condition]) -> list[Bounds]:
@@ -206,7 +216,7 @@ class _Evaluator:
                     slot_sets.of_bits(bits.fit(self._context.in_buckets(buckets), self.space.size))
                 )
             case Filter():
-                parts = [bounds for _, bounds in self.clauses(condition)]
+                parts = [clause.bounds for clause in self.clauses(condition)]
                 return slot_sets.all_of(self.space, parts)
             case Nested(key=key, filter=filter):
                 return self._nested(parse_path(key).elements(), filter)

@@ -4,7 +4,8 @@ A ``SlotSet`` is sorted slots when few and packed bits when many; operations kee
 encloses an unknown set between two known ones, and its operations are those of interval arithmetic.
 
 Invariants: nothing is changed after it is made; sparse slots are ascending and unique; dense bits have
-the size of the space; in ``Bounds`` the lower set is part of the upper one.
+the size of the space, and no set has slots outside of it; in ``Bounds`` the lower set is part of the
+upper one.
 """
 
 from __future__ import annotations
@@ -100,9 +101,9 @@ class Space(Struct, frozen=True, eq=False):
         return SlotSet(None, self.live)
 
     def intersect(self, a: SlotSet, b: SlotSet) -> SlotSet:
-        if a.packed is not None and b.packed is not None and (a.packed is self.live or b.packed is self.live):
-            return b if a.packed is self.live else a
-        return intersection(a, b)
+        if a.packed is self.live:
+            return b
+        return a if b.packed is self.live else intersection(a, b)
 
     def union(self, a: SlotSet, b: SlotSet) -> SlotSet:
         if a.slots is not None and b.slots is not None:

@@ -44,8 +44,10 @@ class Allowed(Struct, frozen=True, eq=False):
         if self.every_row:
             return Part(segment.rows)
         if self.slots is not None:
-            first, last = np.searchsorted(self.slots, (segment.start, segment.start + segment.rows))
-            return Part(int(last - first), rows=self.slots[first:last] - segment.start)
+            start, slots = segment.start, self.slots
+            first = int(slots.searchsorted(start)) if start else 0
+            rows = slots[first : int(slots.searchsorted(start + segment.rows))]
+            return Part(len(rows), rows=rows - start if start else rows)
         assert self.packed is not None
         packed = bits.fit(self.packed[segment.start >> 3 :], bits.bytes_for(segment.rows))
         return Part(bits.count(packed), packed=packed)

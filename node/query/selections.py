@@ -60,7 +60,10 @@ def selected(view: View, filter: Filter, evaluate: Callable[[], Selection]) -> S
     found = evaluate()
     if found.residue is None:
         with _lock:
-            _kept.setdefault(view, _Kept()).add(key, found)
+            kept = _kept.get(view)
+            if kept is None:
+                kept = _kept[view] = _Kept()
+            kept.add(key, found)
     return found
 
 

@@ -20,6 +20,7 @@ from node.bits import Slots as Rows
 from node.index import NO_ROW, GraphParams, HnswGraph, best_of
 from node.index.exact import best_candidates, score_table
 from node.index.hnsw import Best
+from node.index.walk import ScoredGraph
 from node.segments import planner
 from node.segments.encoding import originals
 from node.segments.hints import NO_HINTS, Hints
@@ -156,29 +157,40 @@ class VectorsView:
             return None
         scoring = scoring_of(graph, quantization, hints.wanted)
         ef = width = _width(graph, k, ef, scoring)
-        candidates, way, total = scoring.count(k, ef), Way.GRAPH, len(self.rows)
-        mask = chosen.mask(total) if chosen.count < graph.covered else None
-        beside = None if graph.twins is None else partial(graph.twins.beside, k=k, mask=mask)
-        if mask is None:
-            wanted = enough = min(k, graph.count)
-        else:
-            mask, nodes = _admitted(graph, mask, chosen.count)
-            wanted, way = min(k, nodes), Way.WIDENED
-            width = max(candidates, planner.first_width(ef, wanted, graph.count, nodes))
-            enough = min(nodes, planner.enough(width, ef, wanted))
-        if planner.exact_is_cheaper(
-            width, chosen.count, self._rows_per_node(graph, filtered=mask is not None)
-        ):
-            if mask is None or graph.encoding.coarse:
+        candidates = scoring.count(k, ef)
+        if chosen.count < graph.covered:
+            return self._plain_filtered(graph, scored, chosen, k, ef, candidates)
+        if planner.exact_is_cheaper(width, chosen.count, self._rows_per_node(graph, filtered=False)):
+            return None
+        beside = None if graph.twins is None else partial(graph.twins.beside, k=k, mask=None)
+        wanted = min(k, graph.count)
+        if not scoring.rescore:
+            return PlainCodes(graph, width, planner.rescored(k, width), wanted, Way.GRAPH, beside)
+        return PlainWalk(scored, width, candidates, wanted, wanted, None, Way.GRAPH, beside)
+
+    def _plain_filtered(
+        self, graph: HnswGraph, scored: ScoredGraph, chosen: Chosen, k: int, ef: int, candidates: int
+    ) -> PlainSearch | None:
+        """Rows that are listed are scanned as they are, without bits being made of them."""
+        mask, nodes, beside, total = None, chosen.count, None, len(self.rows)
+        if graph.twins is not None:
+            own = chosen.mask(total)
+            assert own is not None
+            mask, nodes = graph.twins.admitting(own, chosen.count)
+            beside = partial(graph.twins.beside, k=k, mask=own)
+        wanted = min(k, nodes)
+        width = max(candidates, planner.first_width(ef, wanted, graph.count, nodes))
+        if planner.exact_is_cheaper(width, chosen.count, self._rows_per_node(graph, filtered=True)):
+            if graph.encoding.coarse:
                 return None
-            listed = chosen.rows() if graph.twins is None else None
+            listed = chosen.rows() if mask is None else None
             count, way = max(candidates, planner.rescored(k, width)), Way.CODES
             if planner.scored_at_once(nodes):
                 count, way = nodes, Way.ROWS
-            return PlainScan(scored, listed, None if listed is not None else mask, count, wanted, way, beside)
-        if mask is None and not scoring.rescore:
-            return PlainCodes(graph, width, planner.rescored(k, width), wanted, way, beside)
-        return PlainWalk(scored, width, candidates, wanted, enough, mask, way, beside)
+            return PlainScan(scored, listed, mask, count, wanted, way, beside)
+        enough = min(nodes, planner.enough(width, ef, wanted))
+        mask = chosen.mask(total) if mask is None else mask
+        return PlainWalk(scored, width, candidates, wanted, enough, mask, Way.WIDENED, beside)
 
     def by_graph(
         self,

@@ -56,6 +56,8 @@ class DeltaView(Struct, frozen=True, eq=False):
 
     def within(self, intervals: Sequence[tuple[Any, Any]]) -> Mask:
         """Which entries lie in any of the closed intervals, dead ones too."""
+        if not len(self.values):
+            return np.zeros(0, dtype=np.bool_)
         if self.codes is not None:
             found = (self.codes.get(low) for low, _ in intervals)
             intervals = [(code, code) for code in found if code is not None]

@@ -28,7 +28,7 @@ class Dictionary(Sequence[bytes]):
     def __init__(self, offsets: Offsets, blob: Blob) -> None:
         self.offsets = offsets
         self.blob = blob
-        self._bytes = blob.data
+        self._bytes, self._cuts = blob.data, np.ascontiguousarray(offsets, dtype=np.int64).data
 
     @classmethod
     def of(cls, strings: Sequence[bytes]) -> Dictionary:
@@ -46,7 +46,7 @@ class Dictionary(Sequence[bytes]):
     def __getitem__(self, code: int | slice) -> bytes | list[bytes]:
         if isinstance(code, slice):
             return [self[i] for i in range(*code.indices(len(self)))]
-        return bytes(self._bytes[self.offsets[code] : self.offsets[code + 1]])
+        return bytes(self._bytes[self._cuts[code] : self._cuts[code + 1]])
 
     def strings(self) -> list[bytes]:
         """All of them, faster than one by one."""
@@ -91,8 +91,15 @@ class Dictionary(Sequence[bytes]):
         return Dictionary(_starts(lengths), blob)
 
     def code(self, string: bytes) -> int | None:
-        rank = bisect.bisect_left(self, string)
-        return rank if rank < len(self) and self[rank] == string else None
+        data, cuts = self._bytes, self._cuts
+        low, high = 0, len(self)
+        while low < high:  # not by ``bisect``, which would call ``__getitem__``: three times as dear
+            middle = (low + high) >> 1
+            at = bytes(data[cuts[middle] : cuts[middle + 1]])
+            if at == string:
+                return middle
+            low, high = (middle + 1, high) if at < string else (low, middle)
+        return None
 
     def codes_with_prefix(self, prefix: bytes) -> tuple[int, int]:
         """The half-open range of codes of strings that start with ``prefix``."""

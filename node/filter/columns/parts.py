@@ -34,13 +34,13 @@ class ColumnParts(Struct, frozen=True, eq=False):
 
     def set_of(self, spans: Spans, recent: bits.Mask, size: int) -> SlotSet:
         """The slots of base entries at ``spans`` and of the delta's ``recent`` ones, where they count."""
-        added = self.delta.slots_of(recent)
+        added = self.delta.slots_of(recent) if len(recent) else self.delta.slots
         total = sum(end - start for start, end in spans) + len(added)
         if total <= slot_sets.sparse_limit(size):
             kept = self.base.slots_of(spans)
             if len(kept) and len(self.stale):
                 kept = kept[~bits.contains(self.stale, kept)]
-            return SlotSet(ascending(np.concatenate([kept, added])), None)
+            return SlotSet(ascending(np.concatenate([kept, added]) if len(added) else kept), None)
         packed = self.base.bits_of(spans, size)
         if len(self.stale):
             packed = packed & ~bits.fit(self.stale, size)
@@ -49,7 +49,7 @@ class ColumnParts(Struct, frozen=True, eq=False):
 
 def ascending(slots: SlotColumn) -> Slots:
     """Unique ascending slots; those of one value in the base are that already."""
-    if len(slots) > 1 and not np.all(slots[1:] > slots[:-1]):
+    if len(slots) > 1 and not (slots[1:] > slots[:-1]).all():
         slots = np.sort(slots)
         slots = slots[np.concatenate([[True], slots[1:] != slots[:-1]])]
     return slots.astype(np.int64)

@@ -27,8 +27,10 @@ class ColumnView(ColumnParts, frozen=True, eq=False):
         wanted = self.kind.wanted(predicate)
         hits = self._hits(wanted, size)
         lower = hits if wanted.sure else slot_sets.EMPTY
+        if wanted.others is Others.NONE:
+            return Bounds(lower, hits)
         others = bits.fit(self.others, size)
-        if wanted.others is Others.NONE or not others.any():
+        if not others.any():
             return Bounds(lower, hits)
         upper = slot_sets.of_bits(hits.to_bits(size) | others)
         if wanted.others is Others.ALL and wanted.sure:
