@@ -171,9 +171,11 @@ static inline int32_t place_at(const Graph *graph, int32_t node, int level) {
     return graph->packed == NULL ? node : place_of(graph->packed + level, node);
 }
 
+/* Asks for all lines that `bytes` of memory are in; they may begin within one. */
 static inline void prefetch(const void *memory, Size bytes) {
-    for (Size i = 0; i < bytes; i += CACHE_LINE)
-        __builtin_prefetch((const char *)memory + i);
+    const char *end = (const char *)memory + bytes;
+    for (const char *line = end - bytes - (uintptr_t)memory % CACHE_LINE; line < end; line += CACHE_LINE)
+        __builtin_prefetch(line);
 }
 
 static inline void prefetch_code(const Graph *graph, int32_t node) {

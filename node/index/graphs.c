@@ -21,7 +21,7 @@ static int take_form(Coded *coded, int form) {
 /* Are they signs for each round of a block, and is there memory for them? */
 static int take_rotation(GraphObject *self, const Py_buffer *signs) {
     Size block = signs->len / (ROTATION_ROUNDS * (Size)sizeof(float)), width = signs_components(self->coded.graph.width);
-    if (!self->coded.bits || block < 1 || (block & (block - 1)) != 0 || width % block != 0 ||
+    if (!self->coded.bits || block < 4 || (block & (block - 1)) != 0 || width % block != 0 ||
         signs->len != ROTATION_ROUNDS * block * (Size)sizeof(float))
         return 0;
     if ((self->signs = PyMem_Malloc((size_t)signs->len)) == NULL)

@@ -2,6 +2,7 @@
 #include "rotation.h"
 
 #include <math.h>
+#include <string.h>
 
 static void deal(const Rotation *rotation, const float *vector, Size dim, float *dealt) {
     const Size blocks = rotation->width / rotation->block;
@@ -12,13 +13,36 @@ static void deal(const Rotation *rotation, const float *vector, Size dim, float 
         }
 }
 
+typedef float Four __attribute__((vector_size(16)));
+typedef int32_t Places __attribute__((vector_size(16)));
+
+static Four load(const float *components) {
+    Four four;
+    memcpy(&four, components, sizeof four);
+    return four;
+}
+
+static void store(float *components, Four four) { memcpy(components, &four, sizeof four); }
+
+/* The first two of a transform's steps, of components that are neighbours and of those two apart. */
+static void transform_fours(float *components, Size size) {
+    const Four odd = {1, -1, 1, -1}, upper = {1, 1, -1, -1};
+    for (float *first = components; first < components + size; first += 4) {
+        Four four = load(first);
+        four = __builtin_shuffle(four, (Places){1, 0, 3, 2}) + four * odd;
+        store(first, __builtin_shuffle(four, (Places){2, 3, 0, 1}) + four * upper);
+    }
+}
+
+/* Of a multiple of four components. */
 static void transform(float *components, Size size) {
-    for (Size half = 1; half < size; half *= 2)
+    transform_fours(components, size);
+    for (Size half = 4; half < size; half *= 2)
         for (float *first = components; first < components + size; first += 2 * half)
-            for (Size i = 0; i < half; i++) {
-                float a = first[i], b = first[half + i];
-                first[i] = a + b;
-                first[half + i] = a - b;
+            for (Size i = 0; i < half; i += 4) {
+                Four a = load(first + i), b = load(first + half + i);
+                store(first + i, a + b);
+                store(first + half + i, a - b);
             }
 }
 

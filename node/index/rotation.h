@@ -11,7 +11,7 @@
 
 typedef struct {
     const float *signs; /* for each round, of a block's components; NULL: vectors stay as they are */
-    Size block, width;  /* of a block, a power of two, and of what is rotated */
+    Size block, width;  /* of a block, a power of two from four on, and of what is rotated */
 } Rotation;
 
 /* Writes `width` components; those that the vector does not have are zero. */

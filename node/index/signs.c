@@ -7,6 +7,7 @@
 #endif
 
 #define WORD_BITS 64
+#define SUMS 16
 #define INLINE static inline __attribute__((always_inline))
 
 typedef struct {
@@ -22,27 +23,59 @@ Size signs_query_bytes(Size components, int bits) {
     return (Size)sizeof(Planes) + components / WORD_BITS * bits * (Size)sizeof(uint64_t);
 }
 
+/* The least and the greatest component without the centre's, and the sum of their squares. */
+static void measure(const float *vector, const float *centre, Size components, float *least, float *most, float *square) {
+    float lows[SUMS], highs[SUMS], sums[SUMS] = {0};
+    for (int at = 0; at < SUMS; at++) {
+        lows[at] = INFINITY;
+        highs[at] = -INFINITY;
+    }
+    for (Size i = 0; i < components; i += SUMS)
+        for (int at = 0; at < SUMS; at++) {
+            float component = vector[i + at] - centre[i + at];
+            lows[at] = component < lows[at] ? component : lows[at];
+            highs[at] = component > highs[at] ? component : highs[at];
+            sums[at] += component * component;
+        }
+    for (int at = 0; at < SUMS; at++) {
+        *least = lows[at] < *least ? lows[at] : *least;
+        *most = highs[at] > *most ? highs[at] : *most;
+        *square += sums[at];
+    }
+}
+
+/* One bit of each of a word's bytes: of eight bytes a product brings theirs together. */
+static uint64_t bits_of(const uint8_t *levels, int bit) {
+    uint64_t word = 0;
+    for (int at = 0; at < WORD_BITS; at += 8) {
+        uint64_t eight;
+        memcpy(&eight, levels + at, sizeof eight);
+        eight = (eight >> bit & UINT64_C(0x0101010101010101)) * UINT64_C(0x0102040810204080) >> 56;
+        word |= eight << at;
+    }
+    return word;
+}
+
 void signs_prepare(const float *vector, const float *centre, Size components, int bits, void *prepared) {
     Planes *query = prepared;
-    float least = INFINITY, most = -INFINITY, square = 0, sum = 0;
-    for (Size i = 0; i < components; i++) {
-        float component = vector[i] - centre[i];
-        least = component < least ? component : least;
-        most = component > most ? component : most;
-        square += component * component;
-    }
+    float least = INFINITY, most = -INFINITY, square = 0;
+    uint64_t sum = 0;
+    measure(vector, centre, components, &least, &most, &square);
     float step = (most - least) / (float)((1 << bits) - 1), worth = 1 / sqrtf((float)components);
     memset(query->planes, 0, (size_t)(components / WORD_BITS * bits) * sizeof(uint64_t));
-    for (Size i = 0; i < components && step > 0 && isfinite(square); i++) {
-        uint32_t level = (uint32_t)((vector[i] - centre[i] - least) / step + 0.5F);
-        sum += (float)level;
+    for (Size i = 0; i < components && step > 0 && isfinite(square); i += WORD_BITS) {
+        uint8_t levels[WORD_BITS];
+        for (Size at = 0; at < WORD_BITS; at++)
+            levels[at] = (uint8_t)(int)((vector[i + at] - centre[i + at] - least) / step + 0.5F);
+        for (Size at = 0; at < WORD_BITS; at++)
+            sum += levels[at];
         for (int bit = 0; bit < bits; bit++)
-            query->planes[bit * (components / WORD_BITS) + i / WORD_BITS] |= (uint64_t)(level >> bit & 1) << (i % WORD_BITS);
+            query->planes[bit * (components / WORD_BITS) + i / WORD_BITS] = bits_of(levels, bit);
     }
     query->square = square;
     query->dot = 2 * step * worth;
     query->ones = 2 * least * worth;
-    query->constant = worth * (step * sum + (float)components * least);
+    query->constant = worth * (step * (float)sum + (float)components * least);
     query->bits = bits;
 }
 
@@ -109,11 +142,13 @@ __attribute__((target("popcnt"))) static uint32_t compare_counting(const uint8_t
     return compare_words(query, code, width);
 }
 
+#define ONES_SHIFT 40 /* a code's components are fewer than 2^24, and count 255 each */
 #define VECTORS __attribute__((target("avx512f,avx512vpopcntdq,popcnt")))
 
-/* The bits one above the other, so that a common component counts as much as its bit does. */
+/* The bits one above the other, so that a common component counts as much as its bit does; how many are set stands
+ * above these sums, so that lanes are added up once. */
 VECTORS INLINE Counts count_vectors(const Planes *query, const uint8_t *code, Size words, int bits) {
-    __m512i ones = _mm512_setzero_si512(), dot = ones;
+    __m512i counts = _mm512_setzero_si512();
     for (Size i = 0; i < words; i += 8) {
         __mmask8 within = (__mmask8)(words - i >= 8 ? 0xff : (1 << (words - i)) - 1);
         __m512i signs = _mm512_maskz_loadu_epi64(within, code + i * (Size)sizeof(uint64_t)), sum = _mm512_setzero_si512();
@@ -122,10 +157,11 @@ VECTORS INLINE Counts count_vectors(const Planes *query, const uint8_t *code, Si
             __m512i common = _mm512_popcnt_epi64(_mm512_and_si512(signs, plane));
             sum = _mm512_add_epi64(_mm512_add_epi64(sum, sum), common);
         }
-        dot = _mm512_add_epi64(dot, sum);
-        ones = _mm512_add_epi64(ones, _mm512_popcnt_epi64(signs));
+        sum = _mm512_add_epi64(sum, _mm512_slli_epi64(_mm512_popcnt_epi64(signs), ONES_SHIFT));
+        counts = _mm512_add_epi64(counts, sum);
     }
-    return (Counts){(uint64_t)_mm512_reduce_add_epi64(ones), (uint64_t)_mm512_reduce_add_epi64(dot)};
+    uint64_t both = (uint64_t)_mm512_reduce_add_epi64(counts);
+    return (Counts){both >> ONES_SHIFT, both & ((UINT64_C(1) << ONES_SHIFT) - 1)};
 }
 
 VECTORS static uint32_t compare_vectors(const uint8_t *prepared, const uint8_t *code, Size width) {

@@ -90,8 +90,8 @@ class PlainCodes:
         return 0
 
     def find(self, queries: FloatArray) -> Ranking | None:
-        found = self._graph.search(queries, self.width, self._k, self._whole)
-        if found[0][:, -1].min() < 0:
+        found = rows, _ = self._graph.search(queries, self.width, self._k, self._whole)
+        if (rows[0, -1] if len(rows) == 1 else rows[:, -1].min()) < 0:
             return None
         self._counter.inc(len(queries))
         return found if self._beside is None else self._beside(found)
