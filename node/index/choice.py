@@ -1,4 +1,5 @@
-"""Which codes a graph gets: the cheapest that lose nothing, or what a quantization setting asks for.
+"""Which codes a graph gets: the cheapest that lose nothing, or what a quantization setting asks for. And over
+which its rows are linked: what is stored, unless it is too coarse for that, or finer than it takes.
 
 May not live here: what codes are (``codes``).
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from node.index.codes import (
     LEVELS,
@@ -20,7 +22,7 @@ from node.index.codes import (
     train,
 )
 from node.index.exact import best_of, similarities
-from node.index.halves import halves_for, halves_serve, split
+from node.index.halves import Nearby, halves_for, split
 from node.index.narrow import Originals
 from node.index.packed_rows import floats_of
 from node.index.quantization import Kind, Quantization
@@ -40,11 +42,19 @@ _QUANTILE_ROWS = 16_384
 _CACHED_BYTES = 4 << 20  # codes of so many bytes are at hand whatever their size
 
 
+class Encodings(Struct, frozen=True):
+    """What a graph holds, and what its rows are linked over."""
+
+    stored: Encoding
+    linked: Encoding
+
+
 def choose_encoding(
     distance: Distance,
     matrix: Originals,
     rows: GraphRows | None = None,
     quantization: Quantization | None = None,
+    nearby: Nearby | None = None,
 ) -> Encoding:
     """What ``quantization`` asks for, or else the cheapest that loses nothing, for ``matrix[rows]``.
 
@@ -61,7 +71,40 @@ def choose_encoding(
     if len(matrix if rows is None else rows) * chosen.width < _CACHED_BYTES:
         return chosen
     halves = halves_for(matrix, rows) if quantization is None else split(chosen, matrix.shape[1])
-    return halves if halves_serve(distance, matrix, rows, halves) else chosen
+    return halves if (nearby or Nearby(distance, matrix, rows)).served_by(halves) else chosen
+
+
+def choose_linked(
+    distance: Distance,
+    matrix: Originals,
+    rows: GraphRows | None,
+    stored: Encoding,
+    nearby: Nearby | None = None,
+) -> Encoding:
+    """The encoding to link over where ``stored`` is to be stored.
+
+    Where that is split bytes, halves of their own are taken if they serve: sixteen levels for the middle of
+    all values tell more than the upper half of a byte, which has to reach as far as any of them does.
+    """
+    nearby = nearby or Nearby(distance, matrix, rows)
+    if stored.coarse or stored.code is Code.UNIFORM_4BIT:
+        return choose_encoding(distance, matrix, rows, nearby=nearby)
+    if stored.code is Code.SPLIT_8BIT:
+        halves = halves_for(matrix, rows)
+        return halves if nearby.served_by(halves) else whole_bytes(stored, matrix.shape[1])
+    return stored
+
+
+def choose_encodings(
+    distance: Distance,
+    matrix: Originals,
+    rows: GraphRows | None = None,
+    quantization: Quantization | None = None,
+) -> Encodings:
+    """Both at once, for ``matrix[rows]``: what they are tried on is found once."""
+    nearby = Nearby(distance, matrix, rows)
+    stored = choose_encoding(distance, matrix, rows, quantization, nearby)
+    return Encodings(stored, choose_linked(distance, matrix, rows, stored, nearby))
 
 
 def choose_lossless(distance: Distance, matrix: Originals, rows: GraphRows | None) -> Encoding:

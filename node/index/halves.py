@@ -8,6 +8,7 @@ alike (a few that are much greater than the others) have finer codes.
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -59,20 +60,26 @@ def split(bytes_: Encoding, dim: int) -> Encoding:
     return Encoding(Code.SPLIT_8BIT, low=bytes_.low, step=bytes_.step, width=2 * _width(dim))
 
 
-def halves_serve(distance: Distance, matrix: Originals, rows: GraphRows | None, encoding: Encoding) -> bool:
-    """Are the rows nearest to one among the first by the halves that walks compare?
+class Nearby:
+    """Some of ``matrix[rows]`` (None: all), and what is nearest to them in a large part of all: in a small
+    one all would lie farther apart. Looked for once, when codes are tried on it first."""
 
-    Looked at are some rows and what is nearest to them in a large part of all: in a small one all would lie
-    farther apart.
-    """
-    base = sample_of(matrix, rows, _PROBE_COMPONENTS // matrix.shape[1])
-    asked = np.unique(np.linspace(0, len(base) - 1, _PROBE_QUERIES).astype(np.int64))
-    near, _ = best_of(distance, base[asked], base, _NEAR + 1)
-    first = _PROBE_K + RESCORED_MIN
-    found = [
-        _found(encoding, base[row], base[others[others != row]], first) for row, others in zip(asked, near)
-    ]
-    return float(np.mean(found)) >= _PROBE_RECALL_MIN
+    def __init__(self, distance: Distance, matrix: Originals, rows: GraphRows | None) -> None:
+        self._distance, self._matrix, self._rows = distance, matrix, rows
+
+    def served_by(self, encoding: Encoding) -> bool:
+        """Are the rows nearest to one among the first by the halves that walks compare?"""
+        first = _PROBE_K + RESCORED_MIN
+        found = [_found(encoding, row, near, first) for row, near in self._pairs]
+        return float(np.mean(found)) >= _PROBE_RECALL_MIN
+
+    @cached_property
+    def _pairs(self) -> list[tuple[FloatArray, FloatArray]]:
+        """(dim,), and what is nearest to it, (n, dim)."""
+        base = sample_of(self._matrix, self._rows, _PROBE_COMPONENTS // self._matrix.shape[1])
+        asked = np.unique(np.linspace(0, len(base) - 1, _PROBE_QUERIES).astype(np.int64))
+        near, _ = best_of(self._distance, base[asked], base, _NEAR + 1)
+        return [(base[row], base[others[others != row]]) for row, others in zip(asked, near, strict=True)]
 
 
 def _found(encoding: Encoding, query: FloatArray, near: FloatArray, first: int) -> float:

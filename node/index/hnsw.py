@@ -20,11 +20,12 @@ import numpy as np
 import numpy.typing as npt
 
 from node.index import graph_file
+from node.index.choice import choose_linked
 from node.index.codes import Code, Encoding, for_faiss, metric_of, slim
 from node.index.exact import NO_ROW, Rows
 from node.index.kernels import kernel_of
 from node.index.library import faiss
-from node.index.linking import GraphParams, GraphRows, linked_index, linking, links_of, speak
+from node.index.linking import GraphParams, GraphRows, linked_index, links_of, speak
 from node.index.narrow import Originals
 from node.index.packed_links import FaissLinks, PackedLinks
 from node.index.packed_rows import PackedRows
@@ -94,11 +95,11 @@ class HnswGraph:
     ) -> HnswGraph:
         """Link ``matrix[rows]`` (all rows if None). Uses as many threads as ``set_threads`` allows.
 
-        ``linked``: what ``linking`` chose for it, if already known. ``former``: a graph whose nodes are the
-        first of ``rows``, and whose links are kept; its ``params`` must be ``links_like`` these.
+        ``linked``: what ``choose_linked`` chose for it, if already known. ``former``: a graph whose nodes are
+        the first of ``rows``, and whose links are kept; its ``params`` must be ``links_like`` these.
         """
         assert former is None or params.links_like(former.params)
-        linked = linked or linking(distance, matrix, rows, encoding)
+        linked = linked or choose_linked(distance, matrix, rows, encoding)
         old = None if former is None else former._links()
         return cls(
             linked_index(distance, matrix, rows, params, encoding, linked, old),

@@ -18,7 +18,6 @@ import numpy.typing as npt
 from msgspec import Struct
 
 from node.index import memory, walk
-from node.index.choice import choose_encoding, choose_lossless, whole_bytes
 from node.index.codes import (
     Code,
     Encoding,
@@ -41,7 +40,7 @@ GraphRows = npt.NDArray[np.uint32]
 _CODED_COMPONENTS = 1 << 18  # of rows that are at hand while they are coded
 _LINKS_MIN = 2  # FAISS's level distribution needs a base above 1
 _LINK_BYTES = 4
-_HALVES_DIM_MIN = 512
+_HALVES_DIM_MIN, _HALVES_EF_SHARE = 512, 10
 _NODE_BYTES = 40  # level, offset, lock and upper-level links
 _UPPER_LINKS = 1.1  # room for the links of upper levels, as a multiple of the lowest's
 
@@ -77,10 +76,18 @@ def linked_index(
     if linked.of_integers:
         hold_codes(index, linked, matrix, rows)
         _continue(index, former)
-        link(index, linked, params.ef_construct)
+        link(index, linked, _ef_over(linked, matrix.shape[1], params))
     else:
         _link_by_faiss(index, linked, matrix, rows, former)
     return index if linked == encoding else _recoded(index, distance, matrix, rows, params, encoding)
+
+
+def _ef_over(linked: Encoding, dim: int, params: GraphParams) -> int:
+    """Nodes that walks keep. Of few components the errors of halves do not cancel each other out: a tenth
+    more nodes make up for that, where no quantization was asked for."""
+    if linked.code is not Code.INTEGER_4BIT or dim >= _HALVES_DIM_MIN or params.quantization is not None:
+        return params.ef_construct
+    return params.ef_construct + params.ef_construct // _HALVES_EF_SHARE
 
 
 def _link_by_faiss(
@@ -116,23 +123,6 @@ def _recoded(
     coarse.hnsw, coarse.ntotal = index.hnsw, index.ntotal
     coarse.referenced_objects = [*getattr(coarse, "referenced_objects", []), index]
     return coarse
-
-
-def linking(distance: Distance, matrix: Originals, rows: GraphRows | None, encoding: Encoding) -> Encoding:
-    """The encoding to link over: ``encoding`` itself unless it is too coarse for good links.
-
-    Halves of a byte are good enough for what is coarse itself, and for many components, whose errors cancel
-    each other out; graphs over few are better linked over bytes.
-    """
-    dim = matrix.shape[1]
-    if encoding.coarse or encoding.code is Code.UNIFORM_4BIT:
-        return choose_encoding(distance, matrix, rows)
-    if encoding.code is Code.INTEGER_4BIT and dim < _HALVES_DIM_MIN:
-        return choose_lossless(distance, matrix, rows)
-    if encoding.code is Code.SPLIT_8BIT:
-        few = dim < _HALVES_DIM_MIN
-        return whole_bytes(encoding, dim) if few else choose_encoding(distance, matrix, rows)
-    return encoding
 
 
 def build_bytes(

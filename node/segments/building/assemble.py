@@ -25,7 +25,7 @@ from node.index import (
     build_sparse_index,
     sparse_build_bytes,
 )
-from node.index.linking import build_bytes, linking
+from node.index.linking import build_bytes
 from node.index.twins import equal_most, set_apart
 from node.segments.building.graph_codes import choose_codes
 from node.segments.building.jobs import AnyJob, BuildResult, CompactJob, GraphResult, IndexJob, Source
@@ -196,8 +196,8 @@ class Assembly:
             return None
         started = time.monotonic()
         rows = None if wanted.all() else np.flatnonzero(wanted).astype(np.uint32)
-        encoding = choose_codes(schema, matrix, rows, params.quantization)
-        linked = linking(schema.distance, matrix, rows, encoding)
+        codes = choose_codes(schema, matrix, rows, params.quantization)
+        encoding, linked = codes.stored, codes.linked
         former = worth_continuing(self._formers(schema, params, stored), wanted)
         count = int(np.count_nonzero(wanted)) + (0 if former is None else _dead(former, wanted))
         self._check_memory(build_bytes(schema.dim, count, params, encoding, linked))

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from node.index import Code, Encoding, choose_encoding
+from node.index import Code, Encoding
+from node.index.choice import Encodings, choose_encodings
 from node.index.linking import GraphRows
 from node.index.narrow import Originals
 from node.index.quantization import Quantization
@@ -20,17 +21,18 @@ _STEPS = 255  # between integers of eight bits
 
 def choose_codes(
     schema: VectorSchema, matrix: Originals, rows: GraphRows | None, quantization: Quantization | None
-) -> Encoding:
+) -> Encodings:
     """The codes for ``matrix[rows]`` (None: all), stored vectors as they are compared.
 
     Rows of ``turbo4`` end at the outermost level, where their queries do not. A query beyond the range of
     integers is compared as floats, at twice the cost, so the range is made that of normal variables.
     """
-    encoding = choose_encoding(schema.distance, matrix, rows, quantization)
-    chosen = quantization is not None and quantization.quantile is not None
-    if schema.datatype is Datatype.TURBO4 and encoding.code is Code.INTEGER_8BIT and not chosen:
-        return _widened(encoding, _TURBO_HEADROOM)
-    return encoding
+    chosen = choose_encodings(schema.distance, matrix, rows, quantization)
+    has_range = quantization is not None and quantization.quantile is not None
+    if schema.datatype is Datatype.TURBO4 and chosen.stored.code is Code.INTEGER_8BIT and not has_range:
+        wide = _widened(chosen.stored, _TURBO_HEADROOM)
+        return Encodings(wide, wide)
+    return chosen
 
 
 def _widened(encoding: Encoding, factor: float) -> Encoding:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from node.index import HnswGraph
-from node.index.linking import build_bytes, linking
+from node.index.linking import build_bytes
 from node.index.twins import equal_most, set_apart
 from node.segments.building.graph_codes import choose_codes
 from node.segments.encoding import originals
@@ -60,8 +60,8 @@ class ValueBuild:
         distance, params = self._schema.distance, self._params.params
         chosen = sorted(self._chosen(groups), key=lambda one: -len(one[1]))[:VALUES_MAX]
         rows = np.flatnonzero(self._wanted).astype(np.uint32)
-        encoding = choose_codes(self._schema, self._matrix, rows, params.quantization)
-        linked = linking(distance, self._matrix, rows, encoding)
+        codes = choose_codes(self._schema, self._matrix, rows, params.quantization)
+        encoding, linked = codes.stored, codes.linked
         if chosen:
             check_memory(build_bytes(self._schema.dim, len(chosen[0][1]), params, encoding, linked))
         entries = []

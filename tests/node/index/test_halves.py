@@ -18,15 +18,15 @@ from node.index import (
     best_of,
     choice,
     choose_encoding,
+    halves,
     set_threads,
     similarities,
     walk,
 )
-from node.index.choice import whole_bytes
+from node.index.choice import choose_encodings, choose_lossless, whole_bytes
 from node.index.codes import for_faiss, packed_halves, split_bytes, unpacked_halves
 from node.index.distances import normalize
-from node.index.halves import halves_for, halves_serve, split
-from node.index.linking import linking
+from node.index.halves import Nearby, halves_for, split
 from node.index.quantization import Kind
 from protos.collections import Distance
 
@@ -109,7 +109,8 @@ def opened(
 
 def whole(distance: Distance, matrix: FloatArray, graph: HnswGraph) -> HnswGraph:
     """A graph over bytes in the stead of ``graph``."""
-    bytes_ = linking(distance, matrix, None, graph.encoding)
+    asked = graph.params.quantization
+    bytes_ = choose_lossless(distance, matrix, None) if asked is None else whole_bytes(graph.encoding, DIM)
     assert bytes_.code is Code.INTEGER_8BIT
     return HnswGraph.build(distance, matrix, None, graph.params, bytes_)
 
@@ -267,15 +268,33 @@ def test_all_that_a_filter_admits_is_found_by_their_codes(asked: Quantization | 
 
 
 @pytest.mark.usefixtures("_uncached")
-def test_vectors_of_many_components_are_linked_over_halves() -> None:
-    basis = np.random.default_rng(0).normal(size=(20, 512))
+@pytest.mark.parametrize("dim", [200, 512])
+@pytest.mark.parametrize("asked", [None, SCALAR, Quantization(Kind.BITS, bits=1)])
+def test_vectors_are_linked_over_halves_whatever_is_stored(dim: int, asked: Quantization | None) -> None:
+    basis = np.random.default_rng(0).normal(size=(20, dim))
     matrix = normalize((np.random.default_rng(1).normal(size=(1000, 20)) @ basis).astype(np.float32))
-    for asked in (None, SCALAR, Quantization(Kind.BITS, bits=1)):
-        encoding = choose_encoding(Distance.COSINE, matrix, None, asked)
-        assert linking(Distance.COSINE, matrix, None, encoding).code is Code.INTEGER_4BIT
-        few = normalize(np.ascontiguousarray(matrix[:, :200]))
-        linked = linking(Distance.COSINE, few, None, choose_encoding(Distance.COSINE, few, None, asked))
-        assert linked.code is (Code.INTEGER_4BIT if asked and asked.kind is Kind.BITS else Code.INTEGER_8BIT)
+    chosen = choose_encodings(Distance.COSINE, matrix, None, asked)
+    assert chosen.stored == choose_encoding(Distance.COSINE, matrix, None, asked)
+    assert chosen.linked == halves_for(matrix, None)
+
+
+@pytest.mark.usefixtures("_uncached")
+def test_neighbours_to_try_codes_on_are_looked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+    monkeypatch.setattr(halves, "best_of", lambda *args: calls.append(args) or best_of(*args))
+    assert choose_encodings(Distance.COSINE, MATRIX, None, SCALAR).stored.code is Code.SPLIT_8BIT
+    assert len(calls) == 1
+
+
+@pytest.mark.usefixtures("_uncached")
+def test_where_halves_of_their_own_do_not_serve_split_bytes_are_linked_whole(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    split_alone = lambda _, encoding: encoding.code is Code.SPLIT_8BIT  # noqa: E731
+    monkeypatch.setattr(halves.Nearby, "served_by", split_alone)
+    chosen = choose_encodings(Distance.COSINE, MATRIX, None, SCALAR)
+    assert chosen.stored.code is Code.SPLIT_8BIT
+    assert chosen.linked == whole_bytes(chosen.stored, DIM)
 
 
 def test_small_graphs_keep_bytes() -> None:
@@ -289,7 +308,7 @@ def test_where_few_components_are_much_greater_than_the_others_bytes_are_kept() 
     rows = near_a_plane(ROWS, 3)
     rows[:, :4] *= 20
     matrix = normalize(rows)
-    assert not halves_serve(Distance.COSINE, matrix, None, halves_for(matrix, None))
+    assert not Nearby(Distance.COSINE, matrix, None).served_by(halves_for(matrix, None))
     assert choose_encoding(Distance.COSINE, matrix).code is not Code.INTEGER_4BIT
     asked = Quantization(Kind.SCALAR)
     assert choose_encoding(Distance.COSINE, matrix, None, asked).code is Code.INTEGER_8BIT

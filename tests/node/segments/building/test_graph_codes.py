@@ -27,7 +27,7 @@ def test_few_queries_are_beyond_the_range_of_integers(distance: Distance, dataty
     set_threads(1)
     schema = VectorSchema("", DIM, distance, datatype=datatype)
     matrix = originals(encoded(gaussian(2000, 0), schema), schema)
-    codes = choose_codes(schema, matrix, None, None)
+    codes = choose_codes(schema, matrix, None, None).stored
     assert codes.code is Code.INTEGER_8BIT
     queries = compared(gaussian(300, 1), schema)
     levels = (queries - codes.low) / codes.step
@@ -42,4 +42,5 @@ def test_a_range_that_was_asked_for_is_that_range() -> None:
     schema = VectorSchema("", DIM, Distance.COSINE, datatype=Datatype.TURBO4)
     matrix = originals(encoded(gaussian(2000, 0), schema), schema)
     asked = Quantization(Kind.SCALAR, quantile=0.9)
-    assert choose_codes(schema, matrix, None, asked) == choose_encoding(Distance.COSINE, matrix, None, asked)
+    stored = choose_codes(schema, matrix, None, asked).stored
+    assert stored == choose_encoding(Distance.COSINE, matrix, None, asked)
