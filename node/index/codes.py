@@ -230,6 +230,9 @@ def train(storage: Any, encoding: Encoding, matrix: Originals, rows: GraphRows |
             sample = rotate(sample_of(matrix, rows, _TRAINING_ROWS), encoding.width)
             bound = _CLIPPED_DEVIATIONS * float(sample.std())
             storage.train(np.clip(sample, -bound, bound))
+        case Code.SIGNS:  # their middle, and that of rotated rows is what their middle is rotated to
+            middle = sample_of(matrix, rows, _TRAINING_ROWS).mean(axis=0, dtype=np.float64)
+            storage.train(for_faiss(encoding, middle[np.newaxis]))
         case Code.PRODUCT:
             clustering = storage.pq.cp
             clustering.niter, clustering.min_points_per_centroid = _PRODUCT_ROUNDS, 1

@@ -205,6 +205,11 @@ static inline int keep(Pool *pool, Found item) {
     return 1;
 }
 
+/* Is the nearest node whose neighbours were not looked at yet likely to be `node`, which was kept just now? */
+static inline int is_next(const Pool *pool, int32_t node) {
+    return pool->next < pool->size && node_of(pool->items[pool->next]) == node;
+}
+
 /* The nearest node whose neighbours were not looked at yet; -1: there is none. */
 static inline int32_t expand_next(Pool *pool) {
     while (pool->next < pool->size && is_expanded(pool->items[pool->next]))
@@ -302,8 +307,12 @@ static inline void expand(const Graph *graph, const Query *query, int32_t node, 
         }
     prefetch_next(graph, &scratch->pool, level);
     for (int i = 0; i < size; i++)
-        if (keep(&scratch->pool, found(distance_to(graph, query, links[i]), links[i])))
-            prefetch_place(graph, links[i], level);
+        if (keep(&scratch->pool, found(distance_to(graph, query, links[i]), links[i]))) {
+            if (is_next(&scratch->pool, links[i]))
+                prefetch_links(graph, links[i], level);
+            else
+                prefetch_place(graph, links[i], level);
+        }
 }
 
 /* Fills the pool with the nodes of `level` nearest to `query`, from `node` on; -1: no memory. The level is the

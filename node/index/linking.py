@@ -98,7 +98,7 @@ def _link_by_faiss(
     _reserve(index.hnsw.neighbors, int(total * index.hnsw.nb_neighbors(0) * _UPPER_LINKS))
     first = 0 if former is None else len(former.levels)
     kept_rows = np.arange(first, dtype=np.uint32) if rows is None else rows[:first]
-    _add(faiss.downcast_index(index.storage), linked, matrix, kept_rows, 0)
+    _store(index, linked, matrix, kept_rows)
     _continue(index, former)
     _add(index, linked, matrix, rows, first)
 
@@ -119,7 +119,7 @@ def _recoded(
     else:
         speak(coarse, encoding, metric)
         _prepare(coarse, encoding, matrix, rows)
-        _add(faiss.downcast_index(coarse.storage), encoding, matrix, rows, 0)
+        _store(coarse, encoding, matrix, rows)
     coarse.hnsw, coarse.ntotal = index.hnsw, index.ntotal
     coarse.referenced_objects = [*getattr(coarse, "referenced_objects", []), index]
     return coarse
@@ -201,10 +201,22 @@ def hold_codes(index: Any, encoding: Encoding, matrix: Originals, rows: GraphRow
 
 
 def _add(index: Any, encoding: Encoding, matrix: Originals, rows: GraphRows | None, first: int) -> None:
-    """Add ``matrix[rows]`` from ``first`` on: to an index, which links them, or to a storage."""
+    """Add ``matrix[rows]`` from ``first`` on to an index, which links them."""
+    _add_in_blocks(index, encoding, matrix, rows, first, BLOCK_ROWS)
+
+
+def _store(index: Any, encoding: Encoding, matrix: Originals, rows: GraphRows | None) -> None:
+    """Add the codes of ``matrix[rows]`` to the storage of ``index``."""
+    storage, size = faiss.downcast_index(index.storage), max(1, _CODED_COMPONENTS // matrix.shape[1])
+    _add_in_blocks(storage, encoding, matrix, rows, 0, size)
+
+
+def _add_in_blocks(
+    index: Any, encoding: Encoding, matrix: Originals, rows: GraphRows | None, first: int, size: int
+) -> None:
     total = len(matrix) if rows is None else len(rows)
-    for start in range(first, total, BLOCK_ROWS):
-        part = slice(start, start + BLOCK_ROWS)
+    for start in range(first, total, size):
+        part = slice(start, start + size)
         index.add(for_faiss(encoding, matrix[part] if rows is None else matrix[rows[part]]))
 
 
