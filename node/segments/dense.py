@@ -165,7 +165,7 @@ class VectorsView:
         beside = None if graph.twins is None else partial(graph.twins.beside, k=k, mask=None)
         wanted = min(k, graph.count)
         if not scoring.rescore:
-            return PlainCodes(graph, width, planner.rescored(k, width), wanted, Way.GRAPH, beside)
+            return PlainCodes(graph, width, scoring.whole(k, width), wanted, Way.GRAPH, beside)
         return PlainWalk(scored, width, candidates, wanted, wanted, None, Way.GRAPH, beside)
 
     def _plain_filtered(
@@ -286,7 +286,7 @@ class VectorsView:
             count = scoring.count(k, width)
             ranking = self.best_of_walks(graph, queries, width, count, wanted)[:2]
         else:
-            count, ranking = 0, graph.search(queries, width, wanted, planner.rescored(k, width))
+            count, ranking = 0, graph.search(queries, width, wanted, scoring.whole(k, width))
         # Too few candidates: parts of the graph cannot be reached.
         last = ranking[0][:, -1]
         short = np.flatnonzero(last < 0).tolist() if last.min() < 0 else []

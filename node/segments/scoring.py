@@ -44,12 +44,18 @@ class Scoring(Struct, frozen=True):
         needed = self._times(self.per_wanted, k, ef)
         return min(ef, max(needed, planner.rescored(k, ef), self._oversampled(k, ef)))
 
+    def whole(self, k: int, ef: int) -> int:
+        """Nodes of a walk that kept ``ef`` which are compared by whole codes where these are split."""
+        return max(min(k, ef), planner.rescored(self._wanted(k), ef))
+
     def _oversampled(self, k: int, most: int) -> int:
         return self._times(self.oversampling, k, most)
 
     def _times(self, factor: float, k: int, most: int) -> int:
-        wanted = k if self.wanted is None else min(k, self.wanted)
-        return min(most, math.ceil(wanted * min(factor, most)))
+        return min(most, math.ceil(self._wanted(k) * min(factor, most)))
+
+    def _wanted(self, k: int) -> int:
+        return k if self.wanted is None else min(k, self.wanted)
 
 
 _RESCORED: Final = Scoring()

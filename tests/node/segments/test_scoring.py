@@ -51,6 +51,13 @@ def test_what_is_ranked_beyond_what_is_wanted_asks_for_no_more() -> None:
     assert few.count(5, 500) == 19  # as many as are ranked, and those that this takes
 
 
+def test_a_few_more_than_are_wanted_are_compared_whole() -> None:
+    encoding, scalar = Encoding(Code.SPLIT_8BIT, width=128), Quantization(Kind.SCALAR)
+    scoring, every = (scoring_of(graph(encoding, scalar), None, wanted) for wanted in (10, None))
+    assert (scoring.whole(14, 100), scoring.whole(14, 20), scoring.whole(40, 100)) == (24, 20, 40)
+    assert every.whole(14, 100) == 28
+
+
 def test_who_ignores_the_quantization_has_all_of_a_wider_walk_scored_again() -> None:
     encoding = Encoding(Code.SIGNS, width=1536)
     scoring = scoring_of(graph(encoding, BINARY), QuantizationSearchParams(ignore=True))
