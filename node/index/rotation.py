@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from node.index import walk
 from node.index.library import faiss
 
 FloatArray = npt.NDArray[np.float32]
@@ -34,14 +35,9 @@ def width_for(dim: int, expansion: float) -> int:
 
 def rotate(matrix: FloatArray, width: int) -> FloatArray:
     """Rows of ``matrix`` (n, dim) rotated: (n, width), a new array. ``width`` is of ``width_for``."""
-    rows, dim = matrix.shape
-    block = _block(width)
-    padded = np.zeros((rows, width), dtype=np.float32)
-    padded[:, :dim] = matrix
-    dealt = padded.reshape(rows, block, width // block).swapaxes(1, 2)
-    flat = np.ascontiguousarray(dealt).reshape(-1, block)
-    rotated: FloatArray = _transform(block).apply(flat)
-    return rotated.reshape(rows, width)
+    rotated = np.empty((len(matrix), width), dtype=np.float32)
+    walk.rotate(np.ascontiguousarray(matrix, dtype=np.float32), signs_of(width), rotated)
+    return rotated
 
 
 def turn(matrix: FloatArray) -> FloatArray:

@@ -125,6 +125,42 @@ end:
     return answer;
 }
 
+/* Are they signs for each round of a block, of which whole ones make up a rotated row? Takes them. */
+static int are_rotatable(const Py_buffer *rows, const Py_buffer *signs, const Py_buffer *rotated, Rotation *rotation) {
+    if (rows->ndim != 2 || rotated->ndim != 2 || rows->shape[0] != rotated->shape[0] || rows->shape[1] > rotated->shape[1] ||
+        rows->itemsize != sizeof(float) || rotated->itemsize != sizeof(float) || signs->itemsize != sizeof(float))
+        return 0;
+    Size block = signs->len / (ROTATION_ROUNDS * (Size)sizeof(float)), width = rotated->shape[1];
+    *rotation = (Rotation){signs->buf, block, width};
+    return block >= 4 && (block & (block - 1)) == 0 && width % block == 0 &&
+           signs->len == ROTATION_ROUNDS * block * (Size)sizeof(float);
+}
+
+static PyObject *rotate_rows(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t many) {
+    Py_buffer found[3] = {{.obj = NULL}, {.obj = NULL}, {.obj = NULL}}; /* rows, signs, rotated */
+    PyObject *answer = NULL;
+    Rotation rotation;
+    if (many != 3)
+        return PyErr_Format(PyExc_TypeError, "expected rows, signs and where to write");
+    for (int i = 0; i < 3; i++)
+        if (PyObject_GetBuffer(args[i], found + i, i == 2 ? PyBUF_ND | PyBUF_WRITABLE : PyBUF_ND) < 0)
+            goto end;
+    if (!are_rotatable(found, found + 1, found + 2, &rotation)) {
+        PyErr_SetString(PyExc_ValueError, "expected float32 rows, signs of blocks, and room for as many rows");
+        goto end;
+    }
+    Size dim = found[0].shape[1];
+    Py_BEGIN_ALLOW_THREADS;
+    for (Py_ssize_t i = 0; i < found[0].shape[0]; i++)
+        rotate(&rotation, (const float *)found[0].buf + i * dim, dim, (float *)found[2].buf + i * rotation.width);
+    Py_END_ALLOW_THREADS;
+    answer = Py_NewRef(Py_None);
+end:
+    for (int i = 0; i < 3; i++)
+        PyBuffer_Release(found + i);
+    return answer;
+}
+
 /* --- packing ------------------------------------------------------------------------------------------------ */
 
 static int are_packed(const Py_buffer *links, const Py_buffer *packed, int width, long long first) {
@@ -183,6 +219,7 @@ static PyMethodDef module_methods[] = {
     {"pack_rows", pack_rows, METH_VARARGS, "See walk.pyi."},
     {"unpackings", unpackings_of, METH_VARARGS, "See walk.pyi."},
     {"normalize", (PyCFunction)(void (*)(void))normalize, METH_FASTCALL, "See walk.pyi."},
+    {"rotate", (PyCFunction)(void (*)(void))rotate_rows, METH_FASTCALL, "See walk.pyi."},
     {"encode", encode, METH_VARARGS, "See walk.pyi."},
     {"distances", distances, METH_VARARGS, "See walk.pyi."},
     {"sign_distances", sign_distances, METH_VARARGS, "See walk.pyi."},

@@ -24,6 +24,14 @@ def normalize(rows: npt.NDArray[np.float32], units: npt.NDArray[np.float32], /) 
     Both C-contiguous; they may be one array. Raises: ValueError for arrays that do not fit each other.
     """
 
+def rotate(
+    rows: npt.NDArray[np.float32], signs: npt.NDArray[np.float32], rotated: npt.NDArray[np.float32], /
+) -> None:
+    """Write rows (n, dim) to ``rotated`` (n, width), as ``rotation.rotate`` has it; all C-contiguous.
+
+    ``signs``: what ``rotation.signs_of`` gives. Raises: ValueError for arrays that do not fit each other.
+    """
+
 def encode(
     rows: npt.NDArray[np.float32], low: float, step: float, form: int, codes: npt.NDArray[np.uint8], /
 ) -> None:

@@ -165,6 +165,33 @@ def test_queries_are_rotated_as_vectors_are(grains: int, spare: int, bits: int, 
         np.testing.assert_array_equal(found, wanted)
 
 
+@pytest.mark.parametrize(("dim", "width"), [(1, 64), (100, 128), (384, 384), (1500, 1536), (64, 192)])
+def test_rows_are_rotated_as_faiss_does_it(dim: int, width: int) -> None:
+    """Bit for bit: codes and rows of files were made of these."""
+    rows, block = RNG.normal(size=(7, dim)).astype(np.float32), width & -width
+    padded = np.zeros((7, width), dtype=np.float32)
+    padded[:, :dim] = rows
+    dealt = np.ascontiguousarray(padded.reshape(7, block, width // block).swapaxes(1, 2)).reshape(-1, block)
+    expected = faiss.HadamardRotation(block, 20_230_117).apply(dealt).reshape(7, width)
+    np.testing.assert_array_equal(rotate(rows, width), expected)
+
+
+@pytest.mark.parametrize(
+    ("rows", "signs", "rotated"),
+    [
+        (np.zeros((2, 65)), np.ones((3, 64)), np.zeros((2, 64))),
+        (np.zeros((2, 64)), np.ones((3, 64)), np.zeros((3, 64))),
+        (np.zeros((2, 64)), np.ones((3, 64)), np.zeros((2, 96))),
+        (np.zeros((2, 64)), np.ones((2, 64)), np.zeros((2, 64))),
+        (np.zeros((2, 64)), np.ones((3, 2)), np.zeros((2, 64))),
+        (np.zeros(64), np.ones((3, 64)), np.zeros((1, 64))),
+    ],
+)
+def test_rows_that_do_not_fit_a_rotation_are_refused(rows: Any, signs: Any, rotated: Any) -> None:
+    with pytest.raises(ValueError, match="signs of blocks"):
+        walk.rotate(*(each.astype(np.float32) for each in (rows, signs, rotated)))
+
+
 @pytest.mark.parametrize("shape", [(3, 3), (3, 128), (2, 64), (0, 64)])
 def test_what_is_no_rotation_of_the_codes_is_refused(shape: tuple[int, int]) -> None:
     links = Links(np.zeros((1, 16), dtype=np.uint8), np.array([[-1]], dtype=np.int32))
