@@ -18,7 +18,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
-import structlog
 from msgspec import Struct
 
 from consensus import log_format
@@ -31,6 +30,7 @@ from consensus.subscribers import Subscribers
 from consensus.transitions import Events, apply, rejection
 from protos.errors import InsufficientStorage, ServiceError
 from protos.files import sync_directory
+from protos.logger import get_logger
 
 COMPACT_AFTER = 1024
 
@@ -40,7 +40,7 @@ _SNAPSHOT_MAGIC = b"VCMSNP"
 _LOG_MAGIC = b"VCMLOG"
 _INDEX_BYTES = 8
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class _Snapshot(Struct, frozen=True):

@@ -16,7 +16,6 @@ import contextlib
 from collections.abc import Collection, Mapping
 from typing import Literal
 
-import structlog
 from msgspec import Struct
 
 from consensus.log import RaftStatus
@@ -24,11 +23,12 @@ from consensus.raft.driver import NotAppended, OutcomeUnknown
 from consensus.raft.members import ADD, REMOVE
 from consensus.raft_log import RaftLog
 from consensus.state import ClusterState
+from protos.logger import get_logger
 
 LAG_MAX = 64  # entries: a peer so close behind has caught up
 KEEP_S = 0.1
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class Change(Struct, frozen=True):

@@ -18,7 +18,6 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-import structlog
 from msgspec import Struct
 from pysyncobj.node import Node
 
@@ -35,6 +34,7 @@ from consensus.state import ClusterState
 from consensus.subscribers import Subscribers
 from consensus.transitions import Events, rejection
 from protos.errors import BadInput, ServiceError, Timeout
+from protos.logger import get_logger
 from protos.tasks import heed, post
 
 PROPOSE_TIMEOUT_S = 10.0
@@ -46,7 +46,7 @@ SNAPSHOT_AFTER = 4096  # entries in the log
 
 Watcher = Callable[[Applied | Restored], None]
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class Result(Struct, frozen=True):

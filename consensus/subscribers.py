@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Generic, ParamSpec
 
-import structlog
+from protos.logger import get_logger
 
 P = ParamSpec("P")
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class Subscribers(Generic[P]):

@@ -18,13 +18,12 @@ import uuid
 from collections.abc import Container
 from pathlib import Path
 
-import structlog
-
 from node.replica.checkpoint import DamagedFile, remove_all
 from node.replica.identity import FORMAT, Identity, read_identity, write_identity
 from protos.files import replace_synced, sync_directory
+from protos.logger import get_logger
 
-log = structlog.get_logger()
+log = get_logger()
 
 COLLECTIONS_DIRECTORY = "collections"
 TRASH_DIRECTORY = "trash"

@@ -13,7 +13,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-import structlog
 from msgspec import Struct
 
 from consensus.state import ClusterState, CollectionState, ShardState
@@ -37,12 +36,13 @@ from protos.clock import Clock
 from protos.collections import Memory, OptimizersConfigDiff
 from protos.errors import ServiceError, ShardUnavailable, VecraftError
 from protos.hardware import HardwareUsage
+from protos.logger import get_logger
 from protos.operations import UpdateResult, UpdateStatus
 from protos.quotas import NO_QUOTAS, QuotaConfig
 from protos.shard import Hits, ReadSession, SearchRequest
 from protos.shard_client import ShardClient
 
-log = structlog.get_logger()
+log = get_logger()
 
 OPENING_MAX = 4  # shards opened at the same time
 

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-import structlog
+from protos.logger import get_logger
 
 EXIT_FAILED = 1
 EXIT_BOOTSTRAP_REFUSED = 101  # what operators' scripts know it by (reference 18.5)
@@ -21,7 +21,7 @@ EXIT_REMOVED = 103  # from the cluster; started again with ``--rejoin`` it joins
 STOP_S_MAX = 60.0  # for everything that is closed; killing is safe, so waiting for ever is not needed
 
 _T = TypeVar("_T")
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 def ignore_signals() -> None:

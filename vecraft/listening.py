@@ -11,10 +11,10 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import structlog
 from aiohttp import web
 from aiohttp.web_log import AccessLogger
 
+from protos.logger import structlog
 from protos.tasks import end_all
 from router.auth.tokens import TOKEN_BYTES_MAX
 from router.departure import Departure

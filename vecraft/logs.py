@@ -13,17 +13,17 @@ from __future__ import annotations
 import logging
 import sys
 from logging.handlers import WatchedFileHandler
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-import structlog
-from structlog.processors import ExceptionRenderer
-from structlog.tracebacks import ExceptionDictTransformer
-from structlog.typing import EventDict, WrappedLogger
 
 from protos.errors import BadInput
+from protos.logger import structlog
 from protos.request_ids import REQUEST_ID
 from vecraft.settings import LoggerSettings, OnDiskLogSettings, Settings
+
+if TYPE_CHECKING:
+    from structlog.typing import EventDict, WrappedLogger
 
 LEVELS = {
     "trace": logging.DEBUG,
@@ -183,8 +183,11 @@ def _prepare(
     level, targets, problems = parse_filter(text)
     handler.addFilter(_Levels(level, targets))
     if form == "json":
-        tracebacks = ExceptionDictTransformer(show_locals=False)
-        render: Processors = [ExceptionRenderer(tracebacks), structlog.processors.JSONRenderer()]
+        tracebacks = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+        render: Processors = [
+            structlog.processors.ExceptionRenderer(tracebacks),
+            structlog.processors.JSONRenderer(),
+        ]
     else:
         render = [
             structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback)

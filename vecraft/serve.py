@@ -18,9 +18,9 @@ import sys
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from pathlib import Path
 
-import structlog
 import uvloop
 
+from protos.logger import get_logger
 from vecraft import QDRANT_VERSION, __version__
 from vecraft.applications import Applications
 from vecraft.configuration import ConfigurationError, Loaded
@@ -34,7 +34,7 @@ from vecraft.tls import public_certificates
 
 MARKER = Path(".qdrant-initialized")  # operators' scripts wait for it; a run that never served leaves none
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 def run(loaded: Loaded) -> int:

@@ -18,16 +18,16 @@ from pathlib import Path
 from typing import Any, Final
 
 import grpc
-import structlog
 from msgspec import Struct
 
 from node.peer.security import PeerSecurity
+from protos.logger import get_logger
 from vecraft.ending import CannotStart
 from vecraft.settings import ServiceSettings, Settings, TlsSettings
 
 LOOK_S: Final = 1.0  # between looks at the files
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 _Seen = tuple[tuple[int, int, int], ...]  # of each file: inode, size, time of change
 
 

@@ -20,14 +20,14 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-import structlog
 from msgspec import Struct
 from pysyncobj import FAIL_REASON
 
 from consensus.raft.hardened import COMMAND_BYTES_MAX, HardenedSyncObj
+from protos.logger import get_logger
 from protos.tasks import post
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 TICK_S = 0.05
 SLOW_TICK_S = 0.5  # a leader that is silent for longer may be deposed
 DEAF_S = 0.3  # without the event loop, or without this thread: messages may have come and were not seen

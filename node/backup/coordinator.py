@@ -12,8 +12,6 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import AsyncExitStack, aclosing
 from typing import Any, TypeVar
 
-import structlog
-
 from consensus.replica_sets import every_shard, is_resharded
 from consensus.state import ClusterState
 from node.backup.barrier import Barrier, CutAt, Phase, ShardKey
@@ -35,9 +33,10 @@ from node.backup.wire import (
 )
 from node.peer.calls import PeerCalls
 from protos.errors import InsufficientStorage, ShardUnavailable, VecraftError
+from protos.logger import get_logger
 from protos.tasks import end_all
 
-log = structlog.get_logger()
+log = get_logger()
 
 T = TypeVar("T")
 

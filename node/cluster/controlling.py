@@ -15,7 +15,6 @@ import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 
-import structlog
 from msgspec.structs import replace
 
 from consensus.commands import (
@@ -36,9 +35,10 @@ from consensus.transitions import Events
 from node.cluster.report_book import ReportBook
 from protos.clock import Clock
 from protos.errors import Timeout, VecraftError
+from protos.logger import get_logger
 from protos.tasks import end_all
 
-log = structlog.get_logger()
+log = get_logger()
 
 ROUND_S = 0.2
 ROUND_GAP_S = 0.05  # between two rounds at least, whatever happens

@@ -13,7 +13,6 @@ from functools import partial
 from typing import TypeVar
 
 import msgspec
-import structlog
 
 from consensus.commands import AbortTransfer, Command, FinishTransfer
 from consensus.state import ClusterState, CollectionState, Transfer
@@ -23,12 +22,13 @@ from node.transfer.progress import TransferKey, Transfers, key_of
 from protos.errors import ShardUnavailable, VecraftError
 from protos.filters import Filter, decode_filter
 from protos.ids import PointId
+from protos.logger import get_logger
 from protos.operations import UpdateResult
 from protos.shard import Projection, ReadSession, Record, ScrollRequest, UpdateRequest
 from protos.shard_client import ShardClient
 from protos.tasks import end_all
 
-log = structlog.get_logger()
+log = get_logger()
 
 T = TypeVar("T")
 

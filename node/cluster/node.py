@@ -18,8 +18,6 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
-import structlog
-
 from consensus.commands import Command, PromotePrimary
 from consensus.raft_log import RaftLog
 from consensus.replica_sets import primary_counts
@@ -67,12 +65,13 @@ from protos.clock import Clock
 from protos.collections import Memory, OptimizersConfigDiff
 from protos.errors import ServiceError, ShardUnavailable, VecraftError
 from protos.hardware import HardwareUsage
+from protos.logger import get_logger
 from protos.quotas import NO_QUOTAS, QuotaConfig
 from protos.shard import SearchRequest
 from protos.shard_client import ShardClient
 from protos.tasks import end_all
 
-log = structlog.get_logger()
+log = get_logger()
 
 TICK_S = 0.08  # several per heartbeat of the replicas
 PROPOSE_S = 3.0  # for one try to have the cluster agree on something about a replica

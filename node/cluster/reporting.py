@@ -13,7 +13,6 @@ import contextlib
 from collections.abc import Callable
 
 import msgspec
-import structlog
 from msgspec import Struct
 
 from consensus.log import RaftStatus
@@ -22,9 +21,10 @@ from node.cluster.controlling import Controller, OwnReport
 from node.peer.calls import PeerCalls
 from protos.clock import Clock
 from protos.errors import BadRequest, ShardUnavailable, VecraftError
+from protos.logger import get_logger
 from protos.tasks import end_all
 
-log = structlog.get_logger()
+log = get_logger()
 
 METHOD = "report"
 FORMAT = 1

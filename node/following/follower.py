@@ -16,7 +16,6 @@ from typing import Any
 
 import grpc
 import grpc.aio
-import structlog
 from msgspec import Struct
 
 from consensus.identity import random_peer_id
@@ -32,6 +31,7 @@ from node.peer.grpc_calls import GrpcCalls
 from node.peer.lines import CONNECT_S
 from node.peer.security import NO_SECURITY, PeerSecurity
 from protos.errors import ShardUnavailable, VecraftError
+from protos.logger import get_logger
 from protos.peer.peer_pb2 import Hello, Refusal
 from protos.tasks import end_all
 
@@ -42,7 +42,7 @@ KNOWN_S = 2.0  # for telling a peer what is known here
 GRACE_S = 10.0
 ELSEWHERE_S = 10.0  # that long the addresses may answer for another cluster
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class NoCluster(Exception):

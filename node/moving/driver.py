@@ -12,8 +12,6 @@ from collections.abc import Awaitable, Callable, Hashable, Iterator
 from functools import partial
 from typing import Protocol, TypeVar
 
-import structlog
-
 from consensus.commands import (
     BeginMove,
     Command,
@@ -41,12 +39,13 @@ from node.transfer.progress import Progress
 from protos.errors import IntakeOver, ShardUnavailable, VecraftError
 from protos.filters import Filter, InBuckets
 from protos.ids import PointId
+from protos.logger import get_logger
 from protos.operations import UpdateResult
 from protos.shard import Intake, Projection, ReadSession, ScrollRequest
 from protos.shard_client import ShardClient
 from protos.tasks import end_all
 
-log = structlog.get_logger()
+log = get_logger()
 
 T = TypeVar("T")
 

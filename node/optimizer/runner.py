@@ -23,7 +23,6 @@ from typing import Any
 
 import msgspec
 import numpy as np
-import structlog
 from msgspec import Struct
 
 from node.bits import Slots
@@ -47,10 +46,11 @@ from node.segments.placement import placements_of
 from node.workers import WorkerPool, to_its_end
 from protos.clock import Clock
 from protos.collections import Memory
+from protos.logger import get_logger
 from protos.shard import ShardStatus
 from protos.tasks import end_all
 
-log = structlog.get_logger()
+log = get_logger()
 
 REMAP_POINTS = 4096  # moved per step of a compaction; writes wait for one step at most
 RETRY_MIN_S, RETRY_MAX_S = 1.0, 300.0

@@ -14,7 +14,6 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 
 import msgspec
-import structlog
 
 from consensus.commands import decode_command
 from consensus.raft_log import RaftLog
@@ -24,12 +23,13 @@ from node.peer import feed_wire as wire
 from node.peer.calls import PeerCalls
 from node.peer.feed_wire import Change, Part
 from protos.errors import BadInput, ShardUnavailable
+from protos.logger import get_logger
 
 TELL_S = 0.25  # what a router hears at least
 WAITING_MAX = 1024  # parts that a router has not taken yet
 UNKNOWN_S = 3.0  # a router that does not say for so long that it knows of a change is not waited for
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class Feed:

@@ -19,7 +19,6 @@ from typing import Any, TypeVar
 
 import grpc
 import grpc.aio
-import structlog
 
 from node.peer import call_frames as frames
 from node.peer.call_frames import BODY, ERROR, BadFrame, Refused
@@ -30,6 +29,7 @@ from node.peer.security import NO_SECURITY, PeerSecurity
 from node.peer.service import MESSAGE_BYTES_MAX
 from protos import spans
 from protos.errors import ServiceError, ShardUnavailable, Timeout, VecraftError
+from protos.logger import get_logger
 from protos.peer.peer_pb2 import CallHead, Refusal, Welcome
 from protos.request_ids import HEADER, REQUEST_ID
 
@@ -40,7 +40,7 @@ GREETING = "hello"  # the method that tells who answers
 _NOT_SENT = "failed to connect to all addresses"
 
 _T = TypeVar("_T")
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class GrpcCalls:

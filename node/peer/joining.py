@@ -13,7 +13,6 @@ from pathlib import Path
 import grpc
 import grpc.aio
 import msgspec
-import structlog
 from msgspec import Struct
 from msgspec.structs import replace as with_fields
 
@@ -29,12 +28,13 @@ from consensus.transitions import apply
 from node.peer import service
 from node.peer.addresses import AddressBook, address_of
 from node.peer.security import NO_SECURITY, PeerSecurity
+from protos.logger import get_logger
 from protos.peer.peer_pb2 import Accepted, AddPeerRequest
 
 RETRY_S = 0.3
 CALL_S = 12.0  # longer than agreeing on the registration may take
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class CannotJoin(Exception):

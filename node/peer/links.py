@@ -17,7 +17,6 @@ from typing import Any
 
 import grpc
 import grpc.aio
-import structlog
 
 from consensus.raft.transport import Event, Receiver
 from node.client.cluster import SendFailures
@@ -27,13 +26,14 @@ from node.peer.door import Door
 from node.peer.link import FRAME_FORMAT, Link, LinkEnded, Stream
 from node.peer.security import NO_SECURITY, PeerSecurity
 from protos.errors import BadInput
+from protos.logger import get_logger
 from protos.peer.peer_pb2 import Frame, Hello, Refusal, Welcome
 from protos.tasks import end_all, post
 
 HANDSHAKE_S = 2.0
 REDIAL_MIN_S, REDIAL_MAX_S = 0.05, 0.5
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class PeerLinks:

@@ -17,8 +17,6 @@ import struct
 from collections.abc import Iterable
 from typing import Any
 
-import structlog
-
 from consensus.raft.transport import Event
 from node.client.cluster import SendFailures
 from node.peer import service
@@ -27,12 +25,13 @@ from node.peer.door import Door
 from node.peer.link import OUTBOX_BYTES_MAX
 from node.peer.links import PeerLinks
 from node.peer.security import NO_SECURITY, PeerSecurity
+from protos.logger import get_logger
 
 FORMAT = 1
 MESSAGE_BYTES_MAX = OUTBOX_BYTES_MAX - (64 << 10)  # the rest is for what stands around it
 
 _HEAD = struct.Struct(">BIB")
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class LinkMail:

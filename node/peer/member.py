@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import grpc.aio
-import structlog
 from msgspec import Struct
 from msgspec.structs import replace as with_fields
 
@@ -40,6 +39,7 @@ from node.peer.mail import LinkMail
 from node.peer.registrar import Registrar
 from node.peer.security import NO_SECURITY, PeerSecurity
 from protos.errors import VecraftError
+from protos.logger import get_logger
 from protos.peer.peer_pb2 import Hello, Refusal
 from protos.tasks import end_all
 
@@ -50,7 +50,7 @@ STOP_S = 0.5  # for calls that run when the peer port closes
 
 _REASONS = {"stranger": Refusal.STRANGER, "stale": Refusal.STALE, "removed": Refusal.REMOVED}
 _NOT_READY = Refusal(reason=Refusal.NOT_READY, text="this member is not of a running cluster")
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class MemberOptions(Struct, frozen=True, kw_only=True):

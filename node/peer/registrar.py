@@ -21,7 +21,6 @@ from urllib.parse import unquote
 
 import grpc
 import grpc.aio
-import structlog
 
 from consensus.commands import RegisterPeer
 from consensus.identity import Identity
@@ -32,6 +31,7 @@ from node.peer import service
 from node.peer.addresses import address_of, normal_uri
 from node.peer.security import NO_SECURITY, PeerSecurity
 from protos.errors import ServiceError, Timeout, VecraftError
+from protos.logger import get_logger
 from protos.peer.peer_pb2 import (
     Accepted,
     AddPeerRequest,
@@ -46,7 +46,7 @@ GONE_MS = 3_000  # as long as a silent link may go on
 WHO_S = 2.0
 SHOWN_MAX = 5  # shards that an error names
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class _InTheWay(Exception):

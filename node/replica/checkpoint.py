@@ -18,7 +18,6 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
-import structlog
 from crc32c import crc32c
 from msgspec import Struct
 
@@ -33,9 +32,10 @@ from node.segments import VectorSchema
 from node.storage.points import StoreFull
 from protos.collections import Datatype
 from protos.files import replace_synced, sync_directory
+from protos.logger import get_logger
 from protos.operations import VectorKind
 
-log = structlog.get_logger()
+log = get_logger()
 
 FORMAT = 2  # 1 had dense float32 vectors only
 POINTS_FILE = "points.mdb"

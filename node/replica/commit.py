@@ -15,14 +15,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import structlog
-
 from node.replica.contents import Contents
 from node.replica.staging import Done, Group, Staged, Stager, Write, storage_error
 from node.storage.wal import Wal, WalError
 from protos.errors import VecraftError
+from protos.logger import get_logger
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 class Committer:

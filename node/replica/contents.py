@@ -12,16 +12,15 @@ from __future__ import annotations
 import weakref
 from collections.abc import Sequence
 
-import structlog
-
 from node.replica.apply import Applier, Prepared
 from node.replica.operation_ids import OperationIds
 from node.replica.view import View
 from protos.clock import Clock
 from protos.errors import ServiceError, VecraftError
+from protos.logger import get_logger
 from protos.operations import KnowOperations
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 class Contents:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator
 
-import structlog
 from msgspec import MsgspecError
 
 from node.filter.columns import Draft
@@ -22,9 +21,10 @@ from node.storage.points import PointsView
 from node.workers import to_its_end
 from protos.collections import decode_index_params
 from protos.errors import VecraftError
+from protos.logger import get_logger
 from protos.operations import AnyLogOperation, CreateIndex
 
-log = structlog.get_logger()
+log = get_logger()
 
 FEW_SLOTS = 500  # changed meanwhile: the writer takes them in, in a few milliseconds
 ROUNDS_MAX = 5  # writes may come faster than they can be taken in

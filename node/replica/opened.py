@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 import msgspec
-import structlog
 from msgspec import Struct
 
 from node import query
@@ -45,6 +44,7 @@ from protos.facets import FacetHit, FacetRequest
 from protos.filters import Filter
 from protos.idf import Frequencies, FrequencyRequest
 from protos.ids import PointId
+from protos.logger import get_logger
 from protos.memory import ShardMemory
 from protos.shard import (
     Hits,
@@ -57,7 +57,7 @@ from protos.shard import (
 )
 from protos.stages import StagedRequest
 
-log = structlog.get_logger()
+log = get_logger()
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import structlog
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -47,8 +46,9 @@ from node.storage.wal import Wal, WalError
 from protos.clock import Clock
 from protos.collections import CollectionConfig, Memory
 from protos.errors import VecraftError
+from protos.logger import get_logger
 
-log = structlog.get_logger()
+log = get_logger()
 
 # What opening may raise when files are missing or damaged.
 DAMAGE = (

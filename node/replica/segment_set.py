@@ -16,15 +16,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import structlog
 from msgspec import Struct
 
 from node.bits import Slots
 from node.replica.slots import ALIGNMENT, SlotRanges, aligned
 from node.replica.vectors import Vectors
 from node.segments import GrowingSegment, SealedSegment, SegmentError, SegmentView, VectorSchema, seal
+from protos.logger import get_logger
 
-log = structlog.get_logger()
+log = get_logger()
 
 GROWING_BYTES = 32 << 20
 GROWING_ROWS_MIN = 1024

@@ -13,7 +13,6 @@ from __future__ import annotations
 import errno
 from collections.abc import Sequence
 
-import structlog
 from msgspec import Struct
 
 from node.replica.apply import Prepared
@@ -22,6 +21,7 @@ from node.replica.ownership import admitted, check_cleaning, check_intake, owner
 from node.replica.pending import PendingLookups
 from node.replica.resolve import Resolution, check, depends_on_points, resolve
 from protos.errors import InsufficientStorage, ServiceError, VecraftError
+from protos.logger import get_logger
 from protos.operations import (
     AnyLogOperation,
     DeleteVectors,
@@ -33,7 +33,7 @@ from protos.operations import (
 )
 from protos.shard import Intake
 
-log = structlog.get_logger()
+log = get_logger()
 
 _FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
 

@@ -15,14 +15,14 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextvars import Context
 
-import structlog
 from msgspec import Struct
 
 from node.replica.staging import Done, Write
 from protos.errors import ServiceError
+from protos.logger import get_logger
 from protos.operations import UpdateVectors, Upsert
 
-log = structlog.get_logger()
+log = get_logger()
 
 QUEUE_OPERATIONS_MAX = 4096
 QUEUE_BYTES_MAX = 256 << 20

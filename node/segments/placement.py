@@ -18,14 +18,14 @@ import ctypes
 import mmap
 from pathlib import Path
 
-import structlog
 from msgspec import Struct
 
 from node.residency import address_of, map_file, resident_bytes
 from protos.collections import CollectionConfig, Memory, SparseIndexParams
+from protos.logger import get_logger
 from protos.memory import Usage
 
-log = structlog.get_logger()
+log = get_logger()
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.mlock.argtypes = [ctypes.c_void_p, ctypes.c_size_t]

@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 
 import numpy as np
-import structlog
 from msgspec import Struct
 
 from node import bits
@@ -30,9 +29,10 @@ from node.segments.rows import Dense
 from node.segments.schema import VectorSchema
 from node.segments.values import ValueGraphParams
 from protos.facets import FacetValue
+from protos.logger import get_logger
 from protos.shard import QuantizationSearchParams
 
-log = structlog.get_logger()
+log = get_logger()
 
 Key = tuple[str, FacetValue]  # payload field, value
 

@@ -17,7 +17,6 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, Protocol
 
-import structlog
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -38,11 +37,12 @@ from node.shard.disk import Disk
 from node.shard.waiting import Milestones
 from node.shard.writes import Writes
 from protos.errors import ServiceError, VecraftError
+from protos.logger import get_logger
 from protos.operations import PointChange
 from protos.shard import Position, ReplicationInfo, ShardInfo
 from protos.tasks import end_all
 
-log = structlog.get_logger()
+log = get_logger()
 
 CLOSE_S = 2.0  # for writes under way when the end comes; then their outcome is unknown
 ENTRIES_BYTES = 4 << 20  # of the log that somebody reads at a time, about

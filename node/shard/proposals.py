@@ -8,13 +8,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-import structlog
-
 from consensus.commands import Command
 from protos.errors import VecraftError
+from protos.logger import get_logger
 from protos.tasks import end_all
 
-log = structlog.get_logger()
+log = get_logger()
 
 PROPOSALS_MAX = 8  # under way at once; more would only repeat what these ask for
 

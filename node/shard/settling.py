@@ -12,8 +12,6 @@ from __future__ import annotations
 import asyncio
 from typing import Protocol
 
-import structlog
-
 from consensus.ownership import ownership_of
 from consensus.state import CollectionState
 from node.replica.drafting import drafted
@@ -21,10 +19,11 @@ from node.replica.ownership import encode_ownership
 from node.replica.schema import missing_operations
 from node.shard.life import Life
 from protos.errors import NotPrimary, ShardUnavailable, VecraftError
+from protos.logger import get_logger
 from protos.operations import SetOwnership, UpdateResult, UpdateStatus
 from protos.tasks import end_all
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 class Shard(Protocol):

@@ -18,8 +18,6 @@ import asyncio
 import contextlib
 from pathlib import Path
 
-import structlog
-
 from consensus.commands import AbortTransfer, PromotePrimary
 from consensus.ownership import moves_from
 from consensus.replica_sets import IN_SYNC, transfer_to
@@ -41,12 +39,13 @@ from node.shard.settling import Settling
 from node.transfer.export import Base as ExportedBase
 from node.transfer.export import export_cut
 from protos.errors import ServiceError, ShardUnavailable
+from protos.logger import get_logger
 from protos.operations import UpdateResult
 from protos.shard import Intake, ReadSession
 from protos.shard_client import ShardClient
 from protos.tasks import end_all
 
-log = structlog.get_logger()
+log = get_logger()
 
 RETRY_MIN_S, RETRY_MAX_S = 0.5, 30.0  # between two tries to open files that failed
 RESTORED_TRIES, RESTORED_RETRY_S = 200, 0.05  # for a restored replica to lead its shard

@@ -12,7 +12,6 @@ import uuid
 from collections.abc import Iterable
 from pathlib import Path
 
-import structlog
 from msgspec.structs import replace
 
 from consensus.replica_sets import every_shard
@@ -35,9 +34,10 @@ from node.storage.points import PointStore
 from node.storage.wal import Wal
 from protos.clock import Clock
 from protos.files import sync_directory
+from protos.logger import get_logger
 from protos.shard import Position
 
-log = structlog.get_logger()
+log = get_logger()
 
 RESTORING_DIRECTORY = "restoring"
 SEQ_MAX = 2**52  # of an archive; a log goes on from there

@@ -15,8 +15,6 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-import structlog
-
 from consensus.buckets import owned_buckets
 from consensus.replica_sets import is_resharded
 from consensus.state import CollectionState, ShardState
@@ -48,9 +46,10 @@ from node.transfer.workshop import Workshop
 from node.workers import to_its_end
 from protos.errors import BadInput, ServiceError, ShardUnavailable, storage_failed
 from protos.files import sync_directory
+from protos.logger import get_logger
 from protos.shard import Position
 
-log = structlog.get_logger()
+log = get_logger()
 
 ARCHIVES_MAX = 2  # written or read at a time on one node; others wait
 BUFFER_BYTES = 1 << 20

@@ -18,7 +18,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-import structlog
 
 from node.storage.overlay import EMPTY_LAYER, REMOVED, Layer, add_run, stacked
 from node.storage.points_file import (
@@ -31,8 +30,9 @@ from node.storage.points_file import (
 )
 from node.storage.points_view import PointsView, Slots
 from node.storage.records import RecordCorrupted, StoredRecord, unpack_record
+from protos.logger import get_logger
 
-log = structlog.get_logger()
+log = get_logger()
 
 _ENTRY_BYTES = 150  # of a layer's maps and runs, for each changed point, besides the record
 

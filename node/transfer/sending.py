@@ -11,8 +11,6 @@ from collections.abc import AsyncGenerator, Generator
 from contextlib import aclosing
 from typing import TypeVar
 
-import structlog
-
 from node.replica.checkpoint import DamagedFile
 from node.replica.opened import ReplicaFiles
 from node.segments import SegmentError
@@ -25,8 +23,9 @@ from node.transfer.wire import Form
 from node.transfer.workshop import Workshop
 from node.workers import WorkerPool, to_its_end
 from protos.errors import ServiceError
+from protos.logger import get_logger
 
-log = structlog.get_logger()
+log = get_logger()
 
 EXPORTS_MAX = 2  # at a time on one node; others wait
 

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-import structlog
 from msgspec import Struct
 
+from protos.logger import get_logger
 from router.audit.entries import UNRECORDED, Shown, Wanted, encode, entry_of
 from router.auth.gate import Decision
 
@@ -26,7 +26,7 @@ _PERIODS = {"daily": "%Y-%m-%d", "hourly": "%Y-%m-%d-%H"}
 _BLOCK_BYTES: Final = 64 << 10  # read at a time, from the end
 _FLAGS: Final = os.O_APPEND | os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class AuditFigures(Struct, frozen=True):

@@ -6,18 +6,18 @@ import asyncio
 from typing import Any, Final
 
 import msgspec
-import structlog
 from msgspec import Struct
 
 from consensus.log import MetadataLog
 from node.client.cluster import ClusterClient
 from protos.errors import BadRequest, ServiceError, VecraftError
+from protos.logger import get_logger
 from router.audit.entries import Wanted, newest
 from router.audit.files import AuditLog
 
 TIMEOUT_S: Final = 60.0
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class Entries(Struct, frozen=True, omit_defaults=True):

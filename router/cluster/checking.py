@@ -10,13 +10,12 @@ import asyncio
 import contextlib
 from typing import Protocol
 
-import structlog
-
 from consensus.log import MetadataLog
 from consensus.state import ClusterState
 from consensus.transitions import Events
 from node.client.cluster import ClusterClient
 from protos.errors import VecraftError
+from protos.logger import get_logger
 from protos.tasks import end_all
 from router.cluster.readiness import Checks, Seen, Stage, advance, asks
 
@@ -24,7 +23,7 @@ ANSWER_S = 0.5  # how long a question after readiness may take
 ASK_S = 2.0  # for the commit index of one member
 LOOK_S = 0.5
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class Readiness(Protocol):

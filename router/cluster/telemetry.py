@@ -14,12 +14,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import msgspec
-import structlog
 from msgspec import UNSET, Struct, UnsetType
 
 from consensus.state import ClusterState, CollectionState, ShardKey, ShardState
 from node.client.cluster import ClusterClient
 from protos.errors import VecraftError
+from protos.logger import get_logger
 from router.auth.access import Access
 from router.cluster.resharding import reshardings, shown_state, shown_transfers
 from router.cluster.status import ThreadStatus, shown_uri, transfer_info
@@ -29,7 +29,7 @@ LEVEL_MIN, LEVEL_MAX = 2, 10  # of detail; nothing more is told above level 4
 # (level of detail) -> this member's telemetry, a JSON object
 OwnTelemetry = Callable[[int], Awaitable[bytes]]
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 # --- what is read of one member's telemetry ----------------------------------------------------------

@@ -11,16 +11,15 @@ from __future__ import annotations
 
 import asyncio
 
-import structlog
-
 from consensus.replica_sets import IN_SYNC
 from consensus.state import ClusterState, CollectionState, ShardState
 from node.client import NodeClient
+from protos.logger import get_logger
 from router.watch import StateWatch
 
 RETRY_S = 1.0  # after a reconciliation that failed, unless the state changes before
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class Reconciler:

@@ -10,7 +10,6 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple
 
-import structlog
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
@@ -20,6 +19,7 @@ from msgspec import Struct
 from protos import spans
 from protos.errors import ServiceError, VecraftError
 from protos.hardware import billed
+from protos.logger import get_logger
 from protos.request_ids import HEADER as REQUEST_ID_HEADER
 from protos.request_ids import begin as begin_request
 from router.auth.access import Access
@@ -34,7 +34,7 @@ from router.tokens import HEADER, encode_token
 
 COMPRESSED_BYTES_MIN = 1024
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class Call(Struct):

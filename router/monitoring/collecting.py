@@ -10,10 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
-import structlog
 from prometheus_client import CollectorRegistry
 
 from protos.errors import Timeout
+from protos.logger import get_logger
 from router.audit.files import AuditFigures
 from router.auth.access import FULL, Access
 from router.auth.gate import Denials
@@ -24,7 +24,7 @@ from router.monitoring.machine import disk
 from router.monitoring.metrics import NodeFigures, Requests, render
 from router.monitoring.telemetry import Json, Process, telemetry, without_global_sections
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 COLLECT_TIMEOUT_MS = 60_000
 

@@ -14,12 +14,12 @@ from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import Any
 
-import structlog
 from aiohttp import HttpVersion11, hdrs, web
 
 from protos import spans
 from protos.errors import ServiceError, VecraftError
 from protos.hardware import billed
+from protos.logger import get_logger
 from protos.request_ids import HEADER, begin
 from router.auth.gate import Gate
 from router.cluster import ClusterOperations
@@ -50,7 +50,7 @@ from router.rest.state import STATE, Request, RequestState
 MetricsHook = Callable[[web.Request, int, float], None]
 OnClose = Callable[[], Awaitable[None]]
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 MIB = 1024 * 1024
 _BOUNDED = "/collections/"  # probes and metrics are answered whatever the load
 

@@ -18,7 +18,6 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-import structlog
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -29,6 +28,7 @@ from consensus.state import LEVEL_OF_REPLACING, LEVEL_OF_RESTORING, CollectionSt
 from node.client.snapshots import ContentFile, Ready, SnapshotDescription, SnapshotNode, Written
 from protos.collections import check_new_collection_name
 from protos.errors import BadRequest, ChecksumMismatch, Forbidden, Timeout
+from protos.logger import get_logger
 from router.collections import CollectionOperations
 from router.snapshots import planning
 from router.snapshots.drafts import Drafts, chunks_of, disk_errors, sha256_of
@@ -52,7 +52,7 @@ from router.snapshots.turns import Turns
 T = TypeVar("T")
 Read = Callable[[Path, Callable[[SnapshotDescription], None]], Awaitable[Ready]]
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 class SnapshotPolicy(Struct, frozen=True):

@@ -12,7 +12,6 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, cast
 
-import structlog
 from grpc import StatusCode
 from ngh2 import (
     Configuration,
@@ -29,6 +28,7 @@ from ngh2 import (
     TrailersReceived,
 )
 
+from protos.logger import get_logger
 from router.grpc.transport import flow
 from router.grpc.transport.calls import Call, Incoming, Method, Reply, call_of
 from router.grpc.transport.headers import Head, Headers, NoCall, answer_headers, read_head, trailers
@@ -42,7 +42,7 @@ STREAM_ANSWERS_BYTES_MAX = 1 << 16  # of one call with many answers
 CONNECTION_WINDOW_BYTES = 2**31 - 1  # it is the streams' windows that bound
 RESETS = (10_000, 1000)  # calls that a client may begin and give up: at once, and a second
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class Serving(Protocol):

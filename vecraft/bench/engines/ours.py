@@ -8,7 +8,6 @@ import time
 from pathlib import Path
 
 import numpy as np
-import structlog
 import uvloop
 
 from consensus.state import ClusterState, CollectionState, ReplicaState, ShardGroup, ShardState
@@ -26,6 +25,7 @@ from protos.collections import (
     TurboQuantizationConfig,
     VectorParams,
 )
+from protos.logger import structlog
 from protos.operations import Upsert, VectorBatch
 from protos.shard import (
     Hits,
