@@ -22,7 +22,7 @@ from collections.abc import Callable, Sequence
 from msgspec import Struct
 
 from node.query import is_plain
-from node.replica.alone import Alone
+from node.replica.alone import Alone, Place
 from node.workers import WorkerPool
 from protos.shard import Hits, SearchRequest
 
@@ -56,24 +56,48 @@ class GatheredSearches:
         self._waiting: deque[_Asked] = deque()
         self._called = 0  # workers that were called and have not come yet
 
-    def answer_now(self, request: SearchRequest) -> Hits | None:
-        """For a search that ``may_be_gathered``, on the event loop; None: ``ask`` for it.
+    def answer(self, request: SearchRequest) -> Hits | asyncio.Future[Hits]:
+        """For a search that ``may_be_gathered``, on the event loop: what it finds, or where that will be.
 
-        Raises: what answering raises.
+        Raises: what answering raises, now or in time.
         """
-        started_s, alone = time.perf_counter(), self._alone
+        alone, loop = self._alone, asyncio.get_running_loop()
         if not alone.callers:
-            asyncio.get_running_loop().call_soon(alone.turn_over)
-        if not alone.asked(id(asyncio.current_task()), started_s, waiting=self._unanswered):
-            return None
+            loop.call_soon(alone.turn_over)
+        caller = id(asyncio.current_task())
+        place = alone.asked(caller, time.perf_counter(), waiting=self._unanswered)
+        hits = self._answer_now(request) if place is Place.HERE else None
+        if hits is not None:
+            return hits
+        waiter: asyncio.Future[Hits] = loop.create_future()
+        if place is Place.NEXT_TURN:
+            loop.call_soon(self._answer_next, request, waiter)
+        else:
+            self._ask(request, waiter)
+        return waiter
+
+    def _answer_now(self, request: SearchRequest) -> Hits | None:
+        started_s = time.perf_counter()
         try:
             return self._now(request)
         finally:
-            alone.took(time.perf_counter() - started_s)
+            self._alone.took(time.perf_counter() - started_s)
 
-    def ask(self, request: SearchRequest) -> asyncio.Future[Hits]:
-        """For a search that ``may_be_gathered``. Raises: what ``search`` raises, in time."""
-        waiter: asyncio.Future[Hits] = asyncio.get_running_loop().create_future()
+    def _answer_next(self, request: SearchRequest, waiter: asyncio.Future[Hits]) -> None:
+        if waiter.done():
+            return
+        try:
+            hits = self._answer_now(request)
+        except BaseException as error:  # noqa: BLE001 - whoever asked gets it
+            waiter.set_exception(error)
+            return
+        if hits is None:
+            self._ask(request, waiter)
+        else:
+            waiter.set_result(hits)
+
+    def _ask(self, request: SearchRequest, waiter: asyncio.Future[Hits]) -> None:
+        """Have workers answer."""
         self._unanswered += 1
         waiter.add_done_callback(self._answered)
         with self._lock:
@@ -81,7 +105,6 @@ class GatheredSearches:
             call = self._may_call()
         if call:
             self._workers.start(self._serve)
-        return waiter
 
     def _answered(self, _: asyncio.Future[Hits]) -> None:
         self._unanswered -= 1

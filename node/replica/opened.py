@@ -249,8 +249,7 @@ class ReplicaFiles:
         """
         if self._meter is not None or not may_be_gathered(request):
             return None
-        hits = self._gathered.answer_now(request)
-        return self._gathered.ask(request) if hits is None else hits
+        return self._gathered.answer(request)
 
     async def search(self, requests: list[SearchRequest]) -> list[Hits]:
         soon = self.search_soon(requests[0]) if len(requests) == 1 else None

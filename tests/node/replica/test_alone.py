@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from node.replica.alone import IN_A_ROW_MAX, LATELY_S, QUICK_MIN, QUICK_S, Alone
+from node.replica.alone import IN_A_ROW_MAX, LATELY_S, QUICK_MIN, QUICK_S, Alone, Place
 
 
 def quick() -> Alone:
@@ -13,10 +13,10 @@ def quick() -> Alone:
 
 
 def asked(alone: Alone, caller: int = 1, now_s: float = 0.0, waiting: int = 0) -> bool:
-    """In a turn of its own."""
-    answer = alone.asked(caller, now_s, waiting=waiting)
+    """In a turn of its own: is it answered at once?"""
+    place = alone.asked(caller, now_s, waiting=waiting)
     alone.turn_over()
-    return answer
+    return place is Place.HERE
 
 
 def test_nothing_is_known_to_be_quick_at_first() -> None:
@@ -38,10 +38,10 @@ def test_after_a_slow_search_workers_show_that_others_are_quick_again() -> None:
 
 def test_two_callers_in_one_turn_are_a_crowd_for_some_time() -> None:
     alone = quick()
-    assert alone.asked(1, 10.0, waiting=0)
-    assert alone.asked(1, 10.0, waiting=0)  # one after the other, without giving way
-    assert not alone.asked(2, 10.0, waiting=0)
-    assert not alone.asked(1, 10.0, waiting=0)
+    assert alone.asked(1, 10.0, waiting=0) is Place.HERE
+    assert alone.asked(1, 10.0, waiting=0) is Place.HERE  # one after the other, without giving way
+    assert alone.asked(2, 10.0, waiting=0) is Place.WORKER
+    assert alone.asked(1, 10.0, waiting=0) is Place.WORKER
     alone.turn_over()
     assert not asked(alone, now_s=10.0 + LATELY_S / 2)
     assert asked(alone, now_s=10.0 + LATELY_S)
@@ -59,7 +59,10 @@ def test_callers_one_after_another_are_no_crowd() -> None:
     assert all(asked(alone, caller) for caller in range(1, IN_A_ROW_MAX))
 
 
-def test_now_and_then_a_worker_answers() -> None:
+def test_now_and_then_one_is_answered_in_the_next_turn() -> None:
     alone = quick()
-    at_once = [asked(alone) for _ in range(3 * IN_A_ROW_MAX)]
-    assert at_once == 3 * ([True] * (IN_A_ROW_MAX - 1) + [False])
+    places = []
+    for _ in range(3 * IN_A_ROW_MAX):
+        places.append(alone.asked(1, 0.0, waiting=0))
+        alone.turn_over()
+    assert places == 3 * ([Place.HERE] * (IN_A_ROW_MAX - 1) + [Place.NEXT_TURN])

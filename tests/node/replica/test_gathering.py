@@ -55,13 +55,20 @@ async def begun(searcher: Searcher, calls: int) -> None:
         await asyncio.to_thread(searcher.begun.acquire, timeout=10)
 
 
+def asked(searches: GatheredSearches, number: float) -> asyncio.Future[Hits]:
+    """Of a search that no caller that is alone asks for."""
+    found = searches.answer(request(number))
+    assert isinstance(found, asyncio.Future)
+    return found
+
+
 async def occupied(
     pool: WorkerPool, searcher: Searcher, searches: GatheredSearches
 ) -> list[asyncio.Future[Hits]]:
     """Each worker has begun one search, and waits for the gate."""
     first = []
     for _ in range(pool.threads):
-        first.append(searches.ask(request(100)))
+        first.append(asked(searches, 100))
         await begun(searcher, 1)
     return first
 
@@ -81,7 +88,7 @@ async def test_what_waits_is_shared_out_among_the_workers_and_each_gets_its_own_
     searcher = Searcher()
     searches = GatheredSearches(pool, searcher, never)
     first = await occupied(pool, searcher, searches)
-    waiting = [searches.ask(request(number)) for number in range(8)]
+    waiting = [asked(searches, number) for number in range(8)]
     searcher.gate.set()
     answers = await asyncio.gather(*waiting, *first)
     assert [hits.scores.item() for hits in answers[:8]] == list(range(8))
@@ -93,7 +100,7 @@ async def test_a_share_is_bounded() -> None:
     pool, searcher = WorkerPool(1, "test"), Searcher()
     searches = GatheredSearches(pool, searcher, never)
     first = await occupied(pool, searcher, searches)
-    waiting = [searches.ask(request(number)) for number in range(100)]
+    waiting = [asked(searches, number) for number in range(100)]
     searcher.gate.set()
     await asyncio.gather(*waiting, *first)
     assert max(searcher.sizes) == 16
@@ -104,7 +111,7 @@ async def test_an_error_is_only_that_of_the_search_that_caused_it(pool: WorkerPo
     searcher = Searcher()
     searches = GatheredSearches(pool, searcher, never)
     first = await occupied(pool, searcher, searches)
-    waiting = [searches.ask(request(number)) for number in (1, -1, 2, -1)]
+    waiting = [asked(searches, number) for number in (1, -1, 2, -1)]
     searcher.gate.set()
     outcomes = await asyncio.gather(*waiting, return_exceptions=True)
     assert [isinstance(each, BadInput) for each in outcomes] == [False, True, False, True]
@@ -115,10 +122,10 @@ async def test_what_is_cancelled_before_its_turn_is_never_searched(pool: WorkerP
     searcher = Searcher()
     searches = GatheredSearches(pool, searcher, never)
     first = await occupied(pool, searcher, searches)
-    cancelled = [searches.ask(request(-1)) for _ in range(5)]
+    cancelled = [asked(searches, -1) for _ in range(5)]
     for each in cancelled:
         each.cancel()
-    kept = searches.ask(request(7))
+    kept = asked(searches, 7)
     searcher.gate.set()
     assert (await kept).scores.item() == 7
     await asyncio.gather(*first)
@@ -129,7 +136,7 @@ async def test_what_waits_when_the_pool_is_closed_is_still_answered(pool: Worker
     searcher = Searcher()
     searches = GatheredSearches(pool, searcher, never)
     first = await occupied(pool, searcher, searches)
-    waiting = [searches.ask(request(number)) for number in range(40)]
+    waiting = [asked(searches, number) for number in range(40)]
     closing = asyncio.create_task(asyncio.to_thread(pool.close))
     while not pool._closed:  # noqa: ASYNC110 - it tells nobody
         await asyncio.sleep(0)
@@ -171,7 +178,8 @@ class Places:
 
 
 async def answered(searches: GatheredSearches, number: float) -> Hits:
-    return searches.answer_now(request(number)) or await searches.ask(request(number))
+    found = searches.answer(request(number))
+    return found if isinstance(found, Hits) else await found
 
 
 async def test_a_caller_that_is_alone_is_answered_where_it_asks(pool: WorkerPool) -> None:
@@ -180,11 +188,50 @@ async def test_a_caller_that_is_alone_is_answered_where_it_asks(pool: WorkerPool
     for _ in range(QUICK_MIN + IN_A_ROW_MAX):
         await answered(searches, 1)
     here = [thread == threading.get_ident() for thread in places.threads]
-    assert here == [False] * QUICK_MIN + [True] * (IN_A_ROW_MAX - 1) + [False]
+    assert here == [False] * QUICK_MIN + [True] * IN_A_ROW_MAX
     with pytest.raises(BadInput):
         await answered(searches, -1)
     await answered(searches, 0)  # not to be answered at once
     assert places.threads[-1] != threading.get_ident()
+
+
+async def at_the_end_of_a_row(pool: WorkerPool, places: Places) -> GatheredSearches:
+    """The next search is answered in the next turn."""
+    searches = GatheredSearches(pool, places.search, places.now)
+    for _ in range(QUICK_MIN + IN_A_ROW_MAX - 1):
+        await answered(searches, 1)
+    return searches
+
+
+async def test_now_and_then_others_have_their_turn_first(pool: WorkerPool) -> None:
+    places, order = Places(), list[str]()
+    searches = await at_the_end_of_a_row(pool, places)
+    asyncio.get_running_loop().call_soon(order.append, "another")
+    waiter = asked(searches, 1)
+    waiter.add_done_callback(lambda _: order.append("search"))
+    await waiter
+    assert order == ["another", "search"]
+    assert places.threads[-1] == threading.get_ident()
+
+
+async def test_what_is_answered_in_the_next_turn_may_fail_or_be_left_to_a_worker(pool: WorkerPool) -> None:
+    searches = await at_the_end_of_a_row(pool, Places())
+    with pytest.raises(BadInput):
+        await asked(searches, -1)
+    places = Places()
+    searches = await at_the_end_of_a_row(pool, places)
+    await asked(searches, 0)
+    assert places.threads[-1] != threading.get_ident()
+
+
+async def test_what_is_cancelled_before_the_next_turn_is_never_searched(pool: WorkerPool) -> None:
+    places = Places()
+    searches = await at_the_end_of_a_row(pool, places)
+    before = len(places.threads)
+    asked(searches, 1).cancel()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert len(places.threads) == before
 
 
 async def test_callers_beside_each_other_are_answered_in_workers(pool: WorkerPool) -> None:
