@@ -31,6 +31,18 @@ static int take_rotation(GraphObject *self, const Py_buffer *signs) {
     return 1;
 }
 
+/* Are they codes that can be compared, those of signs by a `centre` and perhaps after a rotation? */
+static int take_codes(GraphObject *self, int form, unsigned long long centre, const Py_buffer *rotation) {
+    Coded *coded = &self->coded;
+    const Size width = coded->graph.width;
+    if (width <= 0 || !(coded->step > 0) || coded->bits < 0 || coded->bits > 8)
+        return 0;
+    if (coded->bits && (centre == 0 || signs_components(width) <= 0 || signs_components(width) % 64 != 0))
+        return 0;
+    coded->centre = (const float *)(uintptr_t)centre;
+    return take_form(coded, form) && (rotation->obj == NULL || take_rotation(self, rotation));
+}
+
 static int graph_init(GraphObject *self, PyObject *args, PyObject *keywords) {
     static char *names[] = {"owner",   "count",  "entry", "top",  "neighbors", "offsets",
                             "starts",  "codes",  "width", "low",  "step",      "centre",  "bits", "form", "rotation", NULL};
@@ -46,11 +58,8 @@ static int graph_init(GraphObject *self, PyObject *args, PyObject *keywords) {
                                      &form, &rotation))
         return -1;
     Py_ssize_t levels = starts.len / (Py_ssize_t)sizeof(int32_t) - 1;
-    int fits = self->owner == NULL && graph->width > 0 && self->coded.step > 0;
-    fits = fits && 0 <= count && count < NODES_MAX && levels >= 1 && 0 <= self->coded.bits && self->coded.bits <= 8;
-    fits = fits && (!self->coded.bits || (centre != 0 && signs_components(graph->width) > 0 &&
-                                    signs_components(graph->width) % 64 == 0));
-    fits = fits && take_form(&self->coded, form) && (rotation.obj == NULL || take_rotation(self, &rotation));
+    int fits = self->owner == NULL && 0 <= count && count < NODES_MAX && levels >= 1;
+    fits = fits && take_codes(self, form, centre, &rotation);
     fits = fits && (count == 0 || (0 <= graph->entry && graph->entry < count && graph->top < levels));
     if (fits && (self->starts = PyMem_Malloc((size_t)starts.len)) != NULL)
         memcpy(self->starts, starts.buf, (size_t)starts.len);
@@ -65,7 +74,6 @@ static int graph_init(GraphObject *self, PyObject *args, PyObject *keywords) {
         return -1;
     }
     self->owner = Py_NewRef(owner);
-    self->coded.centre = (const float *)(uintptr_t)centre;
     graph->starts = self->starts;
     graph->levels = (int)levels;
     graph->codes = (const uint8_t *)(uintptr_t)codes;
@@ -128,24 +136,27 @@ static int hold_levels(GraphObject *self, PyObject *levels) {
 }
 
 static PyObject *graph_packed(PyObject *type, PyObject *args, PyObject *keywords) {
-    static char *names[] = {"owner", "count", "entry", "levels", "codes", "width", "low", "step", "form", NULL};
+    static char *names[] = {"owner", "count", "entry",  "levels", "codes", "width",
+                            "low",   "step",  "centre", "bits",   "form",  "rotation", NULL};
     PyObject *owner, *levels;
-    unsigned long long codes;
+    unsigned long long codes, centre = 0;
+    Py_buffer rotation = {.obj = NULL};
     long long count;
     GraphObject *self = (GraphObject *)((PyTypeObject *)type)->tp_alloc((PyTypeObject *)type, 0);
     if (self == NULL)
         return NULL;
     Graph *graph = &self->coded.graph;
     int form = OF_BYTES;
-    if (!PyArg_ParseTupleAndKeywords(args, keywords, "OLiO!Knff|i", names, &owner, &count, &graph->entry,
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "OLiO!Knff|Kiiz*", names, &owner, &count, &graph->entry,
                                      &PyTuple_Type, &levels, &codes, &graph->width, &self->coded.low,
-                                     &self->coded.step, &form))
+                                     &self->coded.step, &centre, &self->coded.bits, &form, &rotation))
         goto failed;
     graph->count = count;
     graph->codes = (const uint8_t *)(uintptr_t)codes;
-    if (graph->width <= 0 || !(self->coded.step > 0) || count < 1 || count >= NODES_MAX || !is_node(graph, graph->entry) ||
-        PyTuple_GET_SIZE(levels) < 1 || PyTuple_GET_SIZE(levels) > LEVELS_MAX ||
-        !take_form(&self->coded, form)) {
+    int fits = take_codes(self, form, centre, &rotation);
+    PyBuffer_Release(&rotation);
+    if (!fits || count < 1 || count >= NODES_MAX || !is_node(graph, graph->entry) || PyTuple_GET_SIZE(levels) < 1 ||
+        PyTuple_GET_SIZE(levels) > LEVELS_MAX) {
         PyErr_SetString(PyExc_ValueError, "expected the count, entry node, levels and codes of one graph");
         goto failed;
     }

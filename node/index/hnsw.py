@@ -31,7 +31,7 @@ from node.index.packed_links import FaissLinks, PackedLinks
 from node.index.packed_rows import PackedRows
 from node.index.twins import Twins
 from node.index.walk import ScoredGraph
-from node.index.walking import walked, walked_packed, walked_signs
+from node.index.walking import walked, walked_packed
 from protos.collections import Distance
 
 _WORTH = {Distance.EUCLID: 0, Distance.COSINE: 1, Distance.DOT: 2}  # as ``walk.Graph.search`` has it
@@ -67,14 +67,12 @@ class HnswGraph:
         self._storage = index if packed else faiss.downcast_index(index.storage)
         self._scored: tuple[Originals, ScoredGraph | None] | None = None  # on the vectors asked for last
         self._walked, self._worth = None, _WORTH.get(distance, 0)
+        if encoding.code is Code.SIGNS and params.quantization is not None:
+            self._storage.qb = params.quantization.query_bits
         if packed is not None:
             self._walked = walked_packed(index, packed, encoding)
-        elif encoding.of_integers:
+        elif encoding.of_integers or encoding.code is Code.SIGNS:
             self._walked = walked(index, encoding)
-        elif encoding.code is Code.SIGNS:
-            if params.quantization is not None:
-                self._storage.qb = params.quantization.query_bits
-            self._walked = walked_signs(index)
         self.rows, self.twins = rows, twins
         self.params = params
         self.encoding = encoding
@@ -145,12 +143,10 @@ class HnswGraph:
     def save(self, path: Path) -> None:
         """Raises: OSError."""
         codes_bytes = self.count * int(self._storage.code_size)
-        if self.encoding.of_integers and graph_file.write_packed(
-            self._storage, self._links(), path, codes_bytes
-        ):
-            return
         speak(self._index, self.encoding, faiss.METRIC_L2)
-        graph_file.write(self._index, path, codes_bytes)
+        is_packed = self.quick and graph_file.write_packed(self._storage, self._links(), path, codes_bytes)
+        if not is_packed:
+            graph_file.write(self._index, path, codes_bytes)
         speak(self._index, self.encoding, metric_of(self.distance, self.encoding.code))
 
     def _links(self) -> FaissLinks:

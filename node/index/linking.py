@@ -158,11 +158,14 @@ def empty_index(encoding: Encoding, dim: int, params: GraphParams, metric: int) 
 
 
 def speak(index: Any, encoding: Encoding, metric: int) -> None:
-    """Have a graph over signs compare by ``metric``: FAISS makes and reads such graphs for L2 only."""
-    if encoding.code is Code.SIGNS:
-        storage = faiss.downcast_index(index.storage)
-        index.metric_type = storage.metric_type = storage.rabitq.metric_type = metric
+    """Have signs, or a graph over them, compare by ``metric``: FAISS makes and reads these for L2 only."""
+    if encoding.code is not Code.SIGNS:
+        return
+    storage = index
+    if hasattr(index, "hnsw"):
+        storage, index.metric_type = faiss.downcast_index(index.storage), metric
         index.hnsw.is_similarity = metric == faiss.METRIC_INNER_PRODUCT
+    storage.metric_type = storage.rabitq.metric_type = metric
 
 
 def _prepare(index: Any, encoding: Encoding, matrix: Originals, rows: GraphRows | None) -> None:

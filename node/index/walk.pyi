@@ -162,7 +162,10 @@ class Graph:
         width: int,
         low: float,
         step: float,
+        centre: int = 0,
+        bits: int = 0,
         form: int = 0,
+        rotation: npt.NDArray[np.float32] | None = None,
     ) -> Graph:
         """
         Args:

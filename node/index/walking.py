@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from node.index import memory, walk
-from node.index.codes import Encoding
+from node.index.codes import Code, Encoding
 from node.index.library import faiss
 from node.index.packed_links import PackedLinks
 from node.index.rotation import signs_of
@@ -24,21 +24,6 @@ _ALONE = (
 
 def walked(index: Any, encoding: Encoding) -> walk.Graph:
     """The graph of ``index``, of which nothing but links may change."""
-    width, low, step = encoding.width, encoding.low, encoding.step
-    return _over_links(index, width=width, low=low, step=step, form=encoding.form)
-
-
-def walked_signs(index: Any) -> walk.Graph:
-    """The graph of ``index``, whose codes are signs; ``qb`` of its storage counts."""
-    storage = faiss.downcast_index(index.storage)
-    centre = int(storage.center.data())
-    width, rotation = int(storage.code_size), signs_of(int(storage.d))
-    more = {"centre": centre, "bits": int(storage.qb), "rotation": rotation}
-    return _over_links(index, width=width, low=0.0, step=1.0, **more)
-
-
-def _over_links(index: Any, **codes: Any) -> walk.Graph:
-    """``codes``: what those of ``index`` stand for."""
     links, storage = index.hnsw, faiss.downcast_index(index.storage)
     return walk.Graph(
         owner=index,
@@ -48,26 +33,30 @@ def _over_links(index: Any, **codes: Any) -> walk.Graph:
         neighbors=int(links.neighbors.data()),
         offsets=int(links.offsets.data()),
         starts=faiss.vector_to_array(links.cum_nneighbor_per_level).astype(np.int32, copy=False),
-        codes=int(storage.codes.data()),
-        **codes,
+        **_codes_of(storage, encoding),
     )
 
 
 def walked_packed(storage: Any, links: PackedLinks, encoding: Encoding) -> walk.Graph:
     """The graph of ``links`` between the codes of ``storage``. Raises: ValueError if they do not fit."""
-    if storage.ntotal != links.count or storage.codes.size() != links.count * encoding.width:
+    if storage.ntotal != links.count or storage.codes.size() != links.count * storage.code_size:
         raise ValueError(f"links of {links.count} nodes, {storage.ntotal} codes")
     return walk.Graph.packed(
         owner=storage,
         count=links.count,
         entry=links.shape.entry,
         levels=tuple((level.blocks, level.links, level.nodes) for level in links.levels),
-        codes=int(storage.codes.data()),
-        width=encoding.width,
-        low=encoding.low,
-        step=encoding.step,
-        form=encoding.form,
+        **_codes_of(storage, encoding),
     )
+
+
+def _codes_of(storage: Any, encoding: Encoding) -> dict[str, Any]:
+    """What the codes of ``storage`` are and stand for; of signs its ``qb`` counts."""
+    found = {"codes": int(storage.codes.data()), "width": int(storage.code_size)}
+    if encoding.code is not Code.SIGNS:
+        return found | {"low": encoding.low, "step": encoding.step, "form": encoding.form}
+    centre, rotation = int(storage.center.data()), signs_of(int(storage.d))
+    return found | {"low": 0.0, "step": 1.0, "centre": centre, "bits": int(storage.qb), "rotation": rotation}
 
 
 def link(index: Any, encoding: Encoding, ef: int) -> None:

@@ -20,8 +20,8 @@ from node.segments.schema import VectorSchema
 from node.segments.values import ValueGraphsEntry
 from protos.files import replace_synced
 
-# Up to 5 no rows were packed, up to 4 integers had eight bits, up to 3 all links were FAISS's, up to 2 graphs
-# had no twins; 1 had dense float32 vectors only.
+# Up to 5 no rows were packed, nor links between signs, up to 4 integers had eight bits, up to 3 all links
+# were FAISS's, up to 2 graphs had no twins; 1 had dense float32 vectors only.
 FORMAT = 6
 MANIFEST_FILE = "segment.json"
 BLOCK_BYTES = 1024 * 1024

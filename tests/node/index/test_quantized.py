@@ -17,6 +17,7 @@ from node.index import (
     Quantization,
     best_of,
     choose_encoding,
+    graph_file,
     quantization_of,
     set_threads,
     similarities,
@@ -25,6 +26,7 @@ from node.index.codes import for_faiss
 from node.index.distances import normalize
 from node.index.graph_file import open_mapped
 from node.index.library import faiss
+from node.index.linking import speak
 from node.index.quantization import Kind
 from node.index.rotation import rotate, width_for
 from protos.collections import (
@@ -131,9 +133,11 @@ def test_candidates_hold_the_true_neighbours(name: str, distance: Distance, grap
 
 @pytest.mark.parametrize("distance", [Distance.COSINE, Distance.DOT, Distance.EUCLID])
 @pytest.mark.parametrize("name", ["binary", "binary, two bits", "turbo, one and a half bits"])
-def test_signs_are_compared_as_faiss_compares_them(name: str, distance: Distance, graphs: Graphs) -> None:
+def test_signs_are_compared_as_faiss_compares_them(name: str, distance: Distance) -> None:
     """By our walk the same candidates are found with the same distances, but for rounding."""
-    graph = graphs.open(distance, CONFIGS[name][0])
+    params = _params(CONFIGS[name][0])
+    encoding = choose_encoding(distance, MATRIX, None, params.quantization)
+    graph = HnswGraph.build(distance, MATRIX, None, params, encoding)
     assert graph.quick
     rows, found = graph.search(QUERIES, 100, 60)
     nodes, distances = np.empty((40, 60), dtype=np.int64), np.empty((40, 60), dtype=np.float32)
@@ -145,6 +149,29 @@ def test_signs_are_compared_as_faiss_compares_them(name: str, distance: Distance
     graph._index.search_c(40, pointer(taken), 60, pointer(distances), pointer(nodes), wanted)
     assert np.mean(rows == nodes) > 0.99
     np.testing.assert_allclose(found, graph._similarities(distances, nodes), atol=2e-3)
+
+
+@pytest.mark.parametrize("distance", [Distance.COSINE, Distance.DOT, Distance.EUCLID])
+@pytest.mark.parametrize("name", ["binary", "binary, two bits", "turbo, one and a half bits"])
+def test_links_between_signs_are_packed_in_files(name: str, distance: Distance, tmp_path: Path) -> None:
+    """What is found is the same, as in files up to format 5. A graph that is continued keeps its links."""
+    params = _params(CONFIGS[name][0])
+    encoding = choose_encoding(distance, MATRIX, None, params.quantization)
+    built = HnswGraph.build(distance, MATRIX[:2000], None, params, encoding)
+    built.save(tmp_path / "packed")
+    assert open_mapped(tmp_path / "packed")[1] is not None
+    faiss.write_index(built._index, str(tmp_path / "loose"))
+    assert (tmp_path / "packed").stat().st_size < 0.9 * (tmp_path / "loose").stat().st_size
+    opened = HnswGraph.open(tmp_path / "packed", None, params, encoding, distance)
+    for found, expected in zip(opened.search(QUERIES, 64, 30), built.search(QUERIES, 64, 30), strict=True):
+        np.testing.assert_array_equal(found, expected)
+    speak(built._index, encoding, faiss.METRIC_L2)
+    graph_file.write(built._index, tmp_path / "former", 2000 * built._storage.code_size)
+    former = HnswGraph.open(tmp_path / "former", None, params, encoding, distance)
+    np.testing.assert_array_equal(former.search(QUERIES, 64, 30), opened.search(QUERIES, 64, 30))
+    whole = HnswGraph.build(distance, MATRIX, None, params, encoding, former=opened)
+    truth, _ = best_of(distance, QUERIES, MATRIX, 10)
+    assert _recall(whole.candidates(QUERIES, 150, 150), truth) >= 0.99
 
 
 def test_signs_of_queries_that_say_nothing_are_compared_all_the_same(graphs: Graphs) -> None:
