@@ -69,6 +69,7 @@ from router.collections.info import (
     cluster_info,
     collection_info,
 )
+from router.collections.learning import Learning, not_known_yet
 from router.collections.measuring import Measuring
 from router.collections.memory import CollectionMemory, collection_memory
 from router.collections.optimizations import COMPLETED_LIMIT, optimizations_info
@@ -122,6 +123,7 @@ class CollectionOperations:
         reached = ClusterState() if self.clustered else log.state
         self._shards = Reconciler(self.watch, node, reached=reached)
         self._following: asyncio.Task[None] | None = None
+        self._learning = Learning()
         self._reports = Reports(node, log.peer_id)
         self._readers = ShardReaders(self.watch, node)
         self._primaries = PrimaryCalls(self.watch, node, retrying=self.clustered)
@@ -135,10 +137,13 @@ class CollectionOperations:
     def start(self) -> None:
         """Follow changes that others make from now on, until ``close``. A node on its own need not."""
         self._following = asyncio.create_task(self._shards.follow(), name="follow the cluster state")
+        if self._cluster is not None:
+            self._learning.begin(self._cluster)
 
     async def close(self) -> None:
         """Wait for changes that are still being carried out."""
         await self._background.drain()
+        await self._learning.close()
         self._shards.stop()
         if self._following is not None:
             await self._following
@@ -171,11 +176,20 @@ class CollectionOperations:
         return self._log.peer_id
 
     def resolve(self, name: str) -> CollectionState:
-        """The collection of this name or alias. Raises: NotFound."""
+        """The collection of this name or alias. Raises: NotFound; ShardUnavailable if this node has just
+        started and cannot tell."""
+        if self._is_unknown(name):
+            raise not_known_yet(name)
         return self._log.state.named(name)
+
+    def _is_unknown(self, name: str) -> bool:
+        """Has this node just started, so that it cannot tell whether there is a collection of this name?"""
+        return not self._learning.over and self._log.state.find(name) is None
 
     def opened_now(self, name: str) -> CollectionState | None:
         """As ``opened``, if that need not wait; else None. Raises: NotFound."""
+        if self._is_unknown(name):
+            return None
         collection = self.resolve(name)
         return collection if self._shards.has_reached(collection) else None
 
@@ -185,6 +199,9 @@ class CollectionOperations:
         Raises: NotFound, also for a collection that is deleted meanwhile; ShardUnavailable if its shards
             are not open within ``OPENING_TIMEOUT_S``.
         """
+        if self._is_unknown(name):
+            with contextlib.suppress(TimeoutError):
+                await self._learning.wait(OPENING_TIMEOUT_S)
         collection = self.resolve(name)
         if self._shards.has_reached(collection):
             return collection
@@ -198,7 +215,9 @@ class CollectionOperations:
         return collection
 
     def exists(self, name: str) -> bool:
-        """Is there a collection or alias of this name?"""
+        """Is there a collection or alias of this name? Raises: ShardUnavailable, as ``resolve``."""
+        if self._is_unknown(name):
+            raise not_known_yet(name)
         return self._log.state.find(name) is not None
 
     def names(self) -> list[str]:

@@ -70,6 +70,8 @@ class FakeCluster:
         self.requests: list[UpdateRequest] = []
         self.settled: list[tuple[int, int, int]] = []  # peer, shard, config version
         self.changed = asyncio.Event()
+        self.agreed = asyncio.Event()  # catching up ends
+        self.agreed.set()
         self._faults: defaultdict[int, deque[VecraftError]] = defaultdict(deque)
         self._results: dict[tuple[str, int, bytes], UpdateResult] = {}
         self.log.subscribe(lambda *_: self.follow())
@@ -298,6 +300,9 @@ class FakeClusterClient:
     def status(self) -> RaftStatus:
         version = self._cluster.log.state.version
         return RaftStatus(1, version, version, 0, 1, "Leader", True, (1,), True, False, None, 0.0)
+
+    async def catch_up(self) -> None:
+        await self._cluster.agreed.wait()
 
     async def known_index(self, peer_id: int, *, timeout_s: float) -> int:
         return await self.commit_index(peer_id, timeout_s=timeout_s)

@@ -29,6 +29,7 @@ from protos.errors import BadRequest, NotFound, ShardUnavailable, StandaloneMode
 from protos.operations import UpdateResult, UpdateStatus
 from protos.shard import ShardStatus
 from router.collections import CollectionOperations, SchemaOptions
+from router.collections.operations import OPENING_TIMEOUT_S
 from router.collections.placing import ShardKeyPlan, shard_key_command
 from router.collections.reconciling import RETRY_S
 from router.collections.settling import SETTLING_S, UNREACHABLE_S
@@ -418,6 +419,48 @@ def test_a_collection_that_another_node_makes_is_opened_here() -> None:
         await cluster.log.propose(DropCollection("c"))
         await asyncio.sleep(0.01)
         assert cluster.copies == {}
+        await front.collections.close()
+
+    run(test())
+
+
+def test_a_node_that_has_just_started_does_not_deny_a_collection() -> None:
+    """What it had put into no snapshot before, it learns only when a leader says that it was agreed on."""
+
+    async def test() -> None:
+        cluster = FakeCluster(2)
+        cluster.agreed.clear()
+        front = Front(cluster)
+        front.collections.start()
+        for ask in (front.collections.resolve, front.collections.exists):
+            with pytest.raises(ShardUnavailable, match="has just started"):
+                ask("c")
+        assert front.collections.opened_now("c") is None
+        waiting = asyncio.create_task(front.collections.opened("c"))
+        await asyncio.sleep(OPENING_TIMEOUT_S / 2)
+        assert not waiting.done()
+        await _added_by_another(cluster, "c", 2)
+        cluster.agreed.set()
+        assert (await waiting).name == "c"
+        assert not front.collections.exists("d")
+        with pytest.raises(NotFound):
+            await front.collections.opened("d")
+        await front.collections.close()
+
+    run(test())
+
+
+def test_a_node_that_finds_no_leader_says_that_it_does_not_know() -> None:
+    async def test() -> None:
+        cluster = FakeCluster(2)
+        cluster.agreed.clear()
+        front = Front(cluster)
+        front.collections.start()
+        with pytest.raises(ShardUnavailable, match="has just started"):
+            await front.collections.opened("c")
+        assert asyncio.get_running_loop().time() == pytest.approx(OPENING_TIMEOUT_S)
+        await _added_by_another(cluster, "known", 2)
+        assert (await front.collections.opened("known")).name == "known"
         await front.collections.close()
 
     run(test())
