@@ -178,9 +178,12 @@ class CollectionOperations:
     def resolve(self, name: str) -> CollectionState:
         """The collection of this name or alias. Raises: NotFound; ShardUnavailable if this node has just
         started and cannot tell."""
+        self._require_knowledge_of(name)
+        return self._log.state.named(name)
+
+    def _require_knowledge_of(self, name: str) -> None:
         if self._is_unknown(name):
             raise not_known_yet(name)
-        return self._log.state.named(name)
 
     def _is_unknown(self, name: str) -> bool:
         """Has this node just started, so that it cannot tell whether there is a collection of this name?"""
@@ -216,8 +219,7 @@ class CollectionOperations:
 
     def exists(self, name: str) -> bool:
         """Is there a collection or alias of this name? Raises: ShardUnavailable, as ``resolve``."""
-        if self._is_unknown(name):
-            raise not_known_yet(name)
+        self._require_knowledge_of(name)
         return self._log.state.find(name) is not None
 
     def names(self) -> list[str]:

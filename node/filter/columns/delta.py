@@ -79,7 +79,7 @@ class DeltaView(Struct, frozen=True, eq=False):
 
     def slots_of(self, hits: Mask) -> SlotColumn:
         """The slots of the live ones among ``hits``, repeated if a slot has several."""
-        return self.slots[self.living(hits)]
+        return self.slots[self.living(hits)] if len(hits) else self.slots
 
 
 class Delta:

@@ -34,7 +34,7 @@ class ColumnParts(Struct, frozen=True, eq=False):
 
     def set_of(self, spans: Spans, recent: bits.Mask, size: int) -> SlotSet:
         """The slots of base entries at ``spans`` and of the delta's ``recent`` ones, where they count."""
-        added = self.delta.slots_of(recent) if len(recent) else self.delta.slots
+        added = self.delta.slots_of(recent)
         total = sum(end - start for start, end in spans) + len(added)
         if total <= slot_sets.sparse_limit(size):
             kept = self.base.slots_of(spans)
