@@ -3,7 +3,6 @@
 
 #include <math.h>
 
-#define AHEAD_ROWS 4 /* vectors that are asked for before it is their turn */
 #define INSERTED_MAX 64
 
 /* Numbers in the order of what rows are worth, the best first; rows of equal worth by row, what is no number last. */
@@ -77,7 +76,7 @@ static void ask_for(const Originals *originals, uint32_t row) {
     const PackedRows *packed = originals->packed;
     const uint8_t *vector = packed != NULL ? packed->data : (const uint8_t *)originals->matrix;
     Size bytes = packed != NULL ? packed->stride : originals->dim * (Size)sizeof(float);
-    prefetch(vector + (Size)row * bytes, bytes < PREFETCHED_MAX ? bytes : PREFETCHED_MAX);
+    prefetch_start(vector + (Size)row * bytes, bytes);
 }
 
 static const float *vector_of(const Originals *originals, uint32_t row, float *unpacked) {

@@ -9,6 +9,8 @@
 #include "graph.h"
 #include "packed_rows.h"
 
+#define AHEAD_ROWS 4 /* vectors that are asked for before it is their turn */
+
 typedef float Kernel(const float *a, const float *b, size_t dim);
 
 /* A node's vector is the row of the same number, or the one that `rows` names. */

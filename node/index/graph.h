@@ -22,7 +22,7 @@
 #include "packed.h"
 
 #define CACHE_LINE 64
-#define PREFETCHED_MAX 2048 /* bytes of a code; the processor sees by itself that more of them are wanted */
+#define PREFETCHED_MAX 2048 /* bytes of a code or row; the processor sees by itself that more of them are wanted */
 #define AHEAD 2             /* nodes whose links are asked for before it is their turn */
 #define NODES_MAX (INT64_C(1) << 31)
 
@@ -178,8 +178,13 @@ static inline void prefetch(const void *memory, Size bytes) {
         __builtin_prefetch(line);
 }
 
+/* Of what is read from its start to its end. */
+static inline void prefetch_start(const void *memory, Size bytes) {
+    prefetch(memory, bytes < PREFETCHED_MAX ? bytes : PREFETCHED_MAX);
+}
+
 static inline void prefetch_code(const Graph *graph, int32_t node) {
-    prefetch(code_of(graph, node), graph->width < PREFETCHED_MAX ? graph->width : PREFETCHED_MAX);
+    prefetch_start(code_of(graph, node), graph->width);
 }
 
 /* --- what was found ----------------------------------------------------------------------------------------- */

@@ -1,9 +1,6 @@
 /* ``PackedRows`` for Python: rows of float32 in 28 bits a component (packed_rows.h), read and scored. */
 #include "objects.h"
 
-#include <math.h>
-
-#define AHEAD_ROWS 4       /* that are asked for before it is their turn */
 #define TOGETHER_BYTES 16384 /* of rows that are unpacked before the next query is compared with them */
 
 PyTypeObject *packed_rows_type;
@@ -91,13 +88,12 @@ static Py_ssize_t rows_together(const PackedRows *rows) {
  * the moment it was written. */
 static void score_rows(const PackedRows *rows, Kernel *kernel, int is_distance, const float *queries, Py_ssize_t asked,
                        const int64_t *wanted, Py_ssize_t count, float *unpacked, float *scores) {
-    const Size ahead = rows->stride < PREFETCHED_MAX ? rows->stride : PREFETCHED_MAX;
     const Py_ssize_t together = rows_together(rows);
     for (Py_ssize_t first = 0; first < count; first += together) {
         Py_ssize_t some = count - first < together ? count - first : together;
         for (Py_ssize_t i = 0; i < some; i++) {
             if (first + i + AHEAD_ROWS < count)
-                prefetch(rows->data + wanted[first + i + AHEAD_ROWS] * rows->stride, ahead);
+                prefetch_start(rows->data + wanted[first + i + AHEAD_ROWS] * rows->stride, rows->stride);
             unpack_row(rows, wanted[first + i], unpacked + i * rows->dim);
         }
         for (Py_ssize_t query = 0; query < asked; query++)
